@@ -1,0 +1,114 @@
+"""Checks what an ABF header promises against the file's size, before anything is read or allocated.
+
+pyABF trusts the counts in a header: a crafted or damaged one makes it allocate gigabytes or loop for hours. Byte
+positions: Axon Binary File Format, as pyABF's ``HeaderV1`` and ``Section`` read them.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+
+from beam_pipelines.rejection import RecordingRejected
+
+_BLOCK_BYTES = 512
+_MAX_CHANNELS = 16
+
+# Positions of the (block, bytes an item, items) entries of the ABF2 sections that pyABF reads.
+_ABF2_SECTIONS = {
+    'protocol': 76,
+    'ADC': 92,
+    'DAC': 108,
+    'epoch': 124,
+    'epoch per DAC': 156,
+    'user list': 172,
+    'strings': 220,
+    'data': 236,
+    'tag': 252,
+    'synch array': 316,
+}
+_ABF2_HEADER_BYTES = 512
+_ABF1_HEADER_BYTES = 2048
+_ABF1_BYTES_A_SAMPLE = {0: 2, 1: 4}
+_ABF1_TAG_BYTES = 64
+_ABF1_VARIABLE_LENGTH_MODE = 1
+
+
+def check_abf_header(path: str) -> None:
+    """Raises RecordingRejected if the file is no ABF file or its header promises what the file does not hold.
+
+    Parameters
+    ----------
+    path : a local file.
+    """
+    size = os.path.getsize(path)
+    with open(path, 'rb') as file:
+        header = file.read(_ABF1_HEADER_BYTES)
+    signature = header[:4]
+    if signature == b'ABF ':
+        _check_abf1(header, size)
+    elif signature == b'ABF2':
+        _check_abf2(header, size)
+    else:
+        raise RecordingRejected('not_abf', f'the file starts with {signature!r}, not with ABF or ABF2')
+
+
+def _read(header: bytes, form: str, position: int) -> int | float:
+    return struct.unpack_from('<' + form, header, position)[0]
+
+
+def _check_data(start: int, item_bytes: int, items: int, sweeps: int, size: int) -> None:
+    if start < 0 or items <= 0:
+        raise RecordingRejected('bad_header', f'the header promises {items} samples at byte {start}')
+    held = max(size - start, 0) // item_bytes
+    if items > held:
+        raise RecordingRejected('truncated', f'the header promises {items} samples, the file holds {held}')
+    if not 0 <= sweeps <= items:
+        raise RecordingRejected('bad_header', f'the header promises {sweeps} sweeps of {items} samples in all')
+
+
+def _check_channels(channels: int) -> None:
+    if not 1 <= channels <= _MAX_CHANNELS:
+        raise RecordingRejected('bad_header', f'the header promises {channels} channels')
+
+
+def _check_abf1(header: bytes, size: int) -> None:
+    if len(header) < _ABF1_HEADER_BYTES:
+        raise RecordingRejected('truncated', f'{size} bytes are less than an ABF1 header')
+    data_format = _read(header, 'h', 100)
+    if data_format not in _ABF1_BYTES_A_SAMPLE:
+        raise RecordingRejected('bad_header', f'the data format is {data_format}, expected 0 or 1')
+    _check_channels(_read(header, 'h', 120))
+    interval_us = _read(header, 'f', 122)
+    if not 0 < interval_us < 1e9:
+        raise RecordingRejected('bad_header', f'the sample interval is {interval_us} us')
+    sweeps = _read(header, 'i', 16)
+    start = _read(header, 'i', 40) * _BLOCK_BYTES + _read(header, 'h', 14)
+    _check_data(start, _ABF1_BYTES_A_SAMPLE[data_format], _read(header, 'i', 10), sweeps, size)
+    tag_start, tags = _read(header, 'i', 44) * _BLOCK_BYTES, _read(header, 'i', 48)
+    if tags < 0 or (tags and not 0 <= tag_start <= size - tags * _ABF1_TAG_BYTES):
+        raise RecordingRejected('bad_header', f'the header promises {tags} tags at byte {tag_start} of {size}')
+    # pyABF reads no synch array from ABF1, so it would cut such sweeps at the wrong places.
+    if _read(header, 'h', 8) == _ABF1_VARIABLE_LENGTH_MODE and sweeps > 1:
+        raise RecordingRejected('variable_sweeps', f'{sweeps} sweeps of different lengths in an ABF1 file')
+
+
+def _check_abf2(header: bytes, size: int) -> None:
+    if len(header) < _ABF2_HEADER_BYTES:
+        raise RecordingRejected('truncated', f'{size} bytes are less than an ABF2 header')
+    sections = {name: struct.unpack_from('<IIq', header, position) for name, position in _ABF2_SECTIONS.items()}
+    for name, (block, item_bytes, items) in sections.items():
+        if name == 'data':
+            continue
+        end = block * _BLOCK_BYTES + item_bytes * items
+        if items < 0 or (items and item_bytes == 0) or end > size:
+            raise RecordingRejected(
+                'bad_header',
+                f'the {name} section promises {items} items of {item_bytes} bytes at block {block},'
+                f' the file has {size} bytes',
+            )
+    _check_channels(sections['ADC'][2])
+    block, item_bytes, items = sections['data']
+    if item_bytes not in _ABF1_BYTES_A_SAMPLE.values():
+        raise RecordingRejected('bad_header', f'a sample has {item_bytes} bytes, expected 2 or 4')
+    _check_data(block * _BLOCK_BYTES, item_bytes, items, _read(header, 'I', 12), size)

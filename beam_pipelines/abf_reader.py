@@ -1,0 +1,105 @@
+"""Reads the current of an ABF1 or ABF2 recording through pyABF."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from beam_pipelines import domain
+from beam_pipelines.abf_header import check_abf_header
+from beam_pipelines.rejection import RecordingRejected
+
+# A 4 ms spike sampled more slowly than this has lost the shape that the networks look at.
+_MIN_RESAMPLED_RATE_HZ = 10_000
+
+_VARIABLE_LENGTH_MODE = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Recording:
+    """The current of one cell.
+
+    Attributes
+    ----------
+    sweeps : arrays of (n,) float32 in pA at 40 kHz; a gap-free recording is one sweep.
+    """
+
+    sweeps: list[np.ndarray]
+
+
+def read_abf(path: str, resample: bool = False) -> Recording:
+    """Reads one recording.
+
+    Parameters
+    ----------
+    path : a local ``.abf`` file.
+    resample : bring other sampling rates, from 10 kHz on, to 40 kHz; without it they are rejected.
+
+    Raises
+    ------
+    RecordingRejected
+        If the file cannot be used, with the reason.
+    """
+    import pyabf  # Here because importing it takes as long as a short command.
+
+    try:
+        check_abf_header(path)
+        abf = pyabf.ABF(path)
+    except RecordingRejected:
+        raise
+    except MemoryError:
+        raise
+    except OSError as error:
+        raise RecordingRejected('unreadable', error.strerror or str(error)) from error
+    except Exception as error:  # pyABF raises whatever a damaged header makes it stumble over.
+        raise RecordingRejected('unreadable', f'pyABF: {type(error).__name__}: {error}') from error
+
+    channel = _current_channel(abf.adcUnits)
+    rate_hz = abf.dataRate
+    if rate_hz != domain.SAMPLING_RATE_HZ:
+        if not resample:
+            raise RecordingRejected(
+                'wrong_rate', f'{rate_hz} Hz, expected {domain.SAMPLING_RATE_HZ} Hz (--resample takes other rates)'
+            )
+        if rate_hz < _MIN_RESAMPLED_RATE_HZ:
+            raise RecordingRejected('wrong_rate', f'{rate_hz} Hz is too slow to resample a 4 ms spike from')
+    sweeps = _sweeps(abf, channel)
+    if not all(np.isfinite(sweep).all() for sweep in sweeps):
+        raise RecordingRejected('not_finite', 'a sample is not a finite number')
+    if rate_hz != domain.SAMPLING_RATE_HZ:
+        sweeps = [_resample(sweep, rate_hz) for sweep in sweeps]
+    return Recording(sweeps)
+
+
+def _current_channel(units: list[str]) -> int:
+    current_channels = [channel for channel, unit in enumerate(units) if unit == 'pA']
+    if len(current_channels) != 1:
+        raise RecordingRejected(
+            'wrong_unit', f'expected one channel in pA, the {len(units)} channel(s) are in {", ".join(units)}'
+        )
+    return current_channels[0]
+
+
+def _sweeps(abf, channel: int) -> list[np.ndarray]:
+    current_pa = abf.data[channel]
+    if abf.nOperationMode == _VARIABLE_LENGTH_MODE and abf.sweepCount > 1:
+        sweeps = []
+        for sweep in abf.sweepList:
+            abf.setSweep(sweep, channel)
+            sweeps.append(abf.sweepY)
+    else:
+        # Slices rather than setSweep, which builds a stimulus table of all sweeps at every call.
+        length = abf.sweepPointCount
+        sweeps = [current_pa[start : start + length] for start in range(0, length * abf.sweepCount, max(length, 1))]
+    if sum(map(len, sweeps)) != len(current_pa):
+        raise RecordingRejected(
+            'bad_header', f'{len(sweeps)} sweeps hold {sum(map(len, sweeps))} of {len(current_pa)} samples'
+        )
+    return sweeps
+
+
+def _resample(current_pa: np.ndarray, rate_hz: int) -> np.ndarray:
+    from scipy import signal  # Here because most recordings never need it.
+
+    return signal.resample_poly(current_pa, domain.SAMPLING_RATE_HZ, rate_hz).astype(np.float32)

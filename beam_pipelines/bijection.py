@@ -1,0 +1,80 @@
+"""Seeded permutations and random numbers that are functions of (key, index): any part can be computed alone.
+
+Nothing here depends on NumPy's random generators, whose streams may change between NumPy versions.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+_GAMMA = np.uint64(0x9E3779B97F4A7C15)
+_ROUNDS = 4
+
+
+def mix(values: np.ndarray) -> np.ndarray:
+    """Scrambles 64-bit integers, one to one (the finaliser of SplitMix64, Steele et al. 2014)."""
+    with np.errstate(over='ignore'):
+        values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return values ^ (values >> np.uint64(31))
+
+
+def derive_key(*parts: int) -> np.uint64:
+    """Derives a 64-bit key from small non-negative integers, such as a seed and the number of a stream."""
+    key = np.zeros(1, np.uint64)
+    for part in parts:
+        key = random_bits(key, np.array([part], np.uint64))
+    return key[0]
+
+
+def random_bits(key: np.uint64 | np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Returns 64 random bits for each index: the same for the same (key, index), whatever else is asked for.
+
+    Parameters
+    ----------
+    key : a key, or one for each index.
+    index : (n,) uint64.
+    """
+    with np.errstate(over='ignore'):
+        return mix(key + (index + np.uint64(1)) * _GAMMA)
+
+
+def permute(index: np.ndarray, size: int | np.ndarray, key: np.uint64 | np.ndarray) -> np.ndarray:
+    """Permutes ``0..size-1``: a seeded bijection, evaluated at the given indices alone.
+
+    A Feistel network on the next power of two, walked until it lands below ``size`` (Black and Rogaway 2002).
+
+    Parameters
+    ----------
+    index : (n,) integers in ``0..size-1``.
+    size : how many elements are permuted, one number or one for each index.
+    key : the permutation's key, one or one for each index.
+
+    Returns
+    -------
+    (n,) int64 in ``0..size-1``.
+    """
+    size = np.broadcast_to(np.asarray(size, np.uint64), np.shape(index))
+    key = np.broadcast_to(np.asarray(key, np.uint64), np.shape(index))
+    values = np.asarray(index).astype(np.uint64)
+    if not len(values):
+        return values.astype(np.int64)
+    bits = max(int(size.max() - 1).bit_length(), 2)
+    values = _feistel(values, bits, key)
+    outside = np.flatnonzero(values >= size)
+    while len(outside):
+        values[outside] = _feistel(values[outside], bits, key[outside])
+        outside = outside[values[outside] >= size[outside]]
+    return values.astype(np.int64)
+
+
+def _feistel(values: np.ndarray, bits: int, key: np.ndarray) -> np.ndarray:
+    left_bits, right_bits = bits - bits // 2, bits // 2
+    left = values >> np.uint64(right_bits)
+    right = values & np.uint64((1 << right_bits) - 1)
+    # The halves change places, and so widths, at each round; an even number of rounds restores them.
+    for round_number in range(_ROUNDS):
+        scrambled = random_bits(key, right + np.uint64(round_number << 32))
+        left, right = right, left ^ (scrambled >> np.uint64(64 - left_bits))
+        left_bits, right_bits = right_bits, left_bits
+    return left << np.uint64(right_bits) | right

@@ -1,0 +1,117 @@
+r"""Builds the sero_spikes datasets from recordings, as an Apache Beam job.
+
+On this machine, with two workers:
+
+    sero-build --recordings recordings --data_dir data --configs original,non_homogeneous,synthetic_small -- \
+        --direct_running_mode=multi_processing --direct_num_workers=2
+
+What stands after -- are Beam's own options. The datasets come out in DATA_DIR/sero_spikes/CONFIG/VERSION, ready for
+tfds.load and sero-train; files that could not be used are listed in DATA_DIR/sero_spikes/rejected.jsonl.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from absl import flags, logging
+
+from beam_pipelines import datasets, splits
+from beam_pipelines.command import run_command
+from beam_pipelines.synthesis import Recipe
+
+_RECORDINGS = flags.DEFINE_string(
+    'recordings', None, 'Recordings root: holds {original,non_homogeneous}/{SER,NSER}/.', required=True
+)
+_DATA_DIR = flags.DEFINE_string('data_dir', None, 'TFDS data directory that the datasets go into.', required=True)
+_CONFIGS = flags.DEFINE_list(
+    'configs',
+    ['original', 'non_homogeneous', 'synthetic_small'],
+    f'Datasets to build, of {", ".join(datasets.CONFIGS)}.',
+)
+_SEED = flags.DEFINE_integer('seed', 0, 'Seeds splits, order, masks and synthesis.', lower_bound=0)
+_PROTOCOL = flags.DEFINE_enum(
+    'protocol', 'by_cell', splits.PROTOCOLS, 'by_cell: no cell is in two splits; published: split by spike, at random.'
+)
+_ALLOW_REJECTED = flags.DEFINE_bool('allow_rejected', False, 'Exit with status 0 even if files were rejected.')
+_RESAMPLE = flags.DEFINE_bool('resample', False, 'Bring sampling rates other than 40000 Hz to it, from 10000 Hz on.')
+_OVERWRITE = flags.DEFINE_bool('overwrite', False, 'Replace datasets that are already there.')
+_NUM_MASKS = flags.DEFINE_integer('num_masks', 600, 'Noise masks in a synthetic dataset.', lower_bound=4)
+_MAX_SHARD_SIZE_MB = flags.DEFINE_integer(
+    'max_shard_size_mb', 128, 'Largest shard, in MiB; a dataset has as many as that needs.', lower_bound=1
+)
+_MASKS_A_SPIKE = flags.DEFINE_list(
+    'masks_a_spike', ['1', '4'], 'Fewest and most noise masks on a synthetic spike, 1..4.'
+)
+_WEIGHTS = flags.DEFINE_list('weights', ['0.31', '0.36'], 'Lowest and highest weight of a noise mask.')
+
+
+def main(argv: list[str]) -> int:
+    if not flags.FLAGS['verbosity'].present:
+        # Beam tells of every optional package that it does not find.
+        logging.set_verbosity(logging.ERROR)
+    # Here, so that --help is there at once: Beam takes a second to import.
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    from beam_pipelines.job import BuildError, run_build
+    from beam_pipelines.pipeline import BuildPaths
+    from beam_pipelines.plan import BuildOptions
+
+    started = time.monotonic()
+    try:
+        options = BuildOptions(
+            recordings=_RECORDINGS.value,
+            data_dir=_DATA_DIR.value,
+            configs=_checked_configs(),
+            seed=_SEED.value,
+            protocol=_PROTOCOL.value,
+            resample=_RESAMPLE.value,
+            max_shard_bytes=_MAX_SHARD_SIZE_MB.value << 20,
+            num_masks=_NUM_MASKS.value,
+            recipe=_recipe(),
+        )
+        built = run_build(options, PipelineOptions(argv[1:]), overwrite=_OVERWRITE.value)
+    except (BuildError, ValueError) as error:
+        print(f'sero-build: {error}', file=sys.stderr)
+        return 1
+    sets = {dataset.metadata['recording_set']: dataset.metadata for dataset in built}
+    for recording_set, metadata in sets.items():
+        print(
+            f'{recording_set}: {metadata["files_used"] + metadata["files_rejected"]} files ='
+            f' {metadata["files_used"]} used + {metadata["files_rejected"]} rejected;'
+            f' {metadata["triggers"]} triggers = {metadata["spikes"]} spikes'
+            f' + {metadata["triggers_dropped"]} dropped'
+        )
+    for dataset in built:
+        print(f'{dataset.config}: {dataset.folder} ({dataset.metadata["source"]} recordings)')
+    print(f'done in {time.monotonic() - started:.1f} s')
+    rejected = sum(metadata['files_rejected'] for metadata in sets.values())
+    if rejected:
+        print(
+            f'sero-build: {rejected} files were rejected, see {BuildPaths(options.data_dir).rejected}', file=sys.stderr
+        )
+    return 1 if rejected and not _ALLOW_REJECTED.value else 0
+
+
+def _checked_configs() -> tuple[str, ...]:
+    for config in _CONFIGS.value:
+        if config not in datasets.CONFIGS:
+            raise ValueError(f'--configs: no dataset {config!r}; there are {", ".join(datasets.CONFIGS)}')
+    return tuple(dict.fromkeys(_CONFIGS.value))
+
+
+def _recipe() -> Recipe:
+    try:
+        fewest, most = map(int, _MASKS_A_SPIKE.value)
+        lowest, highest = map(float, _WEIGHTS.value)
+    except ValueError:
+        raise ValueError('--masks_a_spike and --weights take two numbers each, such as 1,4 and 0.31,0.36') from None
+    return Recipe(fewest, most, lowest, highest)
+
+
+def run() -> None:
+    run_command(__name__)
+
+
+if __name__ == '__main__':
+    run()

@@ -1,0 +1,69 @@
+"""Shows how far a build on this machine is, by looking at what it has written."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Iterator
+from typing import TextIO
+
+from beam_pipelines import storage
+from beam_pipelines.pipeline import BuildPaths
+from beam_pipelines.plan import PLAN_FILE, BuildOptions, DatasetPlan
+
+_SECONDS_BETWEEN_UPDATES = 0.5
+_SECONDS_BETWEEN_LINES = 10.0  # where the output is a file, a line that rewrites itself is of no use
+
+
+@contextlib.contextmanager
+def progress_shown(options: BuildOptions, recordings: int, output: TextIO) -> Iterator[None]:
+    """Writes a progress line to ``output`` for as long as the block runs.
+
+    Parameters
+    ----------
+    options : the build's options; ``data_dir`` is local.
+    recordings : how many cells there are to read.
+    output : where to write, a terminal or a file.
+    """
+    ended = threading.Event()
+    thread = threading.Thread(target=_show, args=(options, recordings, output, ended), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _show(options: BuildOptions, recordings: int, output: TextIO, ended: threading.Event) -> None:
+    rewrites = output.isatty()
+    started = time.monotonic()
+    while not ended.wait(_SECONDS_BETWEEN_UPDATES if rewrites else _SECONDS_BETWEEN_LINES):
+        line = f'{time.monotonic() - started:4.0f} s  {_describe(options, recordings)}'
+        output.write(f'\r\033[K{line}' if rewrites else f'{line}\n')
+        output.flush()
+    if rewrites:
+        output.write('\r\033[K')
+        output.flush()
+
+
+def _describe(options: BuildOptions, recordings: int) -> str:
+    paths = BuildPaths(options.data_dir)
+    try:
+        parts = [f'{_count(paths.staging, ".npz")}/{recordings} cells read']
+        for config in options.configs:
+            plan_path = os.path.join(paths.work(config), PLAN_FILE)
+            if os.path.exists(plan_path):
+                plan = DatasetPlan.from_json(storage.read_json(plan_path))
+                parts.append(f'{config}: {_count(paths.work(config), "tfrecord-")}/{sum(plan.shards.values())} shards')
+    except OSError:
+        return 'a dataset is being moved to its place'  # It went while it was looked at.
+    return ', '.join(parts)
+
+
+def _count(folder: str, part_of_name: str) -> int:
+    if not os.path.isdir(folder):
+        return 0
+    return sum(part_of_name in name and not storage.is_temporary(name) for name in os.listdir(folder))

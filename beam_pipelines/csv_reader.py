@@ -1,0 +1,87 @@
+"""Reads the published single-spike files ``CELL/CELL_trigger_N.csv``: a header line, 160 rows of time and current."""
+
+from __future__ import annotations
+
+import os
+import re
+
+import numpy as np
+
+from beam_pipelines import domain, record_layout
+from beam_pipelines.rejection import RecordingRejected
+
+_FILE_NAME = re.compile(r'(?P<cell>.+)_trigger_(?P<trigger>\d+)\.csv', re.IGNORECASE)
+
+# A spike file is some 4 kB; what is far larger is something else and is not worth reading.
+_MAX_BYTES = 64 * 1024
+
+
+def parse_file_name(name: str, cell_id: str) -> int:
+    """Returns the trigger sample in a spike file's name.
+
+    Raises
+    ------
+    RecordingRejected
+        If the name is not ``CELL_trigger_N.csv`` with the cell of its folder.
+    """
+    match = _FILE_NAME.fullmatch(name)
+    if not match or match['cell'] != cell_id:
+        raise RecordingRejected('bad_name', f'expected {cell_id}_trigger_N.csv in the folder {cell_id}')
+    trigger = int(match['trigger'])
+    if trigger > record_layout.max_value('trigger'):
+        raise RecordingRejected('bad_name', f'trigger {trigger} is beyond {record_layout.max_value("trigger")}')
+    return trigger
+
+
+def read_spike_csv(path: str) -> np.ndarray:
+    """Reads one spike.
+
+    Parameters
+    ----------
+    path : a local CSV file: a header line, then 160 rows whose last two columns are time in s and current in pA. One
+        column before them, as a row number, is allowed.
+
+    Returns
+    -------
+    (160,) float32, current in pA.
+
+    Raises
+    ------
+    RecordingRejected
+        If it is not such a file.
+    """
+    try:
+        size = os.path.getsize(path)
+        if size > _MAX_BYTES:
+            raise RecordingRejected('bad_csv', f'{size} bytes are too many for one spike')
+        with open(path, encoding='utf-8') as file:
+            rows = file.read().splitlines()[1:]
+    except OSError as error:
+        raise RecordingRejected('unreadable', error.strerror or str(error)) from error
+    except UnicodeDecodeError:
+        raise RecordingRejected('bad_csv', 'the file is not text') from None
+    rows = [row for row in rows if row.strip()]
+    if len(rows) != domain.SPIKE_SAMPLES:
+        raise RecordingRejected('bad_csv', f'{len(rows)} rows, expected {domain.SPIKE_SAMPLES}')
+    cells = [row.split(',') for row in rows]
+    columns = {len(row) for row in cells}
+    if not columns <= {2} and not columns <= {3}:
+        raise RecordingRejected('bad_csv', f'{sorted(columns)} columns, expected 2: time in s, current in pA')
+    try:
+        table = np.array([row[-2:] for row in cells], np.float64)
+    except ValueError as error:
+        raise RecordingRejected('bad_csv', str(error)) from None
+    if not np.isfinite(table).all():
+        raise RecordingRejected('not_finite', 'a value is not a finite number')
+    _check_rate(table[:, 0])
+    return table[:, 1].astype(np.float32)
+
+
+def _check_rate(time_s: np.ndarray) -> None:
+    span_s = time_s[-1] - time_s[0]
+    expected_s = (domain.SPIKE_SAMPLES - 1) / domain.SAMPLING_RATE_HZ
+    if abs(span_s - expected_s) > 0.01 * expected_s:
+        rate_hz = (domain.SPIKE_SAMPLES - 1) / span_s if span_s > 0 else 0
+        raise RecordingRejected(
+            'wrong_rate', f'the time column runs at {rate_hz:.0f} Hz, expected {domain.SAMPLING_RATE_HZ} Hz'
+        )

@@ -1,0 +1,56 @@
+"""The datasets that are made: their configs, versions, sizes and file names."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from beam_pipelines import record_layout
+
+NAME = 'sero_spikes'
+VERSION = '1.0.0'
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetConfig:
+    """One TFDS config.
+
+    Attributes
+    ----------
+    name, description : as TFDS shows them.
+    recording_set : the recordings that it is made from.
+    synthetic_examples : for synthetic spikes how many of each class, SER first; None for recorded spikes.
+    """
+
+    name: str
+    description: str
+    recording_set: str
+    synthetic_examples: tuple[int, int] | None = None
+
+    @property
+    def required_bytes(self) -> int:
+        """The size of the shards where it is known before the build, else 0."""
+        return sum(self.synthetic_examples or ()) * record_layout.RECORD_BYTES
+
+
+_CONFIGS = (
+    DatasetConfig('original', 'Spikes of the original recordings, split by cell.', 'original'),
+    DatasetConfig('non_homogeneous', 'Spikes of the recordings of other days; test only.', 'non_homogeneous'),
+    DatasetConfig(
+        'synthetic_small',
+        'Synthetic spikes: smoothed training spikes under noise masks, one hundredth of the published number.',
+        'original',
+        (66_753, 60_253),
+    ),
+    DatasetConfig(
+        'synthetic',
+        'Synthetic spikes: smoothed training spikes under noise masks, in the published number.',
+        'original',
+        (6_675_300, 6_025_300),
+    ),
+)
+CONFIGS = {config.name: config for config in _CONFIGS}
+
+
+def shard_name(split: str, number: int, shards: int) -> str:
+    """Returns a shard's file name, as TFDS names it."""
+    return f'{NAME}-{split}.tfrecord-{number:05d}-of-{shards:05d}'

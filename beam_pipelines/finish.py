@@ -1,0 +1,109 @@
+"""Finishes a dataset in its work folder: checks that it is whole and writes all that stands beside the shards."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from apache_beam.io.filesystems import FileSystems
+
+import beam_pipelines
+from beam_pipelines import datasets, record_layout, storage, tfds_metadata
+from beam_pipelines.ingest import CellSpikes, IngestReport
+from beam_pipelines.plan import PLAN_FILE, DatasetPlan
+from beam_pipelines.shards import WrittenShard
+
+NOISE_MASKS_FILE = 'noise_masks.npy'
+
+
+def finish_dataset(
+    plan: DatasetPlan, reports: Sequence[IngestReport], written: Sequence[WrittenShard], folder: str, source: str
+) -> None:
+    """Checks the shards and writes record layout, noise masks and TFDS metadata; ``dataset_info.json`` comes last.
+
+    Parameters
+    ----------
+    plan : the dataset's plan.
+    reports : what became of the files of its recordings.
+    written : its shards, in any order.
+    folder : the folder that holds them.
+    source : ``recorded`` or ``simulated``.
+
+    Raises
+    ------
+    RuntimeError
+        If a shard is missing or has another size than planned, which must never happen.
+    """
+    written = sorted(written, key=lambda shard: (list(plan.shards).index(shard.split), shard.number))
+    _check_shards(plan, written, folder)
+    storage.write_json(FileSystems.join(folder, record_layout.FILE_NAME), record_layout.as_json())
+    if datasets.CONFIGS[plan.config].synthetic_examples:
+        _write_noise_masks(plan, folder)
+    lengths = {split: [shard.examples for shard in written if shard.split == split] for split in plan.shards}
+    num_bytes = {split: sum(of_split) * record_layout.RECORD_BYTES for split, of_split in lengths.items()}
+    storage.remove(FileSystems.join(folder, PLAN_FILE))
+    tfds_metadata.write_dataset_info(
+        folder,
+        datasets.CONFIGS[plan.config],
+        [cell.cell_id for cell in plan.cells],
+        tfds_metadata.split_infos(lengths, num_bytes, folder),
+        _metadata(plan, reports, written, source),
+    )
+
+
+def _check_shards(plan: DatasetPlan, written: Sequence[WrittenShard], folder: str) -> None:
+    sizes = {FileSystems.split(path)[1]: size for path, size in storage.list_files(folder).items()}
+    for split, shards in plan.shards.items():
+        for number in range(shards):
+            name = datasets.shard_name(split, number, shards)
+            first, stop = plan.shard_range(split, number)
+            expected = (stop - first) * record_layout.RECORD_BYTES
+            if sizes.get(name) != expected:
+                raise RuntimeError(f'{folder}/{name}: {sizes.get(name)} bytes, expected {expected}')
+    planned = [(split, number) for split, shards in plan.shards.items() for number in range(shards)]
+    if [(shard.split, shard.number) for shard in written] != planned:
+        raise RuntimeError(f'{folder}: {len(written)} shards were reported, {len(planned)} planned')
+
+
+def _write_noise_masks(plan: DatasetPlan, folder: str) -> None:
+    masks = [CellSpikes.from_bytes(storage.read_bytes(cell.staged)).masks[: cell.masks] for cell in plan.cells]
+    buffer = io.BytesIO()
+    np.save(buffer, np.concatenate(masks))
+    storage.write_bytes(FileSystems.join(folder, NOISE_MASKS_FILE), buffer.getvalue())
+
+
+def _metadata(plan: DatasetPlan, reports: Sequence[IngestReport], written: Sequence[WrittenShard], source: str) -> dict:
+    config = datasets.CONFIGS[plan.config]
+    metadata = {
+        'source': source,
+        'protocol': plan.protocol,
+        'seed': plan.seed,
+        'format_version': record_layout.FORMAT_VERSION,
+        'sero_spikes_version': beam_pipelines.__version__,
+        'fingerprint': plan.fingerprint,
+        'recording_set': config.recording_set,
+        'files_used': sum(report.used_files for report in reports),
+        'files_rejected': sum(len(report.rejected) for report in reports),
+        'triggers': sum(report.triggers for report in reports),
+        'spikes': sum(report.spikes for report in reports),
+        'triggers_dropped': sum(report.dropped for report in reports),
+        'cells': [
+            {'cell': cell.cell_id, 'label': cell.label, 'spikes': cell.spikes, 'split': cell.split}
+            for cell in plan.cells
+        ],
+        'crc32c': {
+            datasets.shard_name(shard.split, shard.number, plan.shards[shard.split]): shard.crc32c for shard in written
+        },
+    }
+    if config.synthetic_examples:
+        recipe = plan.recipe
+        metadata['synthesis'] = {
+            'recipe': 'MA3(spike) + sum of w_i * mask_i',
+            'masks_a_spike': [recipe.min_masks, recipe.max_masks],
+            'weights': [recipe.min_weight, recipe.max_weight],
+            'noise_masks': NOISE_MASKS_FILE,
+            'masks_from_cells': {cell.cell_id: cell.masks for cell in plan.cells if cell.masks},
+            'examples': list(config.synthetic_examples),
+        }
+    return metadata

@@ -1,0 +1,70 @@
+"""Cuts noise masks from the spike-free stretches of a recording."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from beam_pipelines import domain
+
+MASK_SAMPLES = domain.SPIKE_SAMPLES
+
+# A stretch is spike-free from 2 ms before a trigger to 20 ms after it, where the after-hyperpolarisation has ended ...
+_SAMPLES_BEFORE = 80
+_SAMPLES_AFTER = 800
+# ... and as long as nothing comes near the threshold: a spike too small to trigger is no noise either.
+_QUIET_PA = domain.TRIGGER_PA / 2
+
+
+def find_quiet_stretches(current_pa: np.ndarray, triggers: np.ndarray) -> np.ndarray:
+    """Finds spike-free stretches of one mask's length, none overlapping another.
+
+    Parameters
+    ----------
+    current_pa : (n,) float32, one sweep in pA.
+    triggers : (k,) int64, all triggers of the sweep.
+
+    Returns
+    -------
+    (m,) int64, first sample of each stretch, in rising order.
+    """
+    stretches = len(current_pa) // MASK_SAMPLES
+    whole = current_pa[: stretches * MASK_SAMPLES].reshape(stretches, MASK_SAMPLES)
+    quiet = whole.min(axis=1, initial=0) > _QUIET_PA
+    first = np.maximum(triggers - _SAMPLES_BEFORE, 0) // MASK_SAMPLES
+    last = (triggers + _SAMPLES_AFTER) // MASK_SAMPLES
+    for start, stop in zip(first, last, strict=True):
+        quiet[start : stop + 1] = False
+    return np.flatnonzero(quiet) * MASK_SAMPLES
+
+
+def spread_over_recordings(available: list[int], wanted: int) -> list[int]:
+    """Decides how many masks each recording gives, as evenly as what they have allows.
+
+    Parameters
+    ----------
+    available : how many masks each recording has.
+    wanted : how many masks are needed in all.
+
+    Returns
+    -------
+    How many to take from each recording.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than wanted in all.
+    """
+    if sum(available) < wanted:
+        raise ValueError(
+            f'not enough silence: {wanted} noise masks of {1000 * MASK_SAMPLES / domain.SAMPLING_RATE_HZ:g} ms wanted,'
+            f' the spike-free stretches of the {len(available)} training recordings hold {sum(available)}'
+        )
+    taken = [0] * len(available)
+    while wanted:
+        open_recordings = [index for index, count in enumerate(available) if count > taken[index]]
+        share = max(wanted // len(open_recordings), 1)
+        for index in open_recordings[:wanted]:
+            more = min(share, available[index] - taken[index])
+            taken[index] += more
+            wanted -= more
+    return taken

@@ -1,0 +1,296 @@
+"""The Beam job: recordings -> staged spikes -> a plan for each dataset -> shards -> finished datasets.
+
+Elements are small: the files of a cell, the number of a shard. Waveforms go from a worker to a file and never through a
+shuffle. A fault in the data is a result like any other, not an exception.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+
+import apache_beam as beam
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.utils import shared
+
+from beam_pipelines import datasets, storage
+from beam_pipelines.examples import ExampleSource
+from beam_pipelines.finish import finish_dataset
+from beam_pipelines.ingest import IngestReport, ingest_cell, rejection_report
+from beam_pipelines.plan import PLAN_FILE, BuildOptions, DatasetPlan, IngestedCell, plan_dataset
+from beam_pipelines.recordings import RecordingFiles, RejectedFile
+from beam_pipelines.shards import WrittenShard, write_shard
+
+REJECTED_FILE = 'rejected.jsonl'
+FAILURE_FILE = 'failure.json'
+
+
+@dataclasses.dataclass(frozen=True)
+class BuildPaths:
+    """Where a build puts what; nothing but whole datasets and ``rejected.jsonl`` is left when it ends well."""
+
+    data_dir: str
+
+    @property
+    def root(self) -> str:
+        return FileSystems.join(self.data_dir, datasets.NAME)
+
+    @property
+    def staging(self) -> str:
+        """Spikes of each cell, between reading and writing."""
+        return FileSystems.join(self.root, '.staging')
+
+    @property
+    def rejected(self) -> str:
+        return FileSystems.join(self.root, REJECTED_FILE)
+
+    def dataset(self, config: str) -> str:
+        return FileSystems.join(self.root, config, datasets.VERSION)
+
+    def work(self, config: str) -> str:
+        """The folder in which a dataset grows, beside its place."""
+        return FileSystems.join(self.root, config, f'{datasets.VERSION}.building')
+
+
+@dataclasses.dataclass(frozen=True)
+class IngestResult:
+    """What became of some files of one recording set.
+
+    Attributes
+    ----------
+    recording_set : ``original`` or ``non_homogeneous``.
+    report : what became of the files and their triggers.
+    cell : the cell, None if every file was rejected.
+    error : why the spikes could not be staged, a fault of the disk and not of the recording.
+    """
+
+    recording_set: str
+    report: IngestReport
+    cell: IngestedCell | None = None
+    error: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class ShardTask:
+    """One shard to make."""
+
+    config: str
+    fingerprint: str
+    split: str
+    number: int
+
+
+@dataclasses.dataclass(frozen=True)
+class FailedShard:
+    """A shard that could not be written, and why."""
+
+    error: str
+
+
+@dataclasses.dataclass
+class IngestRecordings(beam.PTransform):
+    """Reads recordings and stages the spikes of each cell: ``RecordingFiles`` -> ``IngestResult``.
+
+    Attributes
+    ----------
+    options : the build's options.
+    """
+
+    options: BuildOptions
+
+    def expand(self, recordings: beam.PCollection[RecordingFiles]) -> beam.PCollection[IngestResult]:
+        return (
+            recordings | 'SpreadRecordings' >> beam.Reshuffle() | 'ReadRecording' >> beam.ParDo(_Ingest(self.options))
+        )
+
+
+class _Ingest(beam.DoFn):
+    def __init__(self, options: BuildOptions):
+        self._options = options
+        self._counters = {
+            name: beam.metrics.Metrics.counter(*name.split('/'))
+            for name in ('recordings/used', 'recordings/rejected', 'spikes/detected', 'spikes/dropped')
+        }
+
+    def process(self, recording: RecordingFiles) -> Iterator[IngestResult]:
+        options = self._options
+        spikes, report = ingest_cell(recording, options.seed, options.num_masks, options.resample, storage.local_copy)
+        self._counters['recordings/used'].inc(report.used_files)
+        self._counters['recordings/rejected'].inc(len(report.rejected))
+        self._counters['spikes/detected'].inc(report.spikes)
+        self._counters['spikes/dropped'].inc(report.dropped)
+        if spikes is None:
+            yield IngestResult(recording.recording_set, report)
+            return
+        name = hashlib.sha256(recording.cell_id.encode()).hexdigest()[:32]
+        staged = FileSystems.join(BuildPaths(options.data_dir).staging, f'{name}.npz')
+        try:
+            storage.write_bytes(staged, spikes.to_bytes())
+        except OSError as error:
+            yield IngestResult(recording.recording_set, report, error=f'{staged}: {error.strerror or error}')
+            return
+        cell = IngestedCell(
+            recording.recording_set,
+            recording.label,
+            recording.cell_id,
+            staged,
+            spikes.fingerprint(),
+            len(spikes.masks),
+            report,
+        )
+        yield IngestResult(recording.recording_set, report, cell)
+
+
+@dataclasses.dataclass
+class BuildDataset(beam.PTransform):
+    """Makes one dataset from the ingested recordings: ``IngestResult`` -> the name of the finished config.
+
+    Attributes
+    ----------
+    config : name of the config.
+    options : the build's options.
+    source : ``recorded`` or ``simulated``, for the metadata.
+    publish : move the dataset to its place; without it, it stays in the work folder for the caller.
+    """
+
+    config: str
+    options: BuildOptions
+    source: str
+    publish: bool = True
+
+    def expand(self, ingested: beam.PCollection[IngestResult]) -> beam.PCollection[str]:
+        start = ingested.pipeline | 'Start' >> beam.Create([self.config])
+        written = (
+            start
+            | 'Plan' >> beam.FlatMap(_plan, beam.pvalue.AsList(ingested), self.options)
+            | 'SpreadShards' >> beam.Reshuffle()
+            | 'WriteShard' >> beam.ParDo(_WriteShard(self.options.data_dir))
+        )
+        return start | 'Finish' >> beam.FlatMap(
+            _finish,
+            beam.pvalue.AsList(ingested),
+            beam.pvalue.AsList(written),
+            self.options,
+            self.source,
+            self.publish,
+        )
+
+
+def _plan(config: str, ingested: Sequence[IngestResult], options: BuildOptions) -> Iterator[ShardTask]:
+    """Plans a dataset into its work folder and hands out its shards; a plan that fails is written down as failed."""
+    work = BuildPaths(options.data_dir).work(config)
+    try:
+        errors = [result.error for result in ingested if result.error]
+        if errors:
+            raise ValueError(min(errors))
+        plan = plan_dataset(config, [result.cell for result in ingested if result.cell], options)
+    except ValueError as error:
+        storage.remove(work)
+        storage.write_json(FileSystems.join(work, FAILURE_FILE), {'error': str(error)})
+        return
+    plan_path = FileSystems.join(work, PLAN_FILE)
+    if not storage.exists(plan_path) or storage.read_json(plan_path)['fingerprint'] != plan.fingerprint:
+        storage.remove(work)  # Left by a build of something else.
+    for path in storage.list_files(work) if storage.exists(work) else ():
+        if storage.is_temporary(path) or path.endswith(FAILURE_FILE):
+            storage.remove(path)  # Left by a build of this that was killed or failed.
+    storage.write_json(plan_path, plan.to_json())
+    for split, shards in plan.shards.items():
+        for number in range(shards):
+            yield ShardTask(config, plan.fingerprint, split, number)
+
+
+class _WriteShard(beam.DoFn):
+    """Writes shards; a worker loads a dataset's spikes and masks once, however many of its shards it writes."""
+
+    def __init__(self, data_dir: str):
+        self._data_dir = data_dir
+        self._shared = shared.Shared()
+
+    def process(self, task: ShardTask) -> Iterator[WrittenShard | FailedShard]:
+        work = BuildPaths(self._data_dir).work(task.config)
+        plan = DatasetPlan.from_json(storage.read_json(FileSystems.join(work, PLAN_FILE)))
+        source = self._shared.acquire(lambda: ExampleSource(plan, storage.read_bytes), tag=task.fingerprint)
+        name = datasets.shard_name(task.split, task.number, plan.shards[task.split])
+        first, stop = plan.shard_range(task.split, task.number)
+        try:
+            yield write_shard(source, task.split, task.number, first, stop, FileSystems.join(work, name))
+        except OSError as error:
+            yield FailedShard(f'{error.strerror or error}: {name} ({(stop - first):,} records) could not be written')
+
+
+def _finish(
+    config: str,
+    ingested: Sequence[IngestResult],
+    written: Sequence[WrittenShard | FailedShard],
+    options: BuildOptions,
+    source: str,
+    publish: bool,
+) -> Iterator[str]:
+    paths = BuildPaths(options.data_dir)
+    work = paths.work(config)
+    if storage.exists(FileSystems.join(work, FAILURE_FILE)):
+        return
+    failures = [shard.error for shard in written if isinstance(shard, FailedShard)]
+    if failures:
+        storage.write_json(FileSystems.join(work, FAILURE_FILE), {'error': min(failures)})
+        return
+    plan = DatasetPlan.from_json(storage.read_json(FileSystems.join(work, PLAN_FILE)))
+    recording_set = datasets.CONFIGS[config].recording_set
+    reports = [result.report for result in ingested if result.recording_set == recording_set]
+    finish_dataset(plan, reports, written, work, source)
+    if publish:
+        storage.remove(paths.dataset(config))
+        storage.move_folder(work, paths.dataset(config))
+    yield config
+
+
+def build_pipeline(
+    pipeline: beam.Pipeline,
+    recordings: Iterable[RecordingFiles],
+    rejected: Iterable[tuple[str, RejectedFile]],
+    options: BuildOptions,
+    source: str,
+    publish: bool = True,
+) -> None:
+    """Adds the whole job to a pipeline.
+
+    Parameters
+    ----------
+    pipeline : the pipeline.
+    recordings, rejected : as ``recordings.group_files`` gives them.
+    options : the build's options.
+    source : ``recorded`` or ``simulated``, for the metadata.
+    publish : see ``BuildDataset``.
+    """
+    paths = BuildPaths(options.data_dir)
+    unusable = [IngestResult(recording_set, rejection_report(file)) for recording_set, file in rejected]
+    ingested = (
+        pipeline | 'Recordings' >> beam.Create(list(recordings)) | 'Ingest' >> IngestRecordings(options),
+        pipeline | 'UnusableFiles' >> beam.Create(unusable),
+    ) | 'AllFiles' >> beam.Flatten()
+    listed = (
+        pipeline
+        | 'RejectedPath' >> beam.Create([paths.rejected])
+        | 'ListRejected' >> beam.Map(_list_rejected, beam.pvalue.AsList(ingested))
+    )
+    finished = [
+        ingested | f'Build_{config}' >> BuildDataset(config, options, source, publish) for config in options.configs
+    ]
+    (
+        pipeline
+        | 'Staging' >> beam.Create([paths.staging])
+        | 'RemoveStaging' >> beam.Map(_remove_staging, *map(beam.pvalue.AsList, [*finished, listed]))
+    )
+
+
+def _list_rejected(path: str, ingested: Sequence[IngestResult]) -> None:
+    files = [file for result in ingested for file in result.report.rejected]
+    lines = [json.dumps(dataclasses.asdict(file)) for file in sorted(files, key=lambda file: file.path)]
+    storage.write_bytes(path, ''.join(f'{line}\n' for line in lines).encode())
+
+
+def _remove_staging(staging: str, *ended: Sequence) -> None:
+    """Runs when all that it is given has ended."""
+    del ended
+    storage.remove(staging)

@@ -1,0 +1,202 @@
+"""Plans a dataset: from the reports on all recordings to cells, splits, noise masks and shards."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Sequence
+
+from beam_pipelines import datasets, domain, noise_masks, record_layout, splits
+from beam_pipelines.ingest import IngestReport
+from beam_pipelines.synthesis import Recipe
+
+PLAN_FILE = 'plan.json'
+
+
+@dataclasses.dataclass(frozen=True)
+class BuildOptions:
+    """What a build depends on besides the recordings.
+
+    Attributes
+    ----------
+    recordings : the recordings root.
+    data_dir : the TFDS data directory.
+    configs : names of the configs to build.
+    seed : seeds splits, shard order, masks and synthesis.
+    protocol : ``by_cell`` or ``published``, see ``splits``.
+    resample : bring other sampling rates to 40 kHz instead of rejecting them.
+    max_shard_bytes : shards are cut so that none is larger.
+    num_masks : how many noise masks a synthetic dataset uses.
+    recipe : how a synthetic spike is made.
+    """
+
+    recordings: str
+    data_dir: str
+    configs: tuple[str, ...]
+    seed: int = 0
+    protocol: str = 'by_cell'
+    resample: bool = False
+    max_shard_bytes: int = 128 << 20
+    num_masks: int = 600
+    recipe: Recipe = Recipe()
+
+
+@dataclasses.dataclass(frozen=True)
+class IngestedCell:
+    """A cell that can be used, and where its spikes are staged."""
+
+    recording_set: str
+    label: int
+    cell_id: str
+    staged: str
+    fingerprint: str
+    masks: int
+    report: IngestReport
+
+
+@dataclasses.dataclass(frozen=True)
+class PlannedCell:
+    """A cell's part in a dataset.
+
+    Attributes
+    ----------
+    cell_id, label : the cell and its class.
+    staged : where its spikes are.
+    spikes : how many they are.
+    split : its split, None where spikes rather than cells are split.
+    masks : how many of its noise masks are used.
+    """
+
+    cell_id: str
+    label: int
+    staged: str
+    spikes: int
+    split: str | None
+    masks: int
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetPlan:
+    """All that a worker needs to make any shard of a dataset.
+
+    Attributes
+    ----------
+    config : name of the config.
+    seed, protocol, recipe : as in ``BuildOptions``.
+    cells : the dataset's cells; the position is the number that records store.
+    examples : how many examples each split has.
+    shards : how many shards each split has.
+    fingerprint : a hash of all that the bytes depend on.
+    """
+
+    config: str
+    seed: int
+    protocol: str
+    recipe: Recipe
+    cells: tuple[PlannedCell, ...]
+    examples: dict[str, int]
+    shards: dict[str, int]
+    fingerprint: str
+
+    def shard_range(self, split: str, number: int) -> tuple[int, int]:
+        """Returns the first example of a shard and the first after it."""
+        examples, shards = self.examples[split], self.shards[split]
+        return examples * number // shards, examples * (number + 1) // shards
+
+    def to_json(self) -> dict:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, content: dict) -> DatasetPlan:
+        fields = dict(content)
+        fields['recipe'] = Recipe(**content['recipe'])
+        fields['cells'] = tuple(PlannedCell(**cell) for cell in content['cells'])
+        return cls(**fields)
+
+
+def plan_dataset(config_name: str, ingested: Sequence[IngestedCell], options: BuildOptions) -> DatasetPlan:
+    """Plans one dataset.
+
+    Parameters
+    ----------
+    config_name : one of ``datasets.CONFIGS``.
+    ingested : all usable cells of all recordings, in any order.
+    options : the build's options.
+
+    Raises
+    ------
+    ValueError
+        If the recordings are not enough: a class without cells, too few cells to split, or too little silence.
+    """
+    config = datasets.CONFIGS[config_name]
+    cells = sorted(
+        (cell for cell in ingested if cell.recording_set == config.recording_set), key=lambda cell: cell.cell_id
+    )
+    for label, name in enumerate(domain.LABEL_NAMES):
+        if not any(cell.label == label for cell in cells):
+            raise ValueError(f'{config_name}: no usable {name} recording in {config.recording_set}/{name}')
+    split_of, examples = _split(config, cells, options)
+    masks_of = _choose_masks(config, cells, split_of, options)
+    if config.synthetic_examples:
+        examples = {'train': sum(config.synthetic_examples)}
+        cells = [cell for cell in cells if split_of.get(cell.cell_id) in ('train', None)]
+    record_bytes = record_layout.RECORD_BYTES
+    return DatasetPlan(
+        config=config_name,
+        seed=options.seed,
+        protocol=options.protocol,
+        recipe=options.recipe,
+        cells=tuple(
+            PlannedCell(
+                cell.cell_id,
+                cell.label,
+                cell.staged,
+                cell.report.spikes,
+                split_of.get(cell.cell_id),
+                masks_of.get(cell.cell_id, 0),
+            )
+            for cell in cells
+        ),
+        examples=examples,
+        shards={split: -(-count * record_bytes // options.max_shard_bytes) for split, count in examples.items()},
+        fingerprint=_fingerprint(config, cells, options),
+    )
+
+
+def _split(config, cells, options) -> tuple[dict[str, str], dict[str, int]]:
+    """Returns the split of each cell (none for the published protocol) and how many spikes each split has."""
+    spikes = sum(cell.report.spikes for cell in cells)
+    if config.recording_set == 'non_homogeneous':
+        return {cell.cell_id: 'test' for cell in cells}, {'test': spikes}
+    if options.protocol == 'published':
+        rows = splits.split_spikes(spikes, options.seed)
+        return {}, {split: len(rows[split]) for split in splits.SPLITS}
+    split_of = splits.split_cells([cell.cell_id for cell in cells], [cell.label for cell in cells], options.seed)
+    examples = dict.fromkeys(splits.SPLITS, 0)
+    for cell in cells:
+        examples[split_of[cell.cell_id]] += cell.report.spikes
+    return split_of, examples
+
+
+def _choose_masks(config, cells, split_of, options) -> dict[str, int]:
+    """Returns how many noise masks each training cell gives to a synthetic dataset."""
+    if not config.synthetic_examples:
+        return {}
+    sources = [cell for cell in cells if split_of.get(cell.cell_id) in ('train', None)]
+    shares = noise_masks.spread_over_recordings([cell.masks for cell in sources], options.num_masks)
+    return {cell.cell_id: share for cell, share in zip(sources, shares, strict=True)}
+
+
+def _fingerprint(config, cells, options) -> str:
+    content = {
+        'format_version': record_layout.FORMAT_VERSION,
+        'config': dataclasses.asdict(config),
+        'seed': options.seed,
+        'protocol': options.protocol,
+        'max_shard_bytes': options.max_shard_bytes,
+        'num_masks': options.num_masks,
+        'recipe': dataclasses.asdict(options.recipe),
+        'cells': [(cell.cell_id, cell.label, cell.fingerprint) for cell in cells],
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,243 @@
+"""The record layout: every record is one ``tf.train.Example`` of exactly the same length.
+
+A shard is therefore at once a standard TFRecord file and an array of fixed-size rows. Integers are varints padded with
+continuation bytes to a fixed width, which protobuf allows; the record length and the offset of the waveform are
+multiples of 4. ``docs/record_layout.md`` shows how to read a shard from NumPy, PyTorch and JAX.
+
+>>> rows = encode_records(waveform, label, cell, trigger, mask)      # (n, 756) uint8, CRCs included
+>>> open('shard', 'wb').write(rows.data)
+>>> records = view_records(np.memmap('shard', np.uint8, 'r'))        # structured array, no copy
+>>> records['waveform'].shape, decode_varints(records['label'])
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+
+import google_crc32c
+import numpy as np
+
+from beam_pipelines import domain
+
+FORMAT_VERSION = 1
+FILE_NAME = 'record_layout.json'
+
+# Width in bytes of each padded varint; a byte carries 7 bits. Chosen together so that the waveform starts at a multiple
+# of 4 and the record is a multiple of 4 long with the least waste: 15 bytes in all do both, 12 would be the least.
+_VARINT_BYTES = {'label': 1, 'cell': 3, 'trigger': 5, 'mask': 6}
+
+# A TFRecord frame: uint64 length, masked CRC of the length, the data, masked CRC of the data.
+_HEADER_BYTES = 12
+_FOOTER_BYTES = 4
+_WAVEFORM_BYTES = 4 * domain.SPIKE_SAMPLES
+
+# Protobuf wire format: (field number << 3) | wire type, length-delimited being type 2.
+_TAG_FIELD_1 = 0x0A  # Example.features, Features.feature, map key, list value (packed)
+_TAG_FIELD_2 = 0x12  # map value, Feature.float_list
+_TAG_FIELD_3 = 0x1A  # Feature.int64_list
+
+
+def _varint(value: int) -> bytes:
+    encoded = bytearray()
+    while value > 0x7F:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)
+
+
+def _field(tag: int, payload: bytes) -> bytes:
+    return bytes([tag]) + _varint(len(payload)) + payload
+
+
+def _feature(name: str, list_tag: int, payload: bytes) -> bytes:
+    value = _field(list_tag, _field(_TAG_FIELD_1, payload))
+    return _field(_TAG_FIELD_1, _field(_TAG_FIELD_1, name.encode()) + _field(_TAG_FIELD_2, value))
+
+
+def masked_crc(data: bytes) -> int:
+    """Returns the masked CRC-32C that TFRecord stores for ``data``."""
+    crc = google_crc32c.value(data)
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def _build_template() -> tuple[bytes, dict[str, int]]:
+    """Returns a whole record with zero values and the offset of each feature's payload in it."""
+    entries = [_feature(name, _TAG_FIELD_3, bytes([0x80] * (width - 1) + [0])) for name, width in _VARINT_BYTES.items()]
+    entries.append(_feature('waveform', _TAG_FIELD_2, bytes(_WAVEFORM_BYTES)))
+    widths = [*_VARINT_BYTES.values(), _WAVEFORM_BYTES]
+    example = _field(_TAG_FIELD_1, b''.join(entries))
+    end = _HEADER_BYTES + len(example) - sum(map(len, entries))
+    offsets = {}
+    for name, entry, width in zip([*_VARINT_BYTES, 'waveform'], entries, widths, strict=True):
+        end += len(entry)
+        offsets[name] = end - width
+    length = struct.pack('<Q', len(example))
+    header = length + struct.pack('<I', masked_crc(length))
+    return header + example + bytes(_FOOTER_BYTES), offsets
+
+
+_TEMPLATE, _OFFSETS = _build_template()
+RECORD_BYTES = len(_TEMPLATE)
+WAVEFORM_OFFSET = _OFFSETS['waveform']
+_DATA_END = RECORD_BYTES - _FOOTER_BYTES
+
+# The first bytes of every record of this layout: the frame's length and its CRC.
+HEADER = _TEMPLATE[:_HEADER_BYTES]
+
+RECORD_DTYPE = np.dtype(
+    {
+        'names': ['header', *_OFFSETS, 'crc'],
+        'formats': [
+            ('u1', (_HEADER_BYTES,)),
+            *(('u1', (width,)) for width in _VARINT_BYTES.values()),
+            ('<f4', (domain.SPIKE_SAMPLES,)),
+            '<u4',
+        ],
+        'offsets': [0, *_OFFSETS.values(), _DATA_END],
+        'itemsize': RECORD_BYTES,
+    }
+)
+
+
+def max_value(feature: str) -> int:
+    """Returns the largest integer that fits the feature's padded varint."""
+    return (1 << 7 * _VARINT_BYTES[feature]) - 1
+
+
+def _encode_varints(name: str, values: np.ndarray, out: np.ndarray) -> None:
+    values = np.asarray(values, np.int64)
+    if values.size and (values.min() < 0 or values.max() > max_value(name)):
+        raise ValueError(f'{name}: values must be in 0..{max_value(name)}, got {values.min()}..{values.max()}')
+    for byte in range(out.shape[1]):
+        out[:, byte] = values >> (7 * byte) & 0x7F
+    out[:, :-1] |= 0x80
+
+
+def encode_records(
+    waveform: np.ndarray, label: np.ndarray, cell: np.ndarray, trigger: np.ndarray, mask: np.ndarray
+) -> np.ndarray:
+    """Encodes spikes as whole TFRecord records, CRCs included.
+
+    Parameters
+    ----------
+    waveform : (n, 160) float32, current in pA.
+    label, cell, trigger, mask : (n,) integers, see ``docs/record_layout.md``.
+
+    Returns
+    -------
+    (n, 756) uint8, C-contiguous; its bytes are the shard's bytes.
+
+    Raises
+    ------
+    ValueError
+        If an integer is negative or does not fit its field.
+    """
+    rows = np.empty((len(waveform), RECORD_BYTES), np.uint8)
+    rows[:] = np.frombuffer(_TEMPLATE, np.uint8)
+    records = view_records(rows)
+    records['waveform'] = waveform
+    for name, values in (('label', label), ('cell', cell), ('trigger', trigger), ('mask', mask)):
+        _encode_varints(name, values, records[name])
+    records['crc'] = data_crcs(rows)
+    return rows
+
+
+def data_crcs(rows: np.ndarray) -> np.ndarray:
+    """Computes the masked CRC of each record's data: (n, 756) uint8 -> (n,) uint32."""
+    buffer = memoryview(np.ascontiguousarray(rows)).cast('B')
+    crc = google_crc32c.value
+    crcs = np.fromiter(
+        (
+            crc(bytes(buffer[start + _HEADER_BYTES : start + _DATA_END]))
+            for start in range(0, len(buffer), RECORD_BYTES)
+        ),
+        np.uint32,
+        len(rows),
+    )
+    return (crcs >> np.uint32(15) | crcs << np.uint32(17)) + np.uint32(0xA282EAD8)
+
+
+def view_records(rows: np.ndarray) -> np.ndarray:
+    """Views shard bytes as a structured array of ``RECORD_DTYPE`` without a copy.
+
+    Raises
+    ------
+    ValueError
+        If the bytes are not a whole number of records.
+    """
+    if rows.size % RECORD_BYTES:
+        raise ValueError(f'{rows.size} bytes are not a whole number of records of {RECORD_BYTES} bytes')
+    return rows.reshape(-1).view(RECORD_DTYPE)
+
+
+def decode_varints(field: np.ndarray) -> np.ndarray:
+    """Decodes a padded varint field of a record view: (n, width) uint8 -> (n,) int64."""
+    values = np.zeros(len(field), np.int64)
+    for byte in range(field.shape[1]):
+        values |= (field[:, byte] & 0x7F).astype(np.int64) << (7 * byte)
+    return values
+
+
+def first_bad_record(rows: np.ndarray) -> tuple[int, str] | None:
+    """Finds the first record that is not a whole, unharmed record of this layout.
+
+    Parameters
+    ----------
+    rows : (n, 756) uint8.
+
+    Returns
+    -------
+    (index, what is wrong with it), or None if all are good.
+    """
+    template = np.frombuffer(_TEMPLATE, np.uint8)
+    constant = np.ones(RECORD_BYTES, bool)
+    for name, width in _VARINT_BYTES.items():
+        constant[_OFFSETS[name] : _OFFSETS[name] + width] = False
+    constant[WAVEFORM_OFFSET:] = False
+    records = view_records(rows)
+    problems = {
+        'frame length or its CRC': (rows[:, :_HEADER_BYTES] != template[:_HEADER_BYTES]).any(axis=1),
+        'CRC of the data': records['crc'] != data_crcs(rows),
+        'bytes between the features': (rows[:, constant] != template[constant]).any(axis=1),
+        'a value that is not finite': ~np.isfinite(records['waveform']).all(axis=1),
+    }
+    bad = np.stack(list(problems.values()))
+    if not bad.any():
+        return None
+    index = int(bad.any(axis=0).argmax())
+    return index, list(problems)[int(bad[:, index].argmax())]
+
+
+def as_json() -> dict:
+    """Returns what ``record_layout.json`` holds: enough to map a shard from any program."""
+    fields = {
+        name: {'offset': _OFFSETS[name], 'bytes': width, 'encoding': 'varint padded with continuation bytes'}
+        for name, width in _VARINT_BYTES.items()
+    }
+    fields['waveform'] = {
+        'offset': WAVEFORM_OFFSET,
+        'bytes': _WAVEFORM_BYTES,
+        'dtype': '<f4',
+        'shape': [domain.SPIKE_SAMPLES],
+        'unit': 'pA',
+    }
+    return {
+        'format': 'sero-spikes fixed-length TFRecord',
+        'format_version': FORMAT_VERSION,
+        'record_bytes': RECORD_BYTES,
+        'header_hex': HEADER.hex(),
+        'data_crc_offset': _DATA_END,
+        'fields': fields,
+    }
+
+
+def check_json(layout: Mapping, where: str) -> None:
+    """Raises ValueError if a ``record_layout.json`` is not of the layout that this code reads."""
+    expected = as_json()
+    for key in ('format', 'format_version', 'record_bytes', 'header_hex', 'data_crc_offset', 'fields'):
+        if layout.get(key) != expected[key]:
+            raise ValueError(
+                f'{where}: {key} is {layout.get(key)!r}, this version of sero-spikes reads {expected[key]!r}'
+            )

@@ -1,0 +1,39 @@
+"""Why a recording cannot be used: the one exception that readers raise, and the reasons that it can give."""
+
+from __future__ import annotations
+
+REASONS = {
+    'not_abf': 'the file is not an ABF1 or ABF2 file',
+    'unreadable': 'the file cannot be opened or pyABF cannot read it',
+    'bad_header': 'the header contradicts itself or names places outside the file',
+    'truncated': 'the header promises more samples than the file holds',
+    'wrong_unit': 'no channel, or more than one, is in pA',
+    'wrong_rate': 'the sampling rate is not 40 kHz',
+    'variable_sweeps': 'an ABF1 file of sweeps with different lengths',
+    'not_finite': 'a sample is not a finite number',
+    'no_spikes': 'no trigger, or none whose window fits in its sweep',
+    'bad_csv': 'not a spike CSV: a header line, then 160 rows of time in s and current in pA',
+    'bad_name': 'the name does not give a usable cell id or trigger',
+    'duplicate_cell': 'another recording of the same cell is already used',
+    'unknown_format': 'neither an .abf file nor a spike CSV in the folder of a cell',
+}
+
+
+class RecordingRejected(ValueError):
+    """A recording cannot be used.
+
+    Attributes
+    ----------
+    reason : a key of ``REASONS``.
+    detail : one line with the numbers, for a person.
+    """
+
+    def __init__(self, reason: str, detail: str):
+        if reason not in REASONS:
+            raise KeyError(reason)
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = ' '.join(detail.split())
+
+    def __str__(self) -> str:
+        return f'{self.reason}: {self.detail}'

@@ -1,0 +1,54 @@
+"""Writes one shard: blocks of rows, whole or not at all."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import google_crc32c
+
+from beam_pipelines import record_layout, storage
+from beam_pipelines.examples import ExampleSource
+
+# Rows made at a time: large enough that Python's share vanishes, small enough to stay in the processor's cache.
+_BLOCK = 2048
+
+
+@dataclasses.dataclass(frozen=True)
+class WrittenShard:
+    """A whole shard.
+
+    Attributes
+    ----------
+    split, number : which shard it is.
+    examples : how many records it holds.
+    crc32c : CRC-32C of the whole file, as eight hexadecimal digits.
+    reused : True if an earlier, interrupted run had already made it.
+    """
+
+    split: str
+    number: int
+    examples: int
+    crc32c: str
+    reused: bool
+
+
+def write_shard(source: ExampleSource, split: str, number: int, first: int, stop: int, path: str) -> WrittenShard:
+    """Writes examples ``first..stop-1`` of a split, unless the shard is already there.
+
+    A shard appears under its name only when it is whole, so one that is there needs no second making; that it belongs
+    to the same build is the caller's business.
+    """
+    checksum = google_crc32c.Checksum()
+    reused = storage.exists(path)
+    if reused:
+        checksum.update(storage.read_bytes(path))
+    else:
+        with storage.create_whole(path) as file:
+            for start in range(first, stop, _BLOCK):
+                examples = source.make(split, start, min(start + _BLOCK, stop))
+                rows = record_layout.encode_records(
+                    examples.waveform, examples.label, examples.cell, examples.trigger, examples.mask
+                )
+                checksum.update(rows.tobytes())
+                file.write(rows)
+    return WrittenShard(split, number, stop - first, checksum.hexdigest().decode(), reused)

@@ -1,0 +1,193 @@
+"""Synthetic spikes: smoothed recorded spikes with weighted noise masks added.
+
+``MA3(spike) + sum of w_i * mask_i``, as read back from the published figures (``published_method.md``). Example g of N
+is a function of (seed, g) alone: any range of a dataset can be made anywhere, in any order, and is already shuffled
+over the whole dataset.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from beam_pipelines import bijection, domain
+
+# Classes are balanced within every block of this many examples and in random order inside it.
+_BLOCK = 1024
+
+# Streams of random numbers; each has its own key.
+_ORDER, _PAIRS, _MASKS, _WEIGHTS = range(4)
+
+_BITS_A_NUMBER = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How a synthetic spike is made.
+
+    Attributes
+    ----------
+    min_masks, max_masks : how many noise masks are on a spike, drawn uniformly; the masks differ.
+    min_weight, max_weight : the weight of each mask, drawn uniformly.
+    """
+
+    min_masks: int = 1
+    max_masks: int = 4
+    min_weight: float = 0.31
+    max_weight: float = 0.36
+
+    def __post_init__(self):
+        if not 1 <= self.min_masks <= self.max_masks <= 4:
+            raise ValueError(f'masks a spike must be 1..4, got {self.min_masks}..{self.max_masks}')
+        if not self.min_weight <= self.max_weight:
+            raise ValueError(f'min_weight {self.min_weight} is above max_weight {self.max_weight}')
+
+
+@dataclasses.dataclass(frozen=True)
+class Draws:
+    """What n synthetic spikes are made of.
+
+    Attributes
+    ----------
+    label : (n,) int64.
+    spike : (n,) int64, row of the spike bank.
+    masks : (n, 4) int64, rows of the mask bank; the first is the one that no other example of its pass shares with
+        the spike.
+    weights : (n, 4) float32, 0 where a mask is not used.
+    """
+
+    label: np.ndarray
+    spike: np.ndarray
+    masks: np.ndarray
+    weights: np.ndarray
+
+
+def smooth(waveforms: np.ndarray) -> np.ndarray:
+    """Smooths spikes with the centred 3-point moving average (taps 1/3, 1/3, 1/3).
+
+    The first and last sample have one neighbour in the window, so theirs is the mean of two: no value is invented.
+
+    Parameters
+    ----------
+    waveforms : (n, 160) float32, pA.
+
+    Returns
+    -------
+    (n, 160) float32, pA.
+    """
+    exact = waveforms.astype(np.float64)
+    smoothed = np.empty_like(exact)
+    smoothed[:, 1:-1] = (exact[:, :-2] + exact[:, 1:-1] + exact[:, 2:]) / 3
+    smoothed[:, 0] = exact[:, :2].mean(axis=1)
+    smoothed[:, -1] = exact[:, -2:].mean(axis=1)
+    return smoothed.astype(np.float32)
+
+
+class Synthesizer:
+    """Makes any examples of one synthetic dataset.
+
+    Parameters
+    ----------
+    waveforms : (s, 160) float32, recorded spikes in pA, not smoothed.
+    labels : (s,) integers, 0 SER or 1 NSER.
+    masks : (m, 160) float32, noise in pA; at least four, so that the masks on a spike can differ.
+    examples : how many examples of each class the dataset has, SER first.
+    seed : the dataset's seed.
+    recipe : how a spike is made.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than four masks, or a class has examples but no spikes.
+    """
+
+    def __init__(
+        self,
+        waveforms: np.ndarray,
+        labels: np.ndarray,
+        masks: np.ndarray,
+        examples: tuple[int, int],
+        seed: int,
+        recipe: Recipe,
+    ):
+        if len(masks) < 4:
+            raise ValueError(f'{len(masks)} noise masks, at least 4 are needed')
+        self._smoothed = smooth(waveforms)
+        self._masks = np.asarray(masks, np.float32)
+        self._rows = [np.flatnonzero(labels == label) for label in range(len(domain.LABEL_NAMES))]
+        for name, rows, count in zip(domain.LABEL_NAMES, self._rows, examples, strict=True):
+            if count and not len(rows):
+                raise ValueError(
+                    f'{count} synthetic {name} spikes wanted, but there is no {name} spike to make them of'
+                )
+        self._examples = examples
+        self._seed = seed
+        self._recipe = recipe
+
+    def draw(self, first: int, stop: int) -> Draws:
+        """Draws what examples ``first..stop-1`` are made of."""
+        label, position = self._classes(np.arange(first, stop))
+        spike = np.empty(len(label), np.int64)
+        masks = np.empty((len(label), 4), np.int64)
+        for value, rows in enumerate(self._rows):
+            of_class = label == value
+            row, masks[of_class, 0] = self._pairs(value, position[of_class])
+            spike[of_class] = rows[row]
+        self._draw_further_masks(first, masks)
+        return Draws(label, spike, masks, self._draw_weights(first, len(label)))
+
+    def make(self, draws: Draws) -> np.ndarray:
+        """Makes the waveforms: (n, 160) float32 in pA."""
+        waveforms = self._smoothed[draws.spike]
+        for masks, weights in zip(draws.masks.T, draws.weights.T, strict=True):
+            used = np.flatnonzero(weights)
+            waveforms[used] += weights[used, np.newaxis] * self._masks[masks[used]]
+        return waveforms
+
+    def _classes(self, example: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the class of each example and its number among the examples of that class."""
+        ser_total, total = self._examples[0], sum(self._examples)
+        block = example // _BLOCK
+        block_size = np.minimum(_BLOCK, total - block * _BLOCK)
+        block_key = bijection.random_bits(bijection.derive_key(self._seed, _ORDER), block.astype(np.uint64))
+        position = block * _BLOCK + bijection.permute(example % _BLOCK, block_size, block_key)
+        # Spread the classes evenly over the positions, then the block's permutation hides the pattern.
+        ser_before = position * ser_total // total
+        is_ser = (position + 1) * ser_total // total > ser_before
+        return np.where(is_ser, 0, 1), np.where(is_ser, ser_before, position - ser_before)
+
+    def _pairs(self, label: int, position: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns (spike of the class, mask) of each example: every pair once before any comes again."""
+        pairs = len(self._rows[label]) * len(self._masks)
+        key = bijection.derive_key(self._seed, _PAIRS, label)
+        pass_key = bijection.random_bits(key, (position // max(pairs, 1)).astype(np.uint64))
+        pair = bijection.permute(position % max(pairs, 1), pairs, pass_key)
+        return pair // len(self._masks), pair % len(self._masks)
+
+    def _random_numbers(self, stream: int, first: int, count: int) -> np.ndarray:
+        """Returns four 16-bit random numbers for each example: (n, 4) int64."""
+        index = np.arange(first, first + count).astype(np.uint64)
+        bits = bijection.random_bits(bijection.derive_key(self._seed, stream), index)
+        shifts = np.arange(4, dtype=np.uint64) * np.uint64(_BITS_A_NUMBER)
+        return (bits[:, np.newaxis] >> shifts & np.uint64((1 << _BITS_A_NUMBER) - 1)).astype(np.int64)
+
+    def _draw_further_masks(self, first: int, masks: np.ndarray) -> None:
+        # Each further mask comes from its own third of the distances from the first, so no two are the same.
+        count = len(self._masks)
+        edges = 1 + np.arange(4) * (count - 1) // 3
+        numbers = self._random_numbers(_MASKS, first, len(masks))[:, :3]
+        distance = edges[:-1] + (numbers * np.diff(edges) >> _BITS_A_NUMBER)
+        masks[:, 1:] = (masks[:, :1] + distance) % count
+
+    def _draw_weights(self, first: int, count: int) -> np.ndarray:
+        recipe = self._recipe
+        numbers = self._random_numbers(_WEIGHTS, first, count)
+        weights = (
+            recipe.min_weight + (recipe.max_weight - recipe.min_weight) * numbers / (1 << _BITS_A_NUMBER)
+        ).astype(np.float32)
+        # The last of the numbers in the mask stream is free: it says how many masks there are.
+        spread = recipe.max_masks - recipe.min_masks + 1
+        used = recipe.min_masks + (self._random_numbers(_MASKS, first, count)[:, 3] * spread >> _BITS_A_NUMBER)
+        weights[np.arange(4) >= used[:, np.newaxis]] = 0
+        return weights

@@ -1,0 +1,81 @@
+"""The metadata that makes a folder of shards a TFDS dataset.
+
+TFDS is imported here and not by the modules that make shards; it does not import TensorFlow for this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from beam_pipelines import datasets, domain
+
+HOMEPAGE = 'https://arxiv.org/abs/2407.05701'
+DESCRIPTION = """\
+Single spikes of dorsal raphe neurons: 4 ms of loose-patch current in pA at 40 kHz, 160 samples from 1 ms before the
+trigger at -50 pA, labelled serotonergic (SER) or not (NSER); recorded, or synthetic by the published method.
+"""
+SUPERVISED_KEYS = ('waveform', 'label')
+
+
+def features(cell_names: Sequence[str] | None = None) -> tfds.features.FeaturesDict:
+    """Returns the features of a record.
+
+    Parameters
+    ----------
+    cell_names : the dataset's cells; None where a dataset is not built yet.
+    """
+    return tfds.features.FeaturesDict(
+        {
+            'waveform': tfds.features.Tensor(shape=(domain.SPIKE_SAMPLES,), dtype=np.float32),
+            'label': tfds.features.ClassLabel(names=list(domain.LABEL_NAMES)),
+            'cell': tfds.features.ClassLabel(names=cell_names),
+            'trigger': tfds.features.Scalar(dtype=np.int64),
+            'mask': tfds.features.Scalar(dtype=np.int64),
+        }
+    )
+
+
+def split_infos(shard_lengths: Mapping[str, Sequence[int]], num_bytes: Mapping[str, int], folder: str):
+    """Returns a ``tfds.core.SplitInfo`` for each split."""
+    return [
+        tfds.core.SplitInfo(
+            name=split,
+            shard_lengths=list(lengths),
+            num_bytes=num_bytes[split],
+            filename_template=tfds.core.ShardedFileTemplate(
+                data_dir=tfds.core.Path(folder), dataset_name=datasets.NAME, split=split, filetype_suffix='tfrecord'
+            ),
+        )
+        for split, lengths in shard_lengths.items()
+    ]
+
+
+def write_dataset_info(
+    folder: str,
+    config: datasets.DatasetConfig,
+    cell_names: Sequence[str],
+    infos: Sequence[tfds.core.SplitInfo],
+    metadata: Mapping,
+) -> None:
+    """Writes ``dataset_info.json`` and what belongs to it into a dataset's folder."""
+    info = tfds.core.DatasetInfo(
+        builder=tfds.core.DatasetIdentity(
+            name=datasets.NAME,
+            version=tfds.core.Version(datasets.VERSION),
+            data_dir=folder,
+            module_name='',
+            config_name=config.name,
+            config_description=config.description,
+        ),
+        description=DESCRIPTION,
+        homepage=HOMEPAGE,
+        features=features(cell_names),
+        supervised_keys=SUPERVISED_KEYS,
+        metadata=tfds.core.MetadataDict(metadata),
+    )
+    info.set_file_format(tfds.core.FileFormat.TFRECORD)
+    info.set_splits(tfds.core.SplitDict(infos))
+    info.write_to_directory(folder)

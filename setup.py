@@ -1,0 +1,59 @@
+"""Packaging of sero-spikes; pinned versions for the tests and the demo are in constraints.txt."""
+
+import pathlib
+import re
+
+import setuptools
+
+_HERE = pathlib.Path(__file__).parent
+_VERSION = re.search(r"__version__ = '(.+)'", (_HERE / 'beam_pipelines' / '__init__.py').read_text())[1]
+
+setuptools.setup(
+    name='sero-spikes',
+    version=_VERSION,
+    description='From recordings of dorsal raphe neurons to a verdict on each cell: serotonergic or not.',
+    long_description=(_HERE / 'README.md').read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
+    license='MIT',
+    python_requires='>=3.10',
+    packages=setuptools.find_packages(
+        include=['beam_pipelines*', 'tfds_sero*', 'trainer*', 'benchmarks*'],
+    ),
+    package_data={
+        'tfds_sero': ['sero_spikes/*.md', 'sero_spikes/*.txt', 'sero_spikes/*.bib'],
+        'trainer': ['templates/*.html'],
+    },
+    install_requires=[
+        'absl-py',
+        'apache-beam[tfrecord]',
+        'google-crc32c',
+        'importlib_resources',  # tfds 4.9.10's command line needs this and mlcroissant without saying so.
+        'jinja2',
+        'keras>=3',
+        'matplotlib',
+        'ml_collections',
+        'mlcroissant',
+        'numpy',
+        'pyabf',
+        'scikit-learn',
+        'scipy',
+        'tensorboard',
+        'tensorflow',
+        'tensorflow-datasets',
+    ],
+    extras_require={
+        'gcp': ['apache-beam[gcp]'],
+        'jax': ['jax'],
+        'drive': ['gdown'],
+        'dev': ['neo', 'pandas', 'psutil', 'pytest', 'pytest-xdist', 'ruff'],
+    },
+    entry_points={
+        'console_scripts': [
+            'sero-simulate = beam_pipelines.simulate:run',
+            'sero-build = beam_pipelines.build:run',
+            'sero-verify = beam_pipelines.verify:run',
+            'sero-train = trainer.train:run',
+            'sero-evaluate = trainer.evaluate:run',
+        ],
+    },
+)

@@ -1,0 +1,1 @@
+"""The sero_spikes dataset."""

@@ -1,0 +1,127 @@
+"""The sero_spikes dataset: TFDS around the project's own Beam job.
+
+TFDS's Beam writer is not on the path, because it holds a dataset in memory: the job writes the shards and TFDS is told
+what they hold.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+
+import tensorflow_datasets as tfds
+from absl import app, logging
+
+from beam_pipelines import datasets, domain, tfds_metadata
+from beam_pipelines.plan import BuildOptions
+
+_SIMULATED_PROFILE = 'demo'
+
+
+class Builder(tfds.core.dataset_builder.FileReaderBuilder):
+    """Builder of the sero_spikes dataset."""
+
+    VERSION = tfds.core.Version(datasets.VERSION)
+    RELEASE_NOTES = {datasets.VERSION: 'First release.'}
+    BUILDER_CONFIGS = [
+        tfds.core.BuilderConfig(name=config.name, description=config.description)
+        for config in datasets.CONFIGS.values()
+    ]
+    MANUAL_DOWNLOAD_INSTRUCTIONS = f"""\
+    The folder holds the recordings: {{{','.join(domain.RECORDING_SETS)}}}/{{{','.join(domain.LABEL_NAMES)}}}/ with .abf
+    files (40 kHz, pA, one cell a file, named day#number.abf) or CELL/CELL_trigger_N.csv spike files. Without
+    --manual_dir, the dataset is built from simulated recordings.
+    """
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        return self.dataset_info_from_configs(
+            features=tfds_metadata.features(),
+            supervised_keys=tfds_metadata.SUPERVISED_KEYS,
+            homepage=tfds_metadata.HOMEPAGE,
+            metadata=tfds.core.MetadataDict(),
+        )
+
+    def _download_and_prepare(self, dl_manager, download_config=None) -> None:
+        # Imported here, so that loading a dataset that is there needs no Beam.
+        from apache_beam.options.pipeline_options import PipelineOptions
+
+        from beam_pipelines.job import BuildError, check_disk_space, run_build
+
+        _report_in_one_line(BuildError)
+        download_config = download_config or tfds.download.DownloadConfig()
+        config = datasets.CONFIGS[self.builder_config.name]
+        # While it is being prepared, TFDS gives the dataset a folder of its own: DATA_DIR/NAME/CONFIG/TEMPORARY.
+        folder = os.fspath(self.data_path)
+        data_dir = os.path.dirname(os.path.dirname(os.path.dirname(folder)))
+        _check_supported(self.info, download_config, BuildError)
+        if config.required_bytes:
+            logging.info('%s will take %.2f GB of disk in %s', config.name, config.required_bytes / 1e9, data_dir)
+        check_disk_space(data_dir, (config.name,))
+        if download_config.manual_dir is None:
+            recordings = _simulated_recordings(os.fspath(dl_manager.download_dir))
+        else:
+            recordings = os.fspath(download_config.manual_dir)
+        options = BuildOptions(
+            recordings=recordings, data_dir=data_dir, configs=(config.name,), **_sharding(download_config)
+        )
+        (built,) = run_build(options, download_config.beam_options or PipelineOptions([]), publish=False)
+        if built.metadata['files_rejected']:
+            logging.warning(
+                '%d recordings were rejected, see %s',
+                built.metadata['files_rejected'],
+                os.path.join(data_dir, datasets.NAME, 'rejected.jsonl'),
+            )
+        written = tfds.builder_from_directory(built.folder).info
+        self.info.metadata.update(built.metadata)
+        self.info.features['cell'].names = written.features['cell'].names
+        self.info.set_splits(
+            tfds.core.SplitDict(
+                info.replace(filename_template=self._get_filename_template(split))
+                for split, info in written.splits.items()
+            )
+        )
+        # TFDS writes its own files anew beside the shards, so those of the job may be overwritten.
+        shutil.copytree(built.folder, folder, dirs_exist_ok=True, copy_function=os.replace)
+        shutil.rmtree(built.folder)
+
+
+def _check_supported(info: tfds.core.DatasetInfo, download_config, error: type[Exception]) -> None:
+    if info.file_format != tfds.core.FileFormat.TFRECORD:
+        raise error(f'file_format {info.file_format.value}: sero_spikes is made as tfrecord only')
+    if download_config.max_examples_per_split is not None:
+        raise error('max_examples_per_split: sero_spikes is built whole; --config non_homogeneous is the smallest')
+
+
+def _sharding(download_config) -> dict:
+    if download_config.num_shards:
+        raise ValueError('num_shards: give max_shard_size instead; the number follows from it')
+    if download_config.max_shard_size:
+        return {'max_shard_bytes': download_config.max_shard_size}
+    return {}
+
+
+def _simulated_recordings(download_dir: str) -> str:
+    """Simulates the recordings, or takes those that an earlier build has simulated."""
+    from beam_pipelines.simulated_recordings import simulate
+
+    folder = os.path.join(download_dir, f'{datasets.NAME}_simulated_{_SIMULATED_PROFILE}')
+    print('sero_spikes: no --manual_dir: building from SIMULATED recordings, not from real neurons', file=sys.stderr)
+    if not os.path.isdir(folder):
+        simulate(folder, _SIMULATED_PROFILE)
+    return folder
+
+
+def _report_in_one_line(error: type[Exception]) -> None:
+    """Makes ``tfds build`` end a mistake of the user with one line instead of a traceback."""
+
+    class _Handler(app.ExceptionHandler):
+        def wants(self, exc):
+            return isinstance(exc, error)
+
+        def handle(self, exc):
+            print(f'tfds build sero_spikes: {exc}', file=sys.stderr, flush=True)
+            # absl logs whatever a handler raises, SystemExit too; all clean-up has run when a handler is called.
+            os._exit(1)
+
+    app.install_exception_handler(_Handler())

@@ -1,0 +1,30 @@
+"""The fields that every experiment has. The other configs start from these values.
+
+sero-train --config trainer/configs/default.py --data_dir data --workdir runs/default
+"""
+
+import ml_collections
+
+
+def get_config() -> ml_collections.ConfigDict:
+    """Returns the config of the published consensus on the small synthetic dataset."""
+    return ml_collections.ConfigDict(
+        {
+            # The dataset to train on, its split "train"; validation is always original/validation.
+            'train_on': 'synthetic_small',
+            # See trainer/models.py: cnn or published.
+            'architecture': 'cnn',
+            'kernel_sizes': tuple(range(20, 31)),
+            'batch_size': 64,
+            'learning_rate': 1e-3,
+            # An epoch ends with validation and a checkpoint; it need not be a whole pass over the data.
+            'examples_per_epoch': 44_415,
+            'epochs': 25,
+            # Each member keeps the weights of its best epoch on validation; training ends when no member has improved
+            # for this many epochs.
+            'patience': 10,
+            # float32, mixed_bfloat16 or mixed_float16.
+            'precision': 'float32',
+            'seed': 0,
+        }
+    )

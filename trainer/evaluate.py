@@ -1,0 +1,73 @@
+r"""Evaluates a trained ensemble on cells that it has not seen.
+
+    sero-evaluate --workdir runs/synthetic --data_dir data
+
+Side by side with another run, such as one trained on recorded spikes alone:
+
+    sero-evaluate --workdir runs/synthetic --baseline_workdir runs/original --data_dir data
+
+Writes WORKDIR/evaluation/{metrics.json, cells.csv, report.html} and the figures as PNG.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+
+from absl import flags
+
+from beam_pipelines.command import run_command
+from trainer.start import start_keras
+
+_WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the run that sero-train has filled.', required=True)
+_BASELINE_WORKDIR = flags.DEFINE_string('baseline_workdir', None, 'Folder of a run to compare with.')
+_DATA_DIR = flags.DEFINE_string('data_dir', None, 'TFDS data directory.', required=True)
+
+
+def main(argv: list[str]) -> int:
+    if argv[1:]:
+        print(f'sero-evaluate: unexpected argument {argv[1]!r}', file=sys.stderr)
+        return 2
+    start_keras()
+    from trainer.evaluation import EVALUATED_SPLITS, evaluate, write_cells, write_metrics
+    from trainer.predictions import ModelError, load_ensemble
+    from trainer.report import write_report
+    from trainer.stored_dataset import DatasetError
+
+    workdirs = [_WORKDIR.value] + ([_BASELINE_WORKDIR.value] if _BASELINE_WORKDIR.value else [])
+    folder = pathlib.Path(_WORKDIR.value, 'evaluation')
+    try:
+        model, *others = [evaluate(load_ensemble(workdir), _DATA_DIR.value) for workdir in workdirs]
+        baseline = others[0] if others else None
+        folder.mkdir(exist_ok=True)
+        write_metrics(str(folder / 'metrics.json'), model, baseline)
+        tested = [model.splits[f'{config}/{split}'] for config, split in EVALUATED_SPLITS if split == 'test']
+        write_cells(str(folder / 'cells.csv'), [cell for split in tested for cell in split.cells])
+        report = write_report(folder, model, baseline)
+    except (DatasetError, ModelError, OSError) as error:
+        print(f'sero-evaluate: {error}', file=sys.stderr)
+        return 1
+    for result in [*others, model]:
+        print(_row(result))
+    if model.info['source'] == 'simulated':
+        print('All of this is of SIMULATED recordings and says nothing about real neurons.')
+    print(f'report: {report}')
+    return 0
+
+
+def _row(result) -> str:
+    split = next(iter(result.splits.values()))
+    spike, cell = split.metrics['spike'], split.metrics['cell']
+    return (
+        f'{result.title:<28} {split.name}: {cell["n"]} cells, accuracy {cell["accuracy"]:.3f}'
+        f' (95 % {cell["accuracy_low"]:.3f} to {cell["accuracy_high"]:.3f}), decided {cell["coverage"]:.0%};'
+        f' {spike["n"]} spikes, accuracy {spike["accuracy"]:.3f}'
+    )
+
+
+def run() -> None:
+    run_command(__name__)
+
+
+if __name__ == '__main__':
+    run()

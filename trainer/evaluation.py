@@ -1,0 +1,114 @@
+"""Evaluates a trained ensemble on the splits that hold cells of their own: spikes, cells, verdicts."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+
+import numpy as np
+
+from beam_pipelines import domain
+from beam_pipelines.spike_width import measure_udi_ms
+from trainer.metrics import binary_metrics, cell_metrics
+from trainer.predictions import SpikeScores, TrainedEnsemble, score_split
+from trainer.results import CellResult, ModelResult, SplitResult
+from trainer.stored_dataset import StoredSplit, open_split
+from trainer.verdicts import judge_cell, spike_p_ser
+from trainer.whole_files import write_whole
+
+# The headline comes first.
+EVALUATED_SPLITS = (('non_homogeneous', 'test'), ('original', 'test'), ('original', 'validation'))
+
+CELLS_COLUMNS = ('cell', 'verdict', 'p_ser', 'p_ser_low', 'p_ser_high', 'n_spikes', 'udi_ms', 'label')
+
+
+def evaluate(ensemble: TrainedEnsemble, data_dir: str) -> ModelResult:
+    """Evaluates one ensemble.
+
+    Raises
+    ------
+    DatasetError
+        If a dataset is missing or damaged.
+    """
+    splits = {}
+    for config, name in EVALUATED_SPLITS:
+        split = open_split(data_dir, config, name)
+        splits[split.name] = _evaluate_split(ensemble, split)
+    return ModelResult(f'trained on {ensemble.info["trained_on"]}', ensemble.info, splits)
+
+
+def _evaluate_split(ensemble: TrainedEnsemble, split: StoredSplit) -> SplitResult:
+    scores = score_split(ensemble, split)
+    p_ser = spike_p_ser(scores.scores)
+    numbers = sorted(np.unique(scores.cell), key=lambda number: split.cell_names[number])
+    cells = [_judge(scores, number, split.cell_names[number]) for number in numbers]
+    seen = set(ensemble.info['train_cells']) & {cell.cell for cell in cells}
+    metrics = {
+        'spike': binary_metrics(p_ser, scores.label),
+        'cell': cell_metrics(cells) | {'cells_seen_in_training': len(seen)},
+    }
+    return SplitResult(split.name, p_ser, scores.label, cells, metrics)
+
+
+def _judge(scores: SpikeScores, number: int, name: str) -> CellResult:
+    of_cell = scores.cell == number
+    verdict = judge_cell(scores.scores[of_cell], seed=int(number))
+    mean_waveform = scores.waveform[of_cell].mean(axis=0)
+    return CellResult(
+        cell=name,
+        verdict=verdict.verdict,
+        p_ser=verdict.p_ser,
+        p_ser_low=verdict.p_ser_low,
+        p_ser_high=verdict.p_ser_high,
+        n_spikes=int(of_cell.sum()),
+        udi_ms=measure_udi_ms(mean_waveform, domain.SAMPLING_RATE_HZ),
+        label=int(scores.label[of_cell][0]),
+        mean_waveform=mean_waveform,
+    )
+
+
+def write_metrics(path: str, model: ModelResult, baseline: ModelResult | None) -> None:
+    """Writes ``metrics.json``: the metrics of each split, what was trained on what, and the baseline's likewise."""
+    content = _metrics_of(model)
+    if baseline:
+        content['baseline'] = _metrics_of(baseline)
+    write_whole(path, json.dumps(_without_nan(content), indent=2) + '\n')
+
+
+def _metrics_of(model: ModelResult) -> dict:
+    described = ('source', 'protocol', 'trained_on', 'architecture', 'kernel_sizes', 'examples_seen')
+    return {name: split.metrics for name, split in model.splits.items()} | {
+        'model': {field: model.info[field] for field in described}
+    }
+
+
+def _without_nan(content):
+    """Replaces NaN, which JSON does not have, by null."""
+    if isinstance(content, dict):
+        return {key: _without_nan(value) for key, value in content.items()}
+    if isinstance(content, float) and math.isnan(content):
+        return None
+    return content
+
+
+def write_cells(path: str, cells: list[CellResult]) -> None:
+    """Writes ``cells.csv``, a row a cell; what is unknown is left empty."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator='\n')
+    writer.writerow(CELLS_COLUMNS)
+    for cell in cells:
+        writer.writerow(
+            [
+                cell.cell,
+                cell.verdict,
+                f'{cell.p_ser:.4f}',
+                f'{cell.p_ser_low:.4f}',
+                f'{cell.p_ser_high:.4f}',
+                cell.n_spikes,
+                '' if math.isnan(cell.udi_ms) else f'{cell.udi_ms:.3f}',
+                '' if cell.label is None else domain.LABEL_NAMES[cell.label],
+            ]
+        )
+    write_whole(path, text.getvalue())

@@ -1,0 +1,56 @@
+"""``model_info.json``: what a model was trained on, by which version, with which parameters."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import platform
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import beam_pipelines
+from trainer.stored_dataset import StoredSplit
+from trainer.whole_files import write_whole
+
+FILE_NAME = 'model_info.json'
+
+
+def describe(config: dict, train: StoredSplit, examples_seen: int, validation_loss: dict[str, float]) -> dict:
+    """Returns the content of ``model_info.json``.
+
+    Parameters
+    ----------
+    config : the run's config.
+    train : the split that it was trained on.
+    examples_seen : how many training examples went through.
+    validation_loss : the best validation loss of each member.
+    """
+    return {
+        'source': train.metadata['source'],
+        'protocol': train.metadata['protocol'],
+        'trained_on': config['train_on'],
+        'architecture': config['architecture'],
+        'kernel_sizes': list(config['kernel_sizes']),
+        'members': sorted(validation_loss),
+        'examples_seen': examples_seen,
+        'validation_loss': validation_loss,
+        'train_cells': sorted(train.train_cells),
+        'dataset_fingerprint': train.metadata['fingerprint'],
+        'config': config,
+        'versions': {
+            'sero_spikes': beam_pipelines.__version__,
+            'keras': keras.__version__,
+            'backend': keras.backend.backend(),
+            'tensorflow': tf.__version__,
+            'numpy': np.__version__,
+            'python': platform.python_version(),
+        },
+        'created': datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
+    }
+
+
+def write(workdir: str, info: dict) -> None:
+    write_whole(os.path.join(workdir, FILE_NAME), json.dumps(info, indent=2, sort_keys=True) + '\n')

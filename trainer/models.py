@@ -1,0 +1,83 @@
+"""The networks: one member of the ensemble, as published or on the current alone."""
+
+from __future__ import annotations
+
+import keras
+
+from beam_pipelines import domain
+
+ARCHITECTURES = ('cnn', 'published')
+
+_COLUMNS = 2  # time and current, in the published input
+
+
+def build_member(architecture: str, kernel_size: int) -> keras.Model:
+    """Builds one untrained network; its two outputs are the scores of SER and NSER, 0..1.
+
+    ``published`` is the authors' network layer for layer on ``(160, 2, 1)``: column 0 time, column 1 current. ``cnn``
+    is the same network on the current alone, ``(160,)`` in pA: the same parameters, half the arithmetic, because the
+    time column is the same ramp in every spike. Source: ``published_method.md``, "Models"; arXiv 2405.05516.
+
+    Parameters
+    ----------
+    architecture : ``cnn`` or ``published``.
+    kernel_size : length of both convolutions in samples, 1..53.
+
+    Raises
+    ------
+    ValueError
+        If the architecture is unknown or the kernel too long for 160 samples.
+    """
+    if architecture not in ARCHITECTURES:
+        raise ValueError(f'architecture {architecture!r}: expected one of {", ".join(ARCHITECTURES)}')
+    if _flat_samples(kernel_size) < 1:
+        raise ValueError(f'kernel_size {kernel_size}: must be 1..53, or nothing is left of 160 samples')
+    build = _published if architecture == 'published' else _cnn
+    return build(kernel_size)
+
+
+def _flat_samples(kernel_size: int) -> int:
+    if kernel_size < 1:
+        return 0
+    after_first = (domain.SPIKE_SAMPLES - kernel_size + 1) // 2
+    return (after_first - kernel_size + 1) // 2
+
+
+def _published(kernel_size: int) -> keras.Model:
+    return keras.Sequential(
+        [
+            keras.Input((domain.SPIKE_SAMPLES, _COLUMNS, 1)),
+            keras.layers.LayerNormalization(axis=1),
+            keras.layers.Conv2D(32, (kernel_size, 1), activation='relu'),
+            keras.layers.MaxPooling2D((2, 1)),
+            keras.layers.Conv2D(64, (kernel_size, 1), activation='relu'),
+            keras.layers.MaxPooling2D((2, 2)),
+            *_head(),
+        ],
+        name=f'k{kernel_size}',
+    )
+
+
+def _cnn(kernel_size: int) -> keras.Model:
+    return keras.Sequential(
+        [
+            keras.Input((domain.SPIKE_SAMPLES,)),
+            keras.layers.Reshape((domain.SPIKE_SAMPLES, 1)),
+            keras.layers.LayerNormalization(axis=1),
+            keras.layers.Conv1D(32, kernel_size, activation='relu'),
+            keras.layers.MaxPooling1D(2),
+            keras.layers.Conv1D(64, kernel_size, activation='relu'),
+            keras.layers.MaxPooling1D(2),
+            *_head(),
+        ],
+        name=f'k{kernel_size}',
+    )
+
+
+def _head() -> list[keras.Layer]:
+    return [
+        keras.layers.Flatten(),
+        keras.layers.Dropout(0.5),
+        # The scores stay float32 under mixed precision, where half precision would round them to 0 and 1.
+        keras.layers.Dense(len(domain.LABEL_NAMES), activation='sigmoid', dtype='float32'),
+    ]

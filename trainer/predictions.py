@@ -1,0 +1,91 @@
+"""Runs the members of a trained ensemble on spikes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+
+import keras
+import numpy as np
+
+from trainer import model_info
+from trainer.ensemble import join_members
+from trainer.input_pipeline import evaluation_batches
+from trainer.stored_dataset import StoredSplit
+from trainer.training import MEMBERS_FOLDER
+
+_BATCH = 1024
+
+
+class ModelError(Exception):
+    """A trained model is missing or cannot be loaded; the message is one line for the user."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedEnsemble:
+    """A trained ensemble.
+
+    Attributes
+    ----------
+    model : from (n, 160) float32 in pA to {member: (n, 2) scores of SER and NSER}.
+    info : the content of ``model_info.json``.
+    """
+
+    model: keras.Model
+    info: dict
+
+
+@dataclasses.dataclass(frozen=True)
+class SpikeScores:
+    """What the members say of n spikes.
+
+    Attributes
+    ----------
+    scores : (n, m, 2) float32, of each member the scores of SER and NSER, 0..1.
+    waveform : (n, 160) float32, pA.
+    label, cell : (n,) int64.
+    """
+
+    scores: np.ndarray
+    waveform: np.ndarray
+    label: np.ndarray
+    cell: np.ndarray
+
+
+def load_ensemble(workdir: str) -> TrainedEnsemble:
+    """Loads the best weights of each member that ``sero-train`` has saved.
+
+    Raises
+    ------
+    ModelError
+        If the folder holds no trained model.
+    """
+    path = os.path.join(workdir, model_info.FILE_NAME)
+    try:
+        with open(path, encoding='utf-8') as file:
+            info = json.load(file)
+    except FileNotFoundError:
+        raise ModelError(f'{path}: no such file; sero-train makes it') from None
+    except (OSError, ValueError) as error:
+        raise ModelError(f'{path}: {error}') from None
+    members = []
+    for name in info['members']:
+        member_path = os.path.join(workdir, MEMBERS_FOLDER, f'{name}.keras')
+        try:
+            members.append(keras.saving.load_model(member_path, compile=False, safe_mode=True))
+        except (OSError, ValueError) as error:
+            raise ModelError(f'{member_path}: {" ".join(str(error).split())}') from None
+    return TrainedEnsemble(join_members(members), info)
+
+
+def score_split(ensemble: TrainedEnsemble, split: StoredSplit) -> SpikeScores:
+    """Runs all members on every spike of a split."""
+    parts = []
+    for batch in evaluation_batches(split, _BATCH).as_numpy_iterator():
+        outputs = ensemble.model.predict_on_batch(batch['waveform'])
+        scores = np.stack([np.asarray(outputs[name]) for name in ensemble.model.output_names], axis=1)
+        parts.append(SpikeScores(scores, batch['waveform'], batch['label'], batch['cell']))
+    return SpikeScores(
+        *(np.concatenate([getattr(part, field.name) for part in parts]) for field in dataclasses.fields(SpikeScores))
+    )

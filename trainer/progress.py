@@ -1,0 +1,65 @@
+"""A progress line for training: rate, time left, loss."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import keras
+
+_SECONDS_BETWEEN_UPDATES = 0.5
+_SECONDS_BETWEEN_LINES = 15.0  # where the output is a file, a line that rewrites itself is of no use
+
+
+class ProgressLine(keras.callbacks.Callback):
+    """Writes one line to standard error that follows the training.
+
+    Parameters
+    ----------
+    batch_size, steps_per_epoch, epochs : of the run, to reckon the time left.
+    """
+
+    def __init__(self, batch_size: int, steps_per_epoch: int, epochs: int):
+        super().__init__()
+        self._batch_size = batch_size
+        self._steps_per_epoch = steps_per_epoch
+        self._epochs = epochs
+        self._rewrites = sys.stderr.isatty()
+
+    def on_train_begin(self, logs=None):
+        self._started = self._shown = None
+        self._steps = 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        now = time.monotonic()
+        if self._started is None:
+            self._started = self._shown = now  # The first step compiles; it says nothing about the rate.
+            return
+        self._steps += 1
+        wait = _SECONDS_BETWEEN_UPDATES if self._rewrites else _SECONDS_BETWEEN_LINES
+        if now - self._shown >= wait:
+            self._shown = now
+            rate = self._steps / (now - self._started)
+            left = (self._epochs - self._epoch) * self._steps_per_epoch - batch - 1
+            self._write(
+                f'epoch {self._epoch + 1}/{self._epochs}  {100 * (batch + 1) // self._steps_per_epoch:3d} %  '
+                f'{rate * self._batch_size:,.0f} examples/s  {left / rate:,.0f} s left  loss {logs["loss"]:.4f}'
+            )
+
+    def on_epoch_end(self, epoch, logs=None):
+        validation = {name: value for name, value in logs.items() if name.startswith('val_') and name.endswith('_loss')}
+        worst = max(validation.values()) if validation else logs['val_loss']
+        self._write(
+            f'epoch {epoch + 1}/{self._epochs}  loss {logs["loss"]:.4f}  worst member on validation {worst:.4f}'
+        )
+        if self._rewrites:
+            print(file=sys.stderr)
+
+    def _write(self, line: str) -> None:
+        if self._rewrites:
+            print(f'\r\033[K{line}', end='', file=sys.stderr, flush=True)
+        else:
+            print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,116 @@
+"""A built dataset on disk: its splits, shards and metadata, checked against each other before anything is read."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+
+from beam_pipelines import datasets, record_layout
+
+
+class DatasetError(Exception):
+    """A dataset is missing or not what it says it is; the message is one line for the user."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """One shard file and how many records it holds."""
+
+    path: str
+    examples: int
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredSplit:
+    """One split of a built dataset.
+
+    Attributes
+    ----------
+    name : ``CONFIG/SPLIT``.
+    shards : in the order of their numbers.
+    cell_names : what the records' ``cell`` indexes.
+    metadata : the dataset's ``metadata.json``: source, protocol, seed, fingerprint, cells, ...
+    """
+
+    name: str
+    shards: tuple[Shard, ...]
+    cell_names: tuple[str, ...]
+    metadata: dict
+
+    @property
+    def examples(self) -> int:
+        return sum(shard.examples for shard in self.shards)
+
+    @property
+    def train_cells(self) -> set[str]:
+        """The cells whose spikes are in the training split of this dataset."""
+        return {cell['cell'] for cell in self.metadata['cells'] if cell['split'] in ('train', None)}
+
+
+def dataset_folder(data_dir: str, config: str) -> str:
+    return os.path.join(data_dir, datasets.NAME, config, datasets.VERSION)
+
+
+def open_split(data_dir: str, config: str, split: str) -> StoredSplit:
+    """Opens one split.
+
+    Parameters
+    ----------
+    data_dir : the TFDS data directory.
+    config, split : such as ``original``, ``validation``.
+
+    Raises
+    ------
+    DatasetError
+        If the dataset is missing, of another format version, or a shard is missing or has not the size that the
+        metadata promise; names the file, the field and both values.
+    """
+    folder = dataset_folder(data_dir, config)
+    if config not in datasets.CONFIGS:
+        raise DatasetError(f'no dataset {config!r}; there are {", ".join(datasets.CONFIGS)}')
+    info = _read_json(folder, 'dataset_info.json')
+    layout_path = os.path.join(folder, record_layout.FILE_NAME)
+    try:
+        record_layout.check_json(_read_json(folder, record_layout.FILE_NAME), layout_path)
+    except ValueError as error:
+        raise DatasetError(str(error)) from None
+    split_infos = {split_info['name']: split_info for split_info in info['splits']}
+    if split not in split_infos:
+        raise DatasetError(f'{folder}: no split {split!r}; there are {", ".join(sorted(split_infos))}')
+    lengths = [int(length) for length in split_infos[split]['shardLengths']]
+    shards = tuple(
+        _checked_shard(os.path.join(folder, datasets.shard_name(split, number, len(lengths))), length)
+        for number, length in enumerate(lengths)
+    )
+    with open(os.path.join(folder, 'cell.labels.txt'), encoding='utf-8') as file:
+        cell_names = tuple(file.read().splitlines())
+    return StoredSplit(f'{config}/{split}', shards, cell_names, _read_json(folder, 'metadata.json'))
+
+
+def _read_json(folder: str, name: str) -> dict:
+    path = os.path.join(folder, name)
+    try:
+        with open(path, encoding='utf-8') as file:
+            return json.load(file)
+    except FileNotFoundError:
+        raise DatasetError(f'{path}: no such file; sero-build or tfds build makes the dataset') from None
+    except (OSError, ValueError) as error:
+        raise DatasetError(f'{path}: {error}') from None
+
+
+def _checked_shard(path: str, examples: int) -> Shard:
+    expected = examples * record_layout.RECORD_BYTES
+    try:
+        size = os.path.getsize(path)
+        with open(path, 'rb') as file:
+            header = file.read(len(record_layout.HEADER))
+    except OSError as error:
+        raise DatasetError(f'{path}: {error.strerror}') from None
+    if size != expected:
+        raise DatasetError(f'{path}: {size} bytes, dataset_info.json promises {examples} records of {expected} bytes')
+    if header != record_layout.HEADER:
+        raise DatasetError(
+            f'{path}: starts with {header.hex()}, a record of this layout with {record_layout.HEADER.hex()}'
+        )
+    return Shard(path, examples)

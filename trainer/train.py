@@ -1,0 +1,75 @@
+r"""Trains the ensemble on a built dataset.
+
+    sero-train --config trainer/configs/demo.py --data_dir data --workdir runs/demo
+
+Any field of the config can be given on the command line:
+
+    sero-train --config trainer/configs/demo.py --config.train_on=original --config.seed=1 \
+        --data_dir data --workdir runs/original
+
+A run that was interrupted goes on from its last checkpoint when the same command is given again. TensorBoard logs are
+in WORKDIR/tensorboard.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from absl import app, flags
+from ml_collections import config_flags
+
+from beam_pipelines.command import run_command
+from trainer.start import start_keras
+
+_CONFIG = config_flags.DEFINE_config_file(
+    'config', None, 'Experiment, such as trainer/configs/demo.py.', lock_config=True
+)
+_DATA_DIR = flags.DEFINE_string(
+    'data_dir', None, 'TFDS data directory that sero-build or tfds build filled.', required=True
+)
+_WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the run: members, checkpoints, logs.', required=True)
+
+
+def main(argv: list[str]) -> int:
+    if argv[1:]:
+        print(f'sero-train: unexpected argument {argv[1]!r}', file=sys.stderr)
+        return 2
+    try:
+        config = _CONFIG.value.to_dict()
+    except (OSError, AttributeError, SyntaxError) as error:
+        # ml_collections reports over several lines; the last says what went wrong.
+        print(f'sero-train: --config: {str(error).splitlines()[-1].strip()}', file=sys.stderr)
+        return 2
+    start_keras()
+    from trainer.stored_dataset import DatasetError
+    from trainer.training import RunError, train
+
+    try:
+        info = train(config, _DATA_DIR.value, _WORKDIR.value)
+    except (DatasetError, RunError, ValueError) as error:
+        print(f'sero-train: {error}', file=sys.stderr)
+        return 1
+    print(
+        f'{len(info["members"])} members trained on {info["trained_on"]} ({info["source"]} recordings),'
+        f' {info["examples_seen"]:,} examples; model in {_WORKDIR.value}'
+    )
+    return 0
+
+
+def _parse_flags(argv: list[str]) -> list[str]:
+    """Parses flags; ml_collections raises on a config field that is not there instead of reporting it."""
+    try:
+        return app.parse_flags_with_usage(argv)
+    except AttributeError as error:
+        message = str(error).replace('\\n', ' ').replace('\\', '').strip('\'"')
+        print(f'sero-train: --config: no field {message}', file=sys.stderr)
+        sys.exit(2)
+
+
+def run() -> None:
+    flags.mark_flag_as_required('config')
+    run_command(__name__, _parse_flags)
+
+
+if __name__ == '__main__':
+    run()

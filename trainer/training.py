@@ -1,0 +1,194 @@
+"""Trains an ensemble: one pass over the data for all members, checkpoints, the best weights of each member."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+
+import keras
+
+from beam_pipelines import domain
+from trainer import checkpoints, model_info
+from trainer.ensemble import build_ensemble, members_of
+from trainer.input_pipeline import evaluation_batches, training_batches
+from trainer.progress import ProgressLine
+from trainer.start import describe_device
+from trainer.stored_dataset import StoredSplit, open_split
+from trainer.whole_files import write_whole
+
+MEMBERS_FOLDER = 'members'
+_CONFIG_FILE = 'config.json'
+_VALIDATION_BATCH = 1024
+
+
+class RunError(Exception):
+    """The run cannot be started or continued as asked; the message is one line for the user."""
+
+
+def train(config: dict, data_dir: str, workdir: str) -> dict:
+    """Trains the ensemble, or goes on with a run that was interrupted.
+
+    Parameters
+    ----------
+    config : the fields of ``trainer/configs/default.py``.
+    data_dir : the TFDS data directory.
+    workdir : the run's folder: members, checkpoints, TensorBoard logs, ``model_info.json``.
+
+    Returns
+    -------
+    The content of ``model_info.json``.
+
+    Raises
+    ------
+    RunError
+        If the folder holds a run of another config, or a config value cannot be used.
+    DatasetError
+        If a dataset is missing or damaged.
+    """
+    _check(config)
+    train_split = open_split(data_dir, config['train_on'], 'train')
+    validation_split = open_split(data_dir, 'original', 'validation')
+    _claim_workdir(workdir, config)
+    keras.config.set_dtype_policy(config['precision'])
+
+    checkpoint_folder = os.path.join(workdir, 'checkpoints')
+    resumed = checkpoints.load_newest(checkpoint_folder)
+    if resumed:
+        ensemble, state = resumed
+        if state['dataset_fingerprint'] != train_split.metadata['fingerprint']:
+            raise RunError(f'{workdir}: was trained on other data than {train_split.name} in {data_dir} holds now')
+    else:
+        ensemble = build_ensemble(config['architecture'], config['kernel_sizes'], config['seed'])
+        ensemble.compile(
+            optimizer=keras.optimizers.Adam(config['learning_rate']),
+            loss=dict.fromkeys(ensemble.output_names, 'binary_crossentropy'),
+            # XLA on a CPU halves the speed of these convolutions; Keras picks it by default.
+            jit_compile=False if keras.backend.backend() == 'tensorflow' else 'auto',
+        )
+        state = {
+            'epoch': 0,
+            'best': dict.fromkeys(ensemble.output_names, math.inf),
+            'best_epoch': dict.fromkeys(ensemble.output_names, 0),
+            'dataset_fingerprint': train_split.metadata['fingerprint'],
+        }
+    steps_per_epoch = config['examples_per_epoch'] // config['batch_size']
+    keeper = _KeepBest(workdir, config, train_split, state, steps_per_epoch)
+    if not keeper.finished:
+        _announce(train_split, validation_split, config, state['epoch'])
+        first_example = state['epoch'] * steps_per_epoch * config['batch_size']
+        ensemble.fit(
+            _with_targets(
+                training_batches(train_split, config['batch_size'], config['seed'], first_example),
+                ensemble.output_names,
+            ),
+            validation_data=_with_targets(
+                evaluation_batches(validation_split, _VALIDATION_BATCH).map(
+                    lambda row: (row['waveform'], row['label'])
+                ),
+                ensemble.output_names,
+            ),
+            initial_epoch=state['epoch'],
+            epochs=config['epochs'],
+            steps_per_epoch=steps_per_epoch,
+            callbacks=[
+                ProgressLine(config['batch_size'], steps_per_epoch, config['epochs']),
+                keras.callbacks.TensorBoard(os.path.join(workdir, 'tensorboard'), write_graph=False),
+                keeper,
+            ],
+            shuffle=False,  # the batches are shuffled already
+            verbose=0,
+        )
+    return keeper.info()
+
+
+def _announce(train_split: StoredSplit, validation_split: StoredSplit, config: dict, epochs_done: int) -> None:
+    print(
+        f'{"going on with" if epochs_done else "training"} {len(config["kernel_sizes"])} members on {train_split.name}'
+        f' ({train_split.examples:,} spikes, {train_split.metadata["source"]} recordings),'
+        f' validation on {validation_split.name} ({validation_split.examples:,}), {describe_device()}',
+        file=sys.stderr,
+    )
+
+
+def _check(config: dict) -> None:
+    if not config['kernel_sizes']:
+        raise RunError('kernel_sizes is empty; give at least one kernel size')
+    if config['precision'] not in ('float32', 'mixed_bfloat16', 'mixed_float16'):
+        raise RunError(f'precision {config["precision"]!r}: expected float32, mixed_bfloat16 or mixed_float16')
+    for field in ('batch_size', 'epochs', 'patience'):
+        if config[field] < 1:
+            raise RunError(f'{field} {config[field]}: must be at least 1')
+    if config['examples_per_epoch'] < config['batch_size']:
+        raise RunError(
+            f'examples_per_epoch {config["examples_per_epoch"]} is less than one batch of {config["batch_size"]}'
+        )
+
+
+def _claim_workdir(workdir: str, config: dict) -> None:
+    """Writes the config into the run's folder, or checks that the run that is there has the same."""
+    path = os.path.join(workdir, _CONFIG_FILE)
+    content = json.loads(json.dumps(config))
+    if os.path.exists(path):
+        with open(path, encoding='utf-8') as file:
+            earlier = json.load(file)
+        for field in content:
+            # More epochs are a longer run, not another one.
+            if field != 'epochs' and content[field] != earlier.get(field):
+                raise RunError(
+                    f'{workdir}: holds a run with {field} {earlier.get(field)!r}, asked for {content[field]!r};'
+                    ' use another --workdir'
+                )
+    try:
+        os.makedirs(os.path.join(workdir, MEMBERS_FOLDER), exist_ok=True)
+        write_whole(path, json.dumps(content, indent=2, sort_keys=True) + '\n')
+    except OSError as error:
+        raise RunError(f'{workdir}: cannot be written: {error.strerror}') from None
+
+
+def _with_targets(batches, output_names: list[str]):
+    def add_targets(waveform, label):
+        one_hot = keras.ops.one_hot(label, len(domain.LABEL_NAMES))
+        return waveform, dict.fromkeys(output_names, one_hot)
+
+    return batches.map(add_targets)
+
+
+class _KeepBest(keras.callbacks.Callback):
+    """After each epoch saves the members that have improved and a checkpoint; stops when none improves any more."""
+
+    def __init__(self, workdir: str, config: dict, train_split: StoredSplit, state: dict, steps_per_epoch: int):
+        super().__init__()
+        self._workdir = workdir
+        self._config = config
+        self._train_split = train_split
+        self._state = state
+        self._examples_per_epoch = steps_per_epoch * config['batch_size']
+
+    @property
+    def finished(self) -> bool:
+        epoch = self._state['epoch']
+        waited = min(epoch - best_epoch for best_epoch in self._state['best_epoch'].values())
+        return epoch >= self._config['epochs'] or waited >= self._config['patience']
+
+    def info(self) -> dict:
+        state = self._state
+        return model_info.describe(
+            self._config, self._train_split, state['epoch'] * self._examples_per_epoch, state['best']
+        )
+
+    def on_epoch_end(self, epoch, logs=None):
+        state = self._state
+        state['epoch'] = epoch + 1
+        for member in members_of(self.model):
+            # With one output Keras reports the total alone.
+            loss = logs.get(f'val_{member.name}_loss', logs['val_loss'])
+            if loss < state['best'][member.name]:
+                state['best'][member.name] = float(loss)
+                state['best_epoch'][member.name] = epoch + 1
+                path = os.path.join(self._workdir, MEMBERS_FOLDER, f'{member.name}.keras')
+                checkpoints.save_whole(member, path)
+        model_info.write(self._workdir, self.info())
+        checkpoints.save_checkpoint(os.path.join(self._workdir, 'checkpoints'), epoch + 1, self.model, state)
+        self.model.stop_training = self.finished
