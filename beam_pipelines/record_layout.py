@@ -83,6 +83,14 @@ RECORD_BYTES = len(_TEMPLATE)
 WAVEFORM_OFFSET = _OFFSETS['waveform']
 _DATA_END = RECORD_BYTES - _FOOTER_BYTES
 
+_TEMPLATE_ROW = np.frombuffer(_TEMPLATE, np.uint8)
+
+# The bytes that are the same in every record.
+_CONSTANT = np.ones(RECORD_BYTES, bool)
+_CONSTANT[WAVEFORM_OFFSET:] = False
+for _name, _width in _VARINT_BYTES.items():
+    _CONSTANT[_OFFSETS[_name] : _OFFSETS[_name] + _width] = False
+
 # The first bytes of every record of this layout: the frame's length and its CRC.
 HEADER = _TEMPLATE[:_HEADER_BYTES]
 
@@ -135,7 +143,7 @@ def encode_records(
         If an integer is negative or does not fit its field.
     """
     rows = np.empty((len(waveform), RECORD_BYTES), np.uint8)
-    rows[:] = np.frombuffer(_TEMPLATE, np.uint8)
+    rows[:] = _TEMPLATE_ROW
     records = view_records(rows)
     records['waveform'] = waveform
     for name, values in (('label', label), ('cell', cell), ('trigger', trigger), ('mask', mask)):
@@ -180,8 +188,8 @@ def decode_varints(field: np.ndarray) -> np.ndarray:
     return values
 
 
-def first_bad_record(rows: np.ndarray) -> tuple[int, str] | None:
-    """Finds the first record that is not a whole, unharmed record of this layout.
+def find_bad_records(rows: np.ndarray) -> list[tuple[int, str]]:
+    """Finds the records that are not whole, unharmed records of this layout.
 
     Parameters
     ----------
@@ -189,25 +197,17 @@ def first_bad_record(rows: np.ndarray) -> tuple[int, str] | None:
 
     Returns
     -------
-    (index, what is wrong with it), or None if all are good.
+    (index, the first thing that is wrong with it) of each bad record, in rising order.
     """
-    template = np.frombuffer(_TEMPLATE, np.uint8)
-    constant = np.ones(RECORD_BYTES, bool)
-    for name, width in _VARINT_BYTES.items():
-        constant[_OFFSETS[name] : _OFFSETS[name] + width] = False
-    constant[WAVEFORM_OFFSET:] = False
     records = view_records(rows)
     problems = {
-        'frame length or its CRC': (rows[:, :_HEADER_BYTES] != template[:_HEADER_BYTES]).any(axis=1),
+        'frame length or its CRC': (rows[:, :_HEADER_BYTES] != _TEMPLATE_ROW[:_HEADER_BYTES]).any(axis=1),
         'CRC of the data': records['crc'] != data_crcs(rows),
-        'bytes between the features': (rows[:, constant] != template[constant]).any(axis=1),
+        'bytes between the features': (rows[:, _CONSTANT] != _TEMPLATE_ROW[_CONSTANT]).any(axis=1),
         'a value that is not finite': ~np.isfinite(records['waveform']).all(axis=1),
     }
     bad = np.stack(list(problems.values()))
-    if not bad.any():
-        return None
-    index = int(bad.any(axis=0).argmax())
-    return index, list(problems)[int(bad[:, index].argmax())]
+    return [(int(index), list(problems)[bad[:, index].argmax()]) for index in np.flatnonzero(bad.any(axis=0))]
 
 
 def as_json() -> dict:

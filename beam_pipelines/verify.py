@@ -1,0 +1,57 @@
+r"""Reads every record of a built dataset and checks it: CRCs, layout, counts, ranges, finite values.
+
+    sero-verify data/sero_spikes/original/1.0.0
+    sero-verify data/sero_spikes
+
+A folder is searched for datasets at any depth. What is wrong goes to standard error, a line each, naming shard and
+record; the last line of standard output is one JSON object. Status 1 if anything is wrong.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+
+from beam_pipelines.command import run_command
+
+
+def main(argv: list[str]) -> int:
+    from beam_pipelines.verification import VerificationError, find_datasets, verify_dataset
+
+    if not argv[1:]:
+        print('sero-verify: give the folder of a dataset, such as data/sero_spikes/original/1.0.0', file=sys.stderr)
+        return 2
+    started = time.monotonic()
+    records, errors, folders = 0, 0, []
+    try:
+        for argument in argv[1:]:
+            folders.extend(find_datasets(argument))
+        for folder in folders:
+            checked = verify_dataset(folder)
+            records += checked.records
+            for error in checked.errors:
+                print(f'sero-verify: {error}', file=sys.stderr)
+            errors += len(checked.errors)
+    except VerificationError as error:
+        print(f'sero-verify: {error}', file=sys.stderr)
+        return 1
+    seconds = time.monotonic() - started
+    summary = {
+        'datasets': [os.path.abspath(folder) for folder in folders],
+        'records': records,
+        'errors': errors,
+        'seconds': round(seconds, 3),
+        'records_per_s': round(records / seconds),
+    }
+    print(json.dumps(summary))
+    return 1 if errors else 0
+
+
+def run() -> None:
+    run_command(__name__)
+
+
+if __name__ == '__main__':
+    run()

@@ -1,0 +1,348 @@
+"""The report of an evaluation: one HTML file that a person opens, and its figures as PNG files.
+
+    write_report(pathlib.Path('run/evaluation'), model, baseline)
+
+writes ``run/evaluation/report.html``, which needs no network, and ``run/evaluation/*.png``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+
+import jinja2
+import markupsafe
+from matplotlib.figure import Figure
+
+from beam_pipelines import domain
+from trainer import figures, published_figures
+from trainer.results import CellResult, ModelResult, SplitResult
+
+REPORT_NAME = 'report.html'
+HEADLINE_SPLIT = 'non_homogeneous/test'
+# Every split that a report shows, the headline first: its name, its heading, and what its cells are to the model.
+_SPLITS = (
+    (HEADLINE_SPLIT, 'Cells of other days', 'cells recorded on other days than those trained on'),
+    ('original/test', 'Original recordings, test', 'test cells of the original recordings'),
+)
+
+_UNDEFINED = '–'
+_NO_BREAK_SPACE = '\N{NO-BREAK SPACE}'
+
+
+@dataclasses.dataclass(frozen=True)
+class _Column:
+    """A column of the headline table: which metric, of which split and unit, shown how."""
+
+    split: str
+    unit: str
+    key: str
+    as_percent: bool = True
+
+
+_HEADLINE_COLUMNS = (
+    _Column(HEADLINE_SPLIT, 'cell', 'accuracy'),
+    _Column(HEADLINE_SPLIT, 'cell', 'sensitivity'),
+    _Column(HEADLINE_SPLIT, 'cell', 'specificity'),
+    _Column(HEADLINE_SPLIT, 'cell', 'auc', as_percent=False),
+    _Column(HEADLINE_SPLIT, 'spike', 'accuracy'),
+    _Column(HEADLINE_SPLIT, 'spike', 'auc', as_percent=False),
+    _Column('original/test', 'cell', 'accuracy'),
+    _Column('original/test', 'spike', 'accuracy'),
+    _Column('original/test', 'spike', 'auc', as_percent=False),
+)
+
+
+def write_report(folder: pathlib.Path, model: ModelResult, baseline: ModelResult | None) -> pathlib.Path:
+    """Writes ``report.html`` and its figures; all of it is made before the first file is touched.
+
+    Parameters
+    ----------
+    folder : made if it is not there; a report in it is replaced.
+    model : the model that the report is about.
+    baseline : a second model to stand beside it, such as one trained on ``original`` alone; None to leave it out.
+
+    Returns
+    -------
+    The path of ``report.html``.
+    """
+    models = [model] if baseline is None else [model, baseline]
+    sections = [_section(*split, models) for split in _SPLITS if split[0] in model.splits]
+    html = _template().render(_page(models, sections))
+    files = {figure.file_name: figures.to_png(figure.drawing) for section in sections for figure in section.figures}
+    files[REPORT_NAME] = html.encode()
+    _write_whole(folder, files)
+    return folder / REPORT_NAME
+
+
+@dataclasses.dataclass(frozen=True)
+class _Illustration:
+    """A figure with the name of its PNG file, what it shows (for those who cannot see it), and its caption."""
+
+    file_name: str
+    drawing: Figure
+    description: str
+    caption: str
+    half_width: bool = False
+
+    @property
+    def data_uri(self) -> str:
+        return figures.svg_data_uri(self.drawing)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Section:
+    """What the page shows of one split."""
+
+    name: str
+    heading: str
+    statements: list[str]
+    metrics: list[dict]
+    cells: list[CellResult]
+    figures: list[_Illustration]
+
+
+def _section(name: str, heading: str, which_cells: str, models: Sequence[ModelResult]) -> _Section:
+    split = models[0].splits[name]
+    return _Section(
+        name=name,
+        heading=heading,
+        statements=_statements(name, which_cells, models),
+        metrics=[
+            {'title': model.title, 'unit': unit, **model.splits[name].metrics.get(unit, {})}
+            for model in models
+            if name in model.splits
+            for unit in ('cell', 'spike')
+        ],
+        cells=split.cells,
+        figures=_illustrations(split, models) if name == HEADLINE_SPLIT else [_confusion(name, models)],
+    )
+
+
+def _confusion(name: str, models: Sequence[ModelResult]) -> _Illustration:
+    return _Illustration(
+        f'confusion_{name.partition("/")[0]}.png',
+        figures.confusion_matrices(name, models),
+        'Confusion matrices: labels against calls, of cells and of spikes',
+        'Labels (rows) against calls (columns), with the share of the row. Every cell counts, undecided ones by the '
+        'side on which their probability falls.',
+        half_width=sum(name in model.splits for model in models) == 1,
+    )
+
+
+def _illustrations(split: SplitResult, models: Sequence[ModelResult]) -> list[_Illustration]:
+    return [
+        _Illustration(
+            'cell_probabilities.png',
+            figures.cell_probabilities(split.cells),
+            'Probability of being serotonergic with its interval, for each cell in ascending order',
+            'Each cell’s probability of being serotonergic with its 95 % interval. The colour is the label.',
+        ),
+        _Illustration(
+            'mean_waveforms.png',
+            figures.mean_waveforms(split.cells),
+            'Mean spikes of the cells called right, wrong and undecided, for each class',
+            'Mean spikes, one thin line a cell. Behind the cells that were not called right stand the means of both '
+            'classes’ right ones: which do they resemble?',
+        ),
+        _Illustration(
+            'roc.png',
+            figures.roc_curves(split.name, models),
+            'ROC curves of cells and of spikes',
+            'ROC: how many SER are found for how many NSER mistaken, as the threshold moves.',
+            half_width=True,
+        ),
+        _Illustration(
+            'udi_histogram.png',
+            figures.udi_histogram(split.cells),
+            'Histogram of the spike width of SER and NSER cells, by call',
+            _udi_caption(split.cells),
+            half_width=True,
+        ),
+        _confusion(split.name, models),
+    ]
+
+
+def _udi_caption(cells: Sequence[CellResult]) -> str:
+    n_unmeasured = sum(cell.label is not None and not math.isfinite(cell.udi_ms) for cell in cells)
+    caption = (
+        'Spike width. The thin outline is that of the published neurons (Figure 2 of arXiv 2405.05516), scaled to as '
+        'many cells.'
+    )
+    if n_unmeasured:
+        caption += f' Left out: {_counted(n_unmeasured, "cell")} whose width cannot be measured.'
+    return caption
+
+
+def _statements(name: str, which_cells: str, models: Sequence[ModelResult]) -> list[str]:
+    """Says in words what the models did with the cells of the split ``name``."""
+    cells = models[0].splits[name].cells
+    labelled = [cell for cell in cells if cell.label is not None]
+    n_unlabelled = len(cells) - len(labelled)
+    statements = []
+    if labelled:
+        n_right = sum(cell.correct for cell in labelled)
+        statements.append(
+            f'Of {_counted(len(labelled), "neuron")} ({which_cells}), the model calls {n_right} as labelled if it must '
+            'choose.'
+        )
+        decided = [cell for cell in labelled if cell.verdict != 'undecided']
+        n_decided_right = sum(figures.outcome(cell) == 'right' for cell in decided)
+        statements.append(
+            f'Free to abstain, it commits itself on {len(decided)}, is right on {n_decided_right} of these, and leaves '
+            f'{len(labelled) - len(decided)} undecided.'
+        )
+        if len(models) > 1 and name in models[1].splits:
+            n_baseline = sum(bool(cell.correct) for cell in models[1].splits[name].cells)
+            statements.append(f'For comparison, the model {models[1].title} calls {n_baseline} as labelled.')
+    if n_unlabelled:
+        statements.append(f'{_counted(n_unlabelled, "cell")} without a label: nothing to compare the verdict with.')
+    return statements
+
+
+def _page(models: Sequence[ModelResult], sections: Sequence[_Section]) -> dict:
+    rows = [
+        _headline_row(model.title, {name: split.metrics for name, split in model.splits.items()}) for model in models
+    ]
+    published = (published_figures.TRAINED_ON_SYNTHETIC, published_figures.TRAINED_ON_ORIGINAL)
+    infos = [model.info for model in models]
+    cell_metrics = {name: split.metrics.get('cell', {}) for name, split in models[0].splits.items()}
+    return {
+        'models': models,
+        'sections': sections,
+        'headline': cell_metrics.get(HEADLINE_SPLIT),
+        'headline_rows': rows,
+        'published_rows': [_headline_row(result.title, result.metrics) for result in published],
+        'published_source': published_figures.SOURCE,
+        'published_remarks': [result.remark for result in published if result.remark],
+        'is_simulated': any(info.get('source') == 'simulated' for info in infos),
+        'is_published_protocol': any(info.get('protocol') == 'published' for info in infos),
+        'training': [{'title': model.title, **_training(model.info)} for model in models],
+        'undecided_rule': next((m['undecided_rule'] for m in cell_metrics.values() if m.get('undecided_rule')), None),
+        'label_names': domain.LABEL_NAMES,
+        'colours': {
+            'ser': figures.CLASS_COLOURS[0],
+            'nser': figures.CLASS_COLOURS[1],
+            'undecided': figures.UNDECIDED_COLOUR,
+            'wrong': figures.WRONG_COLOUR,
+            'ink': figures.INK,
+        },
+    }
+
+
+def _headline_row(title: str, metrics: Mapping[str, Mapping]) -> dict:
+    """Formats one row of the headline table from ``{'CONFIG/SPLIT': {'spike': {...}, 'cell': {...}}}``."""
+    values = []
+    for column in _HEADLINE_COLUMNS:
+        of_unit = metrics.get(column.split, {}).get(column.unit, {})
+        value = of_unit.get(column.key)
+        values.append(
+            {
+                'text': _percent(value) if column.as_percent else _number(value, 3),
+                'interval': _interval(of_unit) if (column.unit, column.key) == ('cell', 'accuracy') else '',
+            }
+        )
+    return {'title': title, 'values': values}
+
+
+def _training(info: Mapping) -> dict[str, str]:
+    """Returns what a model was trained on, heading -> text."""
+    kernel_sizes = list(info.get('kernel_sizes') or [])
+    examples_seen = info.get('examples_seen')
+    return {
+        'Data': str(info.get('trained_on') or _UNDEFINED),
+        'Recordings': str(info.get('source') or _UNDEFINED),
+        'Split': {'by_cell': 'by cell', 'published': 'published (by spike)'}.get(
+            info.get('protocol'), str(info.get('protocol') or _UNDEFINED)
+        ),
+        'Network': str(info.get('architecture') or _UNDEFINED),
+        'Members': _members(kernel_sizes),
+        'Examples seen': _UNDEFINED if examples_seen is None else f'{examples_seen:,}',
+        'Made': str(info.get('created') or _UNDEFINED)[:16].replace('T', ' '),
+        'Versions': ', '.join(f'{name} {version}' for name, version in (info.get('versions') or {}).items())
+        or _UNDEFINED,
+        'Data fingerprint': str(info.get('dataset_fingerprint') or _UNDEFINED),
+    }
+
+
+def _members(kernel_sizes: Sequence[int]) -> str:
+    if not kernel_sizes:
+        return _UNDEFINED
+    return f'{_counted(len(kernel_sizes), "network")}, kernel sizes {_as_ranges(kernel_sizes)}'
+
+
+def _as_ranges(numbers: Sequence[int]) -> str:
+    """Returns ``20–30`` for consecutive numbers, else the numbers one by one."""
+    if len(numbers) > 2 and list(numbers) == list(range(numbers[0], numbers[-1] + 1)):
+        return f'{numbers[0]}–{numbers[-1]}'
+    return ', '.join(map(str, numbers))
+
+
+def _is_defined(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+def _number(value: float | None, digits: int) -> str:
+    return f'{value:.{digits}f}' if _is_defined(value) else _UNDEFINED
+
+
+def _percent(value: float | None) -> str:
+    return f'{100 * value:.1f}{_NO_BREAK_SPACE}%' if _is_defined(value) else _UNDEFINED
+
+
+def _interval(cell_metrics: Mapping) -> str:
+    low, high = cell_metrics.get('accuracy_low'), cell_metrics.get('accuracy_high')
+    if not (_is_defined(low) and _is_defined(high)):
+        return ''
+    return f'{100 * low:.1f}–{100 * high:.1f}{_NO_BREAK_SPACE}%'
+
+
+def _counted(count: int, noun: str) -> str:
+    return f'{count:,} {noun}' if count == 1 else f'{count:,} {noun}s'
+
+
+def _interval_bar(cell: CellResult) -> markupsafe.Markup:
+    """Draws a cell's probability and interval on a line from 0 to 1."""
+    if not all(map(_is_defined, (cell.p_ser, cell.p_ser_low, cell.p_ser_high))):
+        return markupsafe.Markup('')
+    low, middle, high = (100 * min(max(p, 0.0), 1.0) for p in (cell.p_ser_low, cell.p_ser, cell.p_ser_high))
+    return markupsafe.Markup(
+        '<span class="bar" aria-hidden="true"><i style="left:{:.1f}%;width:{:.1f}%"></i>'
+        '<b style="left:{:.1f}%"></b></span>'
+    ).format(low, max(high - low, 0.0), middle)
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader('trainer', 'templates'),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        'percent': _percent,
+        'number': _number,
+        'interval': _interval,
+        'interval_bar': _interval_bar,
+        'outcome': figures.outcome,
+        'is_defined': _is_defined,
+    }
+    return environment.get_template('evaluation.html')
+
+
+def _write_whole(folder: pathlib.Path, files: Mapping[str, bytes]) -> None:
+    """Writes the files so that each appears whole, in their order, and none if one cannot be written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = {name: folder / f'.{name}.{os.getpid()}.partial' for name in files}
+    try:
+        for name, content in files.items():
+            partial[name].write_bytes(content)
+        for name, path in partial.items():
+            os.replace(path, folder / name)
+    finally:
+        for path in partial.values():
+            path.unlink(missing_ok=True)
