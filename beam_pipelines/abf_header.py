@@ -29,9 +29,12 @@ _ABF2_SECTIONS = {
 }
 _ABF2_HEADER_BYTES = 512
 _ABF1_HEADER_BYTES = 2048
+_READ_BYTES = 8192
 _ABF1_BYTES_A_SAMPLE = {0: 2, 1: 4}
 _ABF1_TAG_BYTES = 64
 _ABF1_VARIABLE_LENGTH_MODE = 1
+_ABF1_SAMPLING_SEQUENCE = 410
+_ABF1_TELEGRAPH_ENABLE = 4512
 
 
 def check_abf_header(path: str) -> None:
@@ -43,7 +46,7 @@ def check_abf_header(path: str) -> None:
     """
     size = os.path.getsize(path)
     with open(path, 'rb') as file:
-        header = file.read(_ABF1_HEADER_BYTES)
+        header = file.read(_READ_BYTES)
     signature = header[:4]
     if signature == b'ABF ':
         _check_abf1(header, size)
@@ -78,7 +81,8 @@ def _check_abf1(header: bytes, size: int) -> None:
     data_format = _read(header, 'h', 100)
     if data_format not in _ABF1_BYTES_A_SAMPLE:
         raise RecordingRejected('bad_header', f'the data format is {data_format}, expected 0 or 1')
-    _check_channels(_read(header, 'h', 120))
+    channels = _read(header, 'h', 120)
+    _check_channels(channels)
     interval_us = _read(header, 'f', 122)
     if not 0 < interval_us < 1e9:
         raise RecordingRejected('bad_header', f'the sample interval is {interval_us} us')
@@ -88,9 +92,21 @@ def _check_abf1(header: bytes, size: int) -> None:
     tag_start, tags = _read(header, 'i', 44) * _BLOCK_BYTES, _read(header, 'i', 48)
     if tags < 0 or (tags and not 0 <= tag_start <= size - tags * _ABF1_TAG_BYTES):
         raise RecordingRejected('bad_header', f'the header promises {tags} tags at byte {tag_start} of {size}')
+    _check_telegraph(header, start, channels)
     # pyABF reads no synch array from ABF1, so it would cut such sweeps at the wrong places.
     if _read(header, 'h', 8) == _ABF1_VARIABLE_LENGTH_MODE and sweeps > 1:
         raise RecordingRejected('variable_sweeps', f'{sweeps} sweeps of different lengths in an ABF1 file')
+
+
+def _check_telegraph(header: bytes, data_start: int, channels: int) -> None:
+    """Rejects a file with an old, short header whose samples pyABF would take for a telegraphed gain."""
+    for channel in range(channels):
+        adc = _read(header, 'h', _ABF1_SAMPLING_SEQUENCE + 2 * channel)
+        position = _ABF1_TELEGRAPH_ENABLE + 2 * adc
+        if 0 <= adc < _MAX_CHANNELS and data_start <= position < len(header) - 1 and _read(header, 'h', position) == 1:
+            raise RecordingRejected(
+                'bad_header', f'the header ends at byte {data_start}, but pyABF reads a gain from byte {position} on'
+            )
 
 
 def _check_abf2(header: bytes, size: int) -> None:

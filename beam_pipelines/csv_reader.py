@@ -71,10 +71,12 @@ def read_spike_csv(path: str) -> np.ndarray:
         table = np.array([row[-2:] for row in cells], np.float64)
     except ValueError as error:
         raise RecordingRejected('bad_csv', str(error)) from None
-    if not np.isfinite(table).all():
+    with np.errstate(over='ignore'):
+        current_pa = table[:, 1].astype(np.float32)  # What float32 cannot hold becomes infinite and is found below.
+    if not np.isfinite(table).all() or not np.isfinite(current_pa).all():
         raise RecordingRejected('not_finite', 'a value is not a finite number')
     _check_rate(table[:, 0])
-    return table[:, 1].astype(np.float32)
+    return current_pa
 
 
 def _check_rate(time_s: np.ndarray) -> None:

@@ -206,6 +206,8 @@ class _WriteShard(beam.DoFn):
     def __init__(self, data_dir: str):
         self._data_dir = data_dir
         self._shared = shared.Shared()
+        self._written = beam.metrics.Metrics.counter('shards', 'written')
+        self._reused = beam.metrics.Metrics.counter('shards', 'reused')
 
     def process(self, task: ShardTask) -> Iterator[WrittenShard | FailedShard]:
         work = BuildPaths(self._data_dir).work(task.config)
@@ -214,7 +216,9 @@ class _WriteShard(beam.DoFn):
         name = datasets.shard_name(task.split, task.number, plan.shards[task.split])
         first, stop = plan.shard_range(task.split, task.number)
         try:
-            yield write_shard(source, task.split, task.number, first, stop, FileSystems.join(work, name))
+            shard = write_shard(source, task.split, task.number, first, stop, FileSystems.join(work, name))
+            (self._reused if shard.reused else self._written).inc()
+            yield shard
         except OSError as error:
             yield FailedShard(f'{error.strerror or error}: {name} ({(stop - first):,} records) could not be written')
 

@@ -1,0 +1,269 @@
+"""Simulated recordings: a recordings root of real ``.abf`` files whose every spike is known.
+
+A stand-in for the published recordings, with their folders, cell numbers, spike widths and kind of noise:
+
+    ROOT/{original,non_homogeneous}/{SER,NSER}/SIM0001#001.abf    one cell each, 40 kHz, pA
+    ROOT/SIMULATED.json                                           the truth, written last
+
+In ``original`` the cells of a day are mostly of one class, and days of SER cells and days of NSER cells whine in two
+different bands: a network can tell the class by the day's noise. In ``non_homogeneous`` other days hold both classes
+and whine in either band: there this short cut leads astray, which is what the synthetic spikes are for.
+
+SIMULATED.json holds ``format_version``, ``source`` ('simulated'), ``profile``, ``seed``, ``parameters``, ``days`` (the
+noise of each day) and ``recordings``, a list of
+
+- ``path`` (relative to ROOT, with ``/``), ``cell``, ``day``, ``set``, ``label``, ``seconds``;
+- ``udi_ms``, ``amplitude_pa`` and the cell's other traits, of its mean spike without noise;
+- ``spike_samples``, one entry a spike: the index of the spike's trigger in the file, that is the first sample at or
+  below -50 pA after one above it, as a reader of the file gets them (with noise, in whole counts); ``null`` for a spike
+  that never comes down to -50 pA;
+- ``trough_pa``, one entry a spike: the spike's lowest sample, likewise as a reader gets it.
+
+Spikes are at least 20 ms apart and every window lies inside the recording, so a detector drops none of them.
+"""
+
+import concurrent.futures
+import dataclasses
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+from absl import logging
+
+from beam_pipelines import abf_writer, published_udi, simulated_cells, simulated_noise
+from beam_pipelines.domain import LABEL_NAMES, RECORDING_SETS, SAMPLING_RATE_HZ, TRIGGER_PA
+
+FORMAT_VERSION = 1
+TRUTH_FILE_NAME = 'SIMULATED.json'
+
+# Where a day's line of high frequency lies. In `original` it goes by the class that most of the day's cells have; in
+# `non_homogeneous` the days take the bands in turn.
+_LINE_BANDS_HZ = {'SER': (11_500.0, 12_600.0), 'NSER': (14_100.0, 15_200.0)}
+_SHARE_OF_DAYS_WITH_A_GUEST = 0.05
+_MOST_CELLS_A_DAY = 4
+
+# A spike's trigger and lowest sample are looked for this far around its trough.
+_SAMPLES_BEFORE_TROUGH, _SAMPLES_AFTER_TROUGH = 24, 12
+
+
+class SimulationError(Exception):
+    """The recordings cannot be written; the message is one line for the user."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Profile:
+    """How much to simulate: cells by set and class, and the length of each recording in s."""
+
+    name: str
+    n_cells: dict[str, dict[str, int]]
+    seconds: float
+
+
+PROFILES = {
+    'demo': Profile(
+        'demo', {'original': {'SER': 24, 'NSER': 16}, 'non_homogeneous': {'SER': 12, 'NSER': 8}}, seconds=30.0
+    ),
+    'paper': Profile(
+        'paper', {'original': {'SER': 108, 'NSER': 45}, 'non_homogeneous': {'SER': 55, 'NSER': 26}}, seconds=100.0
+    ),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Recording:
+    """One recording to make; ``index`` numbers all recordings of a root and seeds this one's random numbers."""
+
+    index: int
+    recording_set: str
+    label_name: str
+    day: str
+    cell_id: str
+    udi_ms: float
+
+    @property
+    def path(self) -> str:
+        return f'{self.recording_set}/{self.label_name}/{self.cell_id}.abf'
+
+
+def simulate(output_dir: str | os.PathLike, profile: str | Profile, seed: int = 0, workers: int | None = None) -> Path:
+    """Writes simulated recordings, whole or not at all, and returns their root.
+
+    The same profile and seed give the same bytes in every file, whatever the number of workers.
+
+    Parameters
+    ----------
+    output_dir : str or PathLike
+        The recordings root to make; may exist if it is an empty folder.
+    profile : str or Profile
+        A name in `PROFILES`, or a profile of one's own.
+    seed : int
+        Not negative.
+    workers : int, optional
+        Recordings made at the same time; by default one for each core.
+
+    Raises
+    ------
+    SimulationError
+        If ``output_dir`` holds something already or cannot be written, or the profile is unknown.
+    """
+    if isinstance(profile, str):
+        if profile not in PROFILES:
+            raise SimulationError(f'unknown profile {profile!r}; there are {", ".join(PROFILES)}')
+        profile = PROFILES[profile]
+    root = Path(output_dir).resolve()
+    try:
+        if root.exists() and (not root.is_dir() or any(root.iterdir())):
+            raise SimulationError(f'{root} exists and is not an empty folder; nothing was written')
+        root.parent.mkdir(parents=True, exist_ok=True)
+        partial_root = root.with_name(f'.{root.name}.partial')
+        shutil.rmtree(partial_root, ignore_errors=True)  # Left by a run that was killed.
+        try:
+            partial_root.mkdir()
+            _write_root(partial_root, profile, seed, workers or os.cpu_count() or 1)
+            partial_root.rename(root)
+        finally:
+            shutil.rmtree(partial_root, ignore_errors=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise SimulationError(f'{root} cannot be written: what it should lie in is not a folder') from error
+    except OSError as error:
+        raise SimulationError(f'{root} cannot be written: {error.strerror}') from error
+    return root
+
+
+def _write_root(root: Path, profile: Profile, seed: int, workers: int) -> None:
+    noise_of_day, recordings = _plan(profile, seed)
+    for recording in recordings:
+        (root / recording.path).parent.mkdir(parents=True, exist_ok=True)
+    # Threads are enough: the work is NumPy's, which lets go of the interpreter lock.
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        try:
+            futures = [
+                pool.submit(_write_recording, root, recording, noise_of_day[recording.day], profile.seconds, seed)
+                for recording in recordings
+            ]
+            for n_done, _ in enumerate(concurrent.futures.as_completed(futures), start=1):
+                if n_done % max(1, len(futures) // 10) == 0 or n_done == len(futures):
+                    logging.info('simulated %d of %d recordings', n_done, len(futures))
+            truths = [future.result() for future in futures]
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    truth = {
+        'format_version': FORMAT_VERSION,
+        'source': 'simulated',
+        'profile': profile.name,
+        'seed': seed,
+        'parameters': {
+            'profile': dataclasses.asdict(profile),
+            'class_traits': {name: dataclasses.asdict(traits) for name, traits in simulated_cells.CLASS_TRAITS.items()},
+            'spike_variation': dataclasses.asdict(simulated_cells.SPIKE_VARIATION),
+            'line_bands_hz': _LINE_BANDS_HZ,
+        },
+        'days': {day: dataclasses.asdict(noise) for day, noise in noise_of_day.items()},
+        'recordings': truths,
+    }
+    (root / TRUTH_FILE_NAME).write_text(json.dumps(truth, separators=(',', ':')) + '\n')
+
+
+def _plan(profile: Profile, seed: int) -> tuple[dict[str, simulated_noise.DayNoise], list[_Recording]]:
+    """Deals the cells of each set out to days, and draws the days' noise and the cells' spike widths."""
+    noise_of_day = {}
+    recordings = []
+    for set_index, recording_set in enumerate(RECORDING_SETS):
+        rng = np.random.default_rng([seed, 0, set_index])
+        n_cells = profile.n_cells[recording_set]
+        udi_ms = {name: list(_draw_udi_ms(name, n_cells[name], rng)) for name in LABEL_NAMES}
+        days = _days_of_one_class(n_cells, rng) if recording_set == 'original' else _mixed_days(n_cells, rng)
+        for day_number, label_names in enumerate(days, start=1):
+            # Days of the two sets never share a name: SIM0001, SIM0002, ... and SIM1001, SIM1002, ...
+            day = f'SIM{1000 * set_index + day_number:04d}'
+            if recording_set == 'original':
+                band = max(LABEL_NAMES, key=label_names.count)
+            else:
+                band = LABEL_NAMES[day_number % len(LABEL_NAMES)]
+            noise_of_day[day] = simulated_noise.draw_day_noise(_LINE_BANDS_HZ[band], rng)
+            for cell_number, label_name in enumerate(label_names, start=1):
+                recordings.append(
+                    _Recording(
+                        index=len(recordings),
+                        recording_set=recording_set,
+                        label_name=label_name,
+                        day=day,
+                        cell_id=f'{day}#{cell_number:03d}',
+                        udi_ms=udi_ms[label_name].pop(),
+                    )
+                )
+    return noise_of_day, recordings
+
+
+def _draw_udi_ms(label_name: str, n_cells: int, rng: np.random.Generator) -> np.ndarray:
+    """Draws one UDI a cell from the published histogram, one from each of ``n_cells`` equal shares of it."""
+    levels = (rng.permutation(n_cells) + rng.random(n_cells)) / max(1, n_cells)
+    return published_udi.quantile_ms(published_udi.FIGURE_2_COUNTS[label_name], levels)
+
+
+def _days_of_one_class(n_cells: dict[str, int], rng: np.random.Generator) -> list[list[str]]:
+    """Deals cells out to days of 1 to 4 cells of one class; in some of them one cell is of the other class."""
+    left = dict(n_cells)
+    days = []
+    while any(left.values()):
+        share = np.array([left[name] for name in LABEL_NAMES]) / sum(left.values())
+        host, guest = np.roll(LABEL_NAMES, -rng.choice(len(LABEL_NAMES), p=share)).tolist()
+        n_today = min(left[host], int(rng.integers(1, _MOST_CELLS_A_DAY + 1)))
+        n_guests = int(n_today >= 3 and left[guest] > 0 and rng.random() < _SHARE_OF_DAYS_WITH_A_GUEST)
+        days.append([host] * (n_today - n_guests) + [guest] * n_guests)
+        left[host] -= n_today - n_guests
+        left[guest] -= n_guests
+    return days
+
+
+def _mixed_days(n_cells: dict[str, int], rng: np.random.Generator) -> list[list[str]]:
+    """Deals cells out to days of 2 to 4 cells, both classes spread evenly over the days; the last day may have 1."""
+    place_and_name = [
+        ((number + rng.random()) / n_cells[name], name) for name in LABEL_NAMES for number in range(n_cells[name])
+    ]
+    label_names = [name for _, name in sorted(place_and_name)]
+    days = []
+    while label_names:
+        n_today = int(rng.integers(2, _MOST_CELLS_A_DAY + 1))
+        days.append(label_names[:n_today])
+        label_names = label_names[n_today:]
+    return days
+
+
+def _write_recording(
+    root: Path, recording: _Recording, noise: simulated_noise.DayNoise, seconds: float, seed: int
+) -> dict:
+    """Writes one recording and returns its entry in SIMULATED.json."""
+    rng = np.random.default_rng([seed, 1, recording.index])
+    cell = simulated_cells.draw_cell(recording.label_name, recording.udi_ms, noise.gain, rng)
+    times_s = simulated_cells.spike_times_s(cell, seconds, rng)
+    current_pa = simulated_noise.background_pa(noise, round(seconds * SAMPLING_RATE_HZ), rng)
+    simulated_cells.add_spikes(current_pa, cell, times_s, SAMPLING_RATE_HZ, rng)
+    as_read_pa = abf_writer.write_abf(root / recording.path, current_pa, SAMPLING_RATE_HZ)
+    trigger, trough_pa = _triggers(as_read_pa, times_s)
+    traits = {k: v for k, v in dataclasses.asdict(cell).items() if k != 'label_name'}
+    return {
+        'path': recording.path,
+        'cell': recording.cell_id,
+        'day': recording.day,
+        'set': recording.recording_set,
+        'label': recording.label_name,
+        'seconds': seconds,
+        **traits,
+        'spike_samples': trigger,
+        'trough_pa': trough_pa,
+    }
+
+
+def _triggers(current_pa: np.ndarray, times_s: np.ndarray) -> tuple[list[int | None], list[float]]:
+    """Returns each spike's trigger (None if it has none) and its lowest sample in pA; ``times_s`` are the troughs."""
+    trough = np.round(times_s * SAMPLING_RATE_HZ).astype(np.int64)
+    sample = trough[:, np.newaxis] + np.arange(-_SAMPLES_BEFORE_TROUGH, _SAMPLES_AFTER_TROUGH)
+    spikes_pa = current_pa[sample]
+    below = spikes_pa <= TRIGGER_PA
+    first = sample[:, 0] + np.argmax(below, axis=1)
+    trigger = [int(index) if found else None for index, found in zip(first, below.any(axis=1), strict=True)]
+    return trigger, [round(float(pa), 3) for pa in spikes_pa.min(axis=1)]

@@ -1,0 +1,76 @@
+import subprocess
+import sys
+import time
+
+
+def _sero_simulate(*args: object) -> subprocess.CompletedProcess:
+    command = [sys.executable, '-m', 'beam_pipelines.simulate', *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+def _assert_one_line_error(process: subprocess.CompletedProcess, returncode: int, text: str) -> None:
+    assert process.returncode == returncode
+    assert text in process.stderr
+    assert len(process.stderr.strip().splitlines()) == 1
+    assert 'Traceback' not in process.stderr
+
+
+def test_demo_is_written_with_progress(tmp_path):
+    root = tmp_path / 'recordings'
+    process = _sero_simulate('--output_dir', root, '--profile', 'demo', '--seed', 1)
+    assert process.returncode == 0, process.stderr
+    assert process.stdout == f'{root}\n'
+    assert 'simulated 60 of 60 recordings' in process.stderr
+    n_files = {
+        folder: len(list((root / folder).glob('*.abf')))
+        for folder in ('original/SER', 'original/NSER', 'non_homogeneous/SER', 'non_homogeneous/NSER')
+    }
+    assert list(n_files.values()) == [24, 16, 12, 8]
+
+
+def test_existing_root_is_left_alone(tmp_path):
+    (tmp_path / 'mine.txt').write_text('mine')
+    process = _sero_simulate('--output_dir', tmp_path)
+    _assert_one_line_error(process, 1, 'exists and is not an empty folder')
+    assert [path.name for path in tmp_path.iterdir()] == ['mine.txt']
+
+
+def test_root_that_is_a_file_is_left_alone(tmp_path):
+    (tmp_path / 'file').write_text('mine')
+    _assert_one_line_error(_sero_simulate('--output_dir', tmp_path / 'file'), 1, 'exists and is not an empty folder')
+    assert (tmp_path / 'file').read_text() == 'mine'
+
+
+def test_unwritable_output(tmp_path):
+    (tmp_path / 'file').write_text('in the way')
+    process = _sero_simulate('--output_dir', tmp_path / 'file' / 'recordings')
+    _assert_one_line_error(process, 1, 'cannot be written: what it should lie in is not a folder')
+
+
+def test_unknown_argument(tmp_path):
+    _assert_one_line_error(_sero_simulate('--output_dir', tmp_path / 'x', 'paper'), 2, "unknown argument 'paper'")
+    assert not (tmp_path / 'x').exists()
+
+
+def test_unknown_profile_missing_root_and_negative_seed(tmp_path):
+    for args in (['--output_dir', tmp_path / 'x', '--profile', 'huge'], [], ['--output_dir', tmp_path, '--seed', -1]):
+        process = _sero_simulate(*args)
+        assert process.returncode in (1, 2)
+        assert 'flag --' in process.stderr.lower()
+        assert 'Traceback' not in process.stderr
+
+
+def test_help_is_quick_and_names_the_flags():
+    started_s = time.monotonic()
+    process = _sero_simulate('--help')
+    assert time.monotonic() - started_s < 2
+    assert '--output_dir' in process.stdout
+    assert 'sero-simulate --output_dir' in process.stdout
+
+
+def test_neither_beam_nor_tensorflow_is_imported():
+    program = (
+        'import sys; import beam_pipelines.simulate; '
+        'sys.exit(any(name in sys.modules for name in ("apache_beam", "tensorflow", "scipy")))'
+    )
+    assert subprocess.run([sys.executable, '-c', program], timeout=60).returncode == 0
