@@ -28,6 +28,8 @@ _ABF2_SECTIONS = {
     'synch array': 316,
 }
 _ABF2_HEADER_BYTES = 512
+# An item of any of them has at least these; a million items of a byte each would keep pyABF busy for minutes.
+_LEAST_ITEM_BYTES = 8
 _ABF1_HEADER_BYTES = 2048
 _READ_BYTES = 8192
 _ABF1_BYTES_A_SAMPLE = {0: 2, 1: 4}
@@ -116,7 +118,7 @@ def _check_abf2(header: bytes, size: int) -> None:
     for name, (block, item_bytes, items) in sections.items():
         if name == 'data':
             continue
-        end = block * _BLOCK_BYTES + item_bytes * items
+        end = block * _BLOCK_BYTES + max(item_bytes, _LEAST_ITEM_BYTES) * items
         if items < 0 or (items and item_bytes == 0) or end > size:
             raise RecordingRejected(
                 'bad_header',

@@ -13,6 +13,9 @@ from beam_pipelines.rejection import RecordingRejected
 # A 4 ms spike sampled more slowly than this has lost the shape that the networks look at.
 _MIN_RESAMPLED_RATE_HZ = 10_000
 
+# pyABF truncates the rate to whole Hz, so an interval a rounding error above 25 us gives 39999.
+_RATE_TOLERANCE_HZ = 1
+
 _VARIABLE_LENGTH_MODE = 1
 
 
@@ -57,6 +60,8 @@ def read_abf(path: str, resample: bool = False) -> Recording:
 
     channel = _current_channel(abf.adcUnits)
     rate_hz = abf.dataRate
+    if abs(rate_hz - domain.SAMPLING_RATE_HZ) <= _RATE_TOLERANCE_HZ:
+        rate_hz = domain.SAMPLING_RATE_HZ
     if rate_hz != domain.SAMPLING_RATE_HZ:
         if not resample:
             raise RecordingRejected(

@@ -54,27 +54,29 @@ def permute(index: np.ndarray, size: int | np.ndarray, key: np.uint64 | np.ndarr
     -------
     (n,) int64 in ``0..size-1``.
     """
-    size = np.broadcast_to(np.asarray(size, np.uint64), np.shape(index))
-    key = np.broadcast_to(np.asarray(key, np.uint64), np.shape(index))
     values = np.asarray(index).astype(np.uint64)
     if not len(values):
         return values.astype(np.int64)
-    bits = max(int(size.max() - 1).bit_length(), 2)
+    size = np.asarray(size, np.uint64)
+    # Of each index's own size, so that what else is asked for at the same time does not matter.
+    bits = np.maximum(np.frexp((size - np.uint64(1)).astype(np.float64))[1], 2).astype(np.uint64)
+    size, bits, key = (np.broadcast_to(part, values.shape) for part in (size, bits, np.asarray(key, np.uint64)))
     values = _feistel(values, bits, key)
     outside = np.flatnonzero(values >= size)
     while len(outside):
-        values[outside] = _feistel(values[outside], bits, key[outside])
+        values[outside] = _feistel(values[outside], bits[outside], key[outside])
         outside = outside[values[outside] >= size[outside]]
     return values.astype(np.int64)
 
 
-def _feistel(values: np.ndarray, bits: int, key: np.ndarray) -> np.ndarray:
-    left_bits, right_bits = bits - bits // 2, bits // 2
-    left = values >> np.uint64(right_bits)
-    right = values & np.uint64((1 << right_bits) - 1)
+def _feistel(values: np.ndarray, bits: np.ndarray, key: np.ndarray) -> np.ndarray:
+    right_bits = bits // np.uint64(2)
+    left_bits = bits - right_bits
+    left = values >> right_bits
+    right = values & ((np.uint64(1) << right_bits) - np.uint64(1))
     # The halves change places, and so widths, at each round; an even number of rounds restores them.
     for round_number in range(_ROUNDS):
         scrambled = random_bits(key, right + np.uint64(round_number << 32))
-        left, right = right, left ^ (scrambled >> np.uint64(64 - left_bits))
+        left, right = right, left ^ (scrambled >> (np.uint64(64) - left_bits))
         left_bits, right_bits = right_bits, left_bits
-    return left << np.uint64(right_bits) | right
+    return left << right_bits | right

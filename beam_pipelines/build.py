@@ -20,30 +20,31 @@ from beam_pipelines import datasets, splits
 from beam_pipelines.command import run_command
 from beam_pipelines.synthesis import Recipe
 
-_RECORDINGS = flags.DEFINE_string(
-    'recordings', None, 'Recordings root: holds {original,non_homogeneous}/{SER,NSER}/.', required=True
-)
-_DATA_DIR = flags.DEFINE_string('data_dir', None, 'TFDS data directory that the datasets go into.', required=True)
-_CONFIGS = flags.DEFINE_list(
-    'configs',
-    ['original', 'non_homogeneous', 'synthetic_small'],
-    f'Datasets to build, of {", ".join(datasets.CONFIGS)}.',
-)
-_SEED = flags.DEFINE_integer('seed', 0, 'Seeds splits, order, masks and synthesis.', lower_bound=0)
-_PROTOCOL = flags.DEFINE_enum(
-    'protocol', 'by_cell', splits.PROTOCOLS, 'by_cell: no cell is in two splits; published: split by spike, at random.'
-)
-_ALLOW_REJECTED = flags.DEFINE_bool('allow_rejected', False, 'Exit with status 0 even if files were rejected.')
-_RESAMPLE = flags.DEFINE_bool('resample', False, 'Bring sampling rates other than 40000 Hz to it, from 10000 Hz on.')
-_OVERWRITE = flags.DEFINE_bool('overwrite', False, 'Replace datasets that are already there.')
-_NUM_MASKS = flags.DEFINE_integer('num_masks', 600, 'Noise masks in a synthetic dataset.', lower_bound=4)
-_MAX_SHARD_SIZE_MB = flags.DEFINE_integer(
-    'max_shard_size_mb', 128, 'Largest shard, in MiB; a dataset has as many as that needs.', lower_bound=1
-)
-_MASKS_A_SPIKE = flags.DEFINE_list(
-    'masks_a_spike', ['1', '4'], 'Fewest and most noise masks on a synthetic spike, 1..4.'
-)
-_WEIGHTS = flags.DEFINE_list('weights', ['0.31', '0.36'], 'Lowest and highest weight of a noise mask.')
+
+def define_flags() -> None:
+    """Defines the command's flags: not at import, so that several commands can be imported side by side."""
+    flags.DEFINE_string(
+        'recordings', None, 'Recordings root: holds {original,non_homogeneous}/{SER,NSER}/.', required=True
+    )
+    flags.DEFINE_string('data_dir', None, 'TFDS data directory that the datasets go into.', required=True)
+    flags.DEFINE_list(
+        'configs',
+        ['original', 'non_homogeneous', 'synthetic_small'],
+        f'Datasets to build, of {", ".join(datasets.CONFIGS)}.',
+    )
+    flags.DEFINE_integer('seed', 0, 'Seeds splits, order, masks and synthesis.', lower_bound=0, upper_bound=2**63 - 1)
+    flags.DEFINE_enum(
+        'protocol', 'by_cell', splits.PROTOCOLS, 'by_cell: no cell is in two splits; published: split by spike.'
+    )
+    flags.DEFINE_bool('allow_rejected', False, 'Exit with status 0 even if files were rejected.')
+    flags.DEFINE_bool('resample', False, 'Bring sampling rates other than 40000 Hz to it, from 10000 Hz on.')
+    flags.DEFINE_bool('overwrite', False, 'Replace datasets that are already there.')
+    flags.DEFINE_integer('num_masks', 600, 'Noise masks in a synthetic dataset.', lower_bound=4)
+    flags.DEFINE_integer(
+        'max_shard_size_mb', 128, 'Largest shard, in MiB; a dataset has as many as that needs.', lower_bound=1
+    )
+    flags.DEFINE_list('masks_a_spike', ['1', '4'], 'Fewest and most noise masks on a synthetic spike, 1..4.')
+    flags.DEFINE_list('weights', ['0.31', '0.36'], 'Lowest and highest weight of a noise mask.')
 
 
 def main(argv: list[str]) -> int:
@@ -60,17 +61,18 @@ def main(argv: list[str]) -> int:
     started = time.monotonic()
     try:
         options = BuildOptions(
-            recordings=_RECORDINGS.value,
-            data_dir=_DATA_DIR.value,
+            recordings=flags.FLAGS.recordings,
+            data_dir=flags.FLAGS.data_dir,
             configs=_checked_configs(),
-            seed=_SEED.value,
-            protocol=_PROTOCOL.value,
-            resample=_RESAMPLE.value,
-            max_shard_bytes=_MAX_SHARD_SIZE_MB.value << 20,
-            num_masks=_NUM_MASKS.value,
+            seed=flags.FLAGS.seed,
+            protocol=flags.FLAGS.protocol,
+            resample=flags.FLAGS.resample,
+            max_shard_bytes=flags.FLAGS.max_shard_size_mb << 20,
+            num_masks=flags.FLAGS.num_masks,
             recipe=_recipe(),
         )
-        built = run_build(options, PipelineOptions(argv[1:]), overwrite=_OVERWRITE.value)
+        _check_beam_options(argv[1:], PipelineOptions)
+        built = run_build(options, PipelineOptions(argv[1:]), overwrite=flags.FLAGS.overwrite)
     except (BuildError, ValueError) as error:
         print(f'sero-build: {error}', file=sys.stderr)
         return 1
@@ -90,26 +92,41 @@ def main(argv: list[str]) -> int:
         print(
             f'sero-build: {rejected} files were rejected, see {BuildPaths(options.data_dir).rejected}', file=sys.stderr
         )
-    return 1 if rejected and not _ALLOW_REJECTED.value else 0
+    return 1 if rejected and not flags.FLAGS.allow_rejected else 0
+
+
+def _check_beam_options(arguments: list[str], pipeline_options: type) -> None:
+    """Raises ValueError if Beam would pass over an argument, as it does with a warning in its log."""
+    for number, argument in enumerate(arguments):
+        previous = arguments[number - 1] if number else ''
+        if not argument.startswith('--') and not (previous.startswith('--') and '=' not in previous):
+            raise ValueError(f'unexpected argument {argument!r}; Beam options are --name=value')
+    options = pipeline_options(arguments)
+    unknown = set(options.get_all_options(retain_unknown_options=True)) - set(options.get_all_options())
+    if unknown:
+        raise ValueError(f'--{min(unknown)}: Beam has no such option')
 
 
 def _checked_configs() -> tuple[str, ...]:
-    for config in _CONFIGS.value:
+    if not flags.FLAGS.configs:
+        raise ValueError(f'--configs: is empty; there are {", ".join(datasets.CONFIGS)}')
+    for config in flags.FLAGS.configs:
         if config not in datasets.CONFIGS:
             raise ValueError(f'--configs: no dataset {config!r}; there are {", ".join(datasets.CONFIGS)}')
-    return tuple(dict.fromkeys(_CONFIGS.value))
+    return tuple(dict.fromkeys(flags.FLAGS.configs))
 
 
 def _recipe() -> Recipe:
     try:
-        fewest, most = map(int, _MASKS_A_SPIKE.value)
-        lowest, highest = map(float, _WEIGHTS.value)
+        fewest, most = map(int, flags.FLAGS.masks_a_spike)
+        lowest, highest = map(float, flags.FLAGS.weights)
     except ValueError:
         raise ValueError('--masks_a_spike and --weights take two numbers each, such as 1,4 and 0.31,0.36') from None
     return Recipe(fewest, most, lowest, highest)
 
 
 def run() -> None:
+    define_flags()
     run_command(__name__)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from beam_pipelines import bijection, datasets, splits
 from beam_pipelines.ingest import CellSpikes
-from beam_pipelines.plan import DatasetPlan
+from beam_pipelines.plan import DatasetPlan, PlannedCell
 from beam_pipelines.synthesis import Synthesizer
 
 
@@ -30,6 +30,20 @@ class Examples:
     mask: np.ndarray
 
 
+def read_planned_cell(planned: PlannedCell, read_staged: Callable[[str], bytes]) -> CellSpikes:
+    """Reads what was staged for a cell.
+
+    Raises
+    ------
+    RuntimeError
+        If it is not what the plan was made of, which must never happen.
+    """
+    cell = CellSpikes.from_bytes(read_staged(planned.staged))
+    if cell.fingerprint() != planned.fingerprint:
+        raise RuntimeError(f'{planned.staged}: is not what was planned for cell {planned.cell_id}')
+    return cell
+
+
 class ExampleSource:
     """Makes the examples of one dataset.
 
@@ -40,7 +54,7 @@ class ExampleSource:
     """
 
     def __init__(self, plan: DatasetPlan, read_staged: Callable[[str], bytes]):
-        cells = [CellSpikes.from_bytes(read_staged(cell.staged)) for cell in plan.cells]
+        cells = [read_planned_cell(cell, read_staged) for cell in plan.cells]
         self._plan = plan
         self._waveform = np.concatenate([cell.waveforms for cell in cells])
         self._trigger = np.concatenate([cell.triggers for cell in cells])

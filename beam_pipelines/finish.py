@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
+import json
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,17 +12,22 @@ from apache_beam.io.filesystems import FileSystems
 
 import beam_pipelines
 from beam_pipelines import datasets, record_layout, storage, tfds_metadata
-from beam_pipelines.ingest import CellSpikes, IngestReport
-from beam_pipelines.plan import PLAN_FILE, DatasetPlan
+from beam_pipelines.examples import read_planned_cell
+from beam_pipelines.ingest import IngestReport
+from beam_pipelines.plan import DatasetPlan
 from beam_pipelines.shards import WrittenShard
 
 NOISE_MASKS_FILE = 'noise_masks.npy'
+REJECTED_FILE = 'rejected.jsonl'
+METADATA_FILE = 'metadata.json'
 
 
 def finish_dataset(
     plan: DatasetPlan, reports: Sequence[IngestReport], written: Sequence[WrittenShard], folder: str, source: str
 ) -> None:
-    """Checks the shards and writes record layout, noise masks and TFDS metadata; ``dataset_info.json`` comes last.
+    """Checks the shards and writes what stands beside them; TFDS's ``dataset_info.json`` comes last.
+
+    Doing it again gives the same files.
 
     Parameters
     ----------
@@ -42,7 +49,7 @@ def finish_dataset(
         _write_noise_masks(plan, folder)
     lengths = {split: [shard.examples for shard in written if shard.split == split] for split in plan.shards}
     num_bytes = {split: sum(of_split) * record_layout.RECORD_BYTES for split, of_split in lengths.items()}
-    storage.remove(FileSystems.join(folder, PLAN_FILE))
+    storage.write_bytes(FileSystems.join(folder, REJECTED_FILE), rejected_lines(reports))
     tfds_metadata.write_dataset_info(
         folder,
         datasets.CONFIGS[plan.config],
@@ -50,6 +57,12 @@ def finish_dataset(
         tfds_metadata.split_infos(lengths, num_bytes, folder),
         _metadata(plan, reports, written, source),
     )
+
+
+def rejected_lines(reports: Sequence[IngestReport]) -> bytes:
+    """Returns the content of ``rejected.jsonl``: a line for each file that is not used."""
+    files = sorted((file for report in reports for file in report.rejected), key=lambda file: file.path)
+    return ''.join(f'{json.dumps(dataclasses.asdict(file))}\n' for file in files).encode()
 
 
 def _check_shards(plan: DatasetPlan, written: Sequence[WrittenShard], folder: str) -> None:
@@ -67,7 +80,7 @@ def _check_shards(plan: DatasetPlan, written: Sequence[WrittenShard], folder: st
 
 
 def _write_noise_masks(plan: DatasetPlan, folder: str) -> None:
-    masks = [CellSpikes.from_bytes(storage.read_bytes(cell.staged)).masks[: cell.masks] for cell in plan.cells]
+    masks = [read_planned_cell(cell, storage.read_bytes).masks[: cell.masks] for cell in plan.cells]
     buffer = io.BytesIO()
     np.save(buffer, np.concatenate(masks))
     storage.write_bytes(FileSystems.join(folder, NOISE_MASKS_FILE), buffer.getvalue())
@@ -82,6 +95,7 @@ def _metadata(plan: DatasetPlan, reports: Sequence[IngestReport], written: Seque
         'format_version': record_layout.FORMAT_VERSION,
         'sero_spikes_version': beam_pipelines.__version__,
         'fingerprint': plan.fingerprint,
+        'splits_fingerprint': plan.splits_fingerprint,
         'recording_set': config.recording_set,
         'files_used': sum(report.used_files for report in reports),
         'files_rejected': sum(len(report.rejected) for report in reports),

@@ -71,6 +71,12 @@ class IngestReport:
     dropped: int
     duration_s: float
 
+    def plus(self, other: IngestReport) -> IngestReport:
+        """Returns what became of the files of both reports."""
+        return IngestReport(
+            *(getattr(self, field.name) + getattr(other, field.name) for field in dataclasses.fields(self))
+        )
+
 
 def rejection_report(rejected: RejectedFile) -> IngestReport:
     """Returns the report on a file that gave nothing."""
@@ -98,9 +104,17 @@ def ingest_cell(
     -------
     The cell's spikes, None if every file was rejected, and the report. A bad file is never an exception.
     """
-    if recording.is_abf:
-        return _ingest_abf(recording, seed, max_masks, resample, local_copy)
-    return _ingest_csvs(recording, local_copy)
+    spikes, report = None, IngestReport(0, (), 0, 0, 0, 0.0)
+    for files in (recording, *recording.spares):
+        if spikes is not None:
+            detail = f'cell {recording.cell_id} is already used'
+            rejected = tuple(RejectedFile(path, 'duplicate_cell', detail) for path in files.paths)
+            report = dataclasses.replace(report, rejected=report.rejected + rejected)
+        else:
+            ingest = _ingest_abf if files.is_abf else _ingest_csvs
+            spikes, of_files = ingest(files, seed, max_masks, resample, local_copy)
+            report = report.plus(of_files)
+    return spikes, report
 
 
 def _ingest_abf(recording, seed, max_masks, resample, local_copy):
@@ -154,7 +168,8 @@ def _cut_masks(sweeps: list[np.ndarray], mask_starts: np.ndarray) -> np.ndarray:
     return masks
 
 
-def _ingest_csvs(recording, local_copy):
+def _ingest_csvs(recording, seed, max_masks, resample, local_copy):
+    del seed, max_masks, resample  # Single spikes hold no noise, and their time column must fit.
     waveform_of, rejected = {}, []
     for path in recording.paths:
         try:

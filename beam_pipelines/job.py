@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import os
 import shutil
 import sys
@@ -15,10 +16,12 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
 from beam_pipelines import datasets, domain, standard_error, storage
+from beam_pipelines.build_lock import only_build
 from beam_pipelines.build_progress import progress_shown
+from beam_pipelines.finish import METADATA_FILE
 from beam_pipelines.pipeline import FAILURE_FILE, BuildPaths, build_pipeline
 from beam_pipelines.plan import PLAN_FILE, BuildOptions
-from beam_pipelines.recordings import group_files, is_ignored
+from beam_pipelines.recordings import RecordingFiles, RejectedFile, group_files, is_ignored
 
 SIMULATED_FILE = 'SIMULATED.json'
 _LOCAL_RUNNER = 'FnApiRunner'
@@ -67,19 +70,49 @@ def run_build(
         If the user's input does not allow it, or the disk is full.
     """
     paths = BuildPaths(options.data_dir)
-    files = _find_files(options)
-    if publish and not overwrite:
-        _check_absent(options, paths)
-    _check_protocol(options, paths)
-    _check_writable(paths.root)
-    check_disk_space(options.data_dir, options.configs)
-    recordings, rejected = group_files(files)
-    simulated = storage.exists(FileSystems.join(options.recordings, SIMULATED_FILE))
-    storage.remove(paths.staging)
-    with _shown_locally(options, len(recordings), default_runner(pipeline_options)):
-        with beam.Pipeline(options=pipeline_options) as pipeline:
-            build_pipeline(pipeline, recordings, rejected, options, 'simulated' if simulated else 'recorded', publish)
-    return [_outcome(config, paths, publish) for config in options.configs]
+    recordings, rejected = _find_recordings(options)
+    _check_writable(options, paths)
+    lock = only_build(paths.lock) if storage.is_local(paths.root) else contextlib.nullcontext()
+    with lock:
+        wanted = options
+        if publish:
+            options = dataclasses.replace(wanted, configs=_claim(wanted, paths, overwrite))
+        _check_protocol(options, paths)
+        _check_disk_space(options, paths)
+        storage.remove(paths.staging)
+        if options.configs:
+            simulated = storage.exists(FileSystems.join(options.recordings, SIMULATED_FILE))
+            source = 'simulated' if simulated else 'recorded'
+            with _shown_locally(options, len(recordings), default_runner(pipeline_options)):
+                with beam.Pipeline(options=pipeline_options) as pipeline:
+                    build_pipeline(pipeline, recordings, rejected, options, source, publish)
+        storage.remove(paths.staging)
+        if publish:
+            storage.remove(paths.running)
+        return [_outcome(config, paths, publish) for config in wanted.configs]
+
+
+def _claim(options: BuildOptions, paths: BuildPaths, overwrite: bool) -> tuple[str, ...]:
+    """Writes down what is going to be built, and returns it: what an interrupted run of the same has not built yet.
+
+    Raises
+    ------
+    BuildError
+        If a dataset is there that is not to be replaced.
+    """
+    request = json.loads(json.dumps({'options': dataclasses.asdict(options), 'overwrite': overwrite}))
+    earlier = storage.read_json(paths.running) if storage.exists(paths.running) else {}
+    started = earlier['started'] if earlier.get('request') == request else []
+    present = [config for config in options.configs if storage.exists(paths.dataset(config))]
+    for config in present:
+        if config in started:
+            # Its plan is the last thing to go, and may have been spared.
+            storage.remove(FileSystems.join(paths.dataset(config), PLAN_FILE))
+        elif not overwrite:
+            raise BuildError(f'{paths.dataset(config)}: exists and is kept; --overwrite replaces it')
+    pending = tuple(config for config in options.configs if overwrite or config not in present)
+    storage.write_json(paths.running, {'request': request, 'started': sorted({*started, *pending})})
+    return pending
 
 
 @contextlib.contextmanager
@@ -101,30 +134,36 @@ def _shown_locally(options: BuildOptions, recordings: int, runner: str) -> Itera
             raise
 
 
-def _find_files(options: BuildOptions) -> list[tuple[str, int, str]]:
+def _find_recordings(
+    options: BuildOptions,
+) -> tuple[list[RecordingFiles], list[tuple[str, RejectedFile]]]:
+    """Finds the recordings of the sets that are asked for, and the files among them that cannot be any.
+
+    Both sets are looked at in any case: a cell of ``original`` must not come into ``non_homogeneous`` because the two
+    are built one after the other.
+    """
     root = options.recordings
     if storage.is_local(root) and not os.path.isdir(root):
         raise BuildError(
             f'{root}: no such folder; expected recordings in {root}/original/SER, {root}/original/NSER, ...'
         )
+    needed = {datasets.CONFIGS[config].recording_set for config in options.configs}
     files = []
-    recording_sets = {datasets.CONFIGS[config].recording_set for config in options.configs}
     for recording_set in domain.RECORDING_SETS:
-        if recording_set not in recording_sets:
-            continue
         for label, name in enumerate(domain.LABEL_NAMES):
             folder = FileSystems.join(root, recording_set, name)
-            paths = [path for path in storage.list_files(folder) if not is_ignored(path)]
-            if not paths:
+            try:
+                paths = [path for path in storage.list_files(folder) if not is_ignored(path)]
+            except OSError as error:
+                raise BuildError(f'{error.filename or folder}: {error.strerror or error}') from error
+            if not paths and recording_set in needed:
                 raise BuildError(f'{folder}: no recordings; expected .abf files or CELL/CELL_trigger_N.csv')
             files.extend((recording_set, label, path) for path in paths)
-    return files
-
-
-def _check_absent(options: BuildOptions, paths: BuildPaths) -> None:
-    for config in options.configs:
-        if storage.exists(paths.dataset(config)):
-            raise BuildError(f'{paths.dataset(config)}: exists and is kept; --overwrite replaces it')
+    recordings, rejected = group_files(files)
+    return (
+        [recording for recording in recordings if recording.recording_set in needed],
+        [(recording_set, file) for recording_set, file in rejected if recording_set in needed],
+    )
 
 
 def _check_protocol(options: BuildOptions, paths: BuildPaths) -> None:
@@ -139,38 +178,47 @@ def _check_protocol(options: BuildOptions, paths: BuildPaths) -> None:
                 )
 
 
-def _check_writable(folder: str) -> None:
-    try:
-        storage.make_folder(folder)
-        probe = FileSystems.join(folder, '.writable')
-        storage.write_bytes(probe, b'')
-        storage.remove(probe)
-    except OSError as error:
-        raise BuildError(f'{folder}: cannot be written: {error.strerror or error}') from error
+def _check_writable(options: BuildOptions, paths: BuildPaths) -> None:
+    config_folders = [FileSystems.join(paths.root, config) for config in options.configs]
+    for folder in [paths.root, *filter(storage.exists, config_folders)]:
+        try:
+            storage.make_folder(folder)
+            probe = FileSystems.join(folder, '.writable')
+            storage.write_bytes(probe, b'')
+            storage.remove(probe)
+        except OSError as error:
+            raise BuildError(f'{folder}: cannot be written: {error.strerror or error}') from error
 
 
-def check_disk_space(data_dir: str, configs: tuple[str, ...]) -> None:
+def _check_disk_space(options: BuildOptions, paths: BuildPaths) -> None:
     """Raises BuildError if the synthetic datasets cannot fit on the disk; a remote store has no such limit."""
-    needed = sum(datasets.CONFIGS[config].required_bytes for config in configs)
-    if not needed or not storage.is_local(data_dir):
+    if not storage.is_local(options.data_dir):
         return
-    folder = os.path.abspath(data_dir)
-    while not os.path.isdir(folder):
-        folder = os.path.dirname(folder)
-    free = shutil.disk_usage(folder).free
+    written = sum(sum(storage.list_files(paths.work(config)).values()) for config in options.configs)
+    needed = sum(datasets.CONFIGS[config].required_bytes for config in options.configs) - written
+    free = shutil.disk_usage(paths.root).free
     if free < needed:
         raise BuildError(
-            f'{data_dir}: {", ".join(configs)} need {needed / 1e9:.2f} GB, the disk has {free / 1e9:.2f} GB left'
+            f'{options.data_dir}: {", ".join(options.configs)} need {needed / 1e9:.2f} GB,'
+            f' the disk has {free / 1e9:.2f} GB left'
         )
 
 
 def _outcome(config: str, paths: BuildPaths, publish: bool) -> BuiltDataset:
-    failure = FileSystems.join(paths.work(config), FAILURE_FILE)
+    work = paths.work(config)
+    plan, failure = FileSystems.join(work, PLAN_FILE), FileSystems.join(work, FAILURE_FILE)
     if storage.exists(failure):
         error = storage.read_json(failure)['error']
         # Whole shards are kept for the next run; a plan that failed leaves none.
-        planned = storage.exists(FileSystems.join(paths.work(config), PLAN_FILE))
-        storage.remove(failure if planned else paths.work(config))
+        if storage.exists(plan):
+            storage.remove(failure)
+        else:
+            storage.remove(work)
+            storage.remove_if_empty(FileSystems.join(paths.root, config))
         raise BuildError(f'{error}; rejected files are listed in {paths.rejected}')
-    folder = paths.dataset(config) if publish else paths.work(config)
-    return BuiltDataset(config, folder, storage.read_json(FileSystems.join(folder, 'metadata.json')))
+    folder = paths.dataset(config) if publish else work
+    metadata = FileSystems.join(folder, METADATA_FILE)
+    if not storage.exists(metadata):
+        raise BuildError(f'{folder}: was not finished, and what hindered it could not be written either; disk full?')
+    storage.remove(plan)
+    return BuiltDataset(config, folder, storage.read_json(metadata))

@@ -11,8 +11,9 @@ MASK_SAMPLES = domain.SPIKE_SAMPLES
 # A stretch is spike-free from 2 ms before a trigger to 20 ms after it, where the after-hyperpolarisation has ended ...
 _SAMPLES_BEFORE = 80
 _SAMPLES_AFTER = 800
-# ... and as long as nothing comes near the threshold: a spike too small to trigger is no noise either.
-_QUIET_PA = domain.TRIGGER_PA / 2
+# ... and as long as nothing in it is as large as half the threshold, up or down: neither a spike too small to trigger
+# nor a stimulus artefact is noise.
+_QUIET_PA = abs(domain.TRIGGER_PA) / 2
 
 
 def find_quiet_stretches(current_pa: np.ndarray, triggers: np.ndarray) -> np.ndarray:
@@ -29,7 +30,7 @@ def find_quiet_stretches(current_pa: np.ndarray, triggers: np.ndarray) -> np.nda
     """
     stretches = len(current_pa) // MASK_SAMPLES
     whole = current_pa[: stretches * MASK_SAMPLES].reshape(stretches, MASK_SAMPLES)
-    quiet = whole.min(axis=1, initial=0) > _QUIET_PA
+    quiet = (whole.min(axis=1, initial=0) > -_QUIET_PA) & (whole.max(axis=1, initial=0) < _QUIET_PA)
     first = np.maximum(triggers - _SAMPLES_BEFORE, 0) // MASK_SAMPLES
     last = (triggers + _SAMPLES_AFTER) // MASK_SAMPLES
     for start, stop in zip(first, last, strict=True):

@@ -4,9 +4,9 @@ Elements are small: the files of a cell, the number of a shard. Waveforms go fro
 shuffle. A fault in the data is a result like any other, not an exception.
 """
 
+import contextlib
 import dataclasses
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Sequence
 
 import apache_beam as beam
@@ -15,13 +15,12 @@ from apache_beam.utils import shared
 
 from beam_pipelines import datasets, storage
 from beam_pipelines.examples import ExampleSource
-from beam_pipelines.finish import finish_dataset
+from beam_pipelines.finish import METADATA_FILE, REJECTED_FILE, finish_dataset, rejected_lines
 from beam_pipelines.ingest import IngestReport, ingest_cell, rejection_report
 from beam_pipelines.plan import PLAN_FILE, BuildOptions, DatasetPlan, IngestedCell, plan_dataset
 from beam_pipelines.recordings import RecordingFiles, RejectedFile
 from beam_pipelines.shards import WrittenShard, write_shard
 
-REJECTED_FILE = 'rejected.jsonl'
 FAILURE_FILE = 'failure.json'
 
 
@@ -41,6 +40,15 @@ class BuildPaths:
         return FileSystems.join(self.root, '.staging')
 
     @property
+    def running(self) -> str:
+        """The options of a build that has not ended, and which datasets were not there when it began."""
+        return FileSystems.join(self.root, '.running.json')
+
+    @property
+    def lock(self) -> str:
+        return FileSystems.join(self.root, '.lock')
+
+    @property
     def rejected(self) -> str:
         return FileSystems.join(self.root, REJECTED_FILE)
 
@@ -50,6 +58,10 @@ class BuildPaths:
     def work(self, config: str) -> str:
         """The folder in which a dataset grows, beside its place."""
         return FileSystems.join(self.root, config, f'{datasets.VERSION}.building')
+
+    def replaced(self, config: str) -> str:
+        """Where a dataset is put while the one that replaces it is moved to its place."""
+        return FileSystems.join(self.root, config, f'{datasets.VERSION}.replaced')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,18 +119,10 @@ class IngestRecordings(beam.PTransform):
 class _Ingest(beam.DoFn):
     def __init__(self, options: BuildOptions):
         self._options = options
-        self._counters = {
-            name: beam.metrics.Metrics.counter(*name.split('/'))
-            for name in ('recordings/used', 'recordings/rejected', 'spikes/detected', 'spikes/dropped')
-        }
 
     def process(self, recording: RecordingFiles) -> Iterator[IngestResult]:
         options = self._options
         spikes, report = ingest_cell(recording, options.seed, options.num_masks, options.resample, storage.local_copy)
-        self._counters['recordings/used'].inc(report.used_files)
-        self._counters['recordings/rejected'].inc(len(report.rejected))
-        self._counters['spikes/detected'].inc(report.spikes)
-        self._counters['spikes/dropped'].inc(report.dropped)
         if spikes is None:
             yield IngestResult(recording.recording_set, report)
             return
@@ -176,28 +180,45 @@ class BuildDataset(beam.PTransform):
         )
 
 
-def _plan(config: str, ingested: Sequence[IngestResult], options: BuildOptions) -> Iterator[ShardTask]:
-    """Plans a dataset into its work folder and hands out its shards; a plan that fails is written down as failed."""
+def _plan(config: str, ingested: Sequence[IngestResult], options: BuildOptions) -> Iterator[ShardTask | FailedShard]:
+    """Plans a dataset into its work folder and hands out its shards; a plan that fails is a failed shard."""
     work = BuildPaths(options.data_dir).work(config)
+    plan_path = FileSystems.join(work, PLAN_FILE)
     try:
         errors = [result.error for result in ingested if result.error]
         if errors:
             raise ValueError(min(errors))
         plan = plan_dataset(config, [result.cell for result in ingested if result.cell], options)
-    except ValueError as error:
-        storage.remove(work)
-        storage.write_json(FileSystems.join(work, FAILURE_FILE), {'error': str(error)})
+        _check_splits(plan, options)
+        if not storage.exists(plan_path) or storage.read_json(plan_path)['fingerprint'] != plan.fingerprint:
+            storage.remove(work)  # Left by a build of something else.
+        for path in storage.list_files(work):
+            if storage.is_temporary(path) or path.endswith(FAILURE_FILE):
+                storage.remove(path)  # Left by a build of this that was killed or failed.
+        storage.write_json(plan_path, plan.to_json())
+    except (OSError, ValueError) as error:
+        with contextlib.suppress(OSError):
+            storage.remove(work)
+        yield FailedShard(f'{work}: {error.strerror}' if isinstance(error, OSError) else str(error))
         return
-    plan_path = FileSystems.join(work, PLAN_FILE)
-    if not storage.exists(plan_path) or storage.read_json(plan_path)['fingerprint'] != plan.fingerprint:
-        storage.remove(work)  # Left by a build of something else.
-    for path in storage.list_files(work) if storage.exists(work) else ():
-        if storage.is_temporary(path) or path.endswith(FAILURE_FILE):
-            storage.remove(path)  # Left by a build of this that was killed or failed.
-    storage.write_json(plan_path, plan.to_json())
     for split, shards in plan.shards.items():
         for number in range(shards):
             yield ShardTask(config, plan.fingerprint, split, number)
+
+
+def _check_splits(plan: DatasetPlan, options: BuildOptions) -> None:
+    """Raises ValueError if a dataset of the same recordings that stays there has split the cells otherwise."""
+    paths = BuildPaths(options.data_dir)
+    recording_set = datasets.CONFIGS[plan.config].recording_set
+    for config in datasets.CONFIGS.values():
+        path = FileSystems.join(paths.dataset(config.name), METADATA_FILE)
+        if config.recording_set != recording_set or config.name in options.configs or not storage.exists(path):
+            continue
+        if storage.read_json(path).get('splits_fingerprint') != plan.splits_fingerprint:
+            raise ValueError(
+                f'{options.data_dir}: holds {config.name} of other recordings or another seed, so test cells of the one'
+                f' could train the other; build both again together with --overwrite, or use another --data_dir'
+            )
 
 
 class _WriteShard(beam.DoFn):
@@ -209,7 +230,10 @@ class _WriteShard(beam.DoFn):
         self._written = beam.metrics.Metrics.counter('shards', 'written')
         self._reused = beam.metrics.Metrics.counter('shards', 'reused')
 
-    def process(self, task: ShardTask) -> Iterator[WrittenShard | FailedShard]:
+    def process(self, task: ShardTask | FailedShard) -> Iterator[WrittenShard | FailedShard]:
+        if isinstance(task, FailedShard):
+            yield task
+            return
         work = BuildPaths(self._data_dir).work(task.config)
         plan = DatasetPlan.from_json(storage.read_json(FileSystems.join(work, PLAN_FILE)))
         source = self._shared.acquire(lambda: ExampleSource(plan, storage.read_bytes), tag=task.fingerprint)
@@ -233,20 +257,36 @@ def _finish(
 ) -> Iterator[str]:
     paths = BuildPaths(options.data_dir)
     work = paths.work(config)
-    if storage.exists(FileSystems.join(work, FAILURE_FILE)):
-        return
     failures = [shard.error for shard in written if isinstance(shard, FailedShard)]
-    if failures:
-        storage.write_json(FileSystems.join(work, FAILURE_FILE), {'error': min(failures)})
-        return
-    plan = DatasetPlan.from_json(storage.read_json(FileSystems.join(work, PLAN_FILE)))
     recording_set = datasets.CONFIGS[config].recording_set
     reports = [result.report for result in ingested if result.recording_set == recording_set]
-    finish_dataset(plan, reports, written, work, source)
-    if publish:
-        storage.remove(paths.dataset(config))
-        storage.move_folder(work, paths.dataset(config))
+    try:
+        if failures:
+            storage.write_json(FileSystems.join(work, FAILURE_FILE), {'error': min(failures)})
+            return
+        # A bundle that is tried again after it has moved the dataset finds its work done.
+        if storage.exists(FileSystems.join(work, PLAN_FILE)):
+            plan = DatasetPlan.from_json(storage.read_json(FileSystems.join(work, PLAN_FILE)))
+            finish_dataset(plan, reports, written, work, source)
+            if publish:
+                _publish(config, paths)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            storage.write_json(FileSystems.join(work, FAILURE_FILE), {'error': f'{work}: {error.strerror or error}'})
+        return
     yield config
+
+
+def _publish(config: str, paths: BuildPaths) -> None:
+    """Moves a finished dataset to its place; one that is there is removed only when the new one stands there."""
+    place, replaced = paths.dataset(config), paths.replaced(config)
+    if storage.exists(place):
+        storage.remove(replaced)
+        storage.move_folder(place, replaced)
+    storage.move_folder(paths.work(config), place)
+    storage.remove(replaced)
+    # Until now it has told a run that is started again that all shards are whole.
+    storage.remove(FileSystems.join(place, PLAN_FILE))
 
 
 def build_pipeline(
@@ -273,6 +313,7 @@ def build_pipeline(
         pipeline | 'Recordings' >> beam.Create(list(recordings)) | 'Ingest' >> IngestRecordings(options),
         pipeline | 'UnusableFiles' >> beam.Create(unusable),
     ) | 'AllFiles' >> beam.Flatten()
+    ingested = ingested | 'CountFiles' >> beam.ParDo(_CountFiles())
     listed = (
         pipeline
         | 'RejectedPath' >> beam.Create([paths.rejected])
@@ -289,9 +330,22 @@ def build_pipeline(
 
 
 def _list_rejected(path: str, ingested: Sequence[IngestResult]) -> None:
-    files = [file for result in ingested for file in result.report.rejected]
-    lines = [json.dumps(dataclasses.asdict(file)) for file in sorted(files, key=lambda file: file.path)]
-    storage.write_bytes(path, ''.join(f'{line}\n' for line in lines).encode())
+    with contextlib.suppress(OSError):  # A full disk is reported with the dataset that does not fit.
+        storage.write_bytes(path, rejected_lines([result.report for result in ingested]))
+
+
+class _CountFiles(beam.DoFn):
+    """Counts what became of the files, among them those that no recording was made of."""
+
+    def process(self, result: IngestResult) -> Iterator[IngestResult]:
+        report = result.report
+        beam.metrics.Metrics.counter('recordings', 'used').inc(result.cell is not None)
+        beam.metrics.Metrics.counter('recordings', 'rejected').inc(len(report.rejected))
+        for file in report.rejected:
+            beam.metrics.Metrics.counter('rejected', file.reason).inc()
+        beam.metrics.Metrics.counter('spikes', 'detected').inc(report.spikes)
+        beam.metrics.Metrics.counter('spikes', 'dropped').inc(report.dropped)
+        yield result
 
 
 def _remove_staging(staging: str, *ended: Sequence) -> None:

@@ -66,6 +66,7 @@ class PlannedCell:
     spikes : how many they are.
     split : its split, None where spikes rather than cells are split.
     masks : how many of its noise masks are used.
+    fingerprint : of what is staged.
     """
 
     cell_id: str
@@ -74,6 +75,7 @@ class PlannedCell:
     spikes: int
     split: str | None
     masks: int
+    fingerprint: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,6 +89,7 @@ class DatasetPlan:
     cells : the dataset's cells; the position is the number that records store.
     examples : how many examples each split has.
     shards : how many shards each split has.
+    splits_fingerprint : a hash of which cells of the recording set are in which split.
     fingerprint : a hash of all that the bytes depend on.
     """
 
@@ -97,6 +100,7 @@ class DatasetPlan:
     cells: tuple[PlannedCell, ...]
     examples: dict[str, int]
     shards: dict[str, int]
+    splits_fingerprint: str
     fingerprint: str
 
     def shard_range(self, split: str, number: int) -> tuple[int, int]:
@@ -138,6 +142,7 @@ def plan_dataset(config_name: str, ingested: Sequence[IngestedCell], options: Bu
             raise ValueError(f'{config_name}: no usable {name} recording in {config.recording_set}/{name}')
     split_of, examples = _split(config, cells, options)
     masks_of = _choose_masks(config, cells, split_of, options)
+    splits_fingerprint = _hash([(cell.cell_id, cell.label, split_of.get(cell.cell_id)) for cell in cells])
     if config.synthetic_examples:
         examples = {'train': sum(config.synthetic_examples)}
         cells = [cell for cell in cells if split_of.get(cell.cell_id) in ('train', None)]
@@ -155,11 +160,13 @@ def plan_dataset(config_name: str, ingested: Sequence[IngestedCell], options: Bu
                 cell.report.spikes,
                 split_of.get(cell.cell_id),
                 masks_of.get(cell.cell_id, 0),
+                cell.fingerprint,
             )
             for cell in cells
         ),
         examples=examples,
         shards={split: -(-count * record_bytes // options.max_shard_bytes) for split, count in examples.items()},
+        splits_fingerprint=splits_fingerprint,
         fingerprint=_fingerprint(config, cells, options),
     )
 
@@ -199,4 +206,8 @@ def _fingerprint(config, cells, options) -> str:
         'recipe': dataclasses.asdict(options.recipe),
         'cells': [(cell.cell_id, cell.label, cell.fingerprint) for cell in cells],
     }
+    return _hash(content)
+
+
+def _hash(content: dict | list) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

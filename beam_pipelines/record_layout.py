@@ -91,6 +91,9 @@ _CONSTANT[WAVEFORM_OFFSET:] = False
 for _name, _width in _VARINT_BYTES.items():
     _CONSTANT[_OFFSETS[_name] : _OFFSETS[_name] + _width] = False
 
+# The high bits of a padded varint's bytes, from its last byte back: the last ends it, all before it go on.
+_CONTINUES = np.array([0] + [1] * max(_VARINT_BYTES.values()), np.uint8)
+
 # The first bytes of every record of this layout: the frame's length and its CRC.
 HEADER = _TEMPLATE[:_HEADER_BYTES]
 
@@ -204,6 +207,10 @@ def find_bad_records(rows: np.ndarray) -> list[tuple[int, str]]:
         'frame length or its CRC': (rows[:, :_HEADER_BYTES] != _TEMPLATE_ROW[:_HEADER_BYTES]).any(axis=1),
         'CRC of the data': records['crc'] != data_crcs(rows),
         'bytes between the features': (rows[:, _CONSTANT] != _TEMPLATE_ROW[_CONSTANT]).any(axis=1),
+        'the padding of an integer': np.any(
+            [(records[name] >> 7 != _CONTINUES[:width][::-1]).any(axis=1) for name, width in _VARINT_BYTES.items()],
+            axis=0,
+        ),
         'a value that is not finite': ~np.isfinite(records['waveform']).all(axis=1),
     }
     bad = np.stack(list(problems.values()))

@@ -22,12 +22,14 @@ class RecordingFiles:
     label : 0 SER or 1 NSER.
     cell_id : ``day#number``, such as ``A140313#073``.
     paths : one ``.abf`` file, or the cell's spike CSVs, sorted.
+    spares : further files of the same cell, used only if nothing in ``paths`` can be.
     """
 
     recording_set: str
     label: int
     cell_id: str
     paths: tuple[str, ...]
+    spares: tuple[RecordingFiles, ...] = ()
 
     @property
     def is_abf(self) -> bool:
@@ -79,7 +81,7 @@ def group_files(
     -------
     The recordings, and the files that belong to none with their recording set, both in an order that depends on the
     files alone. A cell that comes twice is used once: the ``.abf`` before the CSVs, ``original`` before
-    ``non_homogeneous``.
+    ``non_homogeneous``, which is defined as what was never trained on. One that comes as SER and as NSER is not used.
     """
     rejected = []
     groups: dict[tuple[str, int, str, str], list[str]] = {}
@@ -94,20 +96,22 @@ def group_files(
         source = path if _is_abf(path) else posixpath.dirname(path)
         groups.setdefault((recording_set, label, cell_id, source), []).append(path)
 
-    used: dict[str, RecordingFiles] = {}
-    candidates = [
-        RecordingFiles(recording_set, label, cell_id, tuple(sorted(paths)))
-        for (recording_set, label, cell_id, _), paths in groups.items()
-    ]
-    # `original` must win over `non_homogeneous`: the latter is defined as what was never trained on.
-    candidates.sort(
-        key=lambda recording: (recording.recording_set != 'original', not recording.is_abf, recording.paths)
-    )
-    for recording in candidates:
-        first = used.setdefault(recording.cell_id, recording)
-        if first is not recording:
-            detail = f'cell {recording.cell_id} is already used from {first.paths[0]}'
-            rejected.extend(
-                (recording.recording_set, RejectedFile(path, 'duplicate_cell', detail)) for path in recording.paths
-            )
-    return sorted(used.values(), key=lambda recording: (recording.recording_set, recording.cell_id)), rejected
+    of_cell: dict[str, list[RecordingFiles]] = {}
+    for (recording_set, label, cell_id, _), paths in groups.items():
+        of_cell.setdefault(cell_id, []).append(RecordingFiles(recording_set, label, cell_id, tuple(sorted(paths))))
+    recordings = []
+    for cell_id, candidates in of_cell.items():
+        candidates.sort(key=lambda files: (files.recording_set != 'original', not files.is_abf, files.paths))
+        if len({files.label for files in candidates}) > 1:
+            folders = ' and '.join(sorted({posixpath.dirname(files.paths[0]) for files in candidates}))
+            unusable, reason, detail = candidates, 'contradictory_label', f'cell {cell_id} is in {folders}'
+        else:
+            first = candidates[0]
+            spares = tuple(files for files in candidates[1:] if files.recording_set == first.recording_set)
+            recordings.append(dataclasses.replace(first, spares=spares))
+            unusable = [files for files in candidates if files.recording_set != first.recording_set]
+            reason, detail = 'duplicate_cell', f'cell {cell_id} is also in {first.paths[0]}'
+        rejected.extend(
+            (files.recording_set, RejectedFile(path, reason, detail)) for files in unusable for path in files.paths
+        )
+    return sorted(recordings, key=lambda files: (files.recording_set, files.cell_id)), rejected

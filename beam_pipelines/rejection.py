@@ -14,7 +14,8 @@ REASONS = {
     'no_spikes': 'no trigger, or none whose window fits in its sweep',
     'bad_csv': 'not a spike CSV: a header line, then 160 rows of time in s and current in pA',
     'bad_name': 'the name does not give a usable cell id or trigger',
-    'duplicate_cell': 'another recording of the same cell is already used',
+    'duplicate_cell': 'the same cell comes from another file too, which is used instead',
+    'contradictory_label': 'the same cell is labelled SER and NSER',
     'unknown_format': 'neither an .abf file nor a spike CSV in the folder of a cell',
 }
 

@@ -15,11 +15,14 @@ from absl import flags
 from beam_pipelines.command import run_command
 from beam_pipelines.simulated_recordings import PROFILES, SimulationError, simulate
 
-_OUTPUT_DIR = flags.DEFINE_string(
-    'output_dir', None, 'Recordings root to write: a folder that is empty or does not exist yet.', required=True
-)
-_PROFILE = flags.DEFINE_enum('profile', 'demo', list(PROFILES), 'How much to simulate.')
-_SEED = flags.DEFINE_integer('seed', 0, 'Seed; the same seed gives the same bytes.', lower_bound=0)
+
+def define_flags() -> None:
+    """Defines the command's flags: not at import, so that several commands can be imported side by side."""
+    flags.DEFINE_string(
+        'output_dir', None, 'Recordings root to write: a folder that is empty or does not exist yet.', required=True
+    )
+    flags.DEFINE_enum('profile', 'demo', list(PROFILES), 'How much to simulate.')
+    flags.DEFINE_integer('seed', 0, 'Seed; the same seed gives the same bytes.', lower_bound=0, upper_bound=2**63 - 1)
 
 
 def main(argv: list[str]) -> int:
@@ -27,7 +30,7 @@ def main(argv: list[str]) -> int:
         print(f'sero-simulate: unknown argument {argv[1]!r}', file=sys.stderr)
         return 2
     try:
-        root = simulate(_OUTPUT_DIR.value, _PROFILE.value, _SEED.value)
+        root = simulate(flags.FLAGS.output_dir, flags.FLAGS.profile, flags.FLAGS.seed)
     except SimulationError as error:
         print(f'sero-simulate: {error}', file=sys.stderr)
         return 1
@@ -36,6 +39,7 @@ def main(argv: list[str]) -> int:
 
 
 def run() -> None:
+    define_flags()
     run_command(__name__)
 
 

@@ -78,10 +78,32 @@ def remove(path: str) -> None:
         FileSystems.delete([path])
 
 
+def remove_if_empty(folder: str) -> None:
+    """Removes a local folder that holds nothing."""
+    if is_local(folder) and os.path.isdir(folder) and not os.listdir(folder):
+        os.rmdir(folder)
+
+
 def list_files(folder: str) -> dict[str, int]:
-    """Lists all files below a folder, at any depth: the size in bytes of each path, in sorted order."""
+    """Lists all files below a folder, at any depth: the size in bytes of each path, in sorted order.
+
+    Raises
+    ------
+    OSError
+        If a folder is there but cannot be read.
+    """
+    if is_local(folder):
+        # Not by Beam, which takes a name such as "2014 [A]" for a pattern and passes over linked folders.
+        walk = os.walk(folder, followlinks=True, onerror=_raise_unless_missing)
+        paths = [os.path.join(parent, name) for parent, _, names in walk for name in names]
+        return {path: os.path.getsize(path) if os.path.exists(path) else 0 for path in sorted(paths)}
     (match,) = FileSystems.match([FileSystems.join(folder, '**')])
     return dict(sorted((metadata.path, metadata.size_in_bytes) for metadata in match.metadata_list))
+
+
+def _raise_unless_missing(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def move_folder(source: str, target: str) -> None:

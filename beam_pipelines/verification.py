@@ -33,6 +33,15 @@ class Checked:
     errors: list[str]
 
 
+@dataclasses.dataclass(frozen=True)
+class _Expected:
+    """What the metadata promise: the label of each cell, how many noise masks there are, the CRC-32C of each shard."""
+
+    cell_labels: np.ndarray
+    masks: int
+    crc32c: dict[str, str]
+
+
 def find_datasets(folder: str) -> list[str]:
     """Returns the folders of all datasets at or below a folder.
 
@@ -48,31 +57,36 @@ def find_datasets(folder: str) -> list[str]:
 
 
 def verify_dataset(folder: str) -> Checked:
-    """Reads every record of a dataset.
-
-    Raises
-    ------
-    VerificationError
-        If its metadata cannot be read or is of another format.
-    """
-    info = _read_json(folder, _INFO_FILE)
-    metadata = _read_json(folder, 'metadata.json')
+    """Reads every record of a dataset; metadata that cannot be read is an error like any other."""
     try:
+        info = _read_json(folder, _INFO_FILE)
+        metadata = _read_json(folder, 'metadata.json')
         layout = _read_json(folder, record_layout.FILE_NAME)
         record_layout.check_json(layout, os.path.join(folder, record_layout.FILE_NAME))
-        cells, masks = len(metadata['cells']), _count_masks(metadata)
+        expected = _Expected(
+            cell_labels=np.array([cell['label'] for cell in metadata['cells']]),
+            masks=_count_masks(metadata),
+            crc32c=metadata['crc32c'],
+        )
         lengths = {split['name']: [int(length) for length in split['shardLengths']] for split in info['splits']}
+        spikes = None if 'synthesis' in metadata else np.array([cell['spikes'] for cell in metadata['cells']])
+    except VerificationError as error:
+        return Checked(0, [str(error)])
     except (KeyError, TypeError, ValueError) as error:
-        raise VerificationError(f'{folder}: {error}') from None
-    records, errors = 0, []
+        return Checked(0, [f'{folder}: the metadata lack or misstate {error}'])
+    records, errors, found = 0, [], np.zeros(len(expected.cell_labels), np.int64)
     for split, shard_lengths in lengths.items():
         for number, length in enumerate(shard_lengths):
             name = datasets.shard_name(split, number, len(shard_lengths))
-            checked = _verify_shard(
-                os.path.join(folder, name), length, cells, masks, metadata.get('crc32c', {}).get(name)
-            )
+            checked = _verify_shard(folder, name, length, expected, found)
             records += checked.records
             errors.extend(checked.errors)
+    if spikes is not None and not errors and (found != spikes).any():
+        cell = metadata['cells'][int((found != spikes).argmax())]
+        errors.append(
+            f'{folder}: {found[found != spikes][0]} spikes of cell {cell["cell"]},'
+            f' metadata.json promises {cell["spikes"]}'
+        )
     return Checked(records, errors)
 
 
@@ -92,7 +106,9 @@ def _count_masks(metadata: dict) -> int:
     return sum(synthesis['masks_from_cells'].values()) if synthesis else 0
 
 
-def _verify_shard(path: str, examples: int, cells: int, masks: int, crc32c: str | None) -> Checked:
+def _verify_shard(folder: str, name: str, examples: int, expected: _Expected, found: np.ndarray) -> Checked:
+    """Reads one shard; adds to ``found`` how many records each cell has."""
+    path = os.path.join(folder, name)
     errors, records = [], 0
     checksum = google_crc32c.Checksum()
     try:
@@ -102,9 +118,8 @@ def _verify_shard(path: str, examples: int, cells: int, masks: int, crc32c: str 
                 whole, rest = divmod(len(block), record_layout.RECORD_BYTES)
                 rows = np.frombuffer(block, np.uint8, whole * record_layout.RECORD_BYTES)
                 rows = rows.reshape(whole, record_layout.RECORD_BYTES)
-                errors.extend(
-                    f'{path} record {records + index}: {what}' for index, what in _problems(rows, cells, masks)
-                )
+                problems = _problems(rows, expected, found)
+                errors.extend(f'{path} record {records + index}: {what}' for index, what in problems)
                 records += whole
                 if rest:
                     errors.append(f'{path} record {records}: ends after {rest} of {record_layout.RECORD_BYTES} bytes')
@@ -112,18 +127,23 @@ def _verify_shard(path: str, examples: int, cells: int, masks: int, crc32c: str 
         return Checked(records, [f'{path}: {error.strerror}'])
     if records != examples:
         errors.append(f'{path}: {records} records, {_INFO_FILE} promises {examples}')
-    if crc32c is not None and not errors and checksum.hexdigest().decode() != crc32c:
-        errors.append(f'{path}: CRC-32C {checksum.hexdigest().decode()}, metadata.json promises {crc32c}')
+    crc32c = checksum.hexdigest().decode()
+    if not errors and crc32c != expected.crc32c.get(name):
+        errors.append(f'{path}: CRC-32C {crc32c}, metadata.json promises {expected.crc32c.get(name)}')
     return Checked(records, errors)
 
 
-def _problems(rows: np.ndarray, cells: int, masks: int) -> list[tuple[int, str]]:
-    bad = record_layout.find_bad_records(rows)
-    known = {index for index, _ in bad}
+def _problems(rows: np.ndarray, expected: _Expected, found: np.ndarray) -> list[tuple[int, str]]:
+    bad = dict(record_layout.find_bad_records(rows))
     records = record_layout.view_records(rows)
-    for field, allowed in (('label', len(domain.LABEL_NAMES)), ('cell', cells), ('mask', masks + 1)):
-        values = record_layout.decode_varints(records[field])
-        for index in np.flatnonzero(values >= allowed):
-            if index not in known:
-                bad.append((int(index), f'{field} {values[index]}, must be 0..{allowed - 1}'))
-    return sorted(bad)
+    values = {field: record_layout.decode_varints(records[field]) for field in ('label', 'cell', 'mask')}
+    limits = {'label': len(domain.LABEL_NAMES), 'cell': len(expected.cell_labels), 'mask': expected.masks + 1}
+    for field, limit in limits.items():
+        for index in np.flatnonzero(values[field] >= limit):
+            bad.setdefault(int(index), f'{field} {values[field][index]}, must be 0..{limit - 1}')
+    known = np.flatnonzero(values['cell'] < limits['cell'])
+    cell, label = values['cell'][known], values['label'][known]
+    found += np.bincount(cell, minlength=len(found))
+    for index in np.flatnonzero(label != expected.cell_labels[cell]):
+        bad.setdefault(int(known[index]), f'label {label[index]}, its cell has {expected.cell_labels[cell[index]]}')
+    return sorted(bad.items())

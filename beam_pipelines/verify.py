@@ -28,15 +28,15 @@ def main(argv: list[str]) -> int:
     try:
         for argument in argv[1:]:
             folders.extend(find_datasets(argument))
-        for folder in folders:
-            checked = verify_dataset(folder)
-            records += checked.records
-            for error in checked.errors:
-                print(f'sero-verify: {error}', file=sys.stderr)
-            errors += len(checked.errors)
     except VerificationError as error:
         print(f'sero-verify: {error}', file=sys.stderr)
         return 1
+    for folder in folders:
+        checked = verify_dataset(folder)
+        records += checked.records
+        errors += len(checked.errors)
+        for error in checked.errors:
+            print(f'sero-verify: {error}', file=sys.stderr)
     seconds = time.monotonic() - started
     summary = {
         'datasets': [os.path.abspath(folder) for folder in folders],

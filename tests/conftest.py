@@ -10,10 +10,13 @@ import pytest
 ROOT = pathlib.Path(__file__).parent.parent
 SHARED = ROOT.parent / 'shared'
 
+# Few, so that a few seconds of silence in each tiny recording are enough.
+NUM_MASKS = 50
+
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason='../shared is not here')
 
 
-def run_command(name: str, *arguments: str, timeout_s: float = 300) -> subprocess.CompletedProcess:
+def run_command(name: str, *arguments: object, timeout_s: float = 300) -> subprocess.CompletedProcess:
     """Runs one of the console commands as a user would, in a process of its own."""
     command = pathlib.Path(sys.executable).parent / name
     environment = {key: value for key, value in os.environ.items() if key != 'PYTHONPATH'}
@@ -28,3 +31,54 @@ def error_line(result: subprocess.CompletedProcess) -> str:
     lines = result.stderr.strip().splitlines()
     assert len(lines) == 1, result.stderr
     return lines[0]
+
+
+def _profile():
+    # Imported late, so that tests of other parts need not load it.
+    from beam_pipelines.simulated_recordings import Profile
+
+    return Profile('tiny', {name: {'SER': 4, 'NSER': 4} for name in ('original', 'non_homogeneous')}, seconds=5.0)
+
+
+@pytest.fixture(scope='session')
+def recordings_root(tmp_path_factory) -> pathlib.Path:
+    """A recordings root of simulated cells: four of each class and set, 5 s each. Not to be changed: copy it."""
+    from beam_pipelines.simulated_recordings import simulate
+
+    return simulate(tmp_path_factory.mktemp('simulated') / 'recordings', _profile(), seed=1)
+
+
+@pytest.fixture(scope='session')
+def data_dir(recordings_root, tmp_path_factory) -> pathlib.Path:
+    """A data directory with `original`, `non_homogeneous` and `synthetic_small` of `recordings_root`. Read only."""
+    folder = tmp_path_factory.mktemp('built') / 'data'
+    result = run_command(
+        'sero-build',
+        '--recordings', recordings_root,
+        '--data_dir', folder,
+        '--configs', 'original,non_homogeneous,synthetic_small',
+        '--num_masks', NUM_MASKS,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+def shards_of(folder: pathlib.Path) -> dict[str, bytes]:
+    """Returns the bytes of each shard of a dataset by file name, and fails the test if there is none."""
+    shards = {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if '.tfrecord-' in path.name}
+    assert shards, f'no shard in {folder}'
+    return shards
+
+
+def files_of(folder: pathlib.Path) -> dict[str, bytes]:
+    """Returns the bytes of each file below a folder by its path in it."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob('*') if path.is_file()}
+
+
+def write_spike_csv(folder: pathlib.Path, trigger: int, current_pa) -> pathlib.Path:
+    """Writes one spike as the published spike files are; the folder is the cell's."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f'{folder.name}_trigger_{trigger}.csv'
+    rows = [f'{(trigger - 40 + row) / 40_000:.6f},{value:.4f}' for row, value in enumerate(current_pa)]
+    path.write_text('\n'.join(['time_s,current_pa', *rows]) + '\n')
+    return path

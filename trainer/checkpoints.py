@@ -6,13 +6,20 @@ import json
 import os
 import re
 import shutil
+import zipfile
 
 import keras
+import numpy as np
 
 _FOLDER = re.compile(r'epoch_(\d+)')
 _MODEL_FILE = 'ensemble.keras'
 _STATE_FILE = 'state.json'
+_DROPOUT = 'dropout_seeds'
 _KEPT = 2
+
+
+class ModelError(Exception):
+    """A trained model is missing or cannot be loaded; the message is one line for the user."""
 
 
 def save_whole(model: keras.Model, path: str) -> None:
@@ -20,6 +27,25 @@ def save_whole(model: keras.Model, path: str) -> None:
     temporary = f'{path}.tmp.keras'
     model.save(temporary)
     os.replace(temporary, path)
+
+
+def load_model(path: str, compile: bool) -> keras.Model:
+    """Loads a ``.keras`` file without running any code that it may hold.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing or damaged.
+    """
+    if not os.path.isfile(path):
+        raise ModelError(f'{path}: no such file')
+    # Keras says of a file that is cut off that it is not there.
+    if not zipfile.is_zipfile(path):
+        raise ModelError(f'{path}: is not a whole .keras file')
+    try:
+        return keras.saving.load_model(path, compile=compile, safe_mode=True)
+    except (KeyError, OSError, ValueError, zipfile.BadZipFile) as error:
+        raise ModelError(f'{path}: {" ".join(str(error).split())}') from None
 
 
 def save_checkpoint(folder: str, epoch: int, model: keras.Model, state: dict) -> None:
@@ -38,7 +64,7 @@ def save_checkpoint(folder: str, epoch: int, model: keras.Model, state: dict) ->
     os.makedirs(temporary)
     model.save(os.path.join(temporary, _MODEL_FILE))
     with open(os.path.join(temporary, _STATE_FILE), 'w', encoding='utf-8') as file:
-        json.dump(state, file)
+        json.dump(state | {_DROPOUT: [np.asarray(seed).tolist() for seed in _dropout_seeds(model)]}, file)
     shutil.rmtree(target, ignore_errors=True)
     os.replace(temporary, target)
     for old in _epochs(folder)[:-_KEPT]:
@@ -46,14 +72,28 @@ def save_checkpoint(folder: str, epoch: int, model: keras.Model, state: dict) ->
 
 
 def load_newest(folder: str) -> tuple[keras.Model, dict] | None:
-    """Loads the newest checkpoint: the compiled ensemble and the state; None if there is none."""
+    """Loads the newest checkpoint: the compiled ensemble and the state; None if there is none.
+
+    Raises
+    ------
+    ModelError
+        If it is damaged.
+    """
     epochs = _epochs(folder)
     if not epochs:
         return None
     newest = os.path.join(folder, f'epoch_{epochs[-1]:04d}')
     with open(os.path.join(newest, _STATE_FILE), encoding='utf-8') as file:
         state = json.load(file)
-    return keras.saving.load_model(os.path.join(newest, _MODEL_FILE), safe_mode=True), state
+    model = load_model(os.path.join(newest, _MODEL_FILE), compile=True)
+    for seed, value in zip(_dropout_seeds(model), state.pop(_DROPOUT), strict=True):
+        seed.assign(np.array(value, seed.dtype))
+    return model, state
+
+
+def _dropout_seeds(model: keras.Model) -> list[keras.Variable]:
+    """Returns the state of the layers' random numbers, which Keras does not save with a model."""
+    return [variable for variable in model.non_trainable_variables if variable.path.endswith('seed_generator_state')]
 
 
 def _epochs(folder: str) -> list[int]:

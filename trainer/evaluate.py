@@ -19,9 +19,12 @@ from absl import flags
 from beam_pipelines.command import run_command
 from trainer.start import start_keras
 
-_WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the run that sero-train has filled.', required=True)
-_BASELINE_WORKDIR = flags.DEFINE_string('baseline_workdir', None, 'Folder of a run to compare with.')
-_DATA_DIR = flags.DEFINE_string('data_dir', None, 'TFDS data directory.', required=True)
+
+def define_flags() -> None:
+    """Defines the command's flags: not at import, so that several commands can be imported side by side."""
+    flags.DEFINE_string('workdir', None, 'Folder of the run that sero-train has filled.', required=True)
+    flags.DEFINE_string('baseline_workdir', None, 'Folder of a run to compare with.')
+    flags.DEFINE_string('data_dir', None, 'TFDS data directory.', required=True)
 
 
 def main(argv: list[str]) -> int:
@@ -33,11 +36,12 @@ def main(argv: list[str]) -> int:
     from trainer.predictions import ModelError, load_ensemble
     from trainer.report import write_report
     from trainer.stored_dataset import DatasetError
+    from trainer.summary import headline_table, is_simulated, trained_on_warnings, verdict_lines
 
-    workdirs = [_WORKDIR.value] + ([_BASELINE_WORKDIR.value] if _BASELINE_WORKDIR.value else [])
-    folder = pathlib.Path(_WORKDIR.value, 'evaluation')
+    workdirs = [flags.FLAGS.workdir] + ([flags.FLAGS.baseline_workdir] if flags.FLAGS.baseline_workdir else [])
+    folder = pathlib.Path(flags.FLAGS.workdir, 'evaluation')
     try:
-        model, *others = [evaluate(load_ensemble(workdir), _DATA_DIR.value) for workdir in workdirs]
+        model, *others = [evaluate(load_ensemble(workdir), flags.FLAGS.data_dir) for workdir in workdirs]
         baseline = others[0] if others else None
         folder.mkdir(exist_ok=True)
         write_metrics(str(folder / 'metrics.json'), model, baseline)
@@ -47,25 +51,20 @@ def main(argv: list[str]) -> int:
     except (DatasetError, ModelError, OSError) as error:
         print(f'sero-evaluate: {error}', file=sys.stderr)
         return 1
-    for result in [*others, model]:
-        print(_row(result))
-    if model.info['source'] == 'simulated':
+    print(f'Verdicts on cells of other days, {model.title}:')
+    print(verdict_lines(model.splits['non_homogeneous/test'], str(folder / 'cells.csv')))
+    print()
+    print(headline_table([*others, model]))
+    for warning in trained_on_warnings([*others, model]):
+        print(f'WARNING: {warning}')
+    if is_simulated([*others, model]):
         print('All of this is of SIMULATED recordings and says nothing about real neurons.')
     print(f'report: {report}')
     return 0
 
 
-def _row(result) -> str:
-    split = next(iter(result.splits.values()))
-    spike, cell = split.metrics['spike'], split.metrics['cell']
-    return (
-        f'{result.title:<28} {split.name}: {cell["n"]} cells, accuracy {cell["accuracy"]:.3f}'
-        f' (95 % {cell["accuracy_low"]:.3f} to {cell["accuracy_high"]:.3f}), decided {cell["coverage"]:.0%};'
-        f' {spike["n"]} spikes, accuracy {spike["accuracy"]:.3f}'
-    )
-
-
 def run() -> None:
+    define_flags()
     run_command(__name__)
 
 

@@ -46,6 +46,7 @@ def _evaluate_split(ensemble: TrainedEnsemble, split: StoredSplit) -> SplitResul
     cells = [_judge(scores, number, split.cell_names[number]) for number in numbers]
     seen = set(ensemble.info['train_cells']) & {cell.cell for cell in cells}
     metrics = {
+        'source': split.metadata['source'],
         'spike': binary_metrics(p_ser, scores.label),
         'cell': cell_metrics(cells) | {'cells_seen_in_training': len(seen)},
     }

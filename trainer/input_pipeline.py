@@ -20,13 +20,15 @@ def training_batches(split: StoredSplit, batch_size: int, seed: int, first_examp
     ----------
     split : what to train on.
     batch_size : rows in a batch; every batch is full.
-    seed : the order is a function of the seed.
+    seed : the order is a function of the seed; it also becomes TensorFlow's global seed.
     first_example : how many examples an earlier run has consumed; the stream goes on behind them.
 
     Returns
     -------
     Dataset of (waveform (b, 160) float32 in pA, label (b,) int64).
     """
+    # tf.data mixes the global seed into the order, and a run that goes on has not set it as the first one had.
+    tf.random.set_seed(seed)
     rows = _rows(split).shuffle(min(_SHUFFLED_ROWS, split.examples), seed=seed, reshuffle_each_iteration=True).repeat()
     batches = rows.skip(first_example).batch(batch_size, drop_remainder=True)
 

@@ -29,7 +29,8 @@ def binary_metrics(p_ser: np.ndarray, label: np.ndarray) -> dict:
     NSER]]); NaN where a class is missing.
     """
     called_nser = p_ser < 0.5
-    confusion = sklearn_metrics.confusion_matrix(label, called_nser, labels=[0, 1])
+    confusion = np.zeros((2, 2), int)  # scikit-learn's raises where there is nothing to count
+    np.add.at(confusion, (label, called_nser.astype(int)), 1)
     ser, nser = confusion.sum(axis=1)
     return {
         'accuracy': _ratio(np.trace(confusion), len(label)),
@@ -49,7 +50,7 @@ def cell_metrics(cells: Sequence[CellResult]) -> dict:
     """
     known = [cell for cell in cells if cell.label is not None]
     p_ser = np.array([cell.p_ser for cell in known])
-    label = np.array([cell.label for cell in known])
+    label = np.array([cell.label for cell in known], int)
     result = binary_metrics(p_ser, label)
     correct = sum(cell.correct for cell in known)
     decided = [cell for cell in known if cell.verdict != 'undecided']

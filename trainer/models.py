@@ -28,12 +28,17 @@ def build_member(architecture: str, kernel_size: int) -> keras.Model:
     ValueError
         If the architecture is unknown or the kernel too long for 160 samples.
     """
+    check_member(architecture, kernel_size)
+    build = _published if architecture == 'published' else _cnn
+    return build(kernel_size)
+
+
+def check_member(architecture: str, kernel_size: int) -> None:
+    """Raises ValueError if there is no such member, see ``build_member``."""
     if architecture not in ARCHITECTURES:
         raise ValueError(f'architecture {architecture!r}: expected one of {", ".join(ARCHITECTURES)}')
     if _flat_samples(kernel_size) < 1:
         raise ValueError(f'kernel_size {kernel_size}: must be 1..53, or nothing is left of 160 samples')
-    build = _published if architecture == 'published' else _cnn
-    return build(kernel_size)
 
 
 def _flat_samples(kernel_size: int) -> int:

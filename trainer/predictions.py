@@ -10,16 +10,13 @@ import keras
 import numpy as np
 
 from trainer import model_info
+from trainer.checkpoints import ModelError, load_model
 from trainer.ensemble import join_members
 from trainer.input_pipeline import evaluation_batches
 from trainer.stored_dataset import StoredSplit
 from trainer.training import MEMBERS_FOLDER
 
 _BATCH = 1024
-
-
-class ModelError(Exception):
-    """A trained model is missing or cannot be loaded; the message is one line for the user."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +56,7 @@ def load_ensemble(workdir: str) -> TrainedEnsemble:
     Raises
     ------
     ModelError
-        If the folder holds no trained model.
+        If the folder holds no trained model, or a damaged one.
     """
     path = os.path.join(workdir, model_info.FILE_NAME)
     try:
@@ -69,13 +66,9 @@ def load_ensemble(workdir: str) -> TrainedEnsemble:
         raise ModelError(f'{path}: no such file; sero-train makes it') from None
     except (OSError, ValueError) as error:
         raise ModelError(f'{path}: {error}') from None
-    members = []
-    for name in info['members']:
-        member_path = os.path.join(workdir, MEMBERS_FOLDER, f'{name}.keras')
-        try:
-            members.append(keras.saving.load_model(member_path, compile=False, safe_mode=True))
-        except (OSError, ValueError) as error:
-            raise ModelError(f'{member_path}: {" ".join(str(error).split())}') from None
+    members = [
+        load_model(os.path.join(workdir, MEMBERS_FOLDER, f'{name}.keras'), compile=False) for name in info['members']
+    ]
     return TrainedEnsemble(join_members(members), info)
 
 

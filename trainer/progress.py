@@ -42,21 +42,27 @@ class ProgressLine(keras.callbacks.Callback):
         wait = _SECONDS_BETWEEN_UPDATES if self._rewrites else _SECONDS_BETWEEN_LINES
         if now - self._shown >= wait:
             self._shown = now
-            rate = self._steps / (now - self._started)
-            left = (self._epochs - self._epoch) * self._steps_per_epoch - batch - 1
             self._write(
-                f'epoch {self._epoch + 1}/{self._epochs}  {100 * (batch + 1) // self._steps_per_epoch:3d} %  '
-                f'{rate * self._batch_size:,.0f} examples/s  {left / rate:,.0f} s left  loss {logs["loss"]:.4f}'
+                f'epoch {self._epoch + 1}/{self._epochs}  {100 * (batch + 1) // self._steps_per_epoch:3d} %'
+                f'{self._rate_and_time_left(batch + 1)}  loss {logs["loss"]:.4f}'
             )
 
     def on_epoch_end(self, epoch, logs=None):
         validation = {name: value for name, value in logs.items() if name.startswith('val_') and name.endswith('_loss')}
         worst = max(validation.values()) if validation else logs['val_loss']
         self._write(
-            f'epoch {epoch + 1}/{self._epochs}  loss {logs["loss"]:.4f}  worst member on validation {worst:.4f}'
+            f'epoch {epoch + 1}/{self._epochs}{self._rate_and_time_left(self._steps_per_epoch)}  '
+            f'loss {logs["loss"]:.4f}  worst member on validation {worst:.4f}'
         )
         if self._rewrites:
             print(file=sys.stderr)
+
+    def _rate_and_time_left(self, steps_of_epoch: int) -> str:
+        if not self._steps:
+            return ''
+        rate = self._steps / (time.monotonic() - self._started)
+        left = (self._epochs - self._epoch) * self._steps_per_epoch - steps_of_epoch
+        return f'  {rate * self._batch_size:,.0f} examples/s  {left / rate:,.0f} s left'
 
     def _write(self, line: str) -> None:
         if self._rewrites:

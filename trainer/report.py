@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from beam_pipelines import domain
 from trainer import figures, published_figures
 from trainer.results import CellResult, ModelResult, SplitResult
+from trainer.summary import is_simulated, trained_on_warnings
 
 REPORT_NAME = 'report.html'
 HEADLINE_SPLIT = 'non_homogeneous/test'
@@ -218,7 +219,8 @@ def _page(models: Sequence[ModelResult], sections: Sequence[_Section]) -> dict:
         'published_rows': [_headline_row(result.title, result.metrics) for result in published],
         'published_source': published_figures.SOURCE,
         'published_remarks': [result.remark for result in published if result.remark],
-        'is_simulated': any(info.get('source') == 'simulated' for info in infos),
+        'is_simulated': is_simulated(models),
+        'trained_on_warnings': trained_on_warnings(models),
         'is_published_protocol': any(info.get('protocol') == 'published' for info in infos),
         'training': [{'title': model.title, **_training(model.info)} for model in models],
         'undecided_rule': next((m['undecided_rule'] for m in cell_metrics.values() if m.get('undecided_rule')), None),

@@ -43,6 +43,12 @@ class StoredSplit:
         return sum(shard.examples for shard in self.shards)
 
     @property
+    def cells(self) -> set[str]:
+        """The cells whose spikes are in this split."""
+        split = self.name.partition('/')[2]
+        return {cell['cell'] for cell in self.metadata['cells'] if cell['split'] in (split, None)}
+
+    @property
     def train_cells(self) -> set[str]:
         """The cells whose spikes are in the training split of this dataset."""
         return {cell['cell'] for cell in self.metadata['cells'] if cell['split'] in ('train', None)}
@@ -83,16 +89,22 @@ def open_split(data_dir: str, config: str, split: str) -> StoredSplit:
         _checked_shard(os.path.join(folder, datasets.shard_name(split, number, len(lengths))), length)
         for number, length in enumerate(lengths)
     )
-    with open(os.path.join(folder, 'cell.labels.txt'), encoding='utf-8') as file:
-        cell_names = tuple(file.read().splitlines())
+    cell_names = tuple(_read_text(folder, 'cell.labels.txt').splitlines())
     return StoredSplit(f'{config}/{split}', shards, cell_names, _read_json(folder, 'metadata.json'))
 
 
 def _read_json(folder: str, name: str) -> dict:
+    try:
+        return json.loads(_read_text(folder, name))
+    except ValueError as error:
+        raise DatasetError(f'{os.path.join(folder, name)}: {error}') from None
+
+
+def _read_text(folder: str, name: str) -> str:
     path = os.path.join(folder, name)
     try:
         with open(path, encoding='utf-8') as file:
-            return json.load(file)
+            return file.read()
     except FileNotFoundError:
         raise DatasetError(f'{path}: no such file; sero-build or tfds build makes the dataset') from None
     except (OSError, ValueError) as error:
@@ -108,7 +120,7 @@ def _checked_shard(path: str, examples: int) -> Shard:
     except OSError as error:
         raise DatasetError(f'{path}: {error.strerror}') from None
     if size != expected:
-        raise DatasetError(f'{path}: {size} bytes, dataset_info.json promises {examples} records of {expected} bytes')
+        raise DatasetError(f'{path}: {size} bytes, dataset_info.json promises {examples} records, {expected} bytes')
     if header != record_layout.HEADER:
         raise DatasetError(
             f'{path}: starts with {header.hex()}, a record of this layout with {record_layout.HEADER.hex()}'

@@ -21,13 +21,13 @@ from ml_collections import config_flags
 from beam_pipelines.command import run_command
 from trainer.start import start_keras
 
-_CONFIG = config_flags.DEFINE_config_file(
-    'config', None, 'Experiment, such as trainer/configs/demo.py.', lock_config=True
-)
-_DATA_DIR = flags.DEFINE_string(
-    'data_dir', None, 'TFDS data directory that sero-build or tfds build filled.', required=True
-)
-_WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the run: members, checkpoints, logs.', required=True)
+
+def define_flags() -> None:
+    """Defines the command's flags: not at import, so that several commands can be imported side by side."""
+    config_flags.DEFINE_config_file('config', None, 'Experiment, such as trainer/configs/demo.py.', lock_config=True)
+    flags.DEFINE_string('data_dir', None, 'TFDS data directory that sero-build or tfds build filled.', required=True)
+    flags.DEFINE_string('workdir', None, 'Folder of the run: members, checkpoints, logs.', required=True)
+    flags.mark_flag_as_required('config')
 
 
 def main(argv: list[str]) -> int:
@@ -35,39 +35,44 @@ def main(argv: list[str]) -> int:
         print(f'sero-train: unexpected argument {argv[1]!r}', file=sys.stderr)
         return 2
     try:
-        config = _CONFIG.value.to_dict()
+        config = flags.FLAGS.config.to_dict()
     except (OSError, AttributeError, SyntaxError) as error:
         # ml_collections reports over several lines; the last says what went wrong.
         print(f'sero-train: --config: {str(error).splitlines()[-1].strip()}', file=sys.stderr)
         return 2
     start_keras()
+    from trainer.checkpoints import ModelError
     from trainer.stored_dataset import DatasetError
     from trainer.training import RunError, train
 
     try:
-        info = train(config, _DATA_DIR.value, _WORKDIR.value)
-    except (DatasetError, RunError, ValueError) as error:
+        info = train(config, flags.FLAGS.data_dir, flags.FLAGS.workdir)
+    except (DatasetError, ModelError, RunError, ValueError) as error:
         print(f'sero-train: {error}', file=sys.stderr)
         return 1
     print(
         f'{len(info["members"])} members trained on {info["trained_on"]} ({info["source"]} recordings),'
-        f' {info["examples_seen"]:,} examples; model in {_WORKDIR.value}'
+        f' {info["examples_seen"]:,} examples; model in {flags.FLAGS.workdir}'
     )
     return 0
 
 
 def _parse_flags(argv: list[str]) -> list[str]:
-    """Parses flags; ml_collections raises on a config field that is not there instead of reporting it."""
+    """Parses flags; ml_collections raises on a broken config and on a field that is not there: reports them."""
     try:
         return app.parse_flags_with_usage(argv)
     except AttributeError as error:
-        message = str(error).replace('\\n', ' ').replace('\\', '').strip('\'"')
-        print(f'sero-train: --config: no field {message}', file=sys.stderr)
+        [cause] = error.args
+        message = str(cause.args[0] if isinstance(cause, KeyError) else error)
+        print(f'sero-train: --config: no field {"; ".join(message.splitlines())}', file=sys.stderr)
+        sys.exit(2)
+    except SyntaxError as error:
+        print(f'sero-train: --config: {error}', file=sys.stderr)
         sys.exit(2)
 
 
 def run() -> None:
-    flags.mark_flag_as_required('config')
+    define_flags()
     run_command(__name__, _parse_flags)
 
 

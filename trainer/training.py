@@ -11,8 +11,10 @@ import keras
 
 from beam_pipelines import domain
 from trainer import checkpoints, model_info
+from trainer.configs import default
 from trainer.ensemble import build_ensemble, members_of
 from trainer.input_pipeline import evaluation_batches, training_batches
+from trainer.models import check_member
 from trainer.progress import ProgressLine
 from trainer.start import describe_device
 from trainer.stored_dataset import StoredSplit, open_split
@@ -43,13 +45,21 @@ def train(config: dict, data_dir: str, workdir: str) -> dict:
     Raises
     ------
     RunError
-        If the folder holds a run of another config, or a config value cannot be used.
+        If the folder holds a run of another config, a config value cannot be used, or the loss is not finite.
+    ModelError
+        If the checkpoint to go on from is damaged.
     DatasetError
         If a dataset is missing or damaged.
     """
     _check(config)
     train_split = open_split(data_dir, config['train_on'], 'train')
     validation_split = open_split(data_dir, 'original', 'validation')
+    shared_cells = train_split.train_cells & validation_split.cells
+    if shared_cells and train_split.metadata['protocol'] == 'by_cell':
+        raise RunError(
+            f'{data_dir}: {len(shared_cells)} cells of {validation_split.name}, such as {min(shared_cells)}, are in'
+            f' {train_split.name} too; build both datasets together'
+        )
     _claim_workdir(workdir, config)
     keras.config.set_dtype_policy(config['precision'])
 
@@ -113,13 +123,26 @@ def _announce(train_split: StoredSplit, validation_split: StoredSplit, config: d
 
 
 def _check(config: dict) -> None:
-    if not config['kernel_sizes']:
+    for field in default.get_config():
+        if field not in config:
+            raise RunError(f'the config has no field {field}')
+    kernel_sizes = config['kernel_sizes']
+    if not kernel_sizes:
         raise RunError('kernel_sizes is empty; give at least one kernel size')
+    if len(set(kernel_sizes)) < len(kernel_sizes):
+        raise RunError(f'kernel_sizes {tuple(kernel_sizes)}: each can be there only once')
+    try:
+        for kernel_size in kernel_sizes:
+            check_member(config['architecture'], kernel_size)
+    except ValueError as error:
+        raise RunError(str(error)) from None
     if config['precision'] not in ('float32', 'mixed_bfloat16', 'mixed_float16'):
         raise RunError(f'precision {config["precision"]!r}: expected float32, mixed_bfloat16 or mixed_float16')
     for field in ('batch_size', 'epochs', 'patience'):
         if config[field] < 1:
             raise RunError(f'{field} {config[field]}: must be at least 1')
+    if not config['learning_rate'] > 0:
+        raise RunError(f'learning_rate {config["learning_rate"]}: must be more than 0')
     if config['examples_per_epoch'] < config['batch_size']:
         raise RunError(
             f'examples_per_epoch {config["examples_per_epoch"]} is less than one batch of {config["batch_size"]}'
@@ -179,6 +202,11 @@ class _KeepBest(keras.callbacks.Callback):
         )
 
     def on_epoch_end(self, epoch, logs=None):
+        if not math.isfinite(logs['loss']):
+            raise RunError(
+                f'loss is {logs["loss"]} in epoch {epoch + 1}; learning_rate {self._config["learning_rate"]} may be too'
+                ' high'
+            )
         state = self._state
         state['epoch'] = epoch + 1
         for member in members_of(self.model):

@@ -9,7 +9,13 @@ import numpy as np
 _RESAMPLES = 1000
 _INTERVAL = (2.5, 97.5)  # percentiles
 
-UNDECIDED_RULE = 'a cell is undecided if the 95 % interval of its probability contains one half'
+# With fewer, the bootstrap has too little to vary and its interval is too narrow to be believed.
+_FEWEST_SPIKES = 5
+
+UNDECIDED_RULE = (
+    f'a cell is undecided if it has fewer than {_FEWEST_SPIKES} spikes, or if the 95 % interval of its probability'
+    ' contains one half'
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,15 +50,19 @@ def judge_cell(scores: np.ndarray, seed: int) -> Verdict:
     member_weights = rng.multinomial(members, np.full(members, 1 / members), _RESAMPLES) / members
     by_member = np.tensordot(spike_weights, scores, axes=1)  # (resamples, m, 2)
     resampled = _p_ser(np.einsum('rmk,rm->rk', by_member, member_weights))
-    low, high = np.percentile(resampled, _INTERVAL)
     p_ser = float(_p_ser(scores.mean(axis=(0, 1))))
-    if low <= 0.5 <= high:
+    low, high = np.percentile(resampled, _INTERVAL)
+    # Rounding can leave the probability a little outside of the interval of resamples that are all alike.
+    low, high = min(float(low), p_ser), max(float(high), p_ser)
+    if low <= 0.5 <= high or spikes < _FEWEST_SPIKES:
         verdict = 'undecided'
     else:
         verdict = 'SER' if p_ser > 0.5 else 'NSER'
-    return Verdict(verdict, p_ser, float(min(low, p_ser)), float(max(high, p_ser)))
+    return Verdict(verdict, p_ser, low, high)
 
 
 def _p_ser(scores: np.ndarray) -> np.ndarray:
-    """Turns (..., 2) scores of SER and NSER into a probability of SER; above one half where SER scores higher."""
-    return scores[..., 0] / np.maximum(scores.sum(axis=-1), np.finfo(np.float32).tiny)
+    """Turns (..., 2) scores of SER and NSER into a probability of SER: above one half where SER scores higher."""
+    total = scores.sum(axis=-1)
+    # Where both are 0, nothing speaks for either.
+    return np.where(total > 0, scores[..., 0] / np.where(total > 0, total, 1), 0.5)

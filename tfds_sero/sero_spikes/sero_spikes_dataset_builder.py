@@ -11,7 +11,7 @@ import shutil
 import sys
 
 import tensorflow_datasets as tfds
-from absl import app, logging
+from absl import app
 
 from beam_pipelines import datasets, domain, tfds_metadata
 from beam_pipelines.plan import BuildOptions
@@ -46,7 +46,7 @@ class Builder(tfds.core.dataset_builder.FileReaderBuilder):
         # Imported here, so that loading a dataset that is there needs no Beam.
         from apache_beam.options.pipeline_options import PipelineOptions
 
-        from beam_pipelines.job import BuildError, check_disk_space, run_build
+        from beam_pipelines.job import BuildError, run_build
 
         _report_in_one_line(BuildError)
         download_config = download_config or tfds.download.DownloadConfig()
@@ -56,10 +56,10 @@ class Builder(tfds.core.dataset_builder.FileReaderBuilder):
         data_dir = os.path.dirname(os.path.dirname(os.path.dirname(folder)))
         _check_supported(self.info, download_config, BuildError)
         if config.required_bytes:
-            logging.info('%s will take %.2f GB of disk in %s', config.name, config.required_bytes / 1e9, data_dir)
-        check_disk_space(data_dir, (config.name,))
+            _tell(f'{config.name} will take {config.required_bytes / 1e9:.2f} GB of disk in {data_dir}')
+        _remove_left_behind(folder)
         if download_config.manual_dir is None:
-            recordings = _simulated_recordings(os.fspath(dl_manager.download_dir))
+            recordings = _simulated_recordings(os.fspath(dl_manager.download_dir), BuildError)
         else:
             recordings = os.fspath(download_config.manual_dir)
         options = BuildOptions(
@@ -67,11 +67,8 @@ class Builder(tfds.core.dataset_builder.FileReaderBuilder):
         )
         (built,) = run_build(options, download_config.beam_options or PipelineOptions([]), publish=False)
         if built.metadata['files_rejected']:
-            logging.warning(
-                '%d recordings were rejected, see %s',
-                built.metadata['files_rejected'],
-                os.path.join(data_dir, datasets.NAME, 'rejected.jsonl'),
-            )
+            rejected = os.path.join(data_dir, datasets.NAME, 'rejected.jsonl')
+            _tell(f'{built.metadata["files_rejected"]} files were rejected, see {rejected}')
         written = tfds.builder_from_directory(built.folder).info
         self.info.metadata.update(built.metadata)
         self.info.features['cell'].names = written.features['cell'].names
@@ -86,29 +83,45 @@ class Builder(tfds.core.dataset_builder.FileReaderBuilder):
         shutil.rmtree(built.folder)
 
 
+def _tell(message: str) -> None:
+    # Not logged, because tfds build shows no log of other packages.
+    print(f'{datasets.NAME}: {message}', file=sys.stderr, flush=True)
+
+
+def _remove_left_behind(folder: str) -> None:
+    """Removes the folders in which TFDS was preparing this dataset when it was killed: incomplete.RANDOM_VERSION."""
+    parent, own = os.path.split(folder)
+    for name in os.listdir(parent):
+        if name != own and name.startswith('incomplete.') and name.endswith(f'_{datasets.VERSION}'):
+            shutil.rmtree(os.path.join(parent, name))
+
+
 def _check_supported(info: tfds.core.DatasetInfo, download_config, error: type[Exception]) -> None:
     if info.file_format != tfds.core.FileFormat.TFRECORD:
         raise error(f'file_format {info.file_format.value}: sero_spikes is made as tfrecord only')
     if download_config.max_examples_per_split is not None:
         raise error('max_examples_per_split: sero_spikes is built whole; --config non_homogeneous is the smallest')
+    if download_config.num_shards:
+        raise error('num_shards: give max_shard_size instead; the number follows from it')
 
 
 def _sharding(download_config) -> dict:
-    if download_config.num_shards:
-        raise ValueError('num_shards: give max_shard_size instead; the number follows from it')
     if download_config.max_shard_size:
         return {'max_shard_bytes': download_config.max_shard_size}
     return {}
 
 
-def _simulated_recordings(download_dir: str) -> str:
+def _simulated_recordings(download_dir: str, error: type[Exception]) -> str:
     """Simulates the recordings, or takes those that an earlier build has simulated."""
-    from beam_pipelines.simulated_recordings import simulate
+    from beam_pipelines.simulated_recordings import SimulationError, simulate
 
     folder = os.path.join(download_dir, f'{datasets.NAME}_simulated_{_SIMULATED_PROFILE}')
-    print('sero_spikes: no --manual_dir: building from SIMULATED recordings, not from real neurons', file=sys.stderr)
+    _tell('no --manual_dir: building from SIMULATED recordings, not from real neurons')
     if not os.path.isdir(folder):
-        simulate(folder, _SIMULATED_PROFILE)
+        try:
+            simulate(folder, _SIMULATED_PROFILE)
+        except SimulationError as cause:
+            raise error(str(cause)) from cause
     return folder
 
 

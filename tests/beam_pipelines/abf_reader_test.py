@@ -1,0 +1,195 @@
+import struct
+
+import numpy as np
+import pyabf
+import pytest
+
+from beam_pipelines import abf_writer
+from beam_pipelines.abf_reader import read_abf
+from beam_pipelines.rejection import RecordingRejected
+from tests.conftest import SHARED, needs_shared
+
+_SWEEPS_POSITION = 16
+_MODE_POSITION, _EPISODIC = 8, 5
+_INTERVAL_POSITION = 122
+_UNIT_POSITION = 602
+_SCALE_FACTOR_POSITION = 922
+
+
+def _write(tmp_path, current_pa, rate_hz=40_000):
+    path = tmp_path / 'A1#1.abf'
+    as_read_pa = abf_writer.write_abf(path, current_pa, rate_hz)
+    return path, as_read_pa
+
+
+def _patch(path, position: int, form: str, value) -> None:
+    content = bytearray(path.read_bytes())
+    struct.pack_into(f'<{form}', content, position, value)
+    path.write_bytes(content)
+
+
+def _rejection(path, **options) -> RecordingRejected:
+    with pytest.raises(RecordingRejected) as raised:
+        read_abf(str(path), **options)
+    assert '\n' not in str(raised.value)
+    return raised.value
+
+
+@pytest.fixture
+def noise_pa():
+    return np.random.default_rng(0).normal(0, 20, 20_000)
+
+
+def test_a_gap_free_recording_is_one_sweep_in_pa(tmp_path, noise_pa):
+    path, as_read_pa = _write(tmp_path, noise_pa)
+    (sweep,) = read_abf(str(path)).sweeps
+    assert sweep.dtype == np.float32
+    np.testing.assert_array_equal(sweep, as_read_pa)
+
+
+def test_sweeps_come_apart_and_lose_no_sample(tmp_path, noise_pa):
+    path, as_read_pa = _write(tmp_path, noise_pa)
+    _patch(path, _MODE_POSITION, 'h', _EPISODIC)
+    _patch(path, _SWEEPS_POSITION, 'i', 4)
+    sweeps = read_abf(str(path)).sweeps
+    assert [len(sweep) for sweep in sweeps] == [5000] * 4
+    np.testing.assert_array_equal(np.concatenate(sweeps), as_read_pa)
+
+
+def test_sweeps_that_do_not_divide_the_samples_are_rejected(tmp_path, noise_pa):
+    path, _ = _write(tmp_path, noise_pa)
+    _patch(path, _MODE_POSITION, 'h', _EPISODIC)
+    _patch(path, _SWEEPS_POSITION, 'i', 3)
+    assert _rejection(path).reason == 'bad_header'
+
+
+@pytest.mark.parametrize('unit', ['mV', 'nA', '', 'pA/V'])
+def test_another_unit_is_rejected_with_its_name(tmp_path, noise_pa, unit):
+    path, _ = _write(tmp_path, noise_pa)
+    _patch(path, _UNIT_POSITION, '8s', unit.encode().ljust(8))
+    rejected = _rejection(path)
+    assert rejected.reason == 'wrong_unit'
+    assert rejected.detail.endswith(f'are in {unit or "?"}')
+
+
+def test_another_rate_is_rejected_with_both_rates(tmp_path, noise_pa):
+    path, _ = _write(tmp_path, noise_pa, 20_000)
+    rejected = _rejection(path)
+    assert rejected.reason == 'wrong_rate'
+    assert rejected.detail.startswith('20000 Hz, expected 40000 Hz')
+
+
+def test_a_rate_that_is_off_by_a_rounding_error_is_40_khz(tmp_path, noise_pa):
+    path, as_read_pa = _write(tmp_path, noise_pa)
+    _patch(path, _INTERVAL_POSITION, 'f', 25.0001)  # us from sample to sample; pyABF makes 39999 Hz of it.
+    np.testing.assert_array_equal(read_abf(str(path)).sweeps[0], as_read_pa)
+
+
+def test_a_rate_too_slow_for_a_spike_is_not_resampled(tmp_path, noise_pa):
+    path, _ = _write(tmp_path, noise_pa, 5_000)
+    assert _rejection(path, resample=True).reason == 'wrong_rate'
+
+
+@pytest.mark.parametrize('rate_hz', [10_000, 20_000, 50_000, 100_000])
+def test_resampling_keeps_the_shape_and_the_time(tmp_path, rate_hz):
+    def signal(rate):
+        return 80 * np.sin(2 * np.pi * 200 * np.arange(rate) / rate)
+
+    path, _ = _write(tmp_path, signal(rate_hz), rate_hz)
+    (sweep,) = read_abf(str(path), resample=True).sweeps
+    assert len(sweep) == 40_000
+    assert sweep.dtype == np.float32
+    # The ends are left out: the filter finds nothing beyond them.
+    np.testing.assert_allclose(sweep[1000:-1000], signal(40_000)[1000:-1000], atol=1)
+
+
+def test_resampling_leaves_40_khz_alone(tmp_path, noise_pa):
+    path, as_read_pa = _write(tmp_path, noise_pa)
+    np.testing.assert_array_equal(read_abf(str(path), resample=True).sweeps[0], as_read_pa)
+
+
+@pytest.mark.filterwarnings('ignore:overflow', 'ignore:invalid value')
+def test_samples_that_are_not_finite_are_rejected(tmp_path, noise_pa):
+    path, _ = _write(tmp_path, noise_pa)
+    _patch(path, _SCALE_FACTOR_POSITION, 'f', 1e-45)
+    assert _rejection(path).reason == 'not_finite'
+
+
+def test_what_pyabf_stumbles_over_is_unreadable_with_its_message(tmp_path, noise_pa):
+    path, _ = _write(tmp_path, noise_pa)
+    _patch(path, _SCALE_FACTOR_POSITION, 'f', 0.0)
+    rejected = _rejection(path)
+    assert rejected.reason == 'unreadable'
+    assert rejected.detail.startswith('pyABF: ZeroDivisionError')
+
+
+def test_a_folder_in_place_of_a_file_is_unreadable(tmp_path):
+    (tmp_path / 'A1#1.abf').mkdir()
+    assert _rejection(tmp_path / 'A1#1.abf').reason == 'unreadable'
+
+
+def test_a_missing_file_is_unreadable(tmp_path):
+    assert _rejection(tmp_path / 'none.abf').detail == 'No such file or directory'
+
+
+def test_a_header_cut_into_samples_is_unreadable(tmp_path):
+    path, _ = _write(tmp_path, np.full(10, 5.0))
+    assert _rejection(path).reason == 'unreadable'
+
+
+# What becomes of each of the files of other laboratories: without and with --resample.
+_FITTING = {
+    '05210017_vc_abf1.abf': ('wrong_unit', 'wrong_unit'),  # two channels in pA
+    '130618-1-12.abf': ('wrong_rate', 'used'),
+    '171116sh_0014.abf': ('wrong_rate', 'used'),
+    '17o05027_ic_ramp.abf': ('wrong_unit', 'wrong_unit'),
+    '180330_ts_0032-okUnits.abf': ('wrong_unit', 'wrong_unit'),
+    '180415_aaron_temp.abf': ('wrong_unit', 'wrong_unit'),
+    '18425108.abf': ('wrong_unit', 'wrong_unit'),
+    '18425108_abf1.abf': ('wrong_unit', 'wrong_unit'),
+    '18702001-step.abf': ('wrong_rate', 'used'),
+    '18807005.abf': ('wrong_rate', 'used'),
+    '2018-11-26 mini analysis converted.abf': ('wrong_rate', 'wrong_rate'),
+    '2018_11_16_sh_0006.abf': ('wrong_rate', 'used'),
+    '2018_12_15_0000.abf': ('wrong_unit', 'wrong_unit'),
+    '2020_06_16_0001.abf': ('wrong_rate', 'used'),
+    'DM1_0000.abf': ('wrong_rate', 'used'),
+    'File_axon_3.abf': ('wrong_unit', 'wrong_unit'),
+    'File_axon_5.abf': ('wrong_unit', 'wrong_unit'),
+    'File_axon_7.abf': ('wrong_rate', 'wrong_rate'),
+    'invalidDate-abf2.abf': ('wrong_rate', 'used'),
+    'model_vc_step.abf': ('wrong_rate', 'used'),
+    'pclamp11_4ch.abf': ('wrong_unit', 'wrong_unit'),
+    'pclamp11_4ch_abf1.abf': ('wrong_unit', 'wrong_unit'),
+    'sine sweep magnitude 20.abf': ('wrong_unit', 'wrong_unit'),
+    'test_0001.abf': ('wrong_unit', 'wrong_unit'),
+}
+
+
+@needs_shared
+def test_no_file_of_other_laboratories_is_forgotten_here():
+    assert {path.name for path in (SHARED / 'data/abf').glob('*.abf')} == set(_FITTING)
+
+
+@needs_shared
+@pytest.mark.parametrize('resample', [False, True], ids=['as_is', 'resample'])
+@pytest.mark.parametrize('name', _FITTING)
+def test_each_file_of_other_laboratories_is_read_or_rejected_with_a_fitting_reason(name, resample):
+    try:
+        outcome = 'used' if read_abf(str(SHARED / 'data/abf' / name), resample).sweeps else 'empty'
+    except RecordingRejected as error:
+        outcome = error.reason
+    assert outcome == _FITTING[name][resample]
+
+
+@needs_shared
+@pytest.mark.parametrize('name', [name for name, outcomes in _FITTING.items() if outcomes[1] == 'used'])
+def test_resampled_files_last_as_long_and_have_the_same_mean(name):
+    path = str(SHARED / 'data/abf' / name)
+    original = pyabf.ABF(path)
+    sweeps = read_abf(path, resample=True).sweeps
+    seconds = sum(map(len, sweeps)) / 40_000
+    assert seconds == pytest.approx(original.data.shape[1] / original.dataRate, rel=1e-3)
+    channel = original.adcUnits.index('pA')
+    difference_pa = np.concatenate(sweeps).mean() - original.data[channel].mean()
+    assert abs(difference_pa) < 0.02 * original.data[channel].std() + 0.1

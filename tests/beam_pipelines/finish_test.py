@@ -1,0 +1,138 @@
+import dataclasses
+import json
+
+import google_crc32c
+import numpy as np
+import pytest
+
+from beam_pipelines import datasets, record_layout, storage
+from beam_pipelines.finish import finish_dataset
+from beam_pipelines.ingest import rejection_report
+from beam_pipelines.plan import PLAN_FILE
+from beam_pipelines.recordings import RejectedFile
+from beam_pipelines.shards import write_shard
+from tests.beam_pipelines.small_dataset import CELLS, make_source
+from tests.conftest import files_of, shards_of
+
+
+@pytest.fixture
+def grown(tmp_path):
+    """A dataset whose shards are all written: plan, shards and folder."""
+    plan, source = make_source('original')
+    storage.write_json(str(tmp_path / PLAN_FILE), plan.to_json())
+    written = [
+        write_shard(
+            source,
+            split,
+            number,
+            *plan.shard_range(split, number),
+            str(tmp_path / datasets.shard_name(split, number, shards)),
+        )
+        for split, shards in plan.shards.items()
+        for number in range(shards)
+    ]
+    return plan, written, tmp_path
+
+
+def test_a_finished_dataset_holds_what_it_should(grown):
+    plan, written, folder = grown
+    finish_dataset(plan, [], written, str(folder), 'recorded')
+    # The plan is the caller's, who may have to do all this again.
+    names = {path.name for path in folder.iterdir()} - set(shards_of(folder)) - {PLAN_FILE}
+    assert names == {
+        'rejected.jsonl',
+        'record_layout.json',
+        'dataset_info.json',
+        'features.json',
+        'metadata.json',
+        'cell.labels.txt',
+        'label.labels.txt',
+    }
+    record_layout.check_json(json.loads((folder / 'record_layout.json').read_text()), 'here')
+
+
+def test_finishing_again_gives_the_same_files(grown):
+    plan, written, folder = grown
+    finish_dataset(plan, [], written, str(folder), 'recorded')
+    before = files_of(folder)
+    finish_dataset(plan, [], written, str(folder), 'recorded')
+    assert files_of(folder) == before
+
+
+def test_rejected_files_stand_beside_the_dataset_that_they_are_missing_in(grown):
+    plan, written, folder = grown
+    reports = [rejection_report(RejectedFile(path, 'not_abf', 'a note')) for path in ('r/b.abf', 'r/a.abf')]
+    finish_dataset(plan, reports, written, str(folder), 'recorded')
+    lines = (folder / 'rejected.jsonl').read_text().splitlines()
+    assert [json.loads(line) for line in lines] == [
+        {'path': path, 'reason': 'not_abf', 'detail': 'a note'} for path in ('r/a.abf', 'r/b.abf')
+    ]
+    assert json.loads((folder / 'metadata.json').read_text())['files_rejected'] == 2
+
+
+def test_dataset_info_comes_last(data_dir):
+    for config in ('original', 'non_homogeneous', 'synthetic_small'):
+        folder = data_dir / 'sero_spikes' / config / '1.0.0'
+        written_at = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+        assert max(written_at.values()) == written_at['dataset_info.json']
+
+
+def test_the_order_in_which_shards_were_written_does_not_matter(grown):
+    plan, written, folder = grown
+    finish_dataset(plan, [], written[::-1], str(folder), 'recorded')
+    info = json.loads((folder / 'dataset_info.json').read_text())
+    lengths = {split['name']: list(map(int, split['shardLengths'])) for split in info['splits']}
+    assert {split: sum(of) for split, of in lengths.items()} == plan.examples
+    assert {split: len(of) for split, of in lengths.items()} == plan.shards
+
+
+def test_metadata_hold_the_checksum_of_each_shard(grown):
+    plan, written, folder = grown
+    finish_dataset(plan, [], written, str(folder), 'recorded')
+    metadata = json.loads((folder / 'metadata.json').read_text())
+    assert metadata['crc32c'] == {
+        name: f'{google_crc32c.value(content):08x}' for name, content in shards_of(folder).items()
+    }
+    assert metadata['source'] == 'recorded'
+    assert metadata['fingerprint'] == plan.fingerprint
+
+
+def test_metadata_list_the_cells_in_the_order_of_their_numbers(grown):
+    plan, written, folder = grown
+    finish_dataset(plan, [], written, str(folder), 'recorded')
+    cells = json.loads((folder / 'metadata.json').read_text())['cells']
+    assert [cell['cell'] for cell in cells] == (folder / 'cell.labels.txt').read_text().splitlines()
+    assert {cell['cell']: cell['spikes'] for cell in cells} == {
+        cell_id: len(cell.waveforms) for cell_id, cell in CELLS.items()
+    }
+
+
+def test_a_missing_shard_is_never_passed_over(grown):
+    plan, written, folder = grown
+    (folder / datasets.shard_name('test', 0, plan.shards['test'])).unlink()
+    with pytest.raises(RuntimeError, match='sero_spikes-test.* None bytes, expected'):
+        finish_dataset(plan, [], written, str(folder), 'recorded')
+    assert not (folder / 'dataset_info.json').exists()
+
+
+def test_a_shard_of_another_size_is_never_passed_over(grown):
+    plan, written, folder = grown
+    with open(folder / datasets.shard_name('train', 0, plan.shards['train']), 'ab') as file:
+        file.write(b'x')
+    with pytest.raises(RuntimeError, match='sero_spikes-train.* bytes, expected'):
+        finish_dataset(plan, [], written, str(folder), 'recorded')
+
+
+@pytest.mark.parametrize('change', ['missing', 'twice'])
+def test_a_shard_reported_never_or_twice_is_never_passed_over(grown, change):
+    plan, written, folder = grown
+    written = written[1:] if change == 'missing' else [*written, dataclasses.replace(written[0])]
+    with pytest.raises(RuntimeError, match='shards were reported'):
+        finish_dataset(plan, [], written, str(folder), 'recorded')
+
+
+def test_noise_masks_are_stored_in_the_order_that_records_number_them(data_dir):
+    masks = np.load(data_dir / 'sero_spikes/synthetic_small/1.0.0/noise_masks.npy', allow_pickle=False)
+    assert masks.shape == (50, 160)
+    assert masks.dtype == np.float32
+    assert 2 < masks.std() < 6

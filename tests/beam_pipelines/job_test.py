@@ -1,0 +1,80 @@
+import json
+import os
+import shutil
+
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+
+from beam_pipelines.job import BuildError, default_runner, run_build
+from beam_pipelines.plan import BuildOptions
+
+
+def _options(recordings, data_dir, configs=('original',), **changes) -> BuildOptions:
+    return BuildOptions(str(recordings), str(data_dir), configs, **{'num_masks': 20, **changes})
+
+
+def _run(*arguments, **changes):
+    overwrite = changes.pop('overwrite', False)
+    return run_build(_options(*arguments, **changes), PipelineOptions([]), overwrite)
+
+
+def test_the_runner_is_named_where_the_user_did_not():
+    options = PipelineOptions([])
+    assert default_runner(options) == 'FnApiRunner'
+    assert options.view_as(StandardOptions).runner == 'FnApiRunner'
+
+
+def test_the_runner_that_the_user_named_is_kept():
+    assert default_runner(PipelineOptions(['--runner=FlinkRunner'])) == 'FlinkRunner'
+
+
+def test_a_build_returns_the_datasets_with_their_metadata(recordings_root, tmp_path):
+    built = _run(recordings_root, tmp_path, ('non_homogeneous', 'original'))
+    assert [dataset.config for dataset in built] == ['non_homogeneous', 'original']
+    for dataset in built:
+        with open(os.path.join(dataset.folder, 'metadata.json'), encoding='utf-8') as file:
+            assert dataset.metadata == json.load(file)
+        assert dataset.metadata['source'] == 'simulated'
+
+
+def test_recordings_that_nobody_simulated_are_recorded(recordings_root, tmp_path):
+    root = tmp_path / 'recordings'
+    shutil.copytree(recordings_root, root, ignore=shutil.ignore_patterns('SIMULATED.json'))
+    (dataset,) = _run(root, tmp_path / 'data')
+    assert dataset.metadata['source'] == 'recorded'
+
+
+def test_only_the_recordings_that_are_needed_are_looked_for(recordings_root, tmp_path):
+    shutil.copytree(recordings_root / 'non_homogeneous', tmp_path / 'recordings/non_homogeneous')
+    (dataset,) = _run(tmp_path / 'recordings', tmp_path / 'data', ('non_homogeneous',))
+    assert dataset.metadata['files_used'] == 8
+
+
+def test_a_dataset_that_is_not_published_stays_in_its_work_folder(recordings_root, tmp_path):
+    (dataset,) = run_build(_options(recordings_root, tmp_path), PipelineOptions([]), publish=False)
+    assert dataset.folder == f'{tmp_path}/sero_spikes/original/1.0.0.building'
+    assert not (tmp_path / 'sero_spikes/original/1.0.0').exists()
+
+
+def test_a_build_that_failed_is_no_interrupted_one(recordings_root, tmp_path):
+    options = {'configs': ('original', 'synthetic_small'), 'num_masks': 10**7}
+    with pytest.raises(BuildError, match=r'not enough silence: .* rejected files are listed in .*rejected\.jsonl'):
+        _run(recordings_root, tmp_path, **options)
+    with pytest.raises(BuildError, match='original/1.0.0: exists and is kept'):
+        _run(recordings_root, tmp_path, **options)
+
+
+def test_a_disk_without_room_is_an_error_with_both_sizes(recordings_root, tmp_path):
+    # Ten thousand times the largest dataset: more than the disk that a test runs on has.
+    with pytest.raises(BuildError, match=r'synthetic need 96016\.54 GB, the disk has \d+\.\d\d GB left$'):
+        _run(recordings_root, tmp_path, ('synthetic',) * 10_000)
+
+
+def test_a_cell_of_original_is_known_when_only_non_homogeneous_is_built(recordings_root, tmp_path):
+    root = tmp_path / 'recordings'
+    shutil.copytree(recordings_root, root)
+    cell = sorted((root / 'original/SER').iterdir())[0]
+    shutil.copyfile(cell, root / 'non_homogeneous/SER' / cell.name)
+    (dataset,) = _run(root, tmp_path / 'data', ('non_homogeneous',))
+    assert (dataset.metadata['files_used'], dataset.metadata['files_rejected']) == (8, 1)
+    assert cell.stem not in [cell['cell'] for cell in dataset.metadata['cells']]

@@ -1,0 +1,100 @@
+import pytest
+
+from beam_pipelines.recordings import group_files
+
+
+def _group(*files):
+    recordings, rejected = group_files(files)
+    return recordings, {file.path: file.reason for _, file in rejected}
+
+
+def _files_in(recordings) -> list[str]:
+    return [path for recording in recordings for files in (recording, *recording.spares) for path in files.paths]
+
+
+def test_an_abf_file_is_the_recording_of_the_cell_in_its_name():
+    (recording,), rejected = _group(('original', 1, 'r/original/NSER/A140313#073.abf'))
+    assert recording.cell_id == 'A140313#073'
+    assert recording.label == 1
+    assert recording.recording_set == 'original'
+    assert recording.is_abf
+    assert not rejected
+
+
+def test_the_extension_may_be_in_capitals():
+    (recording,), _ = _group(('original', 0, 'r/original/SER/A140313#073.ABF'))
+    assert recording.cell_id == 'A140313#073'
+
+
+def test_the_spike_csvs_of_a_folder_are_one_recording():
+    paths = [f'r/original/SER/A1#2/A1#2_trigger_{trigger}.csv' for trigger in (30, 10, 20)]
+    (recording,), rejected = _group(*(('original', 0, path) for path in paths))
+    assert recording.cell_id == 'A1#2'
+    assert recording.paths == tuple(sorted(paths))
+    assert not recording.is_abf
+    assert not rejected
+
+
+def test_every_file_is_used_or_rejected():
+    files = [
+        ('original', 0, 'r/original/SER/A1#1.abf'),
+        ('original', 0, 'r/original/SER/A1#2/A1#2_trigger_5.csv'),
+        ('original', 0, 'r/original/SER/A1#2/notes.txt'),
+        ('original', 0, 'r/original/SER/A1#3.dat'),
+        ('original', 1, 'r/original/NSER/A1#1.abf'),
+        ('non_homogeneous', 1, 'r/non_homogeneous/NSER/A1#1.abf'),
+        ('non_homogeneous', 1, 'r/non_homogeneous/NSER/A1#9.abf'),
+    ]
+    recordings, rejected = _group(*files)
+    assert sorted([*_files_in(recordings), *rejected]) == sorted(path for _, _, path in files)
+
+
+@pytest.mark.parametrize('name', ['.DS_Store', '._A1#1.abf', 'Thumbs.db', 'desktop.ini', 'Desktop.ini'])
+def test_what_file_managers_leave_behind_is_ignored(name):
+    assert _group(('original', 0, f'r/original/SER/{name}')) == ([], {})
+
+
+@pytest.mark.parametrize('name', ['A1#1.atf', 'A1#1.abf.bak', 'notes', 'A1#1.npy'])
+def test_a_file_of_another_format_is_rejected(name):
+    assert _group(('original', 0, f'r/{name}')) == ([], {f'r/{name}': 'unknown_format'})
+
+
+@pytest.mark.parametrize('name', ['.abf', 'A1#1 .abf', ' A1#1.abf', 'A1\n#1.abf', 'A1#1\u2028.abf'])
+def test_a_name_that_cannot_be_a_cell_id_is_rejected_or_ignored(name):
+    recordings, rejected = _group(('original', 0, f'r/{name}'))
+    assert not recordings
+    assert rejected == ({} if name == '.abf' else {f'r/{name}': 'bad_name'})
+
+
+def test_a_cell_without_a_day_is_a_cell_too():
+    (recording,), _ = _group(('original', 0, 'r/cell7.abf'))
+    assert recording.cell_id == 'cell7'
+
+
+def test_the_abf_file_of_a_cell_goes_before_its_csvs():
+    abf, csv = 'r/original/SER/A1#2.abf', 'r/original/SER/A1#2/A1#2_trigger_5.csv'
+    (recording,), rejected = _group(('original', 0, csv), ('original', 0, abf))
+    assert recording.paths == (abf,)
+    assert [spare.paths for spare in recording.spares] == [(csv,)]
+    assert not rejected
+
+
+def test_a_cell_of_original_is_not_tested_on_as_non_homogeneous():
+    old, new = 'r/original/SER/A1#2.abf', 'r/non_homogeneous/SER/A1#2.abf'
+    (recording,), rejected = _group(('non_homogeneous', 0, new), ('original', 0, old))
+    assert recording.paths == (old,)
+    assert not recording.spares
+    assert rejected == {new: 'duplicate_cell'}
+
+
+@pytest.mark.parametrize('other_set', ['original', 'non_homogeneous'])
+def test_a_cell_that_is_labelled_both_ways_is_not_used(other_set):
+    ser, nser = 'r/original/SER/A1#2.abf', f'r/{other_set}/NSER/A1#2.abf'
+    recordings, rejected = _group(('original', 0, ser), (other_set, 1, nser))
+    assert recordings == []
+    assert rejected == {ser: 'contradictory_label', nser: 'contradictory_label'}
+
+
+def test_the_order_of_the_files_does_not_matter():
+    files = [('original', label, f'r/{label}/A1#{number}.abf') for label in (0, 1) for number in (2, 1, 3)]
+    assert group_files(files) == group_files(files[::-1])

@@ -1,0 +1,122 @@
+import pathlib
+
+import keras
+import numpy as np
+import pytest
+
+from trainer.checkpoints import ModelError, load_model, load_newest, save_checkpoint, save_whole
+
+
+def make_model() -> keras.Model:
+    """Returns a compiled model whose optimizer has moments of its own."""
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    model.compile(optimizer=keras.optimizers.Adam(0.1), loss='mse', jit_compile=False)
+    model.train_on_batch(np.ones((4, 3)), np.zeros((4, 2)))
+    return model
+
+
+def names_in(folder: pathlib.Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize('exists', [True, False])
+def test_folder_without_checkpoint_gives_none(tmp_path, exists):
+    assert load_newest(str(tmp_path if exists else tmp_path / 'missing')) is None
+
+
+def test_only_the_last_two_are_kept(tmp_path):
+    model = make_model()
+    for epoch in (1, 2, 3, 4):
+        save_checkpoint(str(tmp_path), epoch, model, {})
+    assert names_in(tmp_path) == ['epoch_0003', 'epoch_0004']
+
+
+def test_newest_is_the_one_with_the_largest_number(tmp_path):
+    model = make_model()
+    for epoch in (9_999, 10_000):
+        save_checkpoint(str(tmp_path), epoch, model, {'epoch': epoch})
+    assert load_newest(str(tmp_path))[1] == {'epoch': 10_000}
+
+
+def test_weights_and_optimizer_and_state_come_back(tmp_path):
+    model = make_model()
+    state = {'epoch': 3, 'best': {'k5': float('inf'), 'k6': 0.25}}
+    save_checkpoint(str(tmp_path), 3, model, state)
+    loaded, loaded_state = load_newest(str(tmp_path))
+    assert loaded_state == state
+    for variable, expected in zip(loaded.weights, model.weights, strict=True):
+        np.testing.assert_array_equal(variable.numpy(), expected.numpy())
+    for variable, expected in zip(loaded.optimizer.variables, model.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(variable.numpy(), expected.numpy())
+
+
+def test_dropout_goes_on_where_it_stood(tmp_path):
+    model = keras.Sequential([keras.Input((100,)), keras.layers.Dropout(0.5)])
+    model.compile(optimizer='adam', loss='mse', jit_compile=False)
+    ones = np.ones((1, 100), np.float32)
+    first = np.asarray(model(ones, training=True))
+    save_checkpoint(str(tmp_path), 1, model, {})
+    loaded, _ = load_newest(str(tmp_path))
+    dropped = np.asarray(loaded(ones, training=True))
+    np.testing.assert_array_equal(dropped, model(ones, training=True))
+    assert not np.array_equal(dropped, first)
+
+
+def test_half_written_checkpoint_is_ignored(tmp_path):
+    save_checkpoint(str(tmp_path), 1, make_model(), {'epoch': 1})
+    (tmp_path / 'epoch_0002.tmp').mkdir()
+    (tmp_path / 'epoch_0002.tmp' / 'ensemble.keras').write_bytes(b'PK')
+    assert load_newest(str(tmp_path))[1] == {'epoch': 1}
+
+
+def test_half_written_checkpoint_is_replaced_by_the_next_attempt(tmp_path):
+    (tmp_path / 'epoch_0002.tmp').mkdir()
+    (tmp_path / 'epoch_0002.tmp' / 'ensemble.keras').write_bytes(b'PK')
+    save_checkpoint(str(tmp_path), 2, make_model(), {'epoch': 2})
+    assert names_in(tmp_path) == ['epoch_0002']
+    assert load_newest(str(tmp_path))[1] == {'epoch': 2}
+
+
+def test_checkpoint_of_the_same_epoch_is_replaced(tmp_path):
+    model = make_model()
+    save_checkpoint(str(tmp_path), 1, model, {'try': 1})
+    save_checkpoint(str(tmp_path), 1, model, {'try': 2})
+    assert load_newest(str(tmp_path))[1] == {'try': 2}
+
+
+def test_saved_model_leaves_nothing_beside_it(tmp_path):
+    save_whole(make_model(), str(tmp_path / 'k5.keras'))
+    assert names_in(tmp_path) == ['k5.keras']
+
+
+def test_missing_model_is_named(tmp_path):
+    path = str(tmp_path / 'k5.keras')
+    with pytest.raises(ModelError, match='k5.keras: no such file'):
+        load_model(path, compile=False)
+
+
+@pytest.mark.parametrize('keep', [0, 100, 0.5, -1])
+def test_model_that_is_cut_off_is_named(tmp_path, keep):
+    path = tmp_path / 'k5.keras'
+    save_whole(make_model(), str(path))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(keep * len(whole)) if isinstance(keep, float) else keep])
+    with pytest.raises(ModelError, match='k5.keras: is not a whole .keras file'):
+        load_model(str(path), compile=False)
+
+
+def test_model_with_a_changed_byte_is_named(tmp_path):
+    path = tmp_path / 'k5.keras'
+    save_whole(make_model(), str(path))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match="k5.keras: Bad CRC-32 for file 'model.weights.h5'"):
+        load_model(str(path), compile=False)
+
+
+def test_model_that_holds_code_is_refused(tmp_path):
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Lambda(lambda value: value + 1)])
+    save_whole(model, str(tmp_path / 'k5.keras'))
+    with pytest.raises(ModelError, match='k5.keras: .*lambda'):
+        load_model(str(tmp_path / 'k5.keras'), compile=False)

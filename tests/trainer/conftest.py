@@ -1,0 +1,100 @@
+"""Shared by the tests of the trainer: spikes of two plain classes, shards made of them, tiny runs of sero-train."""
+
+import os
+import pathlib
+import subprocess
+from collections.abc import Callable, Sequence
+
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+
+import keras
+import numpy as np
+import pytest
+
+from beam_pipelines import domain, record_layout
+from tests.conftest import ROOT, run_command
+from trainer.stored_dataset import Shard, StoredSplit
+
+CONFIG_FILE = ROOT / 'trainer' / 'configs' / 'default.py'
+
+# Large enough that a run can be killed between two checkpoints, small enough for some seconds.
+TINY_RUN = {
+    'train_on': 'synthetic_small',
+    'architecture': 'cnn',
+    'kernel_sizes': (5, 8),
+    'batch_size': 32,
+    'learning_rate': 1e-3,
+    'examples_per_epoch': 1_500,
+    'epochs': 3,
+    'patience': 10,
+    'precision': 'float32',
+    'seed': 7,
+}
+
+
+def train_arguments(config: dict, data_dir: pathlib.Path, workdir: pathlib.Path) -> list[str]:
+    """Returns the arguments of sero-train for a config."""
+    fields = [f'--config.{field}={value}' for field, value in config.items()]
+    return ['--config', str(CONFIG_FILE), *fields, '--data_dir', str(data_dir), '--workdir', str(workdir)]
+
+
+def make_spikes(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Returns (n, 160) float32 in pA and (n,) labels; NSER spikes are half as wide as SER spikes."""
+    rng = np.random.default_rng(seed)
+    label = rng.integers(0, len(domain.LABEL_NAMES), count)
+    time_ms = (np.arange(domain.SPIKE_SAMPLES) - domain.SAMPLES_BEFORE_TRIGGER) / 40
+    width_ms = np.where(label == 0, 0.3, 0.15)[:, np.newaxis]
+    waveform = -80 * np.exp(-0.5 * (time_ms / width_ms) ** 2) + rng.normal(0, 3, (count, domain.SPIKE_SAMPLES))
+    return waveform.astype(np.float32), label
+
+
+@pytest.fixture
+def make_split(tmp_path) -> Callable[[Sequence[int], np.ndarray, np.ndarray, np.ndarray], StoredSplit]:
+    """Returns a function that writes spikes into shards of the given lengths and returns the split."""
+
+    def write(lengths, waveform, label, cell) -> StoredSplit:
+        assert sum(lengths) == len(label)
+        number = np.arange(len(label))
+        rows = record_layout.encode_records(waveform, label, cell, 1000 + number, number)
+        shards = []
+        for index, rows_of_shard in enumerate(np.split(rows, np.cumsum(lengths)[:-1])):
+            path = tmp_path / f'shard-{index}'
+            path.write_bytes(rows_of_shard.tobytes())
+            shards.append(Shard(str(path), len(rows_of_shard)))
+        return StoredSplit('original/train', tuple(shards), (), {})
+
+    return write
+
+
+@pytest.fixture
+def own_precision():
+    """Puts Keras back to the precision that it had: a run sets it for the whole process."""
+    policy = keras.config.dtype_policy()
+    yield
+    keras.config.set_dtype_policy(policy)
+
+
+@pytest.fixture(scope='session')
+def synthetic_run(data_dir, tmp_path_factory) -> tuple[pathlib.Path, subprocess.CompletedProcess]:
+    """A finished, undisturbed run on `synthetic_small`: its folder and what sero-train said. Copy it to change it."""
+    workdir = tmp_path_factory.mktemp('synthetic') / 'run'
+    result = run_command('sero-train', *train_arguments(TINY_RUN, data_dir, workdir))
+    assert result.returncode == 0, result.stderr
+    return workdir, result
+
+
+@pytest.fixture(scope='session')
+def original_run(data_dir, tmp_path_factory) -> tuple[pathlib.Path, subprocess.CompletedProcess]:
+    """A finished run of one member on `original`, with the published network: a baseline to compare with."""
+    workdir = tmp_path_factory.mktemp('original') / 'run'
+    config = TINY_RUN | {
+        'train_on': 'original',
+        'architecture': 'published',
+        'kernel_sizes': (4,),
+        'batch_size': 8,
+        'examples_per_epoch': 64,
+        'epochs': 2,
+    }
+    result = run_command('sero-train', *train_arguments(config, data_dir, workdir))
+    assert result.returncode == 0, result.stderr
+    return workdir, result

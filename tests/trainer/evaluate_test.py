@@ -1,0 +1,163 @@
+import csv
+import json
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+
+from tests.conftest import error_line, run_command
+from trainer.stored_dataset import open_split
+
+pytestmark = pytest.mark.slow
+
+SPIKE_METRICS = {'accuracy', 'sensitivity', 'specificity', 'auc', 'n'}
+CELL_METRICS = SPIKE_METRICS | {'accuracy_low', 'accuracy_high', 'brier', 'ece', 'coverage'}
+SPLITS = ['non_homogeneous/test', 'original/test', 'original/validation']
+
+
+@pytest.fixture(scope='module')
+def evaluated(
+    synthetic_run, original_run, data_dir, tmp_path_factory
+) -> tuple[pathlib.Path, subprocess.CompletedProcess]:
+    """The folder `evaluation` of a run beside a baseline, and what sero-evaluate said."""
+    workdir = tmp_path_factory.mktemp('evaluated') / 'run'
+    shutil.copytree(synthetic_run[0], workdir)
+    result = run_command(
+        'sero-evaluate', '--workdir', workdir, '--baseline_workdir', original_run[0], '--data_dir', data_dir
+    )
+    assert result.returncode == 0, result.stderr
+    return workdir / 'evaluation', result
+
+
+@pytest.fixture(scope='module')
+def metrics(evaluated) -> dict:
+    """The content of metrics.json, which must not hold NaN or Infinity."""
+    return json.loads((evaluated[0] / 'metrics.json').read_text(), parse_constant=pytest.fail)
+
+
+@pytest.fixture(scope='module')
+def rows(evaluated) -> list[dict[str, str]]:
+    with open(evaluated[0] / 'cells.csv', newline='') as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize('split', SPLITS)
+def test_metrics_have_spikes_and_cells_of_each_split(metrics, split):
+    assert set(metrics[split]) == {'spike', 'cell'}
+    assert SPIKE_METRICS <= set(metrics[split]['spike'])
+    assert CELL_METRICS <= set(metrics[split]['cell'])
+
+
+@pytest.mark.parametrize('split', SPLITS)
+def test_metrics_of_the_baseline_stand_beside(metrics, split):
+    assert set(metrics['baseline'][split]['spike']) == set(metrics[split]['spike'])
+    assert set(metrics['baseline'][split]['cell']) == set(metrics[split]['cell'])
+
+
+def test_metrics_say_what_was_trained_on_what(metrics):
+    assert metrics['model']['source'] == 'simulated'
+    assert metrics['model']['protocol'] == 'by_cell'
+    assert metrics['model']['trained_on'] == 'synthetic_small'
+    assert metrics['baseline']['model']['trained_on'] == 'original'
+    assert metrics['baseline']['model']['architecture'] == 'published'
+
+
+def test_no_test_cell_was_trained_on(metrics):
+    assert [metrics[split]['cell']['cells_seen_in_training'] for split in SPLITS] == [0, 0, 0]
+
+
+def test_trained_model_beats_chance_on_spikes(metrics):
+    assert metrics['non_homogeneous/test']['spike']['accuracy'] > 0.6
+
+
+def test_cells_have_the_columns_of_the_contract(evaluated):
+    header = (evaluated[0] / 'cells.csv').read_text().splitlines()[0]
+    assert header == 'cell,verdict,p_ser,p_ser_low,p_ser_high,n_spikes,udi_ms,label'
+
+
+def test_cells_are_those_of_the_test_splits(rows, data_dir):
+    expected = [
+        cell['cell']
+        for config in ('non_homogeneous', 'original')
+        for cell in open_split(data_dir, config, 'test').metadata['cells']
+        if cell['split'] == 'test'
+    ]
+    assert sorted(row['cell'] for row in rows) == sorted(expected)
+
+
+def test_cells_and_metrics_agree(rows, metrics):
+    called = [('SER' if float(row['p_ser']) >= 0.5 else 'NSER') == row['label'] for row in rows]
+    cells = [metrics[split]['cell'] for split in ('non_homogeneous/test', 'original/test')]
+    assert sum(called) == pytest.approx(sum(cell['accuracy'] * cell['n'] for cell in cells))
+
+
+def test_verdict_agrees_with_the_interval(rows):
+    for row in rows:
+        low, p_ser, high = (float(row[name]) for name in ('p_ser_low', 'p_ser', 'p_ser_high'))
+        assert low <= p_ser <= high
+        if row['verdict'] == 'undecided':
+            assert low <= 0.5 <= high
+        else:
+            assert row['verdict'] == ('SER' if p_ser > 0.5 else 'NSER')
+
+
+def test_report_holds_the_stamp_of_simulated_recordings(evaluated):
+    assert 'simulated recordings' in (evaluated[0] / 'report.html').read_text().lower()
+
+
+def test_figures_are_written_as_png(evaluated):
+    figures = list(evaluated[0].glob('*.png'))
+    assert figures
+    assert all(figure.read_bytes()[:8] == b'\x89PNG\r\n\x1a\n' for figure in figures)
+
+
+def test_command_prints_both_models_and_the_report(evaluated):
+    folder, result = evaluated
+    assert 'trained on synthetic_small' in result.stdout
+    assert 'trained on original' in result.stdout
+    assert 'SIMULATED' in result.stdout
+    assert result.stdout.endswith(f'report: {folder / "report.html"}\n')
+    assert result.stderr == ''
+
+
+def test_evaluation_can_be_repeated_with_the_same_outcome(evaluated, original_run, data_dir):
+    folder, _ = evaluated
+    before = {name: (folder / name).read_bytes() for name in ('metrics.json', 'cells.csv')}
+    result = run_command(
+        'sero-evaluate', '--workdir', folder.parent, '--baseline_workdir', original_run[0], '--data_dir', data_dir
+    )
+    assert result.returncode == 0, result.stderr
+    assert {name: (folder / name).read_bytes() for name in before} == before
+
+
+def test_missing_workdir_is_named(data_dir, tmp_path):
+    result = run_command('sero-evaluate', '--workdir', tmp_path / 'no', '--data_dir', data_dir)
+    assert error_line(result) == f'sero-evaluate: {tmp_path}/no/model_info.json: no such file; sero-train makes it'
+
+
+def test_missing_baseline_is_named_and_nothing_is_written(synthetic_run, data_dir, tmp_path):
+    shutil.copytree(synthetic_run[0], tmp_path / 'run')
+    result = run_command(
+        'sero-evaluate', '--workdir', tmp_path / 'run', '--baseline_workdir', tmp_path, '--data_dir', data_dir
+    )
+    assert error_line(result) == f'sero-evaluate: {tmp_path}/model_info.json: no such file; sero-train makes it'
+    assert not (tmp_path / 'run' / 'evaluation').exists()
+
+
+def test_damaged_member_is_named(synthetic_run, data_dir, tmp_path):
+    shutil.copytree(synthetic_run[0], tmp_path / 'run')
+    path = tmp_path / 'run' / 'members' / 'k8.keras'
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+    result = run_command('sero-evaluate', '--workdir', tmp_path / 'run', '--data_dir', data_dir)
+    assert error_line(result) == f"sero-evaluate: {path}: Bad CRC-32 for file 'model.weights.h5'"
+
+
+def test_missing_dataset_is_named(synthetic_run, tmp_path):
+    result = run_command('sero-evaluate', '--workdir', synthetic_run[0], '--data_dir', tmp_path)
+    assert error_line(result) == (
+        f'sero-evaluate: {tmp_path}/sero_spikes/non_homogeneous/1.0.0/dataset_info.json: no such file;'
+        ' sero-build or tfds build makes the dataset'
+    )

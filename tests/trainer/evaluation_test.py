@@ -1,0 +1,141 @@
+import csv
+import json
+import math
+
+import numpy as np
+import pytest
+
+from beam_pipelines.spike_width import measure_udi_ms
+from trainer.ensemble import build_ensemble
+from trainer.evaluation import CELLS_COLUMNS, evaluate, write_cells, write_metrics
+from trainer.input_pipeline import evaluation_batches
+from trainer.predictions import TrainedEnsemble, score_split
+from trainer.results import CellResult, ModelResult, SplitResult
+from trainer.stored_dataset import open_split
+from trainer.verdicts import judge_cell, spike_p_ser
+
+INFO = {
+    'source': 'simulated',
+    'protocol': 'by_cell',
+    'trained_on': 'original',
+    'architecture': 'cnn',
+    'kernel_sizes': [3, 4],
+    'examples_seen': 0,
+    'train_cells': [],
+}
+
+
+@pytest.fixture(scope='module')
+def ensemble() -> TrainedEnsemble:
+    return TrainedEnsemble(build_ensemble('cnn', (3, 4), seed=0), INFO)
+
+
+@pytest.fixture(scope='module')
+def result(ensemble, data_dir) -> ModelResult:
+    return evaluate(ensemble, str(data_dir))
+
+
+def test_headline_split_comes_first(result):
+    assert list(result.splits) == ['non_homogeneous/test', 'original/test', 'original/validation']
+
+
+def test_each_cell_of_a_split_is_judged_once_in_the_order_of_the_names(result, data_dir):
+    for name, split in result.splits.items():
+        stored = open_split(data_dir, *name.split('/')).metadata['cells']
+        expected = sorted(cell['cell'] for cell in stored if cell['split'] == name.split('/')[1])
+        assert [cell.cell for cell in split.cells] == expected
+
+
+def test_labels_and_spikes_of_cells_are_those_of_the_dataset(result, data_dir):
+    for name, split in result.splits.items():
+        stored = {cell['cell']: cell for cell in open_split(data_dir, *name.split('/')).metadata['cells']}
+        for cell in split.cells:
+            assert (cell.label, cell.n_spikes) == (stored[cell.cell]['label'], stored[cell.cell]['spikes'])
+
+
+def test_every_spike_counts_once(result, data_dir):
+    for name, split in result.splits.items():
+        assert len(split.spike_p_ser) == len(split.spike_label) == open_split(data_dir, *name.split('/')).examples
+        assert sum(cell.n_spikes for cell in split.cells) == split.metrics['spike']['n'] == len(split.spike_p_ser)
+
+
+def test_cell_is_judged_by_its_own_spikes(result, ensemble, data_dir):
+    split = open_split(data_dir, 'original', 'test')
+    scores = score_split(ensemble, split)
+    for cell in result.splits['original/test'].cells:
+        of_cell = scores.cell == split.cell_names.index(cell.cell)
+        assert cell.p_ser == pytest.approx(judge_cell(scores.scores[of_cell], seed=0).p_ser)
+    np.testing.assert_allclose(result.splits['original/test'].spike_p_ser, spike_p_ser(scores.scores))
+
+
+def test_udi_is_that_of_the_mean_waveform(result, data_dir):
+    split = open_split(data_dir, 'original', 'test')
+    [batch] = evaluation_batches(split, split.examples).as_numpy_iterator()
+    for cell in result.splits['original/test'].cells:
+        mean = batch['waveform'][batch['cell'] == split.cell_names.index(cell.cell)].mean(axis=0)
+        np.testing.assert_allclose(cell.mean_waveform, mean, rtol=1e-5)
+        assert cell.udi_ms == pytest.approx(measure_udi_ms(mean, 40_000), nan_ok=True)
+
+
+def test_evaluation_gives_the_same_twice(result, ensemble, data_dir):
+    again = evaluate(ensemble, str(data_dir))
+    for name, split in result.splits.items():
+        assert [(cell.verdict, cell.p_ser_low, cell.p_ser_high) for cell in split.cells] == [
+            (cell.verdict, cell.p_ser_low, cell.p_ser_high) for cell in again.splits[name].cells
+        ]
+
+
+def test_cells_seen_in_training_are_counted(ensemble, data_dir):
+    seen = [cell['cell'] for cell in open_split(data_dir, 'original', 'test').metadata['cells']]
+    told = TrainedEnsemble(ensemble.model, INFO | {'train_cells': seen})
+    splits = evaluate(told, str(data_dir)).splits
+    cells = splits['original/test'].metrics['cell']
+    assert cells['cells_seen_in_training'] == cells['n'] > 0
+    assert splits['non_homogeneous/test'].metrics['cell']['cells_seen_in_training'] == 0
+
+
+def make_cell(**fields) -> CellResult:
+    cell = {
+        'cell': 'A140313#073',
+        'verdict': 'SER',
+        'p_ser': 0.91236,
+        'p_ser_low': 0.8,
+        'p_ser_high': 1.0,
+        'n_spikes': 12,
+        'udi_ms': 1.2344,
+        'label': 0,
+        'mean_waveform': np.zeros(160),
+    }
+    return CellResult(**cell | fields)
+
+
+def test_cells_are_written_a_row_each(tmp_path):
+    write_cells(str(tmp_path / 'cells.csv'), [make_cell(), make_cell(cell='B#1', verdict='NSER', label=1)])
+    assert (tmp_path / 'cells.csv').read_text() == (
+        'cell,verdict,p_ser,p_ser_low,p_ser_high,n_spikes,udi_ms,label\n'
+        'A140313#073,SER,0.9124,0.8000,1.0000,12,1.234,SER\n'
+        'B#1,NSER,0.9124,0.8000,1.0000,12,1.234,NSER\n'
+    )
+
+
+def test_what_is_unknown_of_a_cell_is_left_empty(tmp_path):
+    write_cells(str(tmp_path / 'cells.csv'), [make_cell(udi_ms=math.nan, label=None)])
+    assert (tmp_path / 'cells.csv').read_text().splitlines()[1].endswith(',12,,')
+
+
+def test_cell_name_with_a_comma_stays_one_field(tmp_path):
+    write_cells(str(tmp_path / 'cells.csv'), [make_cell(cell='a, "b"')])
+    with open(tmp_path / 'cells.csv', newline='') as file:
+        [row] = csv.DictReader(file)
+    assert tuple(row) == CELLS_COLUMNS
+    assert row['cell'] == 'a, "b"'
+
+
+def test_metrics_that_are_not_defined_are_null(tmp_path):
+    metrics = {'spike': {'auc': math.nan, 'n': 3}, 'cell': {'auc': np.float64('nan')}}
+    split = SplitResult('original/test', np.zeros(3), np.zeros(3, int), [], metrics)
+    model = ModelResult('trained on original', INFO, {split.name: split})
+    write_metrics(str(tmp_path / 'metrics.json'), model, None)
+    content = json.loads((tmp_path / 'metrics.json').read_text(), parse_constant=pytest.fail)
+    assert content['original/test'] == {'spike': {'auc': None, 'n': 3}, 'cell': {'auc': None}}
+    assert 'baseline' not in content

@@ -1,0 +1,130 @@
+import json
+import os
+import pathlib
+import shutil
+
+import pytest
+
+from beam_pipelines import datasets, record_layout
+from trainer.stored_dataset import DatasetError, dataset_folder, open_split
+
+
+@pytest.fixture
+def own_data_dir(data_dir, tmp_path) -> pathlib.Path:
+    """A copy of the small datasets that a test may damage."""
+    copy = tmp_path / 'data'
+    for config in ('original', 'non_homogeneous'):
+        shutil.copytree(dataset_folder(data_dir, config), dataset_folder(copy, config))
+    return copy
+
+
+def shard_of(data_dir: pathlib.Path, split: str) -> pathlib.Path:
+    return pathlib.Path(dataset_folder(data_dir, 'original'), datasets.shard_name(split, 0, 1))
+
+
+def error_of(data_dir: pathlib.Path, config: str = 'original', split: str = 'train') -> str:
+    with pytest.raises(DatasetError) as raised:
+        open_split(data_dir, config, split)
+    message = str(raised.value)
+    assert '\n' not in message
+    return message
+
+
+def edit_json(path: pathlib.Path, **fields) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+
+
+def test_split_holds_what_the_metadata_promise(data_dir):
+    split = open_split(data_dir, 'original', 'validation')
+    promised = [cell for cell in split.metadata['cells'] if cell['split'] == 'validation']
+    assert split.name == 'original/validation'
+    assert split.examples == sum(cell['spikes'] for cell in promised)
+    assert sum(os.path.getsize(shard.path) for shard in split.shards) == split.examples * record_layout.RECORD_BYTES
+
+
+def test_cell_names_are_those_of_the_metadata(data_dir):
+    split = open_split(data_dir, 'original', 'train')
+    assert list(split.cell_names) == [cell['cell'] for cell in split.metadata['cells']]
+
+
+def test_train_cells_are_the_cells_of_the_training_split_alone(data_dir):
+    split = open_split(data_dir, 'original', 'validation')
+    expected = {cell['cell'] for cell in split.metadata['cells'] if cell['split'] == 'train'}
+    assert split.train_cells == expected
+    assert 0 < len(expected) < len(split.metadata['cells'])
+
+
+def test_train_cells_of_the_published_protocol_are_all_cells(own_data_dir):
+    folder = pathlib.Path(dataset_folder(own_data_dir, 'original'))
+    cells = json.loads((folder / 'metadata.json').read_text())['cells']
+    edit_json(folder / 'metadata.json', cells=[cell | {'split': None} for cell in cells], protocol='published')
+    assert open_split(own_data_dir, 'original', 'train').train_cells == {cell['cell'] for cell in cells}
+
+
+def test_missing_dataset_is_named_with_the_commands_that_make_it(tmp_path):
+    path = tmp_path / 'sero_spikes' / 'original' / '1.0.0' / 'dataset_info.json'
+    assert error_of(tmp_path) == f'{path}: no such file; sero-build or tfds build makes the dataset'
+
+
+@pytest.mark.parametrize('name', ['dataset_info.json', 'record_layout.json', 'metadata.json', 'cell.labels.txt'])
+def test_missing_file_is_named(own_data_dir, name):
+    path = pathlib.Path(dataset_folder(own_data_dir, 'original'), name)
+    path.unlink()
+    assert error_of(own_data_dir).startswith(f'{path}: no such file')
+
+
+@pytest.mark.parametrize('name', ['dataset_info.json', 'record_layout.json', 'metadata.json'])
+def test_file_that_is_no_json_is_named(own_data_dir, name):
+    path = pathlib.Path(dataset_folder(own_data_dir, 'original'), name)
+    path.write_text('{"splits": [')
+    assert error_of(own_data_dir).startswith(f'{path}: ')
+
+
+def test_another_format_version_is_named_with_both_versions(own_data_dir):
+    path = pathlib.Path(dataset_folder(own_data_dir, 'original'), 'record_layout.json')
+    edit_json(path, format_version=99)
+    assert error_of(own_data_dir) == f'{path}: format_version is 99, this version of sero-spikes reads 1'
+
+
+def test_missing_shard_is_named(own_data_dir):
+    shard = shard_of(own_data_dir, 'train')
+    shard.unlink()
+    assert error_of(own_data_dir) == f'{shard}: No such file or directory'
+
+
+def test_shard_without_its_last_byte_is_named_with_both_sizes(own_data_dir):
+    shard = shard_of(own_data_dir, 'train')
+    size = shard.stat().st_size
+    shard.write_bytes(shard.read_bytes()[:-1])
+    records = size // record_layout.RECORD_BYTES
+    assert error_of(own_data_dir) == (
+        f'{shard}: {size - 1} bytes, dataset_info.json promises {records} records, {size} bytes'
+    )
+
+
+def test_foreign_file_of_the_right_size_in_place_of_a_shard_is_named(own_data_dir):
+    shard = shard_of(own_data_dir, 'train')
+    shard.write_bytes(b'\x00' * shard.stat().st_size)
+    message = error_of(own_data_dir)
+    assert message.startswith(f'{shard}: starts with 000000000000000000000000')
+    assert record_layout.HEADER.hex() in message
+
+
+def test_damage_of_one_split_leaves_the_others_usable(own_data_dir):
+    shard_of(own_data_dir, 'test').unlink()
+    assert open_split(own_data_dir, 'original', 'train').examples
+
+
+def test_unknown_config_is_named_with_those_that_there_are(data_dir):
+    assert error_of(data_dir, 'orignal') == (
+        "no dataset 'orignal'; there are original, non_homogeneous, synthetic_small, synthetic"
+    )
+
+
+def test_unknown_split_is_named_with_those_that_there_are(data_dir):
+    message = error_of(data_dir, 'original', 'tset')
+    assert message.endswith("no split 'tset'; there are test, train, validation")
+
+
+def test_dataset_without_training_split_says_so(data_dir):
+    assert error_of(data_dir, 'non_homogeneous', 'train').endswith("no split 'train'; there are test")

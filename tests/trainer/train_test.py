@@ -1,0 +1,155 @@
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.conftest import error_line, run_command
+from tests.trainer.conftest import CONFIG_FILE, TINY_RUN, train_arguments
+
+
+@pytest.mark.parametrize(
+    ('command', 'shown'),
+    [
+        ('sero-train', ['--config', '--data_dir', '--workdir', 'sero-train --config trainer/configs/demo.py']),
+        ('sero-evaluate', ['--workdir', '--baseline_workdir', '--data_dir', 'sero-evaluate --workdir']),
+    ],
+)
+def test_help_shows_flags_and_an_example(command, shown):
+    result = run_command(command, '--help')
+    for text in shown:
+        assert text in result.stdout
+
+
+@pytest.mark.parametrize('command', ['sero-train', 'sero-evaluate'])
+def test_help_is_there_in_two_seconds(command):
+    seconds = []
+    for _ in range(3):
+        started = time.monotonic()
+        run_command(command, '--help')
+        seconds.append(time.monotonic() - started)
+    assert min(seconds) < 2
+
+
+@pytest.mark.parametrize('module', ['trainer.train', 'trainer.evaluate'])
+def test_importing_a_command_loads_neither_beam_nor_tensorflow(module):
+    program = (
+        f'import sys, {module}; print(sorted(name for name in ("apache_beam", "tensorflow", "keras", "sklearn",'
+        ' "matplotlib", "tensorflow_datasets") if name in sys.modules))'
+    )
+    result = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, timeout=60)
+    assert result.stdout.strip() == '[]', result.stderr
+
+
+@pytest.mark.slow
+def test_training_and_evaluating_load_no_beam():
+    program = 'import sys, trainer.training, trainer.evaluation, trainer.report; print("apache_beam" in sys.modules)'
+    result = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, timeout=120)
+    assert result.stdout.strip() == 'False', result.stderr
+
+
+def test_missing_config_file_is_named(tmp_path):
+    result = run_command('sero-train', '--config', tmp_path / 'nope.py', '--data_dir', tmp_path, '--workdir', tmp_path)
+    assert error_line(result).startswith('sero-train: --config: ')
+    assert f"'{tmp_path}/nope.py'" in error_line(result)
+
+
+def test_config_with_a_syntax_error_is_named_with_the_line(tmp_path):
+    (tmp_path / 'broken.py').write_text('\nx = (\n')
+    result = run_command(
+        'sero-train', '--config', tmp_path / 'broken.py', '--data_dir', tmp_path, '--workdir', tmp_path
+    )
+    assert error_line(result) == "sero-train: --config: '(' was never closed (broken.py, line 2)"
+
+
+def test_unknown_config_field_is_named_with_the_nearest(tmp_path):
+    result = run_command('sero-train', *train_arguments({'kernel_sizs': (5,)}, tmp_path, tmp_path / 'run'))
+    assert error_line(result) == (
+        'sero-train: --config: no field \'kernel_sizs\'; Did you mean "kernel_sizes" instead of "kernel_sizs"?'
+    )
+
+
+def test_config_field_like_no_other_is_named(tmp_path):
+    result = run_command('sero-train', *train_arguments({'zzz': 1}, tmp_path, tmp_path / 'run'))
+    assert error_line(result) == "sero-train: --config: no field 'zzz'"
+
+
+@pytest.mark.parametrize('flag', ['config', 'data_dir', 'workdir'])
+def test_flag_that_is_missing_is_named_without_a_traceback(flag, tmp_path):
+    arguments = {'config': CONFIG_FILE, 'data_dir': tmp_path, 'workdir': tmp_path / 'run'}
+    del arguments[flag]
+    result = run_command('sero-train', *(f'--{name}={value}' for name, value in arguments.items()))
+    assert result.returncode == 1
+    assert f'--{flag}' in result.stderr
+    assert 'Traceback' not in result.stderr
+
+
+@pytest.mark.parametrize('command', ['sero-train', 'sero-evaluate'])
+def test_argument_that_is_no_flag_is_named(command, tmp_path):
+    config = ['--config', CONFIG_FILE] if command == 'sero-train' else []
+    result = run_command(command, *config, '--data_dir', tmp_path, '--workdir', tmp_path, 'surplus')
+    assert error_line(result) == f"{command}: unexpected argument 'surplus'"
+
+
+@pytest.mark.slow
+def test_missing_data_dir_is_named(tmp_path):
+    result = run_command('sero-train', *train_arguments(TINY_RUN, tmp_path / 'nodata', tmp_path / 'run'))
+    assert error_line(result) == (
+        f'sero-train: {tmp_path}/nodata/sero_spikes/synthetic_small/1.0.0/dataset_info.json: no such file;'
+        ' sero-build or tfds build makes the dataset'
+    )
+    assert result.returncode == 1
+
+
+@pytest.mark.slow
+def test_folder_that_cannot_be_written_is_named(data_dir, tmp_path):
+    (tmp_path / 'file').write_text('')
+    workdir = tmp_path / 'file' / 'run'
+    result = run_command('sero-train', *train_arguments(TINY_RUN, data_dir, workdir))
+    assert error_line(result) == f'sero-train: {workdir}: cannot be written: Not a directory'
+
+
+@pytest.mark.slow
+def test_config_value_that_cannot_be_used_is_one_line(data_dir, tmp_path):
+    result = run_command('sero-train', *train_arguments(TINY_RUN | {'batch_size': 0}, data_dir, tmp_path / 'run'))
+    assert error_line(result) == 'sero-train: batch_size 0: must be at least 1'
+
+
+@pytest.mark.slow
+def test_progress_shows_rate_and_time_left_where_the_output_is_a_file(synthetic_run):
+    _, result = synthetic_run
+    lines = [line for line in result.stderr.splitlines() if line.startswith('epoch ')]
+    assert len(lines) == 3
+    for number, line in enumerate(lines, 1):
+        assert re.match(rf'epoch {number}/3  [\d,]+ examples/s  [\d,]+ s left  loss \d\.\d{{4}}', line), line
+
+
+@pytest.mark.slow
+def test_command_says_what_it_trains_on_what_and_nothing_else(synthetic_run):
+    _, result = synthetic_run
+    first, *others = result.stderr.splitlines()
+    assert first.startswith('training 2 members on synthetic_small/train (127,006 spikes, simulated recordings)')
+    assert all(line.startswith('epoch ') for line in others), result.stderr
+
+
+@pytest.mark.slow
+def test_command_ends_with_where_the_model_is(synthetic_run):
+    workdir, result = synthetic_run
+    assert result.stdout == (
+        f'2 members trained on synthetic_small (simulated recordings), {3 * 46 * 32:,} examples; model in {workdir}\n'
+    )
+
+
+@pytest.mark.slow
+def test_folder_of_a_run_holds_what_the_next_commands_look_for(synthetic_run):
+    workdir: pathlib.Path = synthetic_run[0]
+    assert sorted(path.name for path in workdir.iterdir()) == [
+        'checkpoints',
+        'config.json',
+        'members',
+        'model_info.json',
+        'tensorboard',
+    ]
+    assert sorted(path.name for path in (workdir / 'members').iterdir()) == ['k5.keras', 'k8.keras']

@@ -1,0 +1,279 @@
+import glob
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from beam_pipelines import record_layout
+from tests.conftest import error_line, run_command
+from tests.trainer.conftest import TINY_RUN, train_arguments
+from trainer import checkpoints
+from trainer.stored_dataset import dataset_folder, open_split
+from trainer.training import RunError, train
+
+# A run in this process: a second or two.
+SHORT_RUN = TINY_RUN | {
+    'train_on': 'original',
+    'kernel_sizes': (4,),
+    'batch_size': 8,
+    'examples_per_epoch': 48,
+    'epochs': 2,
+}
+
+pytestmark = pytest.mark.usefixtures('own_precision')
+
+
+def train_error(config: dict, data_dir: pathlib.Path, workdir: pathlib.Path) -> str:
+    with pytest.raises(RunError) as raised:
+        train(config, str(data_dir), str(workdir))
+    message = str(raised.value)
+    assert '\n' not in message
+    return message
+
+
+def logged(workdir: pathlib.Path, part: str, name: str) -> list[float]:
+    """Returns what TensorBoard shows for one curve."""
+    events = EventAccumulator(str(workdir / 'tensorboard' / part), size_guidance={'tensors': 0})
+    events.Reload()
+    return [float(np.frombuffer(event.tensor_proto.tensor_content, np.float32)[0]) for event in events.Tensors(name)]
+
+
+def modification_times(folder: pathlib.Path) -> dict[str, int]:
+    return {path: os.stat(path).st_mtime_ns for path in glob.glob(f'{folder}/**', recursive=True)}
+
+
+def last_checkpoint(workdir: pathlib.Path) -> tuple[keras.Model, dict]:
+    return checkpoints.load_newest(str(workdir / 'checkpoints'))
+
+
+@pytest.fixture(scope='module')
+def killed_run(data_dir, tmp_path_factory) -> tuple[pathlib.Path, list[str], subprocess.CompletedProcess]:
+    """A run killed after its first checkpoint and started again: folder, checkpoints at its death, the second start."""
+    workdir = tmp_path_factory.mktemp('killed') / 'run'
+    arguments = train_arguments(TINY_RUN, data_dir, workdir)
+    command = pathlib.Path(sys.executable).parent / 'sero-train'
+    with subprocess.Popen([command, *arguments], stderr=subprocess.DEVNULL) as process:
+        give_up = time.monotonic() + 120
+        while not (workdir / 'checkpoints' / 'epoch_0001').exists() and time.monotonic() < give_up:
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+    left = sorted(path.name for path in (workdir / 'checkpoints').iterdir())
+    result = run_command('sero-train', *arguments)
+    assert result.returncode == 0, result.stderr
+    return workdir, left, result
+
+
+@pytest.mark.slow
+def test_killed_run_goes_on_from_its_checkpoint(killed_run):
+    _, left, result = killed_run
+    assert 'epoch_0001' in left
+    assert 'epoch_0003' not in left, 'the run had ended before it was killed'
+    assert result.stderr.startswith('going on with 2 members on synthetic_small/train')
+    assert 'epoch 1/3' not in result.stderr
+    assert 'epoch 3/3' in result.stderr
+
+
+@pytest.mark.slow
+def test_killed_run_ends_after_as_many_epochs_as_an_undisturbed_one(killed_run, synthetic_run):
+    infos = [json.loads((run[0] / 'model_info.json').read_text()) for run in (killed_run, synthetic_run)]
+    assert infos[0]['examples_seen'] == infos[1]['examples_seen'] == 3 * (1_500 // 32) * 32
+    assert last_checkpoint(killed_run[0])[1]['epoch'] == last_checkpoint(synthetic_run[0])[1]['epoch'] == 3
+
+
+@pytest.mark.slow
+def test_killed_run_ends_with_the_weights_of_an_undisturbed_one(killed_run, synthetic_run):
+    (resumed, _), (undisturbed, _) = last_checkpoint(killed_run[0]), last_checkpoint(synthetic_run[0])
+    for variable, expected in zip(resumed.variables, undisturbed.variables, strict=True):
+        np.testing.assert_allclose(variable.numpy(), expected.numpy(), rtol=1e-5, atol=1e-7, err_msg=variable.path)
+    for variable, expected in zip(resumed.optimizer.variables, undisturbed.optimizer.variables, strict=True):
+        np.testing.assert_allclose(variable.numpy(), expected.numpy(), rtol=1e-5, atol=1e-7, err_msg=variable.path)
+
+
+@pytest.mark.slow
+def test_training_loss_falls(synthetic_run):
+    loss = logged(synthetic_run[0], 'train', 'epoch_loss')
+    assert len(loss) == 3
+    assert loss[2] < 0.7 * loss[0]
+
+
+@pytest.mark.slow
+def test_validation_loss_of_each_member_is_logged_for_tensorboard(synthetic_run):
+    for member in ('k5', 'k8'):
+        assert len(logged(synthetic_run[0], 'validation', f'epoch_{member}_loss')) == 3
+
+
+@pytest.mark.slow
+def test_last_two_checkpoints_are_kept(synthetic_run):
+    names = sorted(path.name for path in (synthetic_run[0] / 'checkpoints').iterdir())
+    assert names == ['epoch_0002', 'epoch_0003']
+
+
+@pytest.mark.slow
+def test_model_info_says_what_the_model_was_trained_on(synthetic_run, data_dir):
+    info = json.loads((synthetic_run[0] / 'model_info.json').read_text())
+    split = open_split(data_dir, 'synthetic_small', 'train')
+    training_cells = {cell['cell'] for cell in split.metadata['cells'] if cell['split'] == 'train'}
+    assert info['source'] == 'simulated'
+    assert info['protocol'] == 'by_cell'
+    assert info['trained_on'] == 'synthetic_small'
+    assert info['train_cells'] == sorted(training_cells)
+    assert info['dataset_fingerprint'] == split.metadata['fingerprint']
+
+
+@pytest.mark.slow
+def test_model_info_says_how_the_model_was_trained(synthetic_run):
+    info = json.loads((synthetic_run[0] / 'model_info.json').read_text())
+    assert info['architecture'] == 'cnn'
+    assert info['kernel_sizes'] == [5, 8]
+    assert info['members'] == ['k5', 'k8']
+    assert info['config'] == TINY_RUN | {'kernel_sizes': [5, 8]}
+    assert info['versions']['keras'] == keras.__version__
+    assert set(info['validation_loss']) == {'k5', 'k8'}
+
+
+@pytest.mark.slow
+def test_training_cells_are_in_no_test_split(synthetic_run, data_dir):
+    trained = set(json.loads((synthetic_run[0] / 'model_info.json').read_text())['train_cells'])
+    for cell in open_split(data_dir, 'original', 'test').metadata['cells']:
+        assert (cell['cell'] in trained) == (cell['split'] == 'train')
+
+
+def test_member_keeps_the_weights_of_its_best_epoch(data_dir, tmp_path):
+    # So high a rate that the loss on validation rises again.
+    config = SHORT_RUN | {'learning_rate': 0.03, 'epochs': 8}
+    info = train(config, str(data_dir), str(tmp_path / 'run'))
+    curve = logged(tmp_path / 'run', 'validation', 'epoch_loss')
+    assert info['validation_loss']['k4'] == pytest.approx(min(curve), rel=1e-5)
+    member = checkpoints.load_model(str(tmp_path / 'run' / 'members' / 'k4.keras'), compile=False)
+    member.compile(loss='binary_crossentropy')
+    split = open_split(data_dir, 'original', 'validation')
+    rows = [np.fromfile(shard.path, np.uint8) for shard in split.shards]
+    records = record_layout.view_records(np.concatenate(rows))
+    label = record_layout.decode_varints(records['label'])
+    loss = member.evaluate(records['waveform'].copy(), np.eye(2)[label], batch_size=4096, verbose=0)
+    assert loss == pytest.approx(min(curve), rel=1e-4)
+
+
+def test_training_ends_where_no_member_improves_any_more(data_dir, tmp_path):
+    config = SHORT_RUN | {'learning_rate': 1.0, 'epochs': 40, 'patience': 1}
+    info = train(config, str(data_dir), str(tmp_path / 'run'))
+    assert info['examples_seen'] < 40 * 48
+    # Nor does it go on when it is started again.
+    assert train(config, str(data_dir), str(tmp_path / 'run'))['examples_seen'] == info['examples_seen']
+
+
+def test_finished_run_is_not_trained_again(data_dir, tmp_path):
+    workdir = tmp_path / 'run'
+    first = train(SHORT_RUN, str(data_dir), str(workdir))
+    before = modification_times(workdir / 'checkpoints') | modification_times(workdir / 'members')
+    again = train(SHORT_RUN, str(data_dir), str(workdir))
+    assert modification_times(workdir / 'checkpoints') | modification_times(workdir / 'members') == before
+    assert again | {'created': ''} == first | {'created': ''}
+
+
+def test_run_can_be_made_longer(data_dir, tmp_path, capfd):
+    train(SHORT_RUN, str(data_dir), str(tmp_path / 'run'))
+    capfd.readouterr()
+    info = train(SHORT_RUN | {'epochs': 3}, str(data_dir), str(tmp_path / 'run'))
+    assert info['examples_seen'] == 3 * 48
+    assert 'epoch 2/3' not in capfd.readouterr().err
+
+
+def test_another_config_in_the_same_folder_is_refused_by_the_field(data_dir, tmp_path):
+    train(SHORT_RUN, str(data_dir), str(tmp_path / 'run'))
+    message = train_error(SHORT_RUN | {'kernel_sizes': (4, 6)}, data_dir, tmp_path / 'run')
+    assert message == (
+        f'{tmp_path / "run"}: holds a run with kernel_sizes [4], asked for [4, 6]; use another --workdir'
+    )
+
+
+@pytest.mark.slow
+def test_command_refuses_another_config_in_one_line(data_dir, synthetic_run):
+    workdir, _ = synthetic_run
+    result = run_command('sero-train', *train_arguments(TINY_RUN | {'seed': 8}, data_dir, workdir))
+    assert error_line(result) == (f'sero-train: {workdir}: holds a run with seed 7, asked for 8; use another --workdir')
+
+
+def test_checkpoint_of_other_data_is_refused(data_dir, tmp_path):
+    own = tmp_path / 'data'
+    shutil.copytree(dataset_folder(data_dir, 'original'), dataset_folder(own, 'original'))
+    train(SHORT_RUN, str(own), str(tmp_path / 'run'))
+    path = pathlib.Path(dataset_folder(own, 'original'), 'metadata.json')
+    path.write_text(json.dumps(json.loads(path.read_text()) | {'fingerprint': 'another'}))
+    message = train_error(SHORT_RUN, own, tmp_path / 'run')
+    assert message == f'{tmp_path / "run"}: was trained on other data than original/train in {own} holds now'
+
+
+def test_damaged_checkpoint_is_named(data_dir, tmp_path):
+    train(SHORT_RUN, str(data_dir), str(tmp_path / 'run'))
+    path = tmp_path / 'run' / 'checkpoints' / 'epoch_0002' / 'ensemble.keras'
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(checkpoints.ModelError, match='epoch_0002/ensemble.keras: is not a whole .keras file'):
+        train(SHORT_RUN | {'epochs': 3}, str(data_dir), str(tmp_path / 'run'))
+
+
+def test_run_that_was_killed_while_it_saved_goes_on(data_dir, tmp_path):
+    workdir = tmp_path / 'run'
+    train(SHORT_RUN, str(data_dir), str(workdir))
+    (workdir / 'checkpoints' / 'epoch_0003.tmp').mkdir()
+    (workdir / 'checkpoints' / 'epoch_0003.tmp' / 'ensemble.keras').write_bytes(b'PK')
+    (workdir / 'members' / 'k4.keras.tmp.keras').write_bytes(b'PK')
+    train(SHORT_RUN | {'epochs': 3}, str(data_dir), str(workdir))
+    assert last_checkpoint(workdir)[1]['epoch'] == 3
+
+
+def test_loss_that_is_not_finite_ends_the_run_with_its_cause(data_dir, tmp_path):
+    message = train_error(SHORT_RUN | {'learning_rate': 1e20}, data_dir, tmp_path / 'run')
+    assert message == 'loss is nan in epoch 1; learning_rate 1e+20 may be too high'
+    assert not (tmp_path / 'run' / 'model_info.json').exists()
+
+
+@pytest.mark.parametrize('precision', ['mixed_bfloat16', 'mixed_float16'])
+def test_mixed_precision_learns_and_keeps_its_weights_in_float32(data_dir, tmp_path, precision):
+    config = SHORT_RUN | {'precision': precision, 'epochs': 6}
+    train(config, str(data_dir), str(tmp_path / 'run'))
+    loss = logged(tmp_path / 'run', 'train', 'epoch_loss')
+    assert loss[-1] < loss[0]
+    member = checkpoints.load_model(str(tmp_path / 'run' / 'members' / 'k4.keras'), compile=False)
+    assert {str(weight.dtype) for weight in member.trainable_variables} == {'float32'}
+    assert member.layers[2].compute_dtype == precision.removeprefix('mixed_')
+
+
+@pytest.mark.parametrize(
+    ('field', 'value', 'message'),
+    [
+        ('batch_size', 0, 'batch_size 0: must be at least 1'),
+        ('epochs', 0, 'epochs 0: must be at least 1'),
+        ('patience', -1, 'patience -1: must be at least 1'),
+        ('learning_rate', 0.0, 'learning_rate 0.0: must be more than 0'),
+        ('precision', 'foo', "precision 'foo': expected float32, mixed_bfloat16 or mixed_float16"),
+        ('kernel_sizes', (), 'kernel_sizes is empty; give at least one kernel size'),
+        ('kernel_sizes', (5, 5), 'kernel_sizes (5, 5): each can be there only once'),
+        ('kernel_sizes', (5, 60), 'kernel_size 60: must be 1..53, or nothing is left of 160 samples'),
+        ('architecture', 'rnn', "architecture 'rnn': expected one of cnn, published"),
+        ('examples_per_epoch', 7, 'examples_per_epoch 7 is less than one batch of 8'),
+    ],
+)
+def test_config_value_that_cannot_be_used_is_named_and_leaves_no_folder(data_dir, tmp_path, field, value, message):
+    assert train_error(SHORT_RUN | {field: value}, data_dir, tmp_path / 'run') == message
+    assert not (tmp_path / 'run').exists()
+
+
+def test_field_that_the_config_lacks_is_named(data_dir, tmp_path):
+    config = {field: value for field, value in SHORT_RUN.items() if field != 'patience'}
+    assert train_error(config, data_dir, tmp_path / 'run') == 'the config has no field patience'
+
+
+def test_folder_below_a_file_cannot_be_written(data_dir, tmp_path):
+    (tmp_path / 'file').write_text('')
+    workdir = tmp_path / 'file' / 'run'
+    assert train_error(SHORT_RUN, data_dir, workdir) == f'{workdir}: cannot be written: Not a directory'

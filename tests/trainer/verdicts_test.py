@@ -1,0 +1,115 @@
+import numpy as np
+import pytest
+
+from trainer.verdicts import judge_cell, spike_p_ser
+
+
+def draw_scores(spikes: int, ser: float, seed: int = 0, members: int = 3) -> np.ndarray:
+    """Returns (n, m, 2) scores: of SER around ``ser``, of NSER around ``1 - ser``."""
+    rng = np.random.default_rng(seed)
+    mean = np.array([ser, 1 - ser])
+    of_member = rng.normal(0, 0.02, (1, members, 2))
+    return np.clip(mean + of_member + rng.normal(0, 0.25, (spikes, members, 2)), 0, 1)
+
+
+def random_cells(count: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(11)
+    return [
+        draw_scores(int(rng.integers(1, 60)), rng.uniform(0.3, 0.7), seed, int(rng.integers(1, 5)))
+        for seed in range(count)
+    ]
+
+
+@pytest.mark.parametrize('ser', [0.05, 0.3, 0.45, 0.55, 0.7, 0.95])
+def test_p_ser_is_above_one_half_where_the_mean_ser_score_is_larger(ser):
+    for seed in range(20):
+        scores = draw_scores(30, ser, seed)
+        mean_ser, mean_nser = scores.mean(axis=(0, 1))
+        assert (judge_cell(scores, seed=0).p_ser > 0.5) == (mean_ser > mean_nser)
+
+
+def test_consensus_is_of_the_mean_scores_and_not_of_the_votes():
+    # Two spikes lean to NSER by little, one to SER by much; the mean of their shares would be another number.
+    scores = np.array([[[0.4, 0.6]], [[0.2, 0.3]], [[1.0, 0.0]]])
+    assert judge_cell(scores, seed=0).p_ser == pytest.approx(1.6 / 2.5)
+
+
+def test_members_count_alike():
+    scores = np.array([[[0.9, 0.1], [0.2, 0.7]]])
+    assert judge_cell(scores, seed=0).p_ser == pytest.approx(1.1 / 1.9)
+
+
+def test_interval_contains_p_ser():
+    for scores in random_cells(60):
+        verdict = judge_cell(scores, seed=0)
+        assert 0 <= verdict.p_ser_low <= verdict.p_ser <= verdict.p_ser_high <= 1
+
+
+def test_interval_is_wider_with_fewer_spikes():
+    scores = draw_scores(1000, 0.7)
+    widths = [
+        verdict.p_ser_high - verdict.p_ser_low
+        for verdict in (judge_cell(scores[:spikes], seed=0) for spikes in (10, 100, 1000))
+    ]
+    assert widths[0] > 2 * widths[1] > 0
+    assert widths[1] > widths[2] > 0
+
+
+def test_interval_is_wider_where_members_disagree():
+    agreeing, disagreeing = np.empty((50, 4, 2)), np.empty((50, 4, 2))
+    agreeing[:] = [0.8, 0.2]
+    disagreeing[:, :2], disagreeing[:, 2:] = [1.0, 0.0], [0.6, 0.4]
+    assert judge_cell(agreeing, seed=0).p_ser == pytest.approx(judge_cell(disagreeing, seed=0).p_ser)
+    assert judge_cell(agreeing, seed=0).p_ser_low == pytest.approx(0.8)
+    assert judge_cell(disagreeing, seed=0).p_ser_low == pytest.approx(0.6)
+
+
+def test_interval_covers_what_more_spikes_would_say():
+    covered = 0
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        ser = rng.beta(2, 1, (40, 1))  # mean 2/3
+        scores = np.stack([ser, 1 - ser], axis=-1)
+        verdict = judge_cell(scores, seed=seed)
+        covered += verdict.p_ser_low <= 2 / 3 <= verdict.p_ser_high
+    assert 88 <= covered <= 100
+
+
+def test_undecided_if_and_only_if_the_interval_contains_one_half():
+    verdicts = [judge_cell(scores, seed=0) for scores in random_cells(100)]
+    for verdict in verdicts:
+        contains = verdict.p_ser_low <= 0.5 <= verdict.p_ser_high
+        assert (verdict.verdict == 'undecided') == contains
+    assert {verdict.verdict for verdict in verdicts} == {'SER', 'NSER', 'undecided'}
+
+
+@pytest.mark.parametrize(('ser', 'verdict'), [(0.95, 'SER'), (0.05, 'NSER'), (0.5, 'undecided')])
+def test_verdict_names_the_class_of_a_clear_cell(ser, verdict):
+    assert judge_cell(draw_scores(200, ser), seed=0).verdict == verdict
+
+
+def test_cell_exactly_in_the_middle_is_undecided():
+    assert judge_cell(np.full((5, 2, 2), 0.3), seed=0).verdict == 'undecided'
+
+
+def test_cell_that_no_member_scores_at_all_has_a_finite_probability():
+    verdict = judge_cell(np.zeros((5, 2, 2)), seed=0)
+    assert np.isfinite([verdict.p_ser, verdict.p_ser_low, verdict.p_ser_high]).all()
+
+
+def test_same_seed_gives_the_same_verdict():
+    scores = draw_scores(20, 0.6)
+    assert judge_cell(scores, seed=4) == judge_cell(scores, seed=4)
+
+
+def test_another_seed_gives_another_interval_of_about_the_same_width():
+    scores = draw_scores(20, 0.6)
+    first, second = judge_cell(scores, seed=4), judge_cell(scores, seed=5)
+    assert first.p_ser == second.p_ser
+    assert first.p_ser_low != second.p_ser_low
+    assert first.p_ser_high - first.p_ser_low == pytest.approx(second.p_ser_high - second.p_ser_low, rel=0.2)
+
+
+def test_spike_p_ser_is_the_share_of_ser_in_the_members_mean_scores():
+    scores = np.array([[[0.9, 0.1], [0.5, 0.5]], [[0.2, 0.4], [0.0, 0.4]]])
+    np.testing.assert_allclose(spike_p_ser(scores), [0.7, 0.2])

@@ -1,0 +1,69 @@
+"""What ``sero-evaluate`` prints: the headline table and the verdicts, for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from beam_pipelines import domain
+from trainer.results import CellResult, ModelResult, SplitResult
+
+_MOST_VERDICTS = 40
+
+
+def headline_table(models: Sequence[ModelResult]) -> str:
+    """Returns a row a model: cells and spikes of other days, and of the original recordings' test cells."""
+    rows = [
+        ('', 'cells of other days', '95 % interval', 'decided', 'their spikes', 'original test: cells', 'spikes'),
+        *(_row(model) for model in models),
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return '\n'.join('  '.join(text.ljust(width) for text, width in zip(row, widths, strict=True)) for row in rows)
+
+
+def _row(model: ModelResult) -> tuple[str, ...]:
+    headline, original = model.splits['non_homogeneous/test'].metrics, model.splits['original/test'].metrics
+    cell = headline['cell']
+    return (
+        model.title,
+        f'accuracy {cell["accuracy"]:.3f} of {cell["n"]}',
+        f'{cell["accuracy_low"]:.3f} to {cell["accuracy_high"]:.3f}',
+        f'{cell["coverage"]:.0%}',
+        f'{headline["spike"]["accuracy"]:.3f} of {headline["spike"]["n"]}',
+        f'{original["cell"]["accuracy"]:.3f} of {original["cell"]["n"]}',
+        f'{original["spike"]["accuracy"]:.3f}',
+    )
+
+
+def is_simulated(models: Sequence[ModelResult]) -> bool:
+    """Whether anything that was trained on or evaluated is of simulated recordings."""
+    sources = [model.info.get('source') for model in models]
+    sources += [split.metrics.get('source') for model in models for split in model.splits.values()]
+    return 'simulated' in sources
+
+
+def trained_on_warnings(models: Sequence[ModelResult]) -> list[str]:
+    """Returns a line for each split whose cells a model has been trained on."""
+    lines = []
+    for model in models:
+        for name, split in model.splits.items():
+            seen = split.metrics.get('cell', {}).get('cells_seen_in_training')
+            if seen:
+                lines.append(f'{model.title}: {seen} of the {len(split.cells)} cells of {name} were trained on.')
+    return lines
+
+
+def verdict_lines(split: SplitResult, cells_file: str) -> str:
+    """Returns a line a cell, as many as a screen takes; the file has them all."""
+    lines = [_verdict_line(cell) for cell in split.cells[:_MOST_VERDICTS]]
+    if len(split.cells) > _MOST_VERDICTS:
+        lines.append(f'... {len(split.cells) - _MOST_VERDICTS} more in {cells_file}')
+    return '\n'.join(lines)
+
+
+def _verdict_line(cell: CellResult) -> str:
+    mark = '' if cell.correct is None or cell.verdict == 'undecided' or cell.correct else '  wrong'
+    label = '' if cell.label is None else f'  labelled {domain.LABEL_NAMES[cell.label]}'
+    return (
+        f'{cell.cell:<14} {cell.verdict:<9} p(SER) {cell.p_ser:.2f} [{cell.p_ser_low:.2f}, {cell.p_ser_high:.2f}]'
+        f'  {cell.n_spikes:>4} spikes{label}{mark}'
+    )
