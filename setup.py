@@ -45,7 +45,8 @@ setuptools.setup(
         'gcp': ['apache-beam[gcp]'],
         'jax': ['jax'],
         'drive': ['gdown'],
-        'dev': ['neo', 'pandas', 'psutil', 'pytest', 'pytest-xdist', 'ruff'],
+        'fast': ['numba'],
+        'dev': ['neo', 'numba', 'pandas', 'pytest', 'ruff', 'tfrecord'],
     },
     entry_points={
         'console_scripts': [

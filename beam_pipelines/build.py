@@ -39,6 +39,11 @@ def define_flags() -> None:
     flags.DEFINE_bool('allow_rejected', False, 'Exit with status 0 even if files were rejected.')
     flags.DEFINE_bool('resample', False, 'Bring sampling rates other than 40000 Hz to it, from 10000 Hz on.')
     flags.DEFINE_bool('overwrite', False, 'Replace datasets that are already there.')
+    flags.DEFINE_list(
+        'synthetic_examples',
+        [str(count) for count in datasets.CONFIGS['synthetic'].synthetic_examples],
+        'Examples of SER and of NSER in the dataset synthetic.',
+    )
     flags.DEFINE_integer('num_masks', 600, 'Noise masks in a synthetic dataset.', lower_bound=4)
     flags.DEFINE_integer(
         'max_shard_size_mb', 128, 'Largest shard, in MiB; a dataset has as many as that needs.', lower_bound=1
@@ -69,7 +74,8 @@ def main(argv: list[str]) -> int:
             resample=flags.FLAGS.resample,
             max_shard_bytes=flags.FLAGS.max_shard_size_mb << 20,
             num_masks=flags.FLAGS.num_masks,
-            recipe=_recipe(),
+            recipe=Recipe(*_two_numbers('masks_a_spike', int), *_two_numbers('weights', float)),
+            synthetic_examples=_two_numbers('synthetic_examples', int),
         )
         _check_beam_options(argv[1:], PipelineOptions)
         built = run_build(options, PipelineOptions(argv[1:]), overwrite=flags.FLAGS.overwrite)
@@ -116,13 +122,14 @@ def _checked_configs() -> tuple[str, ...]:
     return tuple(dict.fromkeys(flags.FLAGS.configs))
 
 
-def _recipe() -> Recipe:
+def _two_numbers(flag: str, number: type) -> tuple:
+    """Returns the values of a flag that takes two numbers."""
+    values = flags.FLAGS[flag].value
     try:
-        fewest, most = map(int, flags.FLAGS.masks_a_spike)
-        lowest, highest = map(float, flags.FLAGS.weights)
+        first, second = map(number, values)
     except ValueError:
-        raise ValueError('--masks_a_spike and --weights take two numbers each, such as 1,4 and 0.31,0.36') from None
-    return Recipe(fewest, most, lowest, highest)
+        raise ValueError(f'--{flag}={",".join(values)}: expected two numbers') from None
+    return first, second
 
 
 def run() -> None:

@@ -11,7 +11,7 @@ from typing import TextIO
 
 from beam_pipelines import storage
 from beam_pipelines.pipeline import BuildPaths
-from beam_pipelines.plan import PLAN_FILE, BuildOptions, DatasetPlan
+from beam_pipelines.plan import BuildOptions, DatasetPlan
 
 _SECONDS_BETWEEN_UPDATES = 0.5
 _SECONDS_BETWEEN_LINES = 10.0  # where the output is a file, a line that rewrites itself is of no use
@@ -54,7 +54,7 @@ def _describe(options: BuildOptions, recordings: int) -> str:
     try:
         parts = [f'{_count(paths.staging, ".npz")}/{recordings} cells read']
         for config in options.configs:
-            plan_path = os.path.join(paths.work(config), PLAN_FILE)
+            plan_path = paths.plan(config)
             if os.path.exists(plan_path):
                 plan = DatasetPlan.from_json(storage.read_json(plan_path))
                 parts.append(f'{config}: {_count(paths.work(config), "tfrecord-")}/{sum(plan.shards.values())} shards')

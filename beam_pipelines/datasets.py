@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 
-from beam_pipelines import record_layout
-
 NAME = 'sero_spikes'
 VERSION = '1.0.0'
 
@@ -25,11 +23,6 @@ class DatasetConfig:
     description: str
     recording_set: str
     synthetic_examples: tuple[int, int] | None = None
-
-    @property
-    def required_bytes(self) -> int:
-        """The size of the shards where it is known before the build, else 0."""
-        return sum(self.synthetic_examples or ()) * record_layout.RECORD_BYTES
 
 
 _CONFIGS = (

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from beam_pipelines import bijection, datasets, splits
+from beam_pipelines import bijection, compiled, record_layout, splits
 from beam_pipelines.ingest import CellSpikes
 from beam_pipelines.plan import DatasetPlan, PlannedCell
-from beam_pipelines.synthesis import Synthesizer
+from beam_pipelines.synthesis import Draws, Synthesizer
+
+# Rows made at a time: large enough that Python's share vanishes, small enough to stay in the processor's cache.
+_BLOCK = 2048
+
+# Examples drawn at a time: drawing is many small steps on small arrays.
+_DRAWN = 8 * _BLOCK
+
+# Examples from which on compiling saves more time than it takes.
+_WORTH_COMPILING = 1_000_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +37,12 @@ class Examples:
     cell: np.ndarray
     trigger: np.ndarray
     mask: np.ndarray
+
+
+def _encode(examples: Examples) -> np.ndarray:
+    return record_layout.encode_records(
+        examples.waveform, examples.label, examples.cell, examples.trigger, examples.mask
+    )
 
 
 def read_planned_cell(planned: PlannedCell, read_staged: Callable[[str], bytes]) -> CellSpikes:
@@ -61,28 +76,61 @@ class ExampleSource:
         self._cell = np.repeat(np.arange(len(cells)), [len(cell.waveforms) for cell in cells])
         self._label = np.array([cell.label for cell in plan.cells])[self._cell]
         self._rows = self._rows_of_splits()
-        config = datasets.CONFIGS[plan.config]
-        self._synthesizer = None
-        if config.synthetic_examples:
+        self._synthesizer = self._row_maker = None
+        if plan.synthetic_examples:
             masks = [cell.masks[: planned.masks] for cell, planned in zip(cells, plan.cells, strict=True)]
             self._synthesizer = Synthesizer(
-                self._waveform, self._label, np.concatenate(masks), config.synthetic_examples, plan.seed, plan.recipe
+                self._waveform, self._label, np.concatenate(masks), plan.synthetic_examples, plan.seed, plan.recipe
             )
+            if sum(plan.synthetic_examples) >= _WORTH_COMPILING and compiled.is_available():
+                self._row_maker = compiled.RowMaker(
+                    self._synthesizer.smoothed, self._synthesizer.noise_masks, self._label, self._cell, self._trigger
+                )
 
     def make(self, split: str, first: int, stop: int) -> Examples:
         """Makes examples ``first..stop-1`` of a split."""
         if self._synthesizer:
-            draws = self._synthesizer.draw(first, stop)
-            row, mask, waveform = draws.spike, draws.masks[:, 0] + 1, self._synthesizer.make(draws)
-        else:
-            row = self._rows[split][first:stop]
-            mask, waveform = np.zeros(len(row), np.int64), self._waveform[row]
+            return self._synthesize(self._synthesizer.draw(first, stop))
+        row = self._rows[split][first:stop]
+        return self._examples(row, np.zeros(len(row), np.int64), self._waveform[row])
+
+    def blocks(self, split: str, first: int, stop: int) -> Iterator[np.ndarray]:
+        """Makes the rows of examples ``first..stop-1`` of a split, a block at a time.
+
+        Yields
+        ------
+        (n, 756) uint8, whole records; valid until the next block is asked for.
+        """
+        if self._synthesizer:
+            yield from self._synthetic_blocks(first, stop)
+            return
+        for start in range(first, stop, _BLOCK):
+            yield _encode(self.make(split, start, min(start + _BLOCK, stop)))
+
+    def _synthetic_blocks(self, first: int, stop: int) -> Iterator[np.ndarray]:
+        # One buffer for all compiled blocks: new memory would have to be mapped and cleared by the system each time.
+        rows = np.empty((_BLOCK, record_layout.RECORD_BYTES), np.uint8)
+        for start in range(first, stop, _DRAWN):
+            draws = self._synthesizer.draw(start, min(start + _DRAWN, stop))
+            for begin in range(0, len(draws.spike), _BLOCK):
+                part = draws.part(begin, begin + _BLOCK)
+                if self._row_maker:
+                    block = rows[: len(part.spike)]
+                    self._row_maker.make(part, block)
+                    yield block
+                else:
+                    yield _encode(self._synthesize(part))
+
+    def _synthesize(self, draws: Draws) -> Examples:
+        return self._examples(draws.spike, draws.masks[:, 0] + 1, self._synthesizer.make(draws))
+
+    def _examples(self, row: np.ndarray, mask: np.ndarray, waveform: np.ndarray) -> Examples:
         return Examples(waveform, self._label[row], self._cell[row], self._trigger[row], mask)
 
     def _rows_of_splits(self) -> dict[str, np.ndarray]:
         """Returns the rows of each split in the order in which they are stored: shuffled by the seed."""
         plan = self._plan
-        if datasets.CONFIGS[plan.config].synthetic_examples:
+        if plan.synthetic_examples:
             return {}
         if plan.protocol == 'published' and 'train' in plan.examples:
             rows = splits.split_spikes(len(self._cell), plan.seed)

@@ -45,7 +45,7 @@ def finish_dataset(
     written = sorted(written, key=lambda shard: (list(plan.shards).index(shard.split), shard.number))
     _check_shards(plan, written, folder)
     storage.write_json(FileSystems.join(folder, record_layout.FILE_NAME), record_layout.as_json())
-    if datasets.CONFIGS[plan.config].synthetic_examples:
+    if plan.synthetic_examples:
         _write_noise_masks(plan, folder)
     lengths = {split: [shard.examples for shard in written if shard.split == split] for split in plan.shards}
     num_bytes = {split: sum(of_split) * record_layout.RECORD_BYTES for split, of_split in lengths.items()}
@@ -110,7 +110,7 @@ def _metadata(plan: DatasetPlan, reports: Sequence[IngestReport], written: Seque
             datasets.shard_name(shard.split, shard.number, plan.shards[shard.split]): shard.crc32c for shard in written
         },
     }
-    if config.synthetic_examples:
+    if plan.synthetic_examples:
         recipe = plan.recipe
         metadata['synthesis'] = {
             'recipe': 'MA3(spike) + sum of w_i * mask_i',
@@ -118,6 +118,6 @@ def _metadata(plan: DatasetPlan, reports: Sequence[IngestReport], written: Seque
             'weights': [recipe.min_weight, recipe.max_weight],
             'noise_masks': NOISE_MASKS_FILE,
             'masks_from_cells': {cell.cell_id: cell.masks for cell in plan.cells if cell.masks},
-            'examples': list(config.synthetic_examples),
+            'examples': list(plan.synthetic_examples),
         }
     return metadata

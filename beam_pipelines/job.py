@@ -19,8 +19,8 @@ from beam_pipelines import datasets, domain, standard_error, storage
 from beam_pipelines.build_lock import only_build
 from beam_pipelines.build_progress import progress_shown
 from beam_pipelines.finish import METADATA_FILE
-from beam_pipelines.pipeline import FAILURE_FILE, BuildPaths, build_pipeline
-from beam_pipelines.plan import PLAN_FILE, BuildOptions
+from beam_pipelines.pipeline import BuildPaths, build_pipeline
+from beam_pipelines.plan import BuildOptions
 from beam_pipelines.recordings import RecordingFiles, RejectedFile, group_files, is_ignored
 
 SIMULATED_FILE = 'SIMULATED.json'
@@ -79,7 +79,7 @@ def run_build(
             options = dataclasses.replace(wanted, configs=_claim(wanted, paths, overwrite))
         _check_protocol(options, paths)
         _check_disk_space(options, paths)
-        storage.remove(paths.staging)
+        _remove_left_behind(options, paths)
         if options.configs:
             simulated = storage.exists(FileSystems.join(options.recordings, SIMULATED_FILE))
             source = 'simulated' if simulated else 'recorded'
@@ -90,6 +90,16 @@ def run_build(
         if publish:
             storage.remove(paths.running)
         return [_outcome(config, paths, publish) for config in wanted.configs]
+
+
+def _remove_left_behind(options: BuildOptions, paths: BuildPaths) -> None:
+    """Removes what a build that was killed has left, but for the shards that are whole."""
+    storage.remove(paths.staging)
+    for config in options.configs:
+        storage.remove(paths.failure(config))
+    for path in storage.list_files(paths.root):
+        if storage.is_temporary(path):
+            storage.remove(path)
 
 
 def _claim(options: BuildOptions, paths: BuildPaths, overwrite: bool) -> tuple[str, ...]:
@@ -107,7 +117,7 @@ def _claim(options: BuildOptions, paths: BuildPaths, overwrite: bool) -> tuple[s
     for config in present:
         if config in started:
             # Its plan is the last thing to go, and may have been spared.
-            storage.remove(FileSystems.join(paths.dataset(config), PLAN_FILE))
+            storage.remove(paths.plan(config))
         elif not overwrite:
             raise BuildError(f'{paths.dataset(config)}: exists and is kept; --overwrite replaces it')
     pending = tuple(config for config in options.configs if overwrite or config not in present)
@@ -195,7 +205,7 @@ def _check_disk_space(options: BuildOptions, paths: BuildPaths) -> None:
     if not storage.is_local(options.data_dir):
         return
     written = sum(sum(storage.list_files(paths.work(config)).values()) for config in options.configs)
-    needed = sum(datasets.CONFIGS[config].required_bytes for config in options.configs) - written
+    needed = sum(map(options.required_bytes, options.configs)) - written
     free = shutil.disk_usage(paths.root).free
     if free < needed:
         raise BuildError(
@@ -205,20 +215,15 @@ def _check_disk_space(options: BuildOptions, paths: BuildPaths) -> None:
 
 
 def _outcome(config: str, paths: BuildPaths, publish: bool) -> BuiltDataset:
-    work = paths.work(config)
-    plan, failure = FileSystems.join(work, PLAN_FILE), FileSystems.join(work, FAILURE_FILE)
-    if storage.exists(failure):
-        error = storage.read_json(failure)['error']
+    if storage.exists(paths.failure(config)):
+        error = storage.read_json(paths.failure(config))['error']
+        storage.remove(paths.failure(config))
         # Whole shards are kept for the next run; a plan that failed leaves none.
-        if storage.exists(plan):
-            storage.remove(failure)
-        else:
-            storage.remove(work)
-            storage.remove_if_empty(FileSystems.join(paths.root, config))
+        storage.remove_if_empty(FileSystems.join(paths.root, config))
         raise BuildError(f'{error}; rejected files are listed in {paths.rejected}')
-    folder = paths.dataset(config) if publish else work
+    folder = paths.dataset(config) if publish else paths.work(config)
     metadata = FileSystems.join(folder, METADATA_FILE)
     if not storage.exists(metadata):
         raise BuildError(f'{folder}: was not finished, and what hindered it could not be written either; disk full?')
-    storage.remove(plan)
+    storage.remove(paths.plan(config))
     return BuiltDataset(config, folder, storage.read_json(metadata))

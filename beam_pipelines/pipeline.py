@@ -17,11 +17,9 @@ from beam_pipelines import datasets, storage
 from beam_pipelines.examples import ExampleSource
 from beam_pipelines.finish import METADATA_FILE, REJECTED_FILE, finish_dataset, rejected_lines
 from beam_pipelines.ingest import IngestReport, ingest_cell, rejection_report
-from beam_pipelines.plan import PLAN_FILE, BuildOptions, DatasetPlan, IngestedCell, plan_dataset
+from beam_pipelines.plan import BuildOptions, DatasetPlan, IngestedCell, plan_dataset
 from beam_pipelines.recordings import RecordingFiles, RejectedFile
 from beam_pipelines.shards import WrittenShard, write_shard
-
-FAILURE_FILE = 'failure.json'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +56,14 @@ class BuildPaths:
     def work(self, config: str) -> str:
         """The folder in which a dataset grows, beside its place."""
         return FileSystems.join(self.root, config, f'{datasets.VERSION}.building')
+
+    def plan(self, config: str) -> str:
+        """The dataset's plan, which tells a build that is started again whose the shards in the work folder are."""
+        return f'{self.work(config)}.plan.json'
+
+    def failure(self, config: str) -> str:
+        """Why the dataset could not be built, for the process that started the build."""
+        return f'{self.work(config)}.failure.json'
 
     def replaced(self, config: str) -> str:
         """Where a dataset is put while the one that replaces it is moved to its place."""
@@ -167,8 +173,7 @@ class BuildDataset(beam.PTransform):
         written = (
             start
             | 'Plan' >> beam.FlatMap(_plan, beam.pvalue.AsList(ingested), self.options)
-            | 'SpreadShards' >> beam.Reshuffle()
-            | 'WriteShard' >> beam.ParDo(_WriteShard(self.options.data_dir))
+            | 'WriteShards' >> WriteShards(self.options.data_dir)
         )
         return start | 'Finish' >> beam.FlatMap(
             _finish,
@@ -182,24 +187,23 @@ class BuildDataset(beam.PTransform):
 
 def _plan(config: str, ingested: Sequence[IngestResult], options: BuildOptions) -> Iterator[ShardTask | FailedShard]:
     """Plans a dataset into its work folder and hands out its shards; a plan that fails is a failed shard."""
-    work = BuildPaths(options.data_dir).work(config)
-    plan_path = FileSystems.join(work, PLAN_FILE)
+    paths = BuildPaths(options.data_dir)
     try:
         errors = [result.error for result in ingested if result.error]
         if errors:
             raise ValueError(min(errors))
         plan = plan_dataset(config, [result.cell for result in ingested if result.cell], options)
         _check_splits(plan, options)
-        if not storage.exists(plan_path) or storage.read_json(plan_path)['fingerprint'] != plan.fingerprint:
-            storage.remove(work)  # Left by a build of something else.
-        for path in storage.list_files(work):
-            if storage.is_temporary(path) or path.endswith(FAILURE_FILE):
-                storage.remove(path)  # Left by a build of this that was killed or failed.
-        storage.write_json(plan_path, plan.to_json())
+        planned = paths.plan(config)
+        if not storage.exists(planned) or storage.read_json(planned)['fingerprint'] != plan.fingerprint:
+            storage.remove(paths.work(config))  # Left by a build of something else.
+        storage.write_json(planned, plan.to_json())
     except (OSError, ValueError) as error:
         with contextlib.suppress(OSError):
-            storage.remove(work)
-        yield FailedShard(f'{work}: {error.strerror}' if isinstance(error, OSError) else str(error))
+            storage.remove(paths.work(config))
+            storage.remove(paths.plan(config))
+        where = paths.work(config)
+        yield FailedShard(f'{where}: {error.strerror}' if isinstance(error, OSError) else str(error))
         return
     for split, shards in plan.shards.items():
         for number in range(shards):
@@ -221,6 +225,21 @@ def _check_splits(plan: DatasetPlan, options: BuildOptions) -> None:
             )
 
 
+@dataclasses.dataclass
+class WriteShards(beam.PTransform):
+    """Writes the shards of planned datasets: ``ShardTask`` -> ``WrittenShard`` or ``FailedShard``.
+
+    Attributes
+    ----------
+    data_dir : the TFDS data directory, in which the datasets' work folders hold their plans.
+    """
+
+    data_dir: str
+
+    def expand(self, tasks: beam.PCollection) -> beam.PCollection:
+        return tasks | 'SpreadShards' >> beam.Reshuffle() | 'WriteShard' >> beam.ParDo(_WriteShard(self.data_dir))
+
+
 class _WriteShard(beam.DoFn):
     """Writes shards; a worker loads a dataset's spikes and masks once, however many of its shards it writes."""
 
@@ -234,13 +253,15 @@ class _WriteShard(beam.DoFn):
         if isinstance(task, FailedShard):
             yield task
             return
-        work = BuildPaths(self._data_dir).work(task.config)
-        plan = DatasetPlan.from_json(storage.read_json(FileSystems.join(work, PLAN_FILE)))
+        paths = BuildPaths(self._data_dir)
+        plan = DatasetPlan.from_json(storage.read_json(paths.plan(task.config)))
         source = self._shared.acquire(lambda: ExampleSource(plan, storage.read_bytes), tag=task.fingerprint)
         name = datasets.shard_name(task.split, task.number, plan.shards[task.split])
         first, stop = plan.shard_range(task.split, task.number)
         try:
-            shard = write_shard(source, task.split, task.number, first, stop, FileSystems.join(work, name))
+            shard = write_shard(
+                source, task.split, task.number, first, stop, FileSystems.join(paths.work(task.config), name)
+            )
             (self._reused if shard.reused else self._written).inc()
             yield shard
         except OSError as error:
@@ -262,17 +283,17 @@ def _finish(
     reports = [result.report for result in ingested if result.recording_set == recording_set]
     try:
         if failures:
-            storage.write_json(FileSystems.join(work, FAILURE_FILE), {'error': min(failures)})
+            storage.write_json(paths.failure(config), {'error': min(failures)})
             return
         # A bundle that is tried again after it has moved the dataset finds its work done.
-        if storage.exists(FileSystems.join(work, PLAN_FILE)):
-            plan = DatasetPlan.from_json(storage.read_json(FileSystems.join(work, PLAN_FILE)))
+        if storage.exists(work):
+            plan = DatasetPlan.from_json(storage.read_json(paths.plan(config)))
             finish_dataset(plan, reports, written, work, source)
             if publish:
                 _publish(config, paths)
     except OSError as error:
         with contextlib.suppress(OSError):
-            storage.write_json(FileSystems.join(work, FAILURE_FILE), {'error': f'{work}: {error.strerror or error}'})
+            storage.write_json(paths.failure(config), {'error': f'{work}: {error.strerror or error}'})
         return
     yield config
 
@@ -285,8 +306,7 @@ def _publish(config: str, paths: BuildPaths) -> None:
         storage.move_folder(place, replaced)
     storage.move_folder(paths.work(config), place)
     storage.remove(replaced)
-    # Until now it has told a run that is started again that all shards are whole.
-    storage.remove(FileSystems.join(place, PLAN_FILE))
+    storage.remove(paths.plan(config))
 
 
 def build_pipeline(

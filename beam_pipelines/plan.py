@@ -11,8 +11,6 @@ from beam_pipelines import datasets, domain, noise_masks, record_layout, splits
 from beam_pipelines.ingest import IngestReport
 from beam_pipelines.synthesis import Recipe
 
-PLAN_FILE = 'plan.json'
-
 
 @dataclasses.dataclass(frozen=True)
 class BuildOptions:
@@ -29,6 +27,7 @@ class BuildOptions:
     max_shard_bytes : shards are cut so that none is larger.
     num_masks : how many noise masks a synthetic dataset uses.
     recipe : how a synthetic spike is made.
+    synthetic_examples : how many examples of each class ``synthetic`` has, SER first.
     """
 
     recordings: str
@@ -40,6 +39,20 @@ class BuildOptions:
     max_shard_bytes: int = 128 << 20
     num_masks: int = 600
     recipe: Recipe = Recipe()
+    synthetic_examples: tuple[int, int] = datasets.CONFIGS['synthetic'].synthetic_examples
+
+    def __post_init__(self):
+        if min(self.synthetic_examples) < 0 or not sum(self.synthetic_examples):
+            ser, nser = self.synthetic_examples
+            raise ValueError(f'synthetic_examples {ser}, {nser}: must not be negative, nor both 0')
+
+    def examples_of(self, config: datasets.DatasetConfig) -> tuple[int, int] | None:
+        """Returns how many synthetic examples of each class a dataset has, SER first; None if it has recorded ones."""
+        return self.synthetic_examples if config.name == 'synthetic' else config.synthetic_examples
+
+    def required_bytes(self, config_name: str) -> int:
+        """Returns the size of a dataset's shards where it is known before the build, else 0."""
+        return sum(self.examples_of(datasets.CONFIGS[config_name]) or ()) * record_layout.RECORD_BYTES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,6 +99,7 @@ class DatasetPlan:
     ----------
     config : name of the config.
     seed, protocol, recipe : as in ``BuildOptions``.
+    synthetic_examples : how many examples of each class are made, SER first; None for recorded spikes.
     cells : the dataset's cells; the position is the number that records store.
     examples : how many examples each split has.
     shards : how many shards each split has.
@@ -97,6 +111,7 @@ class DatasetPlan:
     seed: int
     protocol: str
     recipe: Recipe
+    synthetic_examples: tuple[int, int] | None
     cells: tuple[PlannedCell, ...]
     examples: dict[str, int]
     shards: dict[str, int]
@@ -115,6 +130,8 @@ class DatasetPlan:
     def from_json(cls, content: dict) -> DatasetPlan:
         fields = dict(content)
         fields['recipe'] = Recipe(**content['recipe'])
+        if content['synthetic_examples']:
+            fields['synthetic_examples'] = tuple(content['synthetic_examples'])
         fields['cells'] = tuple(PlannedCell(**cell) for cell in content['cells'])
         return cls(**fields)
 
@@ -143,8 +160,9 @@ def plan_dataset(config_name: str, ingested: Sequence[IngestedCell], options: Bu
     split_of, examples = _split(config, cells, options)
     masks_of = _choose_masks(config, cells, split_of, options)
     splits_fingerprint = _hash([(cell.cell_id, cell.label, split_of.get(cell.cell_id)) for cell in cells])
-    if config.synthetic_examples:
-        examples = {'train': sum(config.synthetic_examples)}
+    synthetic_examples = options.examples_of(config)
+    if synthetic_examples:
+        examples = {'train': sum(synthetic_examples)}
         cells = [cell for cell in cells if split_of.get(cell.cell_id) in ('train', None)]
     record_bytes = record_layout.RECORD_BYTES
     return DatasetPlan(
@@ -152,6 +170,7 @@ def plan_dataset(config_name: str, ingested: Sequence[IngestedCell], options: Bu
         seed=options.seed,
         protocol=options.protocol,
         recipe=options.recipe,
+        synthetic_examples=synthetic_examples,
         cells=tuple(
             PlannedCell(
                 cell.cell_id,
@@ -198,7 +217,8 @@ def _choose_masks(config, cells, split_of, options) -> dict[str, int]:
 def _fingerprint(config, cells, options) -> str:
     content = {
         'format_version': record_layout.FORMAT_VERSION,
-        'config': dataclasses.asdict(config),
+        'config': config.name,
+        'synthetic_examples': options.examples_of(config),
         'seed': options.seed,
         'protocol': options.protocol,
         'max_shard_bytes': options.max_shard_bytes,

@@ -32,6 +32,9 @@ _HEADER_BYTES = 12
 _FOOTER_BYTES = 4
 _WAVEFORM_BYTES = 4 * domain.SPIKE_SAMPLES
 
+# What TFRecord adds to a CRC that it has rotated by 15 bits.
+CRC_MASK_DELTA = 0xA282EAD8
+
 # Protobuf wire format: (field number << 3) | wire type, length-delimited being type 2.
 _TAG_FIELD_1 = 0x0A  # Example.features, Features.feature, map key, list value (packed)
 _TAG_FIELD_2 = 0x12  # map value, Feature.float_list
@@ -59,7 +62,7 @@ def _feature(name: str, list_tag: int, payload: bytes) -> bytes:
 def masked_crc(data: bytes) -> int:
     """Returns the masked CRC-32C that TFRecord stores for ``data``."""
     crc = google_crc32c.value(data)
-    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+    return ((crc >> 15 | crc << 17) + CRC_MASK_DELTA) & 0xFFFFFFFF
 
 
 def _build_template() -> tuple[bytes, dict[str, int]]:
@@ -167,7 +170,7 @@ def data_crcs(rows: np.ndarray) -> np.ndarray:
         np.uint32,
         len(rows),
     )
-    return (crcs >> np.uint32(15) | crcs << np.uint32(17)) + np.uint32(0xA282EAD8)
+    return (crcs >> np.uint32(15) | crcs << np.uint32(17)) + np.uint32(CRC_MASK_DELTA)
 
 
 def view_records(rows: np.ndarray) -> np.ndarray:

@@ -6,11 +6,8 @@ import dataclasses
 
 import google_crc32c
 
-from beam_pipelines import record_layout, storage
+from beam_pipelines import storage
 from beam_pipelines.examples import ExampleSource
-
-# Rows made at a time: large enough that Python's share vanishes, small enough to stay in the processor's cache.
-_BLOCK = 2048
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,11 +41,7 @@ def write_shard(source: ExampleSource, split: str, number: int, first: int, stop
         checksum.update(storage.read_bytes(path))
     else:
         with storage.create_whole(path) as file:
-            for start in range(first, stop, _BLOCK):
-                examples = source.make(split, start, min(start + _BLOCK, stop))
-                rows = record_layout.encode_records(
-                    examples.waveform, examples.label, examples.cell, examples.trigger, examples.mask
-                )
+            for rows in source.blocks(split, first, stop):
                 checksum.update(rows.tobytes())
                 file.write(rows)
     return WrittenShard(split, number, stop - first, checksum.hexdigest().decode(), reused)

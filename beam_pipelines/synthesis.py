@@ -62,6 +62,10 @@ class Draws:
     masks: np.ndarray
     weights: np.ndarray
 
+    def part(self, first: int, stop: int) -> Draws:
+        """Returns the draws ``first..stop-1``."""
+        return Draws(self.label[first:stop], self.spike[first:stop], self.masks[first:stop], self.weights[first:stop])
+
 
 def smooth(waveforms: np.ndarray) -> np.ndarray:
     """Smooths spikes with the centred 3-point moving average (taps 1/3, 1/3, 1/3).
@@ -96,6 +100,11 @@ class Synthesizer:
     seed : the dataset's seed.
     recipe : how a spike is made.
 
+    Attributes
+    ----------
+    smoothed : (s, 160) float32, the smoothed spikes in pA.
+    noise_masks : (m, 160) float32, in pA.
+
     Raises
     ------
     ValueError
@@ -113,8 +122,8 @@ class Synthesizer:
     ):
         if len(masks) < 4:
             raise ValueError(f'{len(masks)} noise masks, at least 4 are needed')
-        self._smoothed = smooth(waveforms)
-        self._masks = np.asarray(masks, np.float32)
+        self.smoothed = smooth(waveforms)
+        self.noise_masks = np.asarray(masks, np.float32)
         self._rows = [np.flatnonzero(labels == label) for label in range(len(domain.LABEL_NAMES))]
         for name, rows, count in zip(domain.LABEL_NAMES, self._rows, examples, strict=True):
             if count and not len(rows):
@@ -139,10 +148,10 @@ class Synthesizer:
 
     def make(self, draws: Draws) -> np.ndarray:
         """Makes the waveforms: (n, 160) float32 in pA."""
-        waveforms = self._smoothed[draws.spike]
+        waveforms = self.smoothed[draws.spike]
         for masks, weights in zip(draws.masks.T, draws.weights.T, strict=True):
             used = np.flatnonzero(weights)
-            waveforms[used] += weights[used, np.newaxis] * self._masks[masks[used]]
+            waveforms[used] += weights[used, np.newaxis] * self.noise_masks[masks[used]]
         return waveforms
 
     def _classes(self, example: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -159,11 +168,11 @@ class Synthesizer:
 
     def _pairs(self, label: int, position: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns (spike of the class, mask) of each example: every pair once before any comes again."""
-        pairs = len(self._rows[label]) * len(self._masks)
+        pairs = len(self._rows[label]) * len(self.noise_masks)
         key = bijection.derive_key(self._seed, _PAIRS, label)
         pass_key = bijection.random_bits(key, (position // max(pairs, 1)).astype(np.uint64))
         pair = bijection.permute(position % max(pairs, 1), pairs, pass_key)
-        return pair // len(self._masks), pair % len(self._masks)
+        return pair // len(self.noise_masks), pair % len(self.noise_masks)
 
     def _random_numbers(self, stream: int, first: int, count: int) -> np.ndarray:
         """Returns four 16-bit random numbers for each example: (n, 4) int64."""
@@ -174,7 +183,7 @@ class Synthesizer:
 
     def _draw_further_masks(self, first: int, masks: np.ndarray) -> None:
         # Each further mask comes from its own third of the distances from the first, so no two are the same.
-        count = len(self._masks)
+        count = len(self.noise_masks)
         edges = 1 + np.arange(4) * (count - 1) // 3
         numbers = self._random_numbers(_MASKS, first, len(masks))[:, :3]
         distance = edges[:-1] + (numbers * np.diff(edges) >> _BITS_A_NUMBER)

@@ -46,11 +46,10 @@ def _evaluate_split(ensemble: TrainedEnsemble, split: StoredSplit) -> SplitResul
     cells = [_judge(scores, number, split.cell_names[number]) for number in numbers]
     seen = set(ensemble.info['train_cells']) & {cell.cell for cell in cells}
     metrics = {
-        'source': split.metadata['source'],
         'spike': binary_metrics(p_ser, scores.label),
         'cell': cell_metrics(cells) | {'cells_seen_in_training': len(seen)},
     }
-    return SplitResult(split.name, p_ser, scores.label, cells, metrics)
+    return SplitResult(split.name, split.metadata['source'], p_ser, scores.label, cells, metrics)
 
 
 def _judge(scores: SpikeScores, number: int, name: str) -> CellResult:
@@ -81,7 +80,8 @@ def write_metrics(path: str, model: ModelResult, baseline: ModelResult | None) -
 def _metrics_of(model: ModelResult) -> dict:
     described = ('source', 'protocol', 'trained_on', 'architecture', 'kernel_sizes', 'examples_seen')
     return {name: split.metrics for name, split in model.splits.items()} | {
-        'model': {field: model.info[field] for field in described}
+        'model': {field: model.info[field] for field in described},
+        'evaluated_recordings': {name: split.source for name, split in model.splits.items()},
     }
 
 

@@ -45,6 +45,7 @@ class SplitResult:
     Attributes
     ----------
     name : ``CONFIG/SPLIT``, such as ``non_homogeneous/test``.
+    source : ``recorded`` or ``simulated``, of the recordings that it is made of.
     spike_p_ser : (n,) float, the consensus probability of each spike.
     spike_label : (n,) int, 0 SER or 1 NSER.
     cells : the cells, in the order of their names.
@@ -52,6 +53,7 @@ class SplitResult:
     """
 
     name: str
+    source: str
     spike_p_ser: np.ndarray
     spike_label: np.ndarray
     cells: list[CellResult]

@@ -37,7 +37,7 @@ def _row(model: ModelResult) -> tuple[str, ...]:
 def is_simulated(models: Sequence[ModelResult]) -> bool:
     """Whether anything that was trained on or evaluated is of simulated recordings."""
     sources = [model.info.get('source') for model in models]
-    sources += [split.metrics.get('source') for model in models for split in model.splits.values()]
+    sources += [split.source for model in models for split in model.splits.values()]
     return 'simulated' in sources
 
 

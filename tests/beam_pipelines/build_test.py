@@ -171,8 +171,9 @@ def test_an_unknown_config_is_an_error_that_lists_those_there_are(recordings_roo
 @pytest.mark.parametrize(
     ('argument', 'message'),
     [
-        ('--masks_a_spike=1', '--masks_a_spike and --weights take two numbers each'),
-        ('--weights=low,high', '--masks_a_spike and --weights take two numbers each'),
+        ('--masks_a_spike=1', '--masks_a_spike=1: expected two numbers'),
+        ('--weights=low,high', '--weights=low,high: expected two numbers'),
+        ('--synthetic_examples=-1,1', 'synthetic_examples -1, 1: must not be negative'),
         ('--masks_a_spike=1,9', 'masks a spike must be 1..4, got 1..9'),
         ('--weights=0.5,0.1', 'min_weight 0.5 is above max_weight 0.1'),
     ],
@@ -384,7 +385,7 @@ def _kill_when(there: str, recordings, data_dir) -> None:
     'there',
     [
         '.staging/*.npz',
-        'synthetic_small/1.0.0.building/plan.json',
+        'synthetic_small/1.0.0.building.plan.json',
         'synthetic_small/1.0.0.building/*-00040-of-*',
         'original/1.0.0/dataset_info.json',
     ],

@@ -5,10 +5,9 @@ import google_crc32c
 import numpy as np
 import pytest
 
-from beam_pipelines import datasets, record_layout, storage
+from beam_pipelines import datasets, record_layout
 from beam_pipelines.finish import finish_dataset
 from beam_pipelines.ingest import rejection_report
-from beam_pipelines.plan import PLAN_FILE
 from beam_pipelines.recordings import RejectedFile
 from beam_pipelines.shards import write_shard
 from tests.beam_pipelines.small_dataset import CELLS, make_source
@@ -19,7 +18,6 @@ from tests.conftest import files_of, shards_of
 def grown(tmp_path):
     """A dataset whose shards are all written: plan, shards and folder."""
     plan, source = make_source('original')
-    storage.write_json(str(tmp_path / PLAN_FILE), plan.to_json())
     written = [
         write_shard(
             source,
@@ -38,7 +36,7 @@ def test_a_finished_dataset_holds_what_it_should(grown):
     plan, written, folder = grown
     finish_dataset(plan, [], written, str(folder), 'recorded')
     # The plan is the caller's, who may have to do all this again.
-    names = {path.name for path in folder.iterdir()} - set(shards_of(folder)) - {PLAN_FILE}
+    names = {path.name for path in folder.iterdir()} - set(shards_of(folder))
     assert names == {
         'rejected.jsonl',
         'record_layout.json',

@@ -7,7 +7,7 @@ from apache_beam.testing.util import assert_that
 
 from beam_pipelines import storage
 from beam_pipelines.ingest import CellSpikes
-from beam_pipelines.pipeline import FAILURE_FILE, BuildPaths, IngestRecordings, build_pipeline
+from beam_pipelines.pipeline import BuildPaths, IngestRecordings, build_pipeline
 from beam_pipelines.plan import BuildOptions
 from beam_pipelines.recordings import RejectedFile, group_files
 
@@ -96,7 +96,7 @@ def test_a_plan_that_fails_is_written_down_and_does_not_stop_other_datasets(reco
     paths = BuildPaths(str(tmp_path))
     assert storage.exists(f'{paths.dataset("original")}/dataset_info.json')
     assert not storage.exists(paths.dataset('synthetic_small'))
-    failure = storage.read_json(f'{paths.work("synthetic_small")}/{FAILURE_FILE}')
+    failure = storage.read_json(paths.failure('synthetic_small'))
     assert failure['error'].startswith('not enough silence: 10000000 noise masks')
     assert not storage.exists(paths.staging)
 
@@ -104,7 +104,7 @@ def test_a_plan_that_fails_is_written_down_and_does_not_stop_other_datasets(reco
 def test_shards_of_another_build_in_the_work_folder_are_not_taken_over(recordings_root, data_dir, tmp_path):
     work = tmp_path / 'sero_spikes/original/1.0.0.building'
     work.mkdir(parents=True)
-    (work / 'plan.json').write_text('{"fingerprint": "of something else"}')
+    (work.parent / f'{work.name}.plan.json').write_text('{"fingerprint": "of something else"}')
     name = 'sero_spikes-train.tfrecord-00000-of-00001'
     (work / name).write_bytes(b'other spikes')
     _run(*_recordings(recordings_root), _options(tmp_path))
@@ -121,5 +121,5 @@ def test_the_list_of_rejected_files_is_there_even_if_none_was(recordings_root, t
 def test_every_file_is_known_to_be_rejected_where_no_recording_is_left(tmp_path):
     rejected = [('original', RejectedFile(f'r/{number}.txt', 'unknown_format', 'a note')) for number in range(3)]
     _run([], rejected, _options(tmp_path))
-    failure = storage.read_json(f'{BuildPaths(str(tmp_path)).work("original")}/{FAILURE_FILE}')
+    failure = storage.read_json(BuildPaths(str(tmp_path)).failure('original'))
     assert failure['error'] == 'original: no usable SER recording in original/SER'

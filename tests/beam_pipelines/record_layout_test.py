@@ -104,6 +104,18 @@ def test_beam_reads_the_examples_from_the_shard(shard, rows):
         assert_that(pipeline | beam.io.ReadFromTFRecord(str(shard)), equal_to(_examples(rows)))
 
 
+def test_the_tfrecord_package_reads_the_same_records(shard, rows):
+    loader = pytest.importorskip('tfrecord.reader').tfrecord_loader
+    description = {'waveform': 'float', 'label': 'int', 'cell': 'int', 'trigger': 'int', 'mask': 'int'}
+    read = list(loader(str(shard), None, description))
+    records = record_layout.view_records(rows)
+    assert len(read) == len(rows)
+    for index in (0, len(rows) // 2, len(rows) - 1):
+        assert np.array_equal(read[index]['waveform'], records['waveform'][index])
+        for name in ('label', 'cell', 'trigger', 'mask'):
+            assert read[index][name] == record_layout.decode_varints(records[name])[index]
+
+
 def test_view_and_decode_varints_give_the_values(rows, values):
     records = record_layout.view_records(rows)
     decoded = {name: record_layout.decode_varints(records[name]) for name in _INTEGERS}

@@ -133,7 +133,7 @@ def test_cell_name_with_a_comma_stays_one_field(tmp_path):
 
 def test_metrics_that_are_not_defined_are_null(tmp_path):
     metrics = {'spike': {'auc': math.nan, 'n': 3}, 'cell': {'auc': np.float64('nan')}}
-    split = SplitResult('original/test', np.zeros(3), np.zeros(3, int), [], metrics)
+    split = SplitResult('original/test', 'simulated', np.zeros(3), np.zeros(3, int), [], metrics)
     model = ModelResult('trained on original', INFO, {split.name: split})
     write_metrics(str(tmp_path / 'metrics.json'), model, None)
     content = json.loads((tmp_path / 'metrics.json').read_text(), parse_constant=pytest.fail)

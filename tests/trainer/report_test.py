@@ -63,7 +63,7 @@ def make_cells(n_ser: int, n_nser: int, skill: float, seed: int = 0) -> list[Cel
     return sorted(cells, key=lambda cell: cell.cell)
 
 
-def make_split(name: str, cells: list[CellResult], seed: int = 0) -> SplitResult:
+def make_split(name: str, cells: list[CellResult], seed: int = 0, source: str = 'simulated') -> SplitResult:
     rng = np.random.default_rng(seed)
     labelled = [cell for cell in cells if cell.label is not None]
     n_spikes = np.array([min(cell.n_spikes, 100) for cell in labelled], dtype=int)
@@ -73,7 +73,7 @@ def make_split(name: str, cells: list[CellResult], seed: int = 0) -> SplitResult
     scores = {}
     if labelled:
         scores = {'spike': metrics.binary_metrics(spike_p_ser, spike_label), 'cell': metrics.cell_metrics(cells)}
-    return SplitResult(name, spike_p_ser, spike_label, cells, scores)
+    return SplitResult(name, source, spike_p_ser, spike_label, cells, scores)
 
 
 def make_model(
@@ -91,8 +91,8 @@ def make_model(
         'dataset_fingerprint': '5f3a9c0e',
     }
     splits = [
-        make_split('non_homogeneous/test', make_cells(*n_cells, skill=skill)),
-        make_split('original/test', make_cells(4, 3, skill=skill + 1, seed=1)),
+        make_split('non_homogeneous/test', make_cells(*n_cells, skill=skill), source=source),
+        make_split('original/test', make_cells(4, 3, skill=skill + 1, seed=1), source=source),
     ]
     return ModelResult(f'trained on {trained_on}', info, {split.name: split for split in splits})
 
@@ -186,6 +186,16 @@ class TestText:
     def test_simulated_recordings_are_stamped(self, text):
         assert 'trained on simulated recordings' in text
         assert 'say nothing about real neurons' in text
+
+    def test_evaluation_of_simulated_recordings_is_stamped_too(self, tmp_path):
+        model = dataclasses.replace(make_model('original', skill=2), info={'source': 'recorded'})
+        assert 'evaluated on simulated recordings' in report.write_report(tmp_path, model, None).read_text()
+
+    def test_cells_that_were_trained_on_are_warned_of(self, tmp_path):
+        model = make_model('original', skill=2)
+        model.splits['original/test'].metrics['cell']['cells_seen_in_training'] = 3
+        text = report.write_report(tmp_path, model, None).read_text()
+        assert '3 of the 7 cells of original/test were trained on' in text
 
     def test_recorded_ones_are_not(self, tmp_path):
         recorded = make_model('original', skill=2, source='recorded')

@@ -76,11 +76,21 @@ def test_interval_covers_what_more_spikes_would_say():
 
 
 def test_undecided_if_and_only_if_the_interval_contains_one_half():
-    verdicts = [judge_cell(scores, seed=0) for scores in random_cells(100)]
+    verdicts = [judge_cell(scores, seed=0) for scores in random_cells(200) if len(scores) >= 5]
     for verdict in verdicts:
         contains = verdict.p_ser_low <= 0.5 <= verdict.p_ser_high
         assert (verdict.verdict == 'undecided') == contains
     assert {verdict.verdict for verdict in verdicts} == {'SER', 'NSER', 'undecided'}
+
+
+@pytest.mark.parametrize(('spikes', 'verdict'), [(4, 'undecided'), (5, 'SER')])
+def test_a_cell_with_fewer_than_five_spikes_is_undecided(spikes, verdict):
+    assert judge_cell(draw_scores(spikes, 0.99), seed=0).verdict == verdict
+
+
+def test_where_all_scores_are_zero_nothing_is_known():
+    verdict = judge_cell(np.zeros((20, 2, 2)), seed=0)
+    assert (verdict.verdict, verdict.p_ser) == ('undecided', 0.5)
 
 
 @pytest.mark.parametrize(('ser', 'verdict'), [(0.95, 'SER'), (0.05, 'NSER'), (0.5, 'undecided')])

@@ -55,8 +55,6 @@ class Builder(tfds.core.dataset_builder.FileReaderBuilder):
         folder = os.fspath(self.data_path)
         data_dir = os.path.dirname(os.path.dirname(os.path.dirname(folder)))
         _check_supported(self.info, download_config, BuildError)
-        if config.required_bytes:
-            _tell(f'{config.name} will take {config.required_bytes / 1e9:.2f} GB of disk in {data_dir}')
         _remove_left_behind(folder)
         if download_config.manual_dir is None:
             recordings = _simulated_recordings(os.fspath(dl_manager.download_dir), BuildError)
@@ -65,6 +63,8 @@ class Builder(tfds.core.dataset_builder.FileReaderBuilder):
         options = BuildOptions(
             recordings=recordings, data_dir=data_dir, configs=(config.name,), **_sharding(download_config)
         )
+        if config.synthetic_examples:
+            _tell(f'{config.name} will take {options.required_bytes(config.name) / 1e9:.2f} GB of disk in {data_dir}')
         (built,) = run_build(options, download_config.beam_options or PipelineOptions([]), publish=False)
         if built.metadata['files_rejected']:
             rejected = os.path.join(data_dir, datasets.NAME, 'rejected.jsonl')

@@ -1,0 +1,1 @@
+"""Throughput measured against peers in one run: ``python -m benchmarks.NAME``."""

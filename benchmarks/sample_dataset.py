@@ -1,0 +1,51 @@
+"""A synthetic dataset to measure on: cells with random spikes and noise, and the plan of a dataset made of them."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from beam_pipelines import storage
+from beam_pipelines.ingest import CellSpikes, IngestReport
+from beam_pipelines.pipeline import BuildPaths
+from beam_pipelines.plan import BuildOptions, DatasetPlan, IngestedCell, plan_dataset
+
+_CELLS, _SPIKES_A_CELL, _MASKS_A_CELL = 150, 280, 10  # of the published order: 43,000 spikes, 600 masks of 105 cells
+
+
+def prepare(data_dir: str, examples: int) -> DatasetPlan:
+    """Stages random cells and plans ``synthetic`` of them, as a build does before it writes shards.
+
+    Parameters
+    ----------
+    data_dir : a folder; the plan and the staged cells are put where a build puts them.
+    examples : examples in the dataset, half of each class.
+    """
+    paths = BuildPaths(data_dir)
+    generator = np.random.default_rng(0)
+    cells = []
+    for number in range(_CELLS):
+        cell = CellSpikes(
+            generator.normal(-10, 20, (_SPIKES_A_CELL, 160)).astype(np.float32),
+            np.arange(_SPIKES_A_CELL) * 10_000,
+            generator.normal(0, 3.5, (_MASKS_A_CELL, 160)).astype(np.float32),
+            np.arange(_MASKS_A_CELL) * 160,
+        )
+        staged = os.path.join(paths.staging, f'{number}.npz')
+        storage.write_bytes(staged, cell.to_bytes())
+        report = IngestReport(1, (), _SPIKES_A_CELL, _SPIKES_A_CELL, 0, 100.0)
+        cells.append(
+            IngestedCell(
+                'original', number % 2, f'BENCH#{number:03d}', staged, cell.fingerprint(), _MASKS_A_CELL, report
+            )
+        )
+    options = BuildOptions(
+        recordings='',
+        data_dir=data_dir,
+        configs=('synthetic',),
+        synthetic_examples=(examples - examples // 2, examples // 2),
+    )
+    plan = plan_dataset('synthetic', cells, options)
+    storage.write_json(paths.plan('synthetic'), plan.to_json())
+    return plan

@@ -1,0 +1,31 @@
+"""The compiled way makes the bytes of the NumPy way."""
+
+import numpy as np
+import pytest
+
+from beam_pipelines import compiled, examples, record_layout
+from tests.beam_pipelines.small_dataset import make_source
+
+pytestmark = pytest.mark.skipif(not compiled.is_available(), reason='numba or the CRC instruction is not here')
+
+
+def _rows(monkeypatch, worth_compiling: int, first: int, stop: int) -> np.ndarray:
+    monkeypatch.setattr(examples, '_WORTH_COMPILING', worth_compiling)
+    _, source = make_source('synthetic_small')
+    return np.concatenate([block.copy() for block in source.blocks('train', first, stop)])
+
+
+@pytest.mark.parametrize('first, stop', [(0, 40_000), (5, 6), (126_000, 127_006)])
+def test_rows_are_the_same_byte_for_byte(monkeypatch, first, stop):
+    compiled_rows = _rows(monkeypatch, 0, first, stop)
+    assert np.array_equal(compiled_rows, _rows(monkeypatch, 10**9, first, stop))
+    assert record_layout.find_bad_records(compiled_rows) == []
+
+
+def test_a_large_dataset_is_compiled_and_a_small_one_is_not(monkeypatch):
+    made = []
+    monkeypatch.setattr(compiled, 'RowMaker', lambda *arguments: made.append(arguments))
+    make_source('synthetic_small')
+    assert not made
+    make_source('synthetic')
+    assert made
