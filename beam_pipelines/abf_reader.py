@@ -70,6 +70,8 @@ def read_abf(path: str, resample: bool = False) -> Recording:
         if rate_hz < _MIN_RESAMPLED_RATE_HZ:
             raise RecordingRejected('wrong_rate', f'{rate_hz} Hz is too slow to resample a 4 ms spike from')
     sweeps = _sweeps(abf, channel)
+    # pyABF's objects refer to each other, so they live on until the garbage collector comes; their arrays must not.
+    del abf.data, abf.sweepX, abf.sweepY
     if not all(np.isfinite(sweep).all() for sweep in sweeps):
         raise RecordingRejected('not_finite', 'a sample is not a finite number')
     if rate_hz != domain.SAMPLING_RATE_HZ:

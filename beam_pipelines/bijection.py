@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-_GAMMA = np.uint64(0x9E3779B97F4A7C15)
-_ROUNDS = 4
+GAMMA = np.uint64(0x9E3779B97F4A7C15)
+ROUNDS = 4
 
 
 def mix(values: np.ndarray) -> np.ndarray:
@@ -36,7 +36,7 @@ def random_bits(key: np.uint64 | np.ndarray, index: np.ndarray) -> np.ndarray:
     index : (n,) uint64.
     """
     with np.errstate(over='ignore'):
-        return mix(key + (index + np.uint64(1)) * _GAMMA)
+        return mix(key + (index + np.uint64(1)) * GAMMA)
 
 
 def permute(index: np.ndarray, size: int | np.ndarray, key: np.uint64 | np.ndarray) -> np.ndarray:
@@ -75,7 +75,7 @@ def _feistel(values: np.ndarray, bits: np.ndarray, key: np.ndarray) -> np.ndarra
     left = values >> right_bits
     right = values & ((np.uint64(1) << right_bits) - np.uint64(1))
     # The halves change places, and so widths, at each round; an even number of rounds restores them.
-    for round_number in range(_ROUNDS):
+    for round_number in range(ROUNDS):
         scrambled = random_bits(key, right + np.uint64(round_number << 32))
         left, right = right, left ^ (scrambled >> (np.uint64(64) - left_bits))
         left_bits, right_bits = right_bits, left_bits

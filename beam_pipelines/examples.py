@@ -83,9 +83,7 @@ class ExampleSource:
                 self._waveform, self._label, np.concatenate(masks), plan.synthetic_examples, plan.seed, plan.recipe
             )
             if sum(plan.synthetic_examples) >= _WORTH_COMPILING and compiled.is_available():
-                self._row_maker = compiled.RowMaker(
-                    self._synthesizer.smoothed, self._synthesizer.noise_masks, self._label, self._cell, self._trigger
-                )
+                self._row_maker = compiled.RowMaker(self._synthesizer, self._label, self._cell, self._trigger)
 
     def make(self, split: str, first: int, stop: int) -> Examples:
         """Makes examples ``first..stop-1`` of a split."""
@@ -101,25 +99,28 @@ class ExampleSource:
         ------
         (n, 756) uint8, whole records; valid until the next block is asked for.
         """
+        if self._row_maker:
+            yield from self._compiled_blocks(first, stop)
+            return
         if self._synthesizer:
             yield from self._synthetic_blocks(first, stop)
             return
         for start in range(first, stop, _BLOCK):
             yield _encode(self.make(split, start, min(start + _BLOCK, stop)))
 
-    def _synthetic_blocks(self, first: int, stop: int) -> Iterator[np.ndarray]:
-        # One buffer for all compiled blocks: new memory would have to be mapped and cleared by the system each time.
+    def _compiled_blocks(self, first: int, stop: int) -> Iterator[np.ndarray]:
+        # One buffer for all blocks: new memory would have to be mapped and cleared by the system each time.
         rows = np.empty((_BLOCK, record_layout.RECORD_BYTES), np.uint8)
+        for start in range(first, stop, _BLOCK):
+            block = rows[: min(_BLOCK, stop - start)]
+            self._row_maker.make(start, block)
+            yield block
+
+    def _synthetic_blocks(self, first: int, stop: int) -> Iterator[np.ndarray]:
         for start in range(first, stop, _DRAWN):
             draws = self._synthesizer.draw(start, min(start + _DRAWN, stop))
             for begin in range(0, len(draws.spike), _BLOCK):
-                part = draws.part(begin, begin + _BLOCK)
-                if self._row_maker:
-                    block = rows[: len(part.spike)]
-                    self._row_maker.make(part, block)
-                    yield block
-                else:
-                    yield _encode(self._synthesize(part))
+                yield _encode(self._synthesize(draws.part(begin, begin + _BLOCK)))
 
     def _synthesize(self, draws: Draws) -> Examples:
         return self._examples(draws.spike, draws.masks[:, 0] + 1, self._synthesizer.make(draws))

@@ -42,6 +42,6 @@ def write_shard(source: ExampleSource, split: str, number: int, first: int, stop
     else:
         with storage.create_whole(path) as file:
             for rows in source.blocks(split, first, stop):
-                checksum.update(rows.tobytes())
+                checksum.update(rows)
                 file.write(rows)
     return WrittenShard(split, number, stop - first, checksum.hexdigest().decode(), reused)

@@ -106,7 +106,8 @@ def _check_supported(info: tfds.core.DatasetInfo, download_config, error: type[E
 
 
 def _sharding(download_config) -> dict:
-    if download_config.max_shard_size:
+    # Without --max_shard_size_mb, TFDS gives its own default, which is not what the user asked for.
+    if download_config.max_shard_size != tfds.download.DownloadConfig().max_shard_size:
         return {'max_shard_bytes': download_config.max_shard_size}
     return {}
 
