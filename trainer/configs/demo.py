@@ -1,7 +1,10 @@
-"""The demo: three members, some minutes on two cores.
+"""The demo: three members, a minute on two cores for each of the two models that are compared.
 
-sero-train --config trainer/configs/demo.py --data_dir demo/data --workdir demo/synthetic
-sero-train --config trainer/configs/demo.py --config.train_on=original --data_dir demo/data --workdir demo/original
+    sero-train --config trainer/configs/demo.py --data_dir demo/data --workdir demo/synthetic
+    sero-train --config trainer/configs/demo.py --config.train_on=original --data_dir demo/data --workdir demo/original
+
+On 2 CPU cores: 56 s and 58 s. Cells of other days called as labelled, on the simulated recordings of the default seed: 20 of
+20 (95 % interval 0.839 to 1.000) trained on synthetic spikes, 18 of 20 (0.699 to 0.972) trained on recorded ones.
 """
 
 import ml_collections
