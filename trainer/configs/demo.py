@@ -3,8 +3,8 @@
     sero-train --config trainer/configs/demo.py --data_dir demo/data --workdir demo/synthetic
     sero-train --config trainer/configs/demo.py --config.train_on=original --data_dir demo/data --workdir demo/original
 
-On 2 CPU cores: 56 s and 58 s. Cells of other days called as labelled, on the simulated recordings of the default seed: 20 of
-20 (95 % interval 0.839 to 1.000) trained on synthetic spikes, 18 of 20 (0.699 to 0.972) trained on recorded ones.
+On 2 CPU cores: 56 s and 58 s. Cells of other days called as labelled, on the simulated recordings of the default seed:
+20 of 20 (95 % interval 0.839 to 1.000) trained on synthetic spikes, 18 of 20 (0.699 to 0.972) trained on recorded ones.
 """
 
 import ml_collections
