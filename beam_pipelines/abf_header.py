@@ -38,6 +38,11 @@ _ABF1_VARIABLE_LENGTH_MODE = 1
 _ABF1_SAMPLING_SEQUENCE = 410
 _ABF1_TELEGRAPH_ENABLE = 4512
 
+# Where an ABF1 header has its comment, and what it is in a simulated recording: it goes with the file wherever that is
+# copied to.
+COMMENT = 310
+SIMULATED_COMMENT = b'SIMULATED by sero-spikes'
+
 
 def check_abf_header(path: str) -> None:
     """Raises RecordingRejected if the file is no ABF file or its header promises what the file does not hold.
@@ -56,6 +61,13 @@ def check_abf_header(path: str) -> None:
         _check_abf2(header, size)
     else:
         raise RecordingRejected('not_abf', f'the file starts with {signature!r}, not with ABF or ABF2')
+
+
+def is_simulated(path: str) -> bool:
+    """Whether an ABF file says that it was simulated by this project."""
+    with open(path, 'rb') as file:
+        header = file.read(_ABF1_HEADER_BYTES)
+    return header[:4] == b'ABF ' and header[COMMENT:].startswith(SIMULATED_COMMENT)
 
 
 def _read(header: bytes, form: str, position: int) -> int | float:

@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 from pyabf import abfWriter
 
+from beam_pipelines import abf_header
+
 _BLOCK_BYTES = 512
 _HEADER_BYTES = 4 * _BLOCK_BYTES
 
@@ -28,7 +30,7 @@ _TELEGRAPH_ENABLE = 4_512
 _TELEGRAPH_ENABLE_SAMPLE = (_TELEGRAPH_ENABLE - _HEADER_BYTES) // 2
 
 
-def write_abf(path: str | Path, current_pa: np.ndarray, sampling_rate_hz: float) -> np.ndarray:
+def write_abf(path: str | Path, current_pa: np.ndarray, sampling_rate_hz: float, comment: bytes = b'') -> np.ndarray:
     """Writes a recording of one sweep and one channel in pA.
 
     Parameters
@@ -38,6 +40,8 @@ def write_abf(path: str | Path, current_pa: np.ndarray, sampling_rate_hz: float)
     current_pa : (n_samples,) array of float32 or float64
         The file holds 16-bit counts, cut off towards zero; a count is 0.0305 pA for a peak of 100 to 1000 pA.
     sampling_rate_hz : float
+    comment : bytes
+        The file comment, at most 56 bytes.
 
     Returns
     -------
@@ -50,6 +54,7 @@ def write_abf(path: str | Path, current_pa: np.ndarray, sampling_rate_hz: float)
     header = bytearray(path.read_bytes()[:_HEADER_BYTES])
     struct.pack_into('<i', header, _ACTUAL_ACQ_LENGTH, current_pa.size)
     struct.pack_into('<i', header, _SAMPLES_PER_EPISODE, current_pa.size)
+    struct.pack_into('56s', header, abf_header.COMMENT, comment)
 
     (adc_range,) = struct.unpack_from('<f', header, _ADC_RANGE)
     (adc_resolution,) = struct.unpack_from('<i', header, _ADC_RESOLUTION)

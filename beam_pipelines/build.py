@@ -96,7 +96,9 @@ def main(argv: list[str]) -> int:
     rejected = sum(metadata['files_rejected'] for metadata in sets.values())
     if rejected:
         print(
-            f'sero-build: {rejected} files were rejected, see {BuildPaths(options.data_dir).rejected}', file=sys.stderr
+            f'sero-build: {rejected} files were rejected, see {BuildPaths(options.data_dir).rejected};'
+            ' the datasets were made from the others',
+            file=sys.stderr,
         )
     return 1 if rejected and not flags.FLAGS.allow_rejected else 0
 

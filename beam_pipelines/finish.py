@@ -35,7 +35,7 @@ def finish_dataset(
     reports : what became of the files of its recordings.
     written : its shards, in any order.
     folder : the folder that holds them.
-    source : ``recorded`` or ``simulated``.
+    source : ``recorded`` or ``simulated``; simulated files among the recordings make it ``simulated``.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def _write_noise_masks(plan: DatasetPlan, folder: str) -> None:
 def _metadata(plan: DatasetPlan, reports: Sequence[IngestReport], written: Sequence[WrittenShard], source: str) -> dict:
     config = datasets.CONFIGS[plan.config]
     metadata = {
-        'source': source,
+        'source': 'simulated' if any(report.simulated_files for report in reports) else source,
         'protocol': plan.protocol,
         'seed': plan.seed,
         'format_version': record_layout.FORMAT_VERSION,

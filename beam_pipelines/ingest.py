@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from beam_pipelines import bijection, csv_reader, detection, domain, noise_masks
+from beam_pipelines.abf_header import is_simulated
 from beam_pipelines.abf_reader import read_abf
 from beam_pipelines.recordings import RecordingFiles, RejectedFile
 from beam_pipelines.rejection import RecordingRejected
@@ -41,6 +42,10 @@ class CellSpikes:
             digest.update(np.ascontiguousarray(getattr(self, field.name)))
         return digest.hexdigest()
 
+    def spikes_fingerprint(self) -> str:
+        """Returns a hash of the spikes alone: the same for the same recording under another name."""
+        return hashlib.sha256(np.ascontiguousarray(self.waveforms)).hexdigest()
+
     def to_bytes(self) -> bytes:
         buffer = io.BytesIO()
         np.savez(buffer, **{field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
@@ -62,6 +67,7 @@ class IngestReport:
     rejected : the files that did not, with the reason.
     triggers, spikes, dropped : triggers found, spikes cut, and triggers whose window does not fit in the sweep.
     duration_s : length of the recording; 0 for spike CSVs, which do not tell.
+    simulated_files : used files that say of themselves that they were simulated.
     """
 
     used_files: int
@@ -70,6 +76,7 @@ class IngestReport:
     spikes: int
     dropped: int
     duration_s: float
+    simulated_files: int = 0
 
     def plus(self, other: IngestReport) -> IngestReport:
         """Returns what became of the files of both reports."""
@@ -124,6 +131,7 @@ def _ingest_abf(recording, seed, max_masks, resample, local_copy):
     try:
         with local_copy(path) as local_path:
             sweeps = read_abf(local_path, resample).sweeps
+            simulated = is_simulated(local_path)
         for current_pa in sweeps:
             found = detection.find_triggers(current_pa)
             cut, kept = detection.cut_windows(current_pa, found)
@@ -147,8 +155,10 @@ def _ingest_abf(recording, seed, max_masks, resample, local_copy):
     spikes_of_cell = CellSpikes(
         np.concatenate(waveforms), np.concatenate(triggers), _cut_masks(sweeps, mask_starts), mask_starts
     )
-    report = IngestReport(1, (), triggers_found, spikes, triggers_found - spikes, start / domain.SAMPLING_RATE_HZ)
-    return spikes_of_cell, report
+    duration_s = start / domain.SAMPLING_RATE_HZ
+    return spikes_of_cell, IngestReport(
+        1, (), triggers_found, spikes, triggers_found - spikes, duration_s, int(simulated)
+    )
 
 
 def _choose(stretches: np.ndarray, most: int, seed: int, cell_id: str) -> np.ndarray:

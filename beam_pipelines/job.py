@@ -167,7 +167,9 @@ def _find_recordings(
             except OSError as error:
                 raise BuildError(f'{error.filename or folder}: {error.strerror or error}') from error
             if not paths and recording_set in needed:
-                raise BuildError(f'{folder}: no recordings; expected .abf files or CELL/CELL_trigger_N.csv')
+                raise BuildError(
+                    f'{folder}: no recordings; expected .abf files or CELL/CELL_trigger_N.csv, or other --configs'
+                )
             files.extend((recording_set, label, path) for path in paths)
     recordings, rejected = group_files(files)
     return (

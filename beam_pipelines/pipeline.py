@@ -147,6 +147,7 @@ class _Ingest(beam.DoFn):
             spikes.fingerprint(),
             len(spikes.masks),
             report,
+            spikes.spikes_fingerprint(),
         )
         yield IngestResult(recording.recording_set, report, cell)
 

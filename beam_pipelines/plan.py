@@ -66,6 +66,7 @@ class IngestedCell:
     fingerprint: str
     masks: int
     report: IngestReport
+    spikes_fingerprint: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,6 +152,7 @@ def plan_dataset(config_name: str, ingested: Sequence[IngestedCell], options: Bu
         If the recordings are not enough: a class without cells, too few cells to split, or too little silence.
     """
     config = datasets.CONFIGS[config_name]
+    _check_recordings_differ(ingested)
     cells = sorted(
         (cell for cell in ingested if cell.recording_set == config.recording_set), key=lambda cell: cell.cell_id
     )
@@ -188,6 +190,15 @@ def plan_dataset(config_name: str, ingested: Sequence[IngestedCell], options: Bu
         splits_fingerprint=splits_fingerprint,
         fingerprint=_fingerprint(config, cells, options),
     )
+
+
+def _check_recordings_differ(ingested: Sequence[IngestedCell]) -> None:
+    """Raises ValueError if two cells hold the same spikes, which would stand on both sides of a split."""
+    first_of: dict[str, str] = {}
+    for cell in sorted(ingested, key=lambda cell: cell.cell_id):
+        first = first_of.setdefault(cell.spikes_fingerprint, cell.cell_id)
+        if first != cell.cell_id:
+            raise ValueError(f'{first} and {cell.cell_id} are the same recording under two names; remove one of them')
 
 
 def _split(config, cells, options) -> tuple[dict[str, str], dict[str, int]]:

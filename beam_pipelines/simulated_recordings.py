@@ -32,7 +32,7 @@ from pathlib import Path
 import numpy as np
 from absl import logging
 
-from beam_pipelines import abf_writer, published_udi, simulated_cells, simulated_noise
+from beam_pipelines import abf_header, abf_writer, published_udi, simulated_cells, simulated_noise
 from beam_pipelines.domain import LABEL_NAMES, RECORDING_SETS, SAMPLING_RATE_HZ, TRIGGER_PA
 
 FORMAT_VERSION = 1
@@ -242,7 +242,7 @@ def _write_recording(
     times_s = simulated_cells.spike_times_s(cell, seconds, rng)
     current_pa = simulated_noise.background_pa(noise, round(seconds * SAMPLING_RATE_HZ), rng)
     simulated_cells.add_spikes(current_pa, cell, times_s, SAMPLING_RATE_HZ, rng)
-    as_read_pa = abf_writer.write_abf(root / recording.path, current_pa, SAMPLING_RATE_HZ)
+    as_read_pa = abf_writer.write_abf(root / recording.path, current_pa, SAMPLING_RATE_HZ, abf_header.SIMULATED_COMMENT)
     trigger, trough_pa = _triggers(as_read_pa, times_s)
     traits = {k: v for k, v in dataclasses.asdict(cell).items() if k != 'label_name'}
     return {

@@ -37,7 +37,14 @@ def prepare(data_dir: str, examples: int) -> DatasetPlan:
         report = IngestReport(1, (), _SPIKES_A_CELL, _SPIKES_A_CELL, 0, 100.0)
         cells.append(
             IngestedCell(
-                'original', number % 2, f'BENCH#{number:03d}', staged, cell.fingerprint(), _MASKS_A_CELL, report
+                'original',
+                number % 2,
+                f'BENCH#{number:03d}',
+                staged,
+                cell.fingerprint(),
+                _MASKS_A_CELL,
+                report,
+                cell.spikes_fingerprint(),
             )
         )
     options = BuildOptions(

@@ -36,7 +36,7 @@ def main(argv: list[str]) -> int:
     from trainer.predictions import ModelError, load_ensemble
     from trainer.report import write_report
     from trainer.stored_dataset import DatasetError
-    from trainer.summary import headline_table, is_simulated, trained_on_warnings, verdict_lines
+    from trainer.summary import headline_table, is_simulated, trained_on_warnings, unfinished_warnings, verdict_lines
 
     workdirs = [flags.FLAGS.workdir] + ([flags.FLAGS.baseline_workdir] if flags.FLAGS.baseline_workdir else [])
     folder = pathlib.Path(flags.FLAGS.workdir, 'evaluation')
@@ -55,7 +55,7 @@ def main(argv: list[str]) -> int:
     print(verdict_lines(model.splits['non_homogeneous/test'], str(folder / 'cells.csv')))
     print()
     print(headline_table([*others, model]))
-    for warning in trained_on_warnings([*others, model]):
+    for warning in [*unfinished_warnings([*others, model]), *trained_on_warnings([*others, model])]:
         print(f'WARNING: {warning}')
     if is_simulated([*others, model]):
         print('All of this is of SIMULATED recordings and says nothing about real neurons.')

@@ -48,8 +48,9 @@ class ProgressLine(keras.callbacks.Callback):
             )
 
     def on_epoch_end(self, epoch, logs=None):
-        validation = {name: value for name, value in logs.items() if name.startswith('val_') and name.endswith('_loss')}
-        worst = max(validation.values()) if validation else logs['val_loss']
+        # `val_loss` itself is the sum over the members, or all there is of a single one.
+        members = [value for name, value in logs.items() if name[:4] == 'val_' and name[4:] != 'loss']
+        worst = max(members or [logs['val_loss']])
         self._write(
             f'epoch {epoch + 1}/{self._epochs}{self._rate_and_time_left(self._steps_per_epoch)}  '
             f'loss {logs["loss"]:.4f}  worst member on validation {worst:.4f}'

@@ -41,6 +41,16 @@ def is_simulated(models: Sequence[ModelResult]) -> bool:
     return 'simulated' in sources
 
 
+def unfinished_warnings(models: Sequence[ModelResult]) -> list[str]:
+    """Returns a line for each model whose training was interrupted."""
+    return [
+        f'{model.title}: the training was interrupted after epoch {model.info["epochs"]} of'
+        f' {model.info["config"]["epochs"]}; sero-train goes on with it.'
+        for model in models
+        if not model.info.get('finished', True)
+    ]
+
+
 def trained_on_warnings(models: Sequence[ModelResult]) -> list[str]:
     """Returns a line for each split whose cells a model has been trained on."""
     lines = []

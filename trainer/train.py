@@ -50,6 +50,8 @@ def main(argv: list[str]) -> int:
     except (DatasetError, ModelError, RunError, ValueError) as error:
         print(f'sero-train: {error}', file=sys.stderr)
         return 1
+    kept = ', '.join(f'{name}: {epoch}' for name, epoch in sorted(info['best_epoch'].items()))
+    print(f'ended after epoch {info["epochs"]}; kept of each member the epoch that was best on validation ({kept})')
     print(
         f'{len(info["members"])} members trained on {info["trained_on"]} ({info["source"]} recordings),'
         f' {info["examples_seen"]:,} examples; model in {flags.FLAGS.workdir}'

@@ -197,9 +197,10 @@ class _KeepBest(keras.callbacks.Callback):
 
     def info(self) -> dict:
         state = self._state
-        return model_info.describe(
+        info = model_info.describe(
             self._config, self._train_split, state['epoch'] * self._examples_per_epoch, state['best']
         )
+        return info | {'epochs': state['epoch'], 'best_epoch': state['best_epoch'], 'finished': self.finished}
 
     def on_epoch_end(self, epoch, logs=None):
         if not math.isfinite(logs['loss']):

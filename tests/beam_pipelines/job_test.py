@@ -7,6 +7,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 
 from beam_pipelines.job import BuildError, default_runner, run_build
 from beam_pipelines.plan import BuildOptions
+from tests.conftest import copy_without_stamp
 
 
 def _options(recordings, data_dir, configs=('original',), **changes) -> BuildOptions:
@@ -37,11 +38,25 @@ def test_a_build_returns_the_datasets_with_their_metadata(recordings_root, tmp_p
         assert dataset.metadata['source'] == 'simulated'
 
 
-def test_recordings_that_nobody_simulated_are_recorded(recordings_root, tmp_path):
+def test_the_stamp_goes_with_the_simulated_files(recordings_root, tmp_path):
     root = tmp_path / 'recordings'
     shutil.copytree(recordings_root, root, ignore=shutil.ignore_patterns('SIMULATED.json'))
     (dataset,) = _run(root, tmp_path / 'data')
+    assert dataset.metadata['source'] == 'simulated'
+
+
+def test_recordings_that_nobody_simulated_are_recorded(recordings_root, tmp_path):
+    (dataset,) = _run(copy_without_stamp(recordings_root, tmp_path / 'recordings'), tmp_path / 'data')
     assert dataset.metadata['source'] == 'recorded'
+
+
+def test_a_recording_under_two_names_is_an_error(recordings_root, tmp_path):
+    root = tmp_path / 'recordings'
+    shutil.copytree(recordings_root, root)
+    first = sorted((root / 'original' / 'SER').glob('*.abf'))[0]
+    shutil.copy(first, root / 'original' / 'NSER' / 'Z#1.abf')
+    with pytest.raises(BuildError, match='SIM0.* and Z#1 are the same recording under two names'):
+        _run(root, tmp_path / 'data')
 
 
 def test_only_the_recordings_that_are_needed_are_looked_for(recordings_root, tmp_path):

@@ -11,7 +11,10 @@ from beam_pipelines.plan import BuildOptions, DatasetPlan, IngestedCell, plan_da
 def _cell(number: int, label: int, recording_set: str = 'original', spikes: int = 100, masks: int = 50) -> IngestedCell:
     cell_id = f'{recording_set[0].upper()}{label}#{number:03d}'
     report = IngestReport(1, (), spikes, spikes, 0, 30.0)
-    return IngestedCell(recording_set, label, cell_id, f'staging/{cell_id}.npz', f'hash of {cell_id}', masks, report)
+    fingerprint = f'hash of {recording_set} {cell_id}'
+    return IngestedCell(
+        recording_set, label, cell_id, f'staging/{cell_id}.npz', f'hash of {cell_id}', masks, report, fingerprint
+    )
 
 
 _CELLS = [

@@ -28,7 +28,16 @@ CELLS = _make_cells()
 def make_source(config: str, **options) -> tuple[DatasetPlan, ExampleSource]:
     """Plans a dataset of ``CELLS`` and gives the source of its examples."""
     ingested = [
-        IngestedCell('original', number % 2, cell_id, cell_id, cell.fingerprint(), len(cell.masks), _report(cell))
+        IngestedCell(
+            'original',
+            number % 2,
+            cell_id,
+            cell_id,
+            cell.fingerprint(),
+            len(cell.masks),
+            _report(cell),
+            cell.spikes_fingerprint(),
+        )
         for number, (cell_id, cell) in enumerate(CELLS.items())
     ]
     options = BuildOptions('r', 'd', (config,), num_masks=40, max_shard_bytes=100_000, **options)

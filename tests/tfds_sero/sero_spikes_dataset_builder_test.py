@@ -13,7 +13,7 @@ import tensorflow_datasets as tfds
 
 import tfds_sero  # noqa: F401 - registers the dataset.
 from beam_pipelines import record_layout
-from tests.conftest import ROOT, files_of, run_command, shards_of
+from tests.conftest import ROOT, copy_without_stamp, files_of, run_command, shards_of
 
 _SPLITS = ('train', 'validation', 'test')
 
@@ -207,7 +207,7 @@ def test_without_manual_dir_it_says_once_that_it_simulates_and_stamps_it(tmp_pat
 
 @pytest.mark.slow
 def test_recordings_that_nobody_simulated_are_stamped_as_recorded(recordings_root, tmp_path):
-    shutil.copytree(recordings_root, tmp_path / 'recordings', ignore=shutil.ignore_patterns('SIMULATED.json'))
+    copy_without_stamp(recordings_root, tmp_path / 'recordings')
     (tmp_path / 'recordings/non_homogeneous/SER/text.abf').write_text('not a recording')
     result = _tfds_build(
         'sero_spikes',

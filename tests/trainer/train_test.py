@@ -137,8 +137,10 @@ def test_command_says_what_it_trains_on_what_and_nothing_else(synthetic_run):
 @pytest.mark.slow
 def test_command_ends_with_where_the_model_is(synthetic_run):
     workdir, result = synthetic_run
-    assert result.stdout == (
-        f'2 members trained on synthetic_small (simulated recordings), {3 * 46 * 32:,} examples; model in {workdir}\n'
+    kept, where = result.stdout.splitlines()
+    assert re.fullmatch(r'ended after epoch 3; kept of each member .* \(k5: [123], k8: [123]\)', kept)
+    assert where == (
+        f'2 members trained on synthetic_small (simulated recordings), {3 * 46 * 32:,} examples; model in {workdir}'
     )
 
 
