@@ -38,11 +38,9 @@ class Examples:
     trigger: np.ndarray
     mask: np.ndarray
 
-
-def _encode(examples: Examples) -> np.ndarray:
-    return record_layout.encode_records(
-        examples.waveform, examples.label, examples.cell, examples.trigger, examples.mask
-    )
+    def encode(self) -> np.ndarray:
+        """Returns the records: (n, 756) uint8, CRCs included."""
+        return record_layout.encode_records(self.waveform, self.label, self.cell, self.trigger, self.mask)
 
 
 def read_planned_cell(planned: PlannedCell, read_staged: Callable[[str], bytes]) -> CellSpikes:
@@ -59,6 +57,37 @@ def read_planned_cell(planned: PlannedCell, read_staged: Callable[[str], bytes])
     return cell
 
 
+def read_bank(plan: DatasetPlan, read_staged: Callable[[str], bytes]) -> tuple[Examples, np.ndarray]:
+    """Reads the spikes and the noise masks that a dataset is made of, in the order of the plan's cells.
+
+    Parameters
+    ----------
+    plan : the dataset's plan.
+    read_staged : gives the content of a staged file.
+
+    Returns
+    -------
+    spikes : the s recorded spikes, as they were cut; ``mask`` is 0.
+    noise_masks : (m, 160) float32, pA; none for a dataset of recorded spikes.
+
+    Raises
+    ------
+    RuntimeError
+        See ``read_planned_cell``.
+    """
+    cells = [read_planned_cell(cell, read_staged) for cell in plan.cells]
+    cell = np.repeat(np.arange(len(cells)), [len(cell.waveforms) for cell in cells])
+    spikes = Examples(
+        waveform=np.concatenate([cell.waveforms for cell in cells]),
+        label=np.array([cell.label for cell in plan.cells])[cell],
+        cell=cell,
+        trigger=np.concatenate([cell.triggers for cell in cells]),
+        mask=np.zeros(len(cell), np.int64),
+    )
+    masks = [cell.masks[: planned.masks] for cell, planned in zip(cells, plan.cells, strict=True)]
+    return spikes, np.concatenate(masks)
+
+
 class ExampleSource:
     """Makes the examples of one dataset.
 
@@ -69,28 +98,24 @@ class ExampleSource:
     """
 
     def __init__(self, plan: DatasetPlan, read_staged: Callable[[str], bytes]):
-        cells = [read_planned_cell(cell, read_staged) for cell in plan.cells]
         self._plan = plan
-        self._waveform = np.concatenate([cell.waveforms for cell in cells])
-        self._trigger = np.concatenate([cell.triggers for cell in cells])
-        self._cell = np.repeat(np.arange(len(cells)), [len(cell.waveforms) for cell in cells])
-        self._label = np.array([cell.label for cell in plan.cells])[self._cell]
+        self._bank, masks = read_bank(plan, read_staged)
         self._rows = self._rows_of_splits()
         self._synthesizer = self._row_maker = None
         if plan.synthetic_examples:
-            masks = [cell.masks[: planned.masks] for cell, planned in zip(cells, plan.cells, strict=True)]
+            bank = self._bank
             self._synthesizer = Synthesizer(
-                self._waveform, self._label, np.concatenate(masks), plan.synthetic_examples, plan.seed, plan.recipe
+                bank.waveform, bank.label, masks, plan.synthetic_examples, plan.seed, plan.recipe
             )
             if sum(plan.synthetic_examples) >= _WORTH_COMPILING and compiled.is_available():
-                self._row_maker = compiled.RowMaker(self._synthesizer, self._label, self._cell, self._trigger)
+                self._row_maker = compiled.RowMaker(self._synthesizer, bank.label, bank.cell, bank.trigger)
 
     def make(self, split: str, first: int, stop: int) -> Examples:
         """Makes examples ``first..stop-1`` of a split."""
         if self._synthesizer:
-            return self._synthesize(self._synthesizer.draw(first, stop))
+            return self._synthesize(self._synthesizer.draw(np.arange(first, stop)))
         row = self._rows[split][first:stop]
-        return self._examples(row, np.zeros(len(row), np.int64), self._waveform[row])
+        return self._examples(row, self._bank.mask[row], self._bank.waveform[row])
 
     def blocks(self, split: str, first: int, stop: int) -> Iterator[np.ndarray]:
         """Makes the rows of examples ``first..stop-1`` of a split, a block at a time.
@@ -106,7 +131,7 @@ class ExampleSource:
             yield from self._synthetic_blocks(first, stop)
             return
         for start in range(first, stop, _BLOCK):
-            yield _encode(self.make(split, start, min(start + _BLOCK, stop)))
+            yield self.make(split, start, min(start + _BLOCK, stop)).encode()
 
     def _compiled_blocks(self, first: int, stop: int) -> Iterator[np.ndarray]:
         # One buffer for all blocks: new memory would have to be mapped and cleared by the system each time.
@@ -118,25 +143,25 @@ class ExampleSource:
 
     def _synthetic_blocks(self, first: int, stop: int) -> Iterator[np.ndarray]:
         for start in range(first, stop, _DRAWN):
-            draws = self._synthesizer.draw(start, min(start + _DRAWN, stop))
+            draws = self._synthesizer.draw(np.arange(start, min(start + _DRAWN, stop)))
             for begin in range(0, len(draws.spike), _BLOCK):
-                yield _encode(self._synthesize(draws.part(begin, begin + _BLOCK)))
+                yield self._synthesize(draws.part(begin, begin + _BLOCK)).encode()
 
     def _synthesize(self, draws: Draws) -> Examples:
         return self._examples(draws.spike, draws.masks[:, 0] + 1, self._synthesizer.make(draws))
 
     def _examples(self, row: np.ndarray, mask: np.ndarray, waveform: np.ndarray) -> Examples:
-        return Examples(waveform, self._label[row], self._cell[row], self._trigger[row], mask)
+        return Examples(waveform, self._bank.label[row], self._bank.cell[row], self._bank.trigger[row], mask)
 
     def _rows_of_splits(self) -> dict[str, np.ndarray]:
         """Returns the rows of each split in the order in which they are stored: shuffled by the seed."""
-        plan = self._plan
+        plan, cell = self._plan, self._bank.cell
         if plan.synthetic_examples:
             return {}
         if plan.protocol == 'published' and 'train' in plan.examples:
-            rows = splits.split_spikes(len(self._cell), plan.seed)
+            rows = splits.split_spikes(len(cell), plan.seed)
         else:
             split_of_cell = np.array([cell.split for cell in plan.cells])
-            rows = {split: np.flatnonzero(split_of_cell[self._cell] == split) for split in plan.examples}
-        key = bijection.derive_key(plan.seed, len(self._cell))
+            rows = {split: np.flatnonzero(split_of_cell[cell] == split) for split in plan.examples}
+        key = bijection.derive_key(plan.seed, len(cell))
         return {split: of[bijection.permute(np.arange(len(of)), len(of), key)] for split, of in rows.items()}

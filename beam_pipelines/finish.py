@@ -7,17 +7,19 @@ import io
 import json
 from collections.abc import Sequence
 
+import google_crc32c
 import numpy as np
 from apache_beam.io.filesystems import FileSystems
 
 import beam_pipelines
 from beam_pipelines import datasets, record_layout, storage, tfds_metadata
-from beam_pipelines.examples import read_planned_cell
+from beam_pipelines.examples import read_bank
 from beam_pipelines.ingest import IngestReport
 from beam_pipelines.plan import DatasetPlan
 from beam_pipelines.shards import WrittenShard
 
 NOISE_MASKS_FILE = 'noise_masks.npy'
+SPIKE_BANK_FILE = 'spike_bank.tfrecord'
 REJECTED_FILE = 'rejected.jsonl'
 METADATA_FILE = 'metadata.json'
 
@@ -45,8 +47,7 @@ def finish_dataset(
     written = sorted(written, key=lambda shard: (list(plan.shards).index(shard.split), shard.number))
     _check_shards(plan, written, folder)
     storage.write_json(FileSystems.join(folder, record_layout.FILE_NAME), record_layout.as_json())
-    if plan.synthetic_examples:
-        _write_noise_masks(plan, folder)
+    synthesis = _write_what_it_is_made_of(plan, folder) if plan.synthetic_examples else None
     lengths = {split: [shard.examples for shard in written if shard.split == split] for split in plan.shards}
     num_bytes = {split: sum(of_split) * record_layout.RECORD_BYTES for split, of_split in lengths.items()}
     storage.write_bytes(FileSystems.join(folder, REJECTED_FILE), rejected_lines(reports))
@@ -55,7 +56,7 @@ def finish_dataset(
         datasets.CONFIGS[plan.config],
         [cell.cell_id for cell in plan.cells],
         tfds_metadata.split_infos(lengths, num_bytes, folder),
-        _metadata(plan, reports, written, source),
+        _metadata(plan, reports, written, source, synthesis),
     )
 
 
@@ -79,14 +80,35 @@ def _check_shards(plan: DatasetPlan, written: Sequence[WrittenShard], folder: st
         raise RuntimeError(f'{folder}: {len(written)} shards were reported, {len(planned)} planned')
 
 
-def _write_noise_masks(plan: DatasetPlan, folder: str) -> None:
-    masks = [read_planned_cell(cell, storage.read_bytes).masks[: cell.masks] for cell in plan.cells]
+def _write_what_it_is_made_of(plan: DatasetPlan, folder: str) -> dict:
+    """Writes the noise masks and the recorded spikes of a synthetic dataset; returns what its metadata say of them."""
+    spikes, masks = read_bank(plan, storage.read_bytes)
     buffer = io.BytesIO()
-    np.save(buffer, np.concatenate(masks))
+    np.save(buffer, masks)
     storage.write_bytes(FileSystems.join(folder, NOISE_MASKS_FILE), buffer.getvalue())
+    bank = spikes.encode().tobytes()
+    storage.write_bytes(FileSystems.join(folder, SPIKE_BANK_FILE), bank)
+    recipe = plan.recipe
+    return {
+        'recipe': 'MA3(spike) + sum of w_i * mask_i',
+        'masks_a_spike': [recipe.min_masks, recipe.max_masks],
+        'weights': [recipe.min_weight, recipe.max_weight],
+        'noise_masks': NOISE_MASKS_FILE,
+        'masks_from_cells': {cell.cell_id: cell.masks for cell in plan.cells if cell.masks},
+        'spike_bank': SPIKE_BANK_FILE,
+        'spike_bank_examples': len(spikes.label),
+        'spike_bank_crc32c': f'{google_crc32c.value(bank):08x}',
+        'examples': list(plan.synthetic_examples),
+    }
 
 
-def _metadata(plan: DatasetPlan, reports: Sequence[IngestReport], written: Sequence[WrittenShard], source: str) -> dict:
+def _metadata(
+    plan: DatasetPlan,
+    reports: Sequence[IngestReport],
+    written: Sequence[WrittenShard],
+    source: str,
+    synthesis: dict | None,
+) -> dict:
     config = datasets.CONFIGS[plan.config]
     metadata = {
         'source': 'simulated' if any(report.simulated_files for report in reports) else source,
@@ -110,14 +132,6 @@ def _metadata(plan: DatasetPlan, reports: Sequence[IngestReport], written: Seque
             datasets.shard_name(shard.split, shard.number, plan.shards[shard.split]): shard.crc32c for shard in written
         },
     }
-    if plan.synthetic_examples:
-        recipe = plan.recipe
-        metadata['synthesis'] = {
-            'recipe': 'MA3(spike) + sum of w_i * mask_i',
-            'masks_a_spike': [recipe.min_masks, recipe.max_masks],
-            'weights': [recipe.min_weight, recipe.max_weight],
-            'noise_masks': NOISE_MASKS_FILE,
-            'masks_from_cells': {cell.cell_id: cell.masks for cell in plan.cells if cell.masks},
-            'examples': list(plan.synthetic_examples),
-        }
+    if synthesis:
+        metadata['synthesis'] = synthesis
     return metadata

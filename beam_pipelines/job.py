@@ -80,6 +80,8 @@ def run_build(
         _check_protocol(options, paths)
         _check_disk_space(options, paths)
         _remove_left_behind(options, paths)
+        folders = {config: paths.dataset(config) if publish else paths.work(config) for config in wanted.configs}
+        replaced = {config: _finished_at(folders[config]) for config in options.configs}
         if options.configs:
             simulated = storage.exists(FileSystems.join(options.recordings, SIMULATED_FILE))
             source = 'simulated' if simulated else 'recorded'
@@ -89,7 +91,7 @@ def run_build(
         storage.remove(paths.staging)
         if publish:
             storage.remove(paths.running)
-        return [_outcome(config, paths, publish) for config in wanted.configs]
+        return [_outcome(config, paths, folder, replaced.get(config)) for config, folder in folders.items()]
 
 
 def _remove_left_behind(options: BuildOptions, paths: BuildPaths) -> None:
@@ -206,8 +208,11 @@ def _check_disk_space(options: BuildOptions, paths: BuildPaths) -> None:
     """Raises BuildError if the synthetic datasets cannot fit on the disk; a remote store has no such limit."""
     if not storage.is_local(options.data_dir):
         return
-    written = sum(sum(storage.list_files(paths.work(config)).values()) for config in options.configs)
-    needed = sum(map(options.required_bytes, options.configs)) - written
+    needed = 0
+    for config in options.configs:
+        written = sum(storage.list_files(paths.work(config)).values())
+        # Not one sum of all: what one dataset holds beside its shards takes nothing off the shards of another.
+        needed += max(options.required_bytes(config) - written, 0)
     free = shutil.disk_usage(paths.root).free
     if free < needed:
         raise BuildError(
@@ -216,16 +221,32 @@ def _check_disk_space(options: BuildOptions, paths: BuildPaths) -> None:
         )
 
 
-def _outcome(config: str, paths: BuildPaths, publish: bool) -> BuiltDataset:
+def _finished_at(folder: str) -> float | None:
+    """Returns when the dataset in a folder was finished, in s since 1970; None if there is none."""
+    metadata = FileSystems.join(folder, METADATA_FILE)
+    return FileSystems.last_updated(metadata) if storage.exists(metadata) else None
+
+
+def _outcome(config: str, paths: BuildPaths, folder: str, replaced: float | None) -> BuiltDataset:
+    """Says what became of a dataset that was to be built in a folder.
+
+    Parameters
+    ----------
+    replaced : when the dataset that stood there before was finished, None if there was none.
+
+    Raises
+    ------
+    BuildError
+        If it was not built.
+    """
     if storage.exists(paths.failure(config)):
         error = storage.read_json(paths.failure(config))['error']
         storage.remove(paths.failure(config))
         # Whole shards are kept for the next run; a plan that failed leaves none.
         storage.remove_if_empty(FileSystems.join(paths.root, config))
         raise BuildError(f'{error}; rejected files are listed in {paths.rejected}')
-    folder = paths.dataset(config) if publish else paths.work(config)
-    metadata = FileSystems.join(folder, METADATA_FILE)
-    if not storage.exists(metadata):
+    # By its time and not by its fingerprint, which is the same if a dataset is replaced by what it should have been.
+    if _finished_at(folder) in (None, replaced):
         raise BuildError(f'{folder}: was not finished, and what hindered it could not be written either; disk full?')
     storage.remove(paths.plan(config))
-    return BuiltDataset(config, folder, storage.read_json(metadata))
+    return BuiltDataset(config, folder, storage.read_json(FileSystems.join(folder, METADATA_FILE)))

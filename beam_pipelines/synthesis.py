@@ -138,17 +138,31 @@ class Synthesizer:
         self.seed = seed
         self.recipe = recipe
 
-    def draw(self, first: int, stop: int) -> Draws:
-        """Draws what examples ``first..stop-1`` are made of."""
-        label, position = self._classes(np.arange(first, stop))
+    def draw(self, example: np.ndarray) -> Draws:
+        """Draws what examples are made of; the draws of each do not depend on what else is asked for.
+
+        Parameters
+        ----------
+        example : (n,) integers, numbers of examples in any order, repeats allowed.
+
+        Raises
+        ------
+        ValueError
+            If the dataset has no example of that number.
+        """
+        example = np.asarray(example, np.int64)
+        total = sum(self.examples)
+        if len(example) and not 0 <= example.min() <= example.max() < total:
+            raise ValueError(f'examples must be in 0..{total - 1}, got {example.min()}..{example.max()}')
+        label, position = self._classes(example)
         spike = np.empty(len(label), np.int64)
         masks = np.empty((len(label), 4), np.int64)
         for value, rows in enumerate(self.rows_of_class):
             of_class = label == value
             row, masks[of_class, 0] = self._pairs(value, position[of_class])
             spike[of_class] = rows[row]
-        self._draw_further_masks(first, masks)
-        return Draws(label, spike, masks, self._draw_weights(first, len(label)))
+        self._draw_further_masks(example, masks)
+        return Draws(label, spike, masks, self._draw_weights(example))
 
     def make(self, draws: Draws) -> np.ndarray:
         """Makes the waveforms: (n, 160) float32 in pA."""
@@ -178,29 +192,28 @@ class Synthesizer:
         pair = bijection.permute(position % max(pairs, 1), pairs, pass_key)
         return pair // len(self.noise_masks), pair % len(self.noise_masks)
 
-    def _random_numbers(self, stream: int, first: int, count: int) -> np.ndarray:
+    def _random_numbers(self, stream: int, example: np.ndarray) -> np.ndarray:
         """Returns four 16-bit random numbers for each example: (n, 4) int64."""
-        index = np.arange(first, first + count).astype(np.uint64)
-        bits = bijection.random_bits(bijection.derive_key(self.seed, stream), index)
+        bits = bijection.random_bits(bijection.derive_key(self.seed, stream), example.astype(np.uint64))
         shifts = np.arange(4, dtype=np.uint64) * np.uint64(BITS_A_NUMBER)
         return (bits[:, np.newaxis] >> shifts & np.uint64((1 << BITS_A_NUMBER) - 1)).astype(np.int64)
 
-    def _draw_further_masks(self, first: int, masks: np.ndarray) -> None:
+    def _draw_further_masks(self, example: np.ndarray, masks: np.ndarray) -> None:
         # Each further mask comes from its own third of the distances from the first, so no two are the same.
         count = len(self.noise_masks)
         edges = 1 + np.arange(4) * (count - 1) // 3
-        numbers = self._random_numbers(MASKS, first, len(masks))[:, :3]
+        numbers = self._random_numbers(MASKS, example)[:, :3]
         distance = edges[:-1] + (numbers * np.diff(edges) >> BITS_A_NUMBER)
         masks[:, 1:] = (masks[:, :1] + distance) % count
 
-    def _draw_weights(self, first: int, count: int) -> np.ndarray:
+    def _draw_weights(self, example: np.ndarray) -> np.ndarray:
         recipe = self.recipe
-        numbers = self._random_numbers(WEIGHTS, first, count)
+        numbers = self._random_numbers(WEIGHTS, example)
         weights = (recipe.min_weight + (recipe.max_weight - recipe.min_weight) * numbers / (1 << BITS_A_NUMBER)).astype(
             np.float32
         )
         # The last of the numbers in the mask stream is free: it says how many masks there are.
         spread = recipe.max_masks - recipe.min_masks + 1
-        used = recipe.min_masks + (self._random_numbers(MASKS, first, count)[:, 3] * spread >> BITS_A_NUMBER)
+        used = recipe.min_masks + (self._random_numbers(MASKS, example)[:, 3] * spread >> BITS_A_NUMBER)
         weights[np.arange(4) >= used[:, np.newaxis]] = 0
         return weights

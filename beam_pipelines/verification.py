@@ -13,6 +13,7 @@ from beam_pipelines import datasets, domain, record_layout
 
 _BLOCK = 4096
 _INFO_FILE = 'dataset_info.json'
+_METADATA_FILE = 'metadata.json'
 
 
 class VerificationError(Exception):
@@ -34,12 +35,22 @@ class Checked:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Expected:
-    """What the metadata promise: the label of each cell, how many noise masks there are, the CRC-32C of each shard."""
+class _File:
+    """What the metadata promise of a file of records.
 
-    cell_labels: np.ndarray
+    Attributes
+    ----------
+    path : where it is.
+    examples, examples_in : how many records it has, and which file says so.
+    crc32c : CRC-32C of the whole file, None if the metadata lack it.
+    masks : the largest ``mask`` that its records can have.
+    """
+
+    path: str
+    examples: int
+    examples_in: str
+    crc32c: str | None
     masks: int
-    crc32c: dict[str, str]
 
 
 def find_datasets(folder: str) -> list[str]:
@@ -60,34 +71,54 @@ def verify_dataset(folder: str) -> Checked:
     """Reads every record of a dataset; metadata that cannot be read is an error like any other."""
     try:
         info = _read_json(folder, _INFO_FILE)
-        metadata = _read_json(folder, 'metadata.json')
+        metadata = _read_json(folder, _METADATA_FILE)
         layout = _read_json(folder, record_layout.FILE_NAME)
         record_layout.check_json(layout, os.path.join(folder, record_layout.FILE_NAME))
-        expected = _Expected(
-            cell_labels=np.array([cell['label'] for cell in metadata['cells']]),
-            masks=_count_masks(metadata),
-            crc32c=metadata['crc32c'],
-        )
-        lengths = {split['name']: [int(length) for length in split['shardLengths']] for split in info['splits']}
-        spikes = None if 'synthesis' in metadata else np.array([cell['spikes'] for cell in metadata['cells']])
+        cell_labels = np.array([cell['label'] for cell in metadata['cells']])
+        spikes = np.array([cell['spikes'] for cell in metadata['cells']])
+        shards, bank = _list_shards(folder, info, metadata), _find_bank(folder, metadata)
     except VerificationError as error:
         return Checked(0, [str(error)])
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         return Checked(0, [f'{folder}: the metadata lack or misstate {error}'])
-    records, errors, found = 0, [], np.zeros(len(expected.cell_labels), np.int64)
-    for split, shard_lengths in lengths.items():
-        for number, length in enumerate(shard_lengths):
-            name = datasets.shard_name(split, number, len(shard_lengths))
-            checked = _verify_shard(folder, name, length, expected, found)
-            records += checked.records
-            errors.extend(checked.errors)
-    if spikes is not None and not errors and (found != spikes).any():
-        cell = metadata['cells'][int((found != spikes).argmax())]
+    records, errors, recorded = 0, [], np.zeros(len(cell_labels), np.int64)
+    for file in [*shards, *bank]:
+        found = np.zeros_like(recorded)
+        checked = _verify_file(file, cell_labels, found)
+        records += checked.records
+        errors.extend(checked.errors)
+        # A record without a mask is a recorded spike, and each stands once: in a shard, or else in the bank.
+        if not file.masks:
+            recorded += found
+    if not errors and (recorded != spikes).any():
+        cell = metadata['cells'][int((recorded != spikes).argmax())]
         errors.append(
-            f'{folder}: {found[found != spikes][0]} spikes of cell {cell["cell"]},'
-            f' metadata.json promises {cell["spikes"]}'
+            f'{folder}: {recorded[recorded != spikes][0]} spikes of cell {cell["cell"]},'
+            f' {_METADATA_FILE} promises {cell["spikes"]}'
         )
     return Checked(records, errors)
+
+
+def _list_shards(folder: str, info: dict, metadata: dict) -> list[_File]:
+    synthesis = metadata.get('synthesis')
+    masks = sum(synthesis['masks_from_cells'].values()) if synthesis else 0
+    shards = []
+    for split in info['splits']:
+        for number, length in enumerate(split['shardLengths']):
+            name = datasets.shard_name(split['name'], number, len(split['shardLengths']))
+            crc32c = metadata['crc32c'].get(name)
+            shards.append(_File(os.path.join(folder, name), int(length), _INFO_FILE, crc32c, masks))
+    return shards
+
+
+def _find_bank(folder: str, metadata: dict) -> list[_File]:
+    """Returns the file of the recorded spikes that a synthetic dataset was made of; none for any other."""
+    if 'synthesis' not in metadata:
+        return []
+    synthesis = metadata['synthesis']
+    path = os.path.join(folder, synthesis['spike_bank'])
+    examples, crc32c = int(synthesis['spike_bank_examples']), synthesis['spike_bank_crc32c']
+    return [_File(path, examples, _METADATA_FILE, crc32c, masks=0)]
 
 
 def _read_json(folder: str, name: str) -> dict:
@@ -101,49 +132,45 @@ def _read_json(folder: str, name: str) -> dict:
         raise VerificationError(f'{path}: {error}') from None
 
 
-def _count_masks(metadata: dict) -> int:
-    synthesis = metadata.get('synthesis')
-    return sum(synthesis['masks_from_cells'].values()) if synthesis else 0
-
-
-def _verify_shard(folder: str, name: str, examples: int, expected: _Expected, found: np.ndarray) -> Checked:
-    """Reads one shard; adds to ``found`` how many records each cell has."""
-    path = os.path.join(folder, name)
+def _verify_file(file: _File, cell_labels: np.ndarray, found: np.ndarray) -> Checked:
+    """Reads one file of records; adds to ``found`` how many records each cell has."""
     errors, records = [], 0
     checksum = google_crc32c.Checksum()
     try:
-        with open(path, 'rb') as file:
-            while block := file.read(_BLOCK * record_layout.RECORD_BYTES):
+        with open(file.path, 'rb') as content:
+            while block := content.read(_BLOCK * record_layout.RECORD_BYTES):
                 checksum.update(block)
                 whole, rest = divmod(len(block), record_layout.RECORD_BYTES)
                 rows = np.frombuffer(block, np.uint8, whole * record_layout.RECORD_BYTES)
                 rows = rows.reshape(whole, record_layout.RECORD_BYTES)
-                problems = _problems(rows, expected, found)
-                errors.extend(f'{path} record {records + index}: {what}' for index, what in problems)
+                problems = _problems(rows, file.masks, cell_labels, found)
+                errors.extend(f'{file.path} record {records + index}: {what}' for index, what in problems)
                 records += whole
                 if rest:
-                    errors.append(f'{path} record {records}: ends after {rest} of {record_layout.RECORD_BYTES} bytes')
+                    errors.append(
+                        f'{file.path} record {records}: ends after {rest} of {record_layout.RECORD_BYTES} bytes'
+                    )
     except OSError as error:
-        return Checked(records, [f'{path}: {error.strerror}'])
-    if records != examples:
-        errors.append(f'{path}: {records} records, {_INFO_FILE} promises {examples}')
+        return Checked(records, [f'{file.path}: {error.strerror}'])
+    if records != file.examples:
+        errors.append(f'{file.path}: {records} records, {file.examples_in} promises {file.examples}')
     crc32c = checksum.hexdigest().decode()
-    if not errors and crc32c != expected.crc32c.get(name):
-        errors.append(f'{path}: CRC-32C {crc32c}, metadata.json promises {expected.crc32c.get(name)}')
+    if not errors and crc32c != file.crc32c:
+        errors.append(f'{file.path}: CRC-32C {crc32c}, {_METADATA_FILE} promises {file.crc32c}')
     return Checked(records, errors)
 
 
-def _problems(rows: np.ndarray, expected: _Expected, found: np.ndarray) -> list[tuple[int, str]]:
+def _problems(rows: np.ndarray, masks: int, cell_labels: np.ndarray, found: np.ndarray) -> list[tuple[int, str]]:
     bad = dict(record_layout.find_bad_records(rows))
     records = record_layout.view_records(rows)
     values = {field: record_layout.decode_varints(records[field]) for field in ('label', 'cell', 'mask')}
-    limits = {'label': len(domain.LABEL_NAMES), 'cell': len(expected.cell_labels), 'mask': expected.masks + 1}
+    limits = {'label': len(domain.LABEL_NAMES), 'cell': len(cell_labels), 'mask': masks + 1}
     for field, limit in limits.items():
         for index in np.flatnonzero(values[field] >= limit):
             bad.setdefault(int(index), f'{field} {values[field][index]}, must be 0..{limit - 1}')
     known = np.flatnonzero(values['cell'] < limits['cell'])
     cell, label = values['cell'][known], values['label'][known]
     found += np.bincount(cell, minlength=len(found))
-    for index in np.flatnonzero(label != expected.cell_labels[cell]):
-        bad.setdefault(int(known[index]), f'label {label[index]}, its cell has {expected.cell_labels[cell[index]]}')
+    for index in np.flatnonzero(label != cell_labels[cell]):
+        bad.setdefault(int(known[index]), f'label {label[index]}, its cell has {cell_labels[cell[index]]}')
     return sorted(bad.items())

@@ -10,6 +10,7 @@ from beam_pipelines.finish import finish_dataset
 from beam_pipelines.ingest import rejection_report
 from beam_pipelines.recordings import RejectedFile
 from beam_pipelines.shards import write_shard
+from beam_pipelines.synthesis import Recipe, Synthesizer
 from tests.beam_pipelines.small_dataset import CELLS, make_source
 from tests.conftest import files_of, shards_of
 
@@ -127,6 +128,55 @@ def test_a_shard_reported_never_or_twice_is_never_passed_over(grown, change):
     written = written[1:] if change == 'missing' else [*written, dataclasses.replace(written[0])]
     with pytest.raises(RuntimeError, match='shards were reported'):
         finish_dataset(plan, [], written, str(folder), 'recorded')
+
+
+def _synthetic(data_dir):
+    """Returns what the folder of a synthetic dataset holds: metadata, spike bank, noise masks and the shards' rows."""
+    folder = data_dir / 'sero_spikes/synthetic_small/1.0.0'
+    metadata = json.loads((folder / 'metadata.json').read_text())
+    bank = record_layout.view_records(np.fromfile(folder / metadata['synthesis']['spike_bank'], np.uint8))
+    masks = np.load(folder / metadata['synthesis']['noise_masks'], allow_pickle=False)
+    return metadata, bank, masks, np.frombuffer(b''.join(shards_of(folder).values()), np.uint8)
+
+
+def _integers(records, name):
+    return record_layout.decode_varints(records[name])
+
+
+def test_the_spike_bank_holds_the_recorded_training_spikes_cell_by_cell(data_dir):
+    metadata, bank, _, _ = _synthetic(data_dir)
+    cells = [cell['cell'] for cell in metadata['cells']]
+    original = data_dir / 'sero_spikes/original/1.0.0'
+    train = b''.join(shard for name, shard in shards_of(original).items() if '-train.' in name)
+    train = record_layout.view_records(np.frombuffer(train, np.uint8))
+    names = (original / 'cell.labels.txt').read_text().splitlines()
+    number = np.array([cells.index(names[cell]) for cell in _integers(train, 'cell')])
+    train = train[np.lexsort((_integers(train, 'trigger'), number))]
+    np.testing.assert_array_equal(bank['waveform'], train['waveform'])
+    for name in ('label', 'trigger', 'mask'):
+        np.testing.assert_array_equal(bank[name], train[name], err_msg=name)
+    np.testing.assert_array_equal(_integers(bank, 'cell'), np.sort(number))
+
+
+def test_the_metadata_say_how_many_spikes_the_bank_holds_and_its_checksum(data_dir):
+    metadata, bank, _, _ = _synthetic(data_dir)
+    synthesis = metadata['synthesis']
+    assert synthesis['spike_bank_examples'] == len(bank) == sum(cell['spikes'] for cell in metadata['cells']) > 0
+    assert synthesis['spike_bank_crc32c'] == f'{google_crc32c.value(bank.tobytes()):08x}'
+
+
+def test_a_synthetic_dataset_can_be_made_again_from_what_stands_beside_it(data_dir):
+    metadata, bank, masks, shards = _synthetic(data_dir)
+    synthesis = metadata['synthesis']
+    recipe = Recipe(*synthesis['masks_a_spike'], *synthesis['weights'])
+    label, cell, trigger = (_integers(bank, name) for name in ('label', 'cell', 'trigger'))
+    synthesizer = Synthesizer(bank['waveform'], label, masks, synthesis['examples'], metadata['seed'], recipe)
+    example = np.random.default_rng(0).integers(0, sum(synthesis['examples']), 1000)
+    draws = synthesizer.draw(example)
+    rows = record_layout.encode_records(
+        synthesizer.make(draws), draws.label, cell[draws.spike], trigger[draws.spike], draws.masks[:, 0] + 1
+    )
+    np.testing.assert_array_equal(rows, shards.reshape(-1, record_layout.RECORD_BYTES)[example])
 
 
 def test_noise_masks_are_stored_in_the_order_that_records_number_them(data_dir):

@@ -1,13 +1,14 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
 from beam_pipelines.job import BuildError, default_runner, run_build
 from beam_pipelines.plan import BuildOptions
-from tests.conftest import copy_without_stamp
+from tests.conftest import copy_without_stamp, files_of
 
 
 def _options(recordings, data_dir, configs=('original',), **changes) -> BuildOptions:
@@ -83,6 +84,37 @@ def test_a_disk_without_room_is_an_error_with_both_sizes(recordings_root, tmp_pa
     # Ten thousand times the largest dataset: more than the disk that a test runs on has.
     with pytest.raises(BuildError, match=r'synthetic need 96016\.54 GB, the disk has \d+\.\d\d GB left$'):
         _run(recordings_root, tmp_path, ('synthetic',) * 10_000)
+
+
+def test_what_is_left_of_one_dataset_takes_nothing_off_the_room_for_another(recordings_root, tmp_path):
+    work = tmp_path / 'sero_spikes/original/1.0.0.building'
+    work.mkdir(parents=True)
+    with open(work / 'shard', 'wb') as file:
+        file.truncate(2 << 30)
+    with pytest.raises(BuildError, match=r'synthetic need 96016\.54 GB'):
+        _run(recordings_root, tmp_path, ('original', *('synthetic',) * 10_000))
+
+
+def test_an_overwriting_build_that_cannot_even_write_why_it_failed_is_an_error(recordings_root, tmp_path):
+    _run(recordings_root, tmp_path / 'data')
+    before = files_of(tmp_path / 'data')
+    # On a full disk nothing can be written. Here it is the length of the paths: so long that those of the files at the
+    # top just fit, and those of staged spikes, of shards and of the file that says why do not.
+    room = os.pathconf(tmp_path, 'PC_PATH_MAX') - 1 - len(f'{tmp_path}/data/sero_spikes') - 60
+    folder = os.path.join(tmp_path, *['d' * 99] * (room // 100), 'd' * (room % 100 - 1))
+    os.makedirs(folder)
+    data_dir = shutil.move(tmp_path / 'data', folder)
+    with pytest.raises(BuildError, match='original/1.0.0: was not finished, and what hindered it could not be written'):
+        _run(recordings_root, data_dir, overwrite=True)
+    assert files_of(Path(shutil.move(data_dir, tmp_path / 'data'))) == before
+
+
+def test_a_dataset_may_be_replaced_by_the_same(recordings_root, tmp_path):
+    _run(recordings_root, tmp_path)
+    before = files_of(tmp_path)
+    (dataset,) = _run(recordings_root, tmp_path, overwrite=True)
+    assert dataset.folder == f'{tmp_path}/sero_spikes/original/1.0.0'
+    assert files_of(tmp_path) == before
 
 
 def test_a_cell_of_original_is_known_when_only_non_homogeneous_is_built(recordings_root, tmp_path):

@@ -25,14 +25,14 @@ def _synthesizer(examples=_EXAMPLES, seed=0, recipe=None, **sizes) -> Synthesize
 
 @pytest.fixture(scope='module')
 def drawn():
-    return _synthesizer().draw(0, _TOTAL)
+    return _synthesizer().draw(np.arange(_TOTAL))
 
 
 @pytest.fixture(scope='module')
 def small_labels():
     """Labels of `synthetic_small` in its own size."""
     examples = datasets.CONFIGS['synthetic_small'].synthetic_examples
-    return _synthesizer(examples).draw(0, sum(examples)).label
+    return _synthesizer(examples).draw(np.arange(sum(examples))).label
 
 
 def test_smoothing_is_the_mean_of_three_samples():
@@ -109,20 +109,47 @@ def test_any_range_gives_what_the_whole_gives(drawn):
     synthesizer = _synthesizer()
     # The last are wholly inside the last block, which is smaller than the others.
     for first, stop in ((0, 1), (1, 5_000), (1_023, 1_025), (7_777, _TOTAL), (_TOTAL - 9, _TOTAL - 1)):
-        part = synthesizer.draw(first, stop)
+        part = synthesizer.draw(np.arange(first, stop))
         for name in ('label', 'spike', 'masks', 'weights'):
             np.testing.assert_array_equal(getattr(part, name), getattr(drawn, name)[first:stop], err_msg=name)
 
 
+def test_examples_in_any_order_and_with_repeats_are_those_of_the_range(drawn):
+    example = np.random.default_rng(1).integers(0, _TOTAL, 20_000)
+    draws = _synthesizer().draw(example)
+    for name in ('label', 'spike', 'masks', 'weights'):
+        np.testing.assert_array_equal(getattr(draws, name), getattr(drawn, name)[example], err_msg=name)
+
+
+@pytest.mark.parametrize('kind', [np.uint16, np.int32, np.uint64])
+def test_the_type_of_the_numbers_does_not_matter(kind):
+    synthesizer = _synthesizer(datasets.CONFIGS['synthetic'].synthetic_examples)
+    example = np.arange(60_000, 63_000)
+    expected, draws = synthesizer.draw(example), synthesizer.draw(example.astype(kind))
+    for name in ('label', 'spike', 'masks', 'weights'):
+        np.testing.assert_array_equal(getattr(draws, name), getattr(expected, name), err_msg=name)
+
+
+def test_no_example_at_all_can_be_drawn():
+    draws = _synthesizer().draw(np.arange(0))
+    assert draws.masks.shape == draws.weights.shape == (0, 4)
+
+
+@pytest.mark.parametrize('beyond', [-1, _TOTAL])
+def test_a_number_that_is_none_of_an_example_is_an_error(beyond):
+    with pytest.raises(ValueError, match=r'examples must be in 0\.\.12699, got '):
+        _synthesizer().draw(np.array([5, beyond, 7]))
+
+
 def test_waveforms_do_not_depend_on_the_range():
     synthesizer = _synthesizer()
-    whole = synthesizer.make(synthesizer.draw(0, 3000))
-    part = synthesizer.make(synthesizer.draw(1234, 2345))
+    whole = synthesizer.make(synthesizer.draw(np.arange(3000)))
+    part = synthesizer.make(synthesizer.draw(np.arange(1234, 2345)))
     np.testing.assert_array_equal(part, whole[1234:2345])
 
 
 def test_another_seed_gives_other_examples(drawn):
-    other = _synthesizer(seed=1).draw(0, _TOTAL)
+    other = _synthesizer(seed=1).draw(np.arange(_TOTAL))
     assert np.mean(other.label != drawn.label) > 0.4
     assert np.mean(other.spike != drawn.spike) > 0.9
     assert np.mean(other.masks[:, 0] != drawn.masks[:, 0]) > 0.9
@@ -133,7 +160,7 @@ def test_no_pair_of_spike_and_first_mask_comes_twice_within_a_pass(label):
     # Twice and a half as many examples as there are pairs: two whole passes and half of one.
     pairs = [np.sum(_bank(spikes=60)[1] == value) * 8 for value in (0, 1)]
     examples = (int(2.5 * pairs[0]), int(2.5 * pairs[1]))
-    draws = _synthesizer(examples, spikes=60, masks=8).draw(0, sum(examples))
+    draws = _synthesizer(examples, spikes=60, masks=8).draw(np.arange(sum(examples)))
     of_class = draws.label == label
     pair = np.sort(draws.spike[of_class] * 8 + draws.masks[of_class, 0])
     counts = np.unique(pair, return_counts=True)[1]
@@ -166,13 +193,13 @@ def test_masks_on_a_spike_differ(drawn):
 
 
 def test_masks_on_a_spike_differ_even_if_there_are_only_four():
-    masks = _synthesizer(masks=4).draw(0, 1000).masks
+    masks = _synthesizer(masks=4).draw(np.arange(1000)).masks
     np.testing.assert_array_equal(np.sort(masks, axis=1), np.tile(np.arange(4), (1000, 1)))
 
 
 @pytest.mark.parametrize(('fewest', 'most'), [(1, 4), (2, 3), (1, 1), (4, 4)])
 def test_the_number_of_masks_is_drawn_uniformly_as_the_recipe_says(fewest, most):
-    draws = _synthesizer(recipe=Recipe(fewest, most)).draw(0, 12_000)
+    draws = _synthesizer(recipe=Recipe(fewest, most)).draw(np.arange(12_000))
     counts = np.bincount((draws.weights > 0).sum(axis=1), minlength=5)
     allowed = range(fewest, most + 1)
     assert counts[list(allowed)].sum() == 12_000
@@ -196,7 +223,7 @@ def test_weights_are_drawn_uniformly_as_the_recipe_says(drawn):
 def test_a_waveform_is_the_smoothed_spike_and_its_weighted_masks():
     waveforms, _, masks = _bank()
     synthesizer = _synthesizer()
-    draws = synthesizer.draw(500, 1500)
+    draws = synthesizer.draw(np.arange(500, 1500))
     expected = synthesis.smooth(waveforms)[draws.spike].astype(np.float64)
     expected += np.einsum('nk,nks->ns', draws.weights.astype(np.float64), masks[draws.masks])
     np.testing.assert_allclose(synthesizer.make(draws), expected, rtol=0, atol=1e-4)
@@ -204,12 +231,12 @@ def test_a_waveform_is_the_smoothed_spike_and_its_weighted_masks():
 
 def test_making_spikes_leaves_the_bank_alone():
     synthesizer = _synthesizer()
-    draws = synthesizer.draw(0, 500)
+    draws = synthesizer.draw(np.arange(500))
     np.testing.assert_array_equal(synthesizer.make(draws), synthesizer.make(draws))
 
 
 def test_one_class_alone_can_be_made():
-    draws = _synthesizer(examples=(0, 500)).draw(0, 500)
+    draws = _synthesizer(examples=(0, 500)).draw(np.arange(500))
     assert (draws.label == 1).all()
 
 

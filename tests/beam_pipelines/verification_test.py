@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import google_crc32c
 import numpy as np
 import pytest
 
@@ -35,18 +36,18 @@ def _change(path, record: int, field: str, value) -> None:
 
 def test_datasets_as_built_pass_and_all_records_are_counted(data_dir):
     result, summary = _verify(data_dir / 'sero_spikes')
-    shards = [path for path in data_dir.rglob('*') if '.tfrecord-' in path.name]
+    files = [path for path in data_dir.rglob('*') if '.tfrecord' in path.name]
     assert result.returncode == 0 and result.stderr == ''
     assert summary['errors'] == 0 and len(summary['datasets']) == 3
-    assert summary['records'] == sum(path.stat().st_size for path in shards) // record_layout.RECORD_BYTES
+    assert summary['records'] == sum(path.stat().st_size for path in files) // record_layout.RECORD_BYTES
 
 
-def test_every_flipped_byte_is_found_and_named_by_shard_and_record(datasets_copy):
-    shards = sorted(path for path in datasets_copy.rglob('*') if '.tfrecord-' in path.name)
+def test_every_flipped_byte_is_found_and_named_by_file_and_record(datasets_copy):
+    files = sorted(path for path in datasets_copy.rglob('*') if '.tfrecord' in path.name)
     generator = np.random.default_rng(0)
     flipped = set()
     while len(flipped) < 200:
-        path = shards[generator.integers(len(shards))]
+        path = files[generator.integers(len(files))]
         record = int(generator.integers(path.stat().st_size // record_layout.RECORD_BYTES))
         if (path, record) in flipped:
             continue
@@ -120,6 +121,73 @@ def test_a_missing_checksum_is_an_error(datasets_copy):
     path.write_text(json.dumps(json.loads(path.read_text()) | {'crc32c': {}}))
     result, _ = _verify(path.parent)
     assert result.returncode == 1 and 'promises None' in result.stderr
+
+
+@pytest.fixture
+def bank(datasets_copy):
+    """The recorded spikes that the copy's `synthetic_small` was made of."""
+    return datasets_copy / 'synthetic_small' / '1.0.0' / 'spike_bank.tfrecord'
+
+
+def _promise(bank, **promises) -> None:
+    """Changes what the metadata say of the spike bank."""
+    path = bank.parent / 'metadata.json'
+    metadata = json.loads(path.read_text())
+    metadata['synthesis'] |= promises
+    path.write_text(json.dumps(metadata))
+
+
+def test_a_missing_spike_bank_is_found(bank):
+    bank.unlink()
+    assert error_line(_verify(bank.parent)[0]) == f'sero-verify: {bank}: No such file or directory'
+
+
+def test_a_spike_bank_that_is_cut_off_is_found(bank):
+    content = bank.read_bytes()
+    bank.write_bytes(content[: -record_layout.RECORD_BYTES])
+    whole = len(content) // record_layout.RECORD_BYTES
+    line = error_line(_verify(bank.parent)[0])
+    assert line == f'sero-verify: {bank}: {whole - 1} records, metadata.json promises {whole}'
+
+
+@pytest.mark.parametrize(
+    'field, value, message',
+    [
+        ('label', [2], 'label 2, must be 0..1'),
+        ('cell', [0xFF, 0xFF, 0x7F], 'cell 2097151, must be 0..3'),
+        ('mask', [0x81, 0x80, 0x80, 0x80, 0x80, 0], 'mask 1, must be 0..0'),
+    ],
+)
+def test_a_value_out_of_range_is_found_in_the_spike_bank(bank, field, value, message):
+    _change(bank, 3, field, value)
+    assert error_line(_verify(bank.parent)[0]) == f'sero-verify: {bank} record 3: {message}'
+
+
+def test_spikes_in_another_order_are_not_the_bank_that_the_examples_were_made_of(bank):
+    rows = np.fromfile(bank, np.uint8).reshape(-1, record_layout.RECORD_BYTES)
+    rows[[0, 1]] = rows[[1, 0]]
+    rows.tofile(bank)
+    assert f'{bank}: CRC-32C ' in error_line(_verify(bank.parent)[0])
+
+
+def test_a_spike_of_another_cell_is_found_in_the_spike_bank_behind_right_checksums(bank):
+    rows = np.fromfile(bank, np.uint8).reshape(-1, record_layout.RECORD_BYTES)
+    cell = record_layout.decode_varints(record_layout.view_records(rows)['cell'])
+    rows[0] = rows[np.flatnonzero(cell != 0)[0]]
+    rows.tofile(bank)
+    _promise(bank, spike_bank_crc32c=f'{google_crc32c.value(rows.tobytes()):08x}')
+    spikes = np.count_nonzero(cell == 0)
+    line = error_line(_verify(bank.parent)[0])
+    assert f'{bank.parent}: {spikes - 1} spikes of cell SIM' in line
+    assert line.endswith(f', metadata.json promises {spikes}')
+
+
+def test_a_synthetic_dataset_without_a_spike_bank_in_its_metadata_is_an_error(bank):
+    path = bank.parent / 'metadata.json'
+    metadata = json.loads(path.read_text())
+    del metadata['synthesis']['spike_bank']
+    path.write_text(json.dumps(metadata))
+    assert error_line(_verify(bank.parent)[0]).endswith("the metadata lack or misstate 'spike_bank'")
 
 
 def test_a_folder_without_datasets_is_an_error(tmp_path):
