@@ -12,7 +12,7 @@ import numpy as np
 from trainer import model_info
 from trainer.checkpoints import ModelError, load_model
 from trainer.ensemble import join_members
-from trainer.input_pipeline import evaluation_batches
+from trainer.input_pipeline import dataset_errors, evaluation_batches
 from trainer.stored_dataset import StoredSplit
 from trainer.training import MEMBERS_FOLDER
 
@@ -72,13 +72,15 @@ def load_ensemble(workdir: str) -> TrainedEnsemble:
     return TrainedEnsemble(join_members(members), info)
 
 
+@dataset_errors()
 def score_split(ensemble: TrainedEnsemble, split: StoredSplit) -> SpikeScores:
-    """Runs all members on every spike of a split."""
+    """Runs all members on every spike of a split; DatasetError if a shard has changed since it was opened."""
     parts = []
     for batch in evaluation_batches(split, _BATCH).as_numpy_iterator():
         outputs = ensemble.model.predict_on_batch(batch['waveform'])
         scores = np.stack([np.asarray(outputs[name]) for name in ensemble.model.output_names], axis=1)
-        parts.append(SpikeScores(scores, batch['waveform'], batch['label'], batch['cell']))
+        valid = batch['valid']
+        parts.append(SpikeScores(scores[valid], *(batch[name][valid] for name in ('waveform', 'label', 'cell'))))
     return SpikeScores(
         *(np.concatenate([getattr(part, field.name) for part in parts]) for field in dataclasses.fields(SpikeScores))
     )

@@ -12,7 +12,7 @@ _SECONDS_BETWEEN_LINES = 15.0  # where the output is a file, a line that rewrite
 
 
 class ProgressLine(keras.callbacks.Callback):
-    """Writes one line to standard error that follows the training.
+    """Writes one line to standard error that follows the training; it stands behind ``LogInputWait``.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class ProgressLine(keras.callbacks.Callback):
         worst = max(members or [logs['val_loss']])
         self._write(
             f'epoch {epoch + 1}/{self._epochs}{self._rate_and_time_left(self._steps_per_epoch)}  '
-            f'loss {logs["loss"]:.4f}  worst member on validation {worst:.4f}'
+            f'loss {logs["loss"]:.4f}  worst member on validation {worst:.4f}  input wait {logs["input_wait"]:.2%}'
         )
         if self._rewrites:
             print(file=sys.stderr)

@@ -5,20 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import sys
 
 from beam_pipelines import datasets, record_layout
-
-
-class DatasetError(Exception):
-    """A dataset is missing or not what it says it is; the message is one line for the user."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Shard:
-    """One shard file and how many records it holds."""
-
-    path: str
-    examples: int
+from trainer.record_checks import check_all, check_sample
+from trainer.shard_reader import DatasetError, Shard, file_size, read_file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,12 +19,14 @@ class StoredSplit:
     Attributes
     ----------
     name : ``CONFIG/SPLIT``.
+    folder : of the dataset.
     shards : in the order of their numbers.
     cell_names : what the records' ``cell`` indexes.
     metadata : the dataset's ``metadata.json``: source, protocol, seed, fingerprint, cells, ...
     """
 
     name: str
+    folder: str
     shards: tuple[Shard, ...]
     cell_names: tuple[str, ...]
     metadata: dict
@@ -58,19 +51,20 @@ def dataset_folder(data_dir: str, config: str) -> str:
     return os.path.join(data_dir, datasets.NAME, config, datasets.VERSION)
 
 
-def open_split(data_dir: str, config: str, split: str) -> StoredSplit:
-    """Opens one split.
+def open_split(data_dir: str, config: str, split: str, verify_records: bool = False) -> StoredSplit:
+    """Opens one split and checks that its shards are what the metadata promise.
 
     Parameters
     ----------
     data_dir : the TFDS data directory.
     config, split : such as ``original``, ``validation``.
+    verify_records : checks every byte of the shards, and not only their sizes and a sample of their records.
 
     Raises
     ------
     DatasetError
-        If the dataset is missing, of another format version, or a shard is missing or has not the size that the
-        metadata promise; names the file, the field and both values.
+        If the dataset is missing, of another format version, or a shard is missing, has not the size that the metadata
+        promise or holds a damaged record; names the file, the record or field and both values.
     """
     folder = dataset_folder(data_dir, config)
     if config not in datasets.CONFIGS:
@@ -90,7 +84,13 @@ def open_split(data_dir: str, config: str, split: str) -> StoredSplit:
         for number, length in enumerate(lengths)
     )
     cell_names = tuple(_read_text(folder, 'cell.labels.txt').splitlines())
-    return StoredSplit(f'{config}/{split}', shards, cell_names, _read_json(folder, 'metadata.json'))
+    stored = StoredSplit(f'{config}/{split}', folder, shards, cell_names, _read_json(folder, 'metadata.json'))
+    if verify_records:
+        print(f'checking {stored.examples:,} records of {stored.name}', file=sys.stderr)
+        check_all(shards, stored.metadata.get('crc32c', {}))
+    else:
+        check_sample(shards)
+    return stored
 
 
 def _read_json(folder: str, name: str) -> dict:
@@ -103,26 +103,13 @@ def _read_json(folder: str, name: str) -> dict:
 def _read_text(folder: str, name: str) -> str:
     path = os.path.join(folder, name)
     try:
-        with open(path, encoding='utf-8') as file:
-            return file.read()
-    except FileNotFoundError:
-        raise DatasetError(f'{path}: no such file; sero-build or tfds build makes the dataset') from None
-    except (OSError, ValueError) as error:
+        return read_file(path).decode()
+    except UnicodeDecodeError as error:
         raise DatasetError(f'{path}: {error}') from None
 
 
 def _checked_shard(path: str, examples: int) -> Shard:
-    expected = examples * record_layout.RECORD_BYTES
-    try:
-        size = os.path.getsize(path)
-        with open(path, 'rb') as file:
-            header = file.read(len(record_layout.HEADER))
-    except OSError as error:
-        raise DatasetError(f'{path}: {error.strerror}') from None
+    size, expected = file_size(path), examples * record_layout.RECORD_BYTES
     if size != expected:
         raise DatasetError(f'{path}: {size} bytes, dataset_info.json promises {examples} records, {expected} bytes')
-    if header != record_layout.HEADER:
-        raise DatasetError(
-            f'{path}: starts with {header.hex()}, a record of this layout with {record_layout.HEADER.hex()}'
-        )
     return Shard(path, examples)

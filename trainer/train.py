@@ -27,6 +27,9 @@ def define_flags() -> None:
     config_flags.DEFINE_config_file('config', None, 'Experiment, such as trainer/configs/demo.py.', lock_config=True)
     flags.DEFINE_string('data_dir', None, 'TFDS data directory that sero-build or tfds build filled.', required=True)
     flags.DEFINE_string('workdir', None, 'Folder of the run: members, checkpoints, logs.', required=True)
+    flags.DEFINE_bool(
+        'verify_records', False, 'Check every record before training, and not only a sample of each shard.'
+    )
     flags.mark_flag_as_required('config')
 
 
@@ -46,7 +49,7 @@ def main(argv: list[str]) -> int:
     from trainer.training import RunError, train
 
     try:
-        info = train(config, flags.FLAGS.data_dir, flags.FLAGS.workdir)
+        info = train(config, flags.FLAGS.data_dir, flags.FLAGS.workdir, flags.FLAGS.verify_records)
     except (DatasetError, ModelError, RunError, ValueError) as error:
         print(f'sero-train: {error}', file=sys.stderr)
         return 1

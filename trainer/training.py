@@ -8,28 +8,35 @@ import os
 import sys
 
 import keras
+import tensorflow as tf
 
 from beam_pipelines import domain
+from beam_pipelines.synthesis import Synthesizer
 from trainer import checkpoints, model_info
 from trainer.configs import default
 from trainer.ensemble import build_ensemble, members_of
-from trainer.input_pipeline import evaluation_batches, training_batches
+from trainer.input_pipeline import dataset_errors, evaluation_batches, training_batches
+from trainer.input_wait import InputWait, LogInputWait
 from trainer.models import check_member
+from trainer.online_input import SpikeSynthesis, online_batches, open_spike_bank
 from trainer.progress import ProgressLine
 from trainer.start import describe_device
 from trainer.stored_dataset import StoredSplit, open_split
+from trainer.tfds_input import tfds_batches
 from trainer.whole_files import write_whole
 
 MEMBERS_FOLDER = 'members'
 _CONFIG_FILE = 'config.json'
 _VALIDATION_BATCH = 1024
+_BATCHES_READY = 8
 
 
 class RunError(Exception):
     """The run cannot be started or continued as asked; the message is one line for the user."""
 
 
-def train(config: dict, data_dir: str, workdir: str) -> dict:
+@dataset_errors()
+def train(config: dict, data_dir: str, workdir: str, verify_records: bool = False) -> dict:
     """Trains the ensemble, or goes on with a run that was interrupted.
 
     Parameters
@@ -37,6 +44,7 @@ def train(config: dict, data_dir: str, workdir: str) -> dict:
     config : the fields of ``trainer/configs/default.py``.
     data_dir : the TFDS data directory.
     workdir : the run's folder: members, checkpoints, TensorBoard logs, ``model_info.json``.
+    verify_records : checks every record before training, and not only a sample of each shard.
 
     Returns
     -------
@@ -52,8 +60,8 @@ def train(config: dict, data_dir: str, workdir: str) -> dict:
         If a dataset is missing or damaged.
     """
     _check(config)
-    train_split = open_split(data_dir, config['train_on'], 'train')
-    validation_split = open_split(data_dir, 'original', 'validation')
+    train_split = open_split(data_dir, config['train_on'], 'train', verify_records)
+    validation_split = open_split(data_dir, 'original', 'validation', verify_records)
     shared_cells = train_split.train_cells & validation_split.cells
     if shared_cells and train_split.metadata['protocol'] == 'by_cell':
         raise RunError(
@@ -73,7 +81,7 @@ def train(config: dict, data_dir: str, workdir: str) -> dict:
         ensemble = build_ensemble(config['architecture'], config['kernel_sizes'], config['seed'])
         ensemble.compile(
             optimizer=keras.optimizers.Adam(config['learning_rate']),
-            loss=dict.fromkeys(ensemble.output_names, 'binary_crossentropy'),
+            loss=_losses(ensemble),
             # XLA on a CPU halves the speed of these convolutions; Keras picks it by default.
             jit_compile=False if keras.backend.backend() == 'tensorflow' else 'auto',
         )
@@ -84,25 +92,21 @@ def train(config: dict, data_dir: str, workdir: str) -> dict:
             'dataset_fingerprint': train_split.metadata['fingerprint'],
         }
     steps_per_epoch = config['examples_per_epoch'] // config['batch_size']
-    keeper = _KeepBest(workdir, config, train_split, state, steps_per_epoch)
+    keeper = _KeepBest(workdir, config, train_split, ensemble, state, steps_per_epoch)
     if not keeper.finished:
         _announce(train_split, validation_split, config, state['epoch'])
-        first_example = state['epoch'] * steps_per_epoch * config['batch_size']
-        ensemble.fit(
-            _with_targets(
-                training_batches(train_split, config['batch_size'], config['seed'], first_example),
-                ensemble.output_names,
-            ),
+        model, batches = _open_input(ensemble, train_split, config, state['epoch'] * steps_per_epoch)
+        input_wait = InputWait()
+        model.fit(
+            input_wait.measure(_with_targets(batches, ensemble.output_names)),
             validation_data=_with_targets(
-                evaluation_batches(validation_split, _VALIDATION_BATCH).map(
-                    lambda row: (row['waveform'], row['label'])
-                ),
-                ensemble.output_names,
+                evaluation_batches(validation_split, _VALIDATION_BATCH).map(_only_valid), ensemble.output_names
             ),
             initial_epoch=state['epoch'],
             epochs=config['epochs'],
             steps_per_epoch=steps_per_epoch,
             callbacks=[
+                LogInputWait(input_wait),
                 ProgressLine(config['batch_size'], steps_per_epoch, config['epochs']),
                 keras.callbacks.TensorBoard(os.path.join(workdir, 'tensorboard'), write_graph=False),
                 keeper,
@@ -138,6 +142,8 @@ def _check(config: dict) -> None:
         raise RunError(str(error)) from None
     if config['precision'] not in ('float32', 'mixed_bfloat16', 'mixed_float16'):
         raise RunError(f'precision {config["precision"]!r}: expected float32, mixed_bfloat16 or mixed_float16')
+    if config['input'] not in ('tfrecord', 'online', 'tfds'):
+        raise RunError(f'input {config["input"]!r}: expected tfrecord, online or tfds')
     for field in ('batch_size', 'epochs', 'patience'):
         if config[field] < 1:
             raise RunError(f'{field} {config[field]}: must be at least 1')
@@ -170,19 +176,65 @@ def _claim_workdir(workdir: str, config: dict) -> None:
         raise RunError(f'{workdir}: cannot be written: {error.strerror}') from None
 
 
+def _open_input(
+    ensemble: keras.Model, split: StoredSplit, config: dict, first_batch: int
+) -> tuple[keras.Model, tf.data.Dataset]:
+    """Returns the model to fit and the batches to fit it on."""
+    batch_size, seed = config['batch_size'], config['seed']
+    if config['input'] == 'tfds':
+        return ensemble, tfds_batches(split, batch_size, seed, first_batch)
+    if config['input'] == 'tfrecord':
+        return ensemble, training_batches(split, batch_size, seed, first_batch)
+    bank = open_spike_bank(split)
+    model = _OnlineEnsemble(bank, ensemble)
+    # One optimizer for both: it is saved with the ensemble.
+    model.compile(optimizer=ensemble.optimizer, loss=_losses(ensemble), jit_compile=ensemble.jit_compile)
+    return model, online_batches(split, bank, batch_size, seed, first_batch)
+
+
+class _OnlineEnsemble(keras.Model):
+    """An ensemble that is trained on draws, of which it makes the spikes, and validated on stored spikes."""
+
+    def __init__(self, bank: Synthesizer, ensemble: keras.Model):
+        super().__init__(name='online_ensemble')
+        self._synthesis = SpikeSynthesis(bank)
+        self._ensemble = ensemble
+
+    def call(self, inputs, training=None):
+        waveform = self._synthesis(inputs) if isinstance(inputs, dict) else inputs
+        return self._ensemble(waveform, training=training)
+
+
+def _only_valid(row: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+    return tf.boolean_mask(row['waveform'], row['valid']), tf.boolean_mask(row['label'], row['valid'])
+
+
+def _losses(ensemble: keras.Model) -> dict[str, str]:
+    return dict.fromkeys(ensemble.output_names, 'binary_crossentropy')
+
+
 def _with_targets(batches, output_names: list[str]):
     def add_targets(waveform, label):
         one_hot = keras.ops.one_hot(label, len(domain.LABEL_NAMES))
         return waveform, dict.fromkeys(output_names, one_hot)
 
-    return batches.map(add_targets)
+    return batches.map(add_targets, num_parallel_calls=1).prefetch(_BATCHES_READY)
 
 
 class _KeepBest(keras.callbacks.Callback):
     """After each epoch saves the members that have improved and a checkpoint; stops when none improves any more."""
 
-    def __init__(self, workdir: str, config: dict, train_split: StoredSplit, state: dict, steps_per_epoch: int):
+    def __init__(
+        self,
+        workdir: str,
+        config: dict,
+        train_split: StoredSplit,
+        ensemble: keras.Model,
+        state: dict,
+        steps_per_epoch: int,
+    ):
         super().__init__()
+        self._ensemble = ensemble
         self._workdir = workdir
         self._config = config
         self._train_split = train_split
@@ -210,7 +262,7 @@ class _KeepBest(keras.callbacks.Callback):
             )
         state = self._state
         state['epoch'] = epoch + 1
-        for member in members_of(self.model):
+        for member in members_of(self._ensemble):
             # With one output Keras reports the total alone.
             loss = logs.get(f'val_{member.name}_loss', logs['val_loss'])
             if loss < state['best'][member.name]:
@@ -219,5 +271,5 @@ class _KeepBest(keras.callbacks.Callback):
                 path = os.path.join(self._workdir, MEMBERS_FOLDER, f'{member.name}.keras')
                 checkpoints.save_whole(member, path)
         model_info.write(self._workdir, self.info())
-        checkpoints.save_checkpoint(os.path.join(self._workdir, 'checkpoints'), epoch + 1, self.model, state)
+        checkpoints.save_checkpoint(os.path.join(self._workdir, 'checkpoints'), epoch + 1, self._ensemble, state)
         self.model.stop_training = self.finished

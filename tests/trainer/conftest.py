@@ -20,6 +20,7 @@ CONFIG_FILE = ROOT / 'trainer' / 'configs' / 'default.py'
 # Large enough that a run can be killed between two checkpoints, small enough for some seconds.
 TINY_RUN = {
     'train_on': 'synthetic_small',
+    'input': 'tfrecord',
     'architecture': 'cnn',
     'kernel_sizes': (5, 8),
     'batch_size': 32,
@@ -61,7 +62,7 @@ def make_split(tmp_path) -> Callable[[Sequence[int], np.ndarray, np.ndarray, np.
             path = tmp_path / f'shard-{index}'
             path.write_bytes(rows_of_shard.tobytes())
             shards.append(Shard(str(path), len(rows_of_shard)))
-        return StoredSplit('original/train', tuple(shards), (), {})
+        return StoredSplit('original/train', str(tmp_path), tuple(shards), (), {})
 
     return write
 

@@ -1,4 +1,5 @@
 import itertools
+import os
 
 import numpy as np
 import pytest
@@ -6,11 +7,17 @@ import tensorflow as tf
 
 from beam_pipelines import record_layout
 from tests.trainer.conftest import make_spikes
-from trainer.input_pipeline import evaluation_batches, training_batches
-from trainer.stored_dataset import Shard, StoredSplit, open_split
+from trainer.example_order import BLOCK_ROWS, WINDOW_ROWS
+from trainer.input_pipeline import dataset_errors, evaluation_batches, training_batches
+from trainer.shard_reader import DatasetError, Shard
+from trainer.stored_dataset import StoredSplit, open_split
 
 LENGTHS = (37, 20, 1)
 COUNT = sum(LENGTHS)
+
+# More than a window, with a tail in every shard.
+MANY_LENGTHS = (BLOCK_ROWS + 5, WINDOW_ROWS + 700, 3)
+MANY = sum(MANY_LENGTHS)
 
 
 @pytest.fixture
@@ -25,9 +32,20 @@ def split(make_split) -> StoredSplit:
 @pytest.fixture
 def sorted_split(make_split) -> StoredSplit:
     """400 spikes, all SER before all NSER; sample 0 of each is its position."""
-    waveform, label = make_spikes(400)
-    waveform[:, 0] = np.arange(400)
-    return make_split((150, 250), waveform, np.sort(label), np.zeros(400, int))
+    return make_sorted(make_split, (150, 250))
+
+
+@pytest.fixture
+def large_split(make_split) -> StoredSplit:
+    """As ``sorted_split``, and 18,116 spikes: more than are read at once."""
+    return make_sorted(make_split, MANY_LENGTHS)
+
+
+def make_sorted(make_split, lengths) -> StoredSplit:
+    count = sum(lengths)
+    waveform = np.zeros((count, 160), np.float32)
+    waveform[:, 0] = np.arange(count)
+    return make_split(lengths, waveform, np.arange(count) * 2 // count, np.zeros(count, int))
 
 
 def parse(split: StoredSplit) -> dict[str, np.ndarray]:
@@ -42,7 +60,7 @@ def parse(split: StoredSplit) -> dict[str, np.ndarray]:
 
 
 def positions(batches: tf.data.Dataset, count: int) -> list[int]:
-    """Returns the positions in the split of the first ``count`` examples of a stream over ``sorted_split``."""
+    """Returns the positions in the split of the first ``count`` examples of a stream over a sorted split."""
     waveforms = (waveform for waveform, _ in batches.as_numpy_iterator())
     rows = itertools.islice(itertools.chain.from_iterable(waveforms), count)
     return [int(row[0]) for row in rows]
@@ -53,14 +71,26 @@ def test_evaluation_gives_what_parse_example_gives_once_and_in_order(split, batc
     batches = list(evaluation_batches(split, batch_size).as_numpy_iterator())
     expected = parse(split)
     for name in ('waveform', 'label', 'cell'):
-        values = np.concatenate([batch[name] for batch in batches])
+        values = np.concatenate([batch[name][batch['valid']] for batch in batches])
         assert values.dtype == expected[name].dtype
         np.testing.assert_array_equal(values, expected[name])
 
 
-@pytest.mark.parametrize(('batch_size', 'lengths'), [(29, [29, 29]), (7, [7] * 8 + [2]), (58, [58]), (100, [58])])
-def test_evaluation_batches_are_full_but_the_last(split, batch_size, lengths):
-    assert [len(batch['label']) for batch in evaluation_batches(split, batch_size).as_numpy_iterator()] == lengths
+@pytest.mark.parametrize(('batch_size', 'batches'), [(29, 2), (7, 9), (58, 1), (100, 1)])
+def test_evaluation_fills_its_last_batch_with_zeros_that_are_not_valid(split, batch_size, batches):
+    found = list(evaluation_batches(split, batch_size).as_numpy_iterator())
+    assert [len(batch['label']) for batch in found] == [batch_size] * batches
+    valid = np.concatenate([batch['valid'] for batch in found])
+    np.testing.assert_array_equal(valid, np.arange(batch_size * batches) < COUNT)
+    for name in ('waveform', 'label', 'cell'):
+        assert not np.concatenate([batch[name] for batch in found])[~valid].any()
+
+
+@pytest.mark.parametrize('batch_size', [1000, WINDOW_ROWS, MANY])
+def test_evaluation_reads_over_the_ends_of_blocks_windows_and_shards(large_split, batch_size):
+    batches = list(evaluation_batches(large_split, batch_size).as_numpy_iterator())
+    rows = np.concatenate([batch['waveform'][batch['valid'], 0] for batch in batches])
+    np.testing.assert_array_equal(rows, np.arange(MANY))
 
 
 @pytest.mark.parametrize(('config', 'name'), [('original', 'test'), ('non_homogeneous', 'test')])
@@ -72,15 +102,10 @@ def test_evaluation_reads_a_built_dataset_as_parse_example_does(data_dir, config
         np.testing.assert_array_equal(batch[field], values)
 
 
-def test_evaluation_fails_where_a_shard_holds_less_than_promised(split):
-    short = StoredSplit(split.name, (*split.shards[:-1], Shard(split.shards[-1].path, 10)), (), {})
-    with pytest.raises(tf.errors.FailedPreconditionError):
-        list(evaluation_batches(short, 5))
-
-
-def test_training_batches_are_full(split):
-    lengths = [len(label) for _, label in training_batches(split, 16, seed=0).take(12).as_numpy_iterator()]
-    assert lengths == [16] * 12
+@pytest.mark.parametrize('batch_size', [16, 58, 100, 1000])
+def test_training_batches_are_full_whatever_their_size(split, batch_size):
+    lengths = [len(label) for _, label in training_batches(split, batch_size, seed=0).take(12).as_numpy_iterator()]
+    assert lengths == [batch_size] * 12
 
 
 def test_training_keeps_waveform_and_label_together(split):
@@ -90,15 +115,22 @@ def test_training_keeps_waveform_and_label_together(split):
         assert [label_of[row.tobytes()] for row in waveform] == label.tolist()
 
 
-def test_training_mixes_classes_that_are_stored_apart(sorted_split):
-    shares = [label.mean() for _, label in training_batches(sorted_split, 50, seed=0).take(16).as_numpy_iterator()]
+def test_training_mixes_classes_that_are_stored_apart(large_split):
+    shares = [label.mean() for _, label in training_batches(large_split, 100, seed=0).take(160).as_numpy_iterator()]
     assert all(0.2 < share < 0.8 for share in shares)
 
 
-def test_training_pass_holds_every_example_once(sorted_split):
-    order = positions(training_batches(sorted_split, 50, seed=0), 800)
+@pytest.mark.parametrize('batch_size', [50, 64])
+def test_training_pass_holds_every_example_once(sorted_split, batch_size):
+    order = positions(training_batches(sorted_split, batch_size, seed=0), 800)
     assert sorted(order[:400]) == list(range(400))
     assert sorted(order[400:]) == list(range(400))
+
+
+def test_training_pass_over_several_windows_holds_every_example_once(large_split):
+    order = positions(training_batches(large_split, 1024, seed=0), 2 * MANY)
+    assert sorted(order[:MANY]) == list(range(MANY))
+    assert sorted(order[MANY:]) == list(range(MANY))
 
 
 def test_training_passes_differ_in_order(sorted_split):
@@ -106,8 +138,8 @@ def test_training_passes_differ_in_order(sorted_split):
     assert order[:400] != order[400:]
 
 
-def test_same_seed_gives_the_same_stream(sorted_split):
-    first, second = (positions(training_batches(sorted_split, 50, seed=5), 800) for _ in range(2))
+def test_same_seed_gives_the_same_stream(large_split):
+    first, second = (positions(training_batches(large_split, 500, seed=5), 40_000) for _ in range(2))
     assert first == second
 
 
@@ -123,8 +155,75 @@ def test_order_depends_on_no_other_seed_of_the_process(sorted_split):
     assert positions(training_batches(sorted_split, 50, seed=5), 400) == first
 
 
-@pytest.mark.parametrize('first_example', [1, 50, 390, 400, 777])
-def test_stream_goes_on_exactly_behind_the_examples_consumed(sorted_split, first_example):
-    whole = positions(training_batches(sorted_split, 50, seed=5), 1200)
-    rest = positions(training_batches(sorted_split, 50, seed=5, first_example=first_example), 300)
-    assert rest == whole[first_example : first_example + 300]
+@pytest.mark.parametrize('batch_size', [64, 1000])
+@pytest.mark.parametrize('hosts', [1, 3])
+def test_stream_with_three_restarts_is_that_of_none(large_split, batch_size, hosts):
+    batches = 60_000 // batch_size
+    whole = positions(training_batches(large_split, batch_size, 5, host=hosts - 1, hosts=hosts), batches * batch_size)
+    restarts = sorted(np.random.default_rng(batch_size + hosts).choice(np.arange(1, batches), 3, replace=False))
+    resumed = []
+    for start, stop in itertools.pairwise([0, *restarts, batches]):
+        stream = training_batches(large_split, batch_size, 5, first_batch=int(start), host=hosts - 1, hosts=hosts)
+        resumed += positions(stream, int(stop - start) * batch_size)
+    assert resumed == whole
+
+
+@pytest.mark.parametrize('hosts', range(1, 8))
+def test_hosts_together_read_every_example_once(sorted_split, hosts):
+    read = []
+    for host in range(hosts):
+        share = 400 * (host + 1) // hosts - 400 * host // hosts
+        read += positions(training_batches(sorted_split, 8, seed=0, host=host, hosts=hosts), share)
+    assert sorted(read) == list(range(400))
+
+
+def test_stream_goes_on_after_a_billion_batches_at_once(sorted_split):
+    assert len(positions(training_batches(sorted_split, 50, seed=0, first_batch=10**9), 400)) == 400
+
+
+@pytest.mark.parametrize(
+    'batches_of', [lambda split: training_batches(split, 5, seed=0), lambda s: evaluation_batches(s, 5)]
+)
+def test_shard_that_became_shorter_is_named_with_the_record(split, batches_of):
+    path = split.shards[0].path
+    batches = batches_of(split)
+    os.truncate(path, 30 * record_layout.RECORD_BYTES + 17)
+    with pytest.raises(DatasetError, match=f'^{path}: ends within record 30$'), dataset_errors():
+        list(batches.take(20))
+
+
+def test_shard_that_became_another_file_is_named_with_the_record(split):
+    path = split.shards[1].path
+    content = bytearray(open(path, 'rb').read())
+    content[7 * record_layout.RECORD_BYTES :] = bytes(13 * record_layout.RECORD_BYTES)
+    batches = training_batches(split, 5, seed=0)
+    with open(path, 'wb') as file:
+        file.write(content)
+    with pytest.raises(DatasetError, match=f'^{path}: record 7 starts with 0+, a record of this layout with'):
+        with dataset_errors():
+            list(batches.take(20))
+
+
+def test_shard_that_is_gone_is_named(split):
+    batches = training_batches(split, 5, seed=0)
+    os.remove(split.shards[2].path)
+    with pytest.raises(DatasetError, match=f'^{split.shards[2].path}: no such file'), dataset_errors():
+        list(batches.take(20))
+
+
+def test_other_errors_of_tensorflow_stay_what_they_are():
+    broken = tf.data.Dataset.range(3).map(lambda number: tf.ensure_shape(tf.zeros([number]), [0]))
+    with pytest.raises(tf.errors.InvalidArgumentError), dataset_errors():
+        list(broken)
+
+
+def test_files_of_another_file_system_are_read_as_local_ones_are(large_split):
+    """TensorFlow's file system in memory stands for those that need a network."""
+    shards = []
+    for shard in large_split.shards:
+        remote = f'ram://{os.path.basename(shard.path)}'
+        tf.io.gfile.copy(shard.path, remote, overwrite=True)
+        shards.append(Shard(remote, shard.examples))
+    split = StoredSplit(large_split.name, 'ram://', tuple(shards), (), {})
+    expected = positions(training_batches(large_split, 1000, seed=1), 20_000)
+    assert positions(training_batches(split, 1000, seed=1), 20_000) == expected

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+from trainer.input_wait import InputWait, LogInputWait
 from trainer.progress import ProgressLine
 
 BATCH, STEPS, EPOCHS = 4, 15, 2
@@ -23,7 +24,7 @@ def fit_slowly() -> None:
     data = np.zeros((BATCH * STEPS, 2), np.float32), np.zeros((BATCH * STEPS, 1), np.float32)
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     model.compile(loss='mse', jit_compile=False)
-    callbacks = [Wait(), ProgressLine(BATCH, STEPS, EPOCHS)]
+    callbacks = [Wait(), LogInputWait(InputWait()), ProgressLine(BATCH, STEPS, EPOCHS)]
     model.fit(*data, batch_size=BATCH, epochs=EPOCHS, validation_data=data, callbacks=callbacks, verbose=0)
 
 
@@ -56,6 +57,11 @@ def test_terminal_line_rewrites_itself_within_the_epoch(terminal_output):
 def test_time_left_ends_at_zero(terminal_output):
     [_, last] = re.findall(r'(\d+) s left  loss [\d.]+  worst member', terminal_output)
     assert last == '0'
+
+
+def test_share_of_the_time_that_went_into_waiting_for_input_is_shown(terminal_output):
+    shares = re.findall(r'worst member on validation [\d.]+  input wait ([\d.]+)%', terminal_output)
+    assert shares == ['0.00', '0.00']  # no pipeline was measured
 
 
 def test_file_gets_plain_lines(tmp_path):

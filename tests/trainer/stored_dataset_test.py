@@ -4,6 +4,7 @@ import pathlib
 import shutil
 
 import pytest
+import tensorflow as tf
 
 from beam_pipelines import datasets, record_layout
 from trainer.stored_dataset import DatasetError, dataset_folder, open_split
@@ -22,12 +23,20 @@ def shard_of(data_dir: pathlib.Path, split: str) -> pathlib.Path:
     return pathlib.Path(dataset_folder(data_dir, 'original'), datasets.shard_name(split, 0, 1))
 
 
-def error_of(data_dir: pathlib.Path, config: str = 'original', split: str = 'train') -> str:
+def error_of(
+    data_dir: pathlib.Path, config: str = 'original', split: str = 'train', verify_records: bool = False
+) -> str:
     with pytest.raises(DatasetError) as raised:
-        open_split(data_dir, config, split)
+        open_split(data_dir, config, split, verify_records)
     message = str(raised.value)
     assert '\n' not in message
     return message
+
+
+def flip_bit(path: pathlib.Path, byte: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[byte] ^= 1
+    path.write_bytes(content)
 
 
 def edit_json(path: pathlib.Path, **fields) -> None:
@@ -89,7 +98,7 @@ def test_another_format_version_is_named_with_both_versions(own_data_dir):
 def test_missing_shard_is_named(own_data_dir):
     shard = shard_of(own_data_dir, 'train')
     shard.unlink()
-    assert error_of(own_data_dir) == f'{shard}: No such file or directory'
+    assert error_of(own_data_dir).startswith(f'{shard}: no such file')
 
 
 def test_shard_without_its_last_byte_is_named_with_both_sizes(own_data_dir):
@@ -106,8 +115,56 @@ def test_foreign_file_of_the_right_size_in_place_of_a_shard_is_named(own_data_di
     shard = shard_of(own_data_dir, 'train')
     shard.write_bytes(b'\x00' * shard.stat().st_size)
     message = error_of(own_data_dir)
-    assert message.startswith(f'{shard}: starts with 000000000000000000000000')
+    assert message.startswith(f'{shard}: record 0 starts with 000000000000000000000000')
     assert record_layout.HEADER.hex() in message
+
+
+@pytest.mark.parametrize('place', ['first', 'last'])
+def test_damage_in_a_sampled_record_is_named(own_data_dir, place):
+    shard = shard_of(own_data_dir, 'train')
+    record = 0 if place == 'first' else shard.stat().st_size // record_layout.RECORD_BYTES - 1
+    flip_bit(shard, record * record_layout.RECORD_BYTES + 300)
+    assert error_of(own_data_dir) == f'{shard}: record {record}: CRC of the data is wrong'
+
+
+@pytest.mark.parametrize('byte', [12, 30, 300, 755])
+def test_any_damage_is_named_when_all_records_are_checked(own_data_dir, byte):
+    shard = shard_of(own_data_dir, 'train')
+    flip_bit(shard, 5 * record_layout.RECORD_BYTES + byte)
+    assert open_split(own_data_dir, 'original', 'train').examples  # record 5 is not in the sample
+    assert error_of(own_data_dir, verify_records=True).startswith(f'{shard}: record 5: ')
+
+
+def test_records_in_another_order_are_found_when_all_are_checked(own_data_dir):
+    shard = shard_of(own_data_dir, 'train')
+    content, size = shard.read_bytes(), record_layout.RECORD_BYTES
+    shard.write_bytes(
+        content[: 5 * size] + content[6 * size : 7 * size] + content[5 * size : 6 * size] + content[7 * size :]
+    )
+    message = error_of(own_data_dir, verify_records=True)
+    assert message.startswith(f'{shard}: CRC-32C ')
+    assert 'metadata.json promises' in message
+
+
+def test_checking_all_records_says_how_many(data_dir, capsys):
+    split = open_split(data_dir, 'original', 'train', verify_records=True)
+    assert capsys.readouterr().err == f'checking {split.examples:,} records of original/train\n'
+
+
+def test_dataset_of_another_file_system_is_opened_as_a_local_one(data_dir):
+    local = open_split(data_dir, 'original', 'test', verify_records=True)
+    remote_dir = 'ram://bucket/data'
+    remote_folder = dataset_folder(remote_dir, 'original')
+    tf.io.gfile.makedirs(remote_folder)
+    for path in pathlib.Path(local.folder).iterdir():
+        tf.io.gfile.copy(str(path), f'{remote_folder}/{path.name}', overwrite=True)
+    remote = open_split(remote_dir, 'original', 'test', verify_records=True)
+    assert remote.metadata == local.metadata
+    assert [shard.examples for shard in remote.shards] == [shard.examples for shard in local.shards]
+    with pytest.raises(
+        DatasetError, match='^ram://bucket/data/sero_spikes/non_homogeneous/1.0.0/dataset_info.json: no such'
+    ):
+        open_split(remote_dir, 'non_homogeneous', 'test')
 
 
 def test_damage_of_one_split_leaves_the_others_usable(own_data_dir):

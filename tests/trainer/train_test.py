@@ -1,13 +1,16 @@
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import time
 
 import pytest
 
+from beam_pipelines import record_layout
 from tests.conftest import error_line, run_command
 from tests.trainer.conftest import CONFIG_FILE, TINY_RUN, train_arguments
+from trainer.stored_dataset import dataset_folder
 
 
 @pytest.mark.parametrize(
@@ -101,6 +104,25 @@ def test_missing_data_dir_is_named(tmp_path):
         ' sero-build or tfds build makes the dataset'
     )
     assert result.returncode == 1
+
+
+@pytest.mark.slow
+def test_damaged_record_is_one_line(data_dir, tmp_path):
+    own = tmp_path / 'data'
+    shutil.copytree(dataset_folder(data_dir, 'original'), dataset_folder(own, 'original'))
+    [path] = pathlib.Path(dataset_folder(own, 'original')).glob('*-train.tfrecord-*')
+    content = bytearray(path.read_bytes())
+    content[5 * record_layout.RECORD_BYTES + 300] ^= 1
+    path.write_bytes(content)
+    config = TINY_RUN | {'train_on': 'original'}
+    result = run_command('sero-train', *train_arguments(config, own, tmp_path / 'run'), '--verify_records')
+    assert result.stderr.splitlines()[-1] == f'sero-train: {path}: record 5: CRC of the data is wrong'
+    assert result.returncode == 1
+    content[5 * record_layout.RECORD_BYTES] ^= 1
+    path.write_bytes(content)
+    result = run_command('sero-train', *train_arguments(config, own, tmp_path / 'run'))
+    assert result.stderr.splitlines()[-1].startswith(f'sero-train: {path}: record 5 starts with ')
+    assert 'Traceback' not in result.stderr
 
 
 @pytest.mark.slow

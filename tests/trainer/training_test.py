@@ -17,7 +17,7 @@ from beam_pipelines import record_layout
 from tests.conftest import error_line, run_command
 from tests.trainer.conftest import TINY_RUN, train_arguments
 from trainer import checkpoints
-from trainer.stored_dataset import dataset_folder, open_split
+from trainer.stored_dataset import DatasetError, dataset_folder, open_split
 from trainer.training import RunError, train
 
 # A run in this process: a second or two.
@@ -96,6 +96,61 @@ def test_killed_run_ends_with_the_weights_of_an_undisturbed_one(killed_run, synt
         np.testing.assert_allclose(variable.numpy(), expected.numpy(), rtol=1e-5, atol=1e-7, err_msg=variable.path)
     for variable, expected in zip(resumed.optimizer.variables, undisturbed.optimizer.variables, strict=True):
         np.testing.assert_allclose(variable.numpy(), expected.numpy(), rtol=1e-5, atol=1e-7, err_msg=variable.path)
+
+
+@pytest.mark.slow
+def test_share_of_time_spent_waiting_for_input_is_logged_for_tensorboard(synthetic_run):
+    shares = logged(synthetic_run[0], 'train', 'epoch_input_wait')
+    assert len(shares) == 3
+    assert all(0 < share < 1 for share in shares)
+
+
+def test_spikes_made_on_the_device_train_as_the_stored_ones_do(data_dir, tmp_path):
+    config = SHORT_RUN | {'train_on': 'synthetic_small'}
+    for source in ('tfrecord', 'online'):
+        train(config | {'input': source}, str(data_dir), str(tmp_path / source))
+    (stored, _), (online, _) = last_checkpoint(tmp_path / 'tfrecord'), last_checkpoint(tmp_path / 'online')
+    for variable, expected in zip(online.variables, stored.variables, strict=True):
+        np.testing.assert_allclose(variable.numpy(), expected.numpy(), rtol=1e-3, atol=1e-5, err_msg=variable.path)
+
+
+@pytest.mark.parametrize('source', ['tfrecord', 'online', 'tfds'])
+def test_run_that_goes_on_ends_as_one_that_was_not_interrupted(data_dir, tmp_path, source):
+    config = SHORT_RUN | {'train_on': 'synthetic_small', 'input': source}
+    train(config, str(data_dir), str(tmp_path / 'whole'))
+    train(config | {'epochs': 1}, str(data_dir), str(tmp_path / 'parts'))
+    train(config, str(data_dir), str(tmp_path / 'parts'))
+    (parts, _), (whole, _) = last_checkpoint(tmp_path / 'parts'), last_checkpoint(tmp_path / 'whole')
+    for variable, expected in zip(parts.variables, whole.variables, strict=True):
+        np.testing.assert_allclose(variable.numpy(), expected.numpy(), rtol=1e-5, atol=1e-7, err_msg=variable.path)
+
+
+def test_recorded_spikes_cannot_be_made_on_the_device(data_dir, tmp_path):
+    with pytest.raises(DatasetError, match='input online makes synthetic spikes, and original/train holds recorded'):
+        train(SHORT_RUN | {'input': 'online'}, str(data_dir), str(tmp_path / 'run'))
+
+
+def test_shard_that_is_damaged_during_a_run_ends_it_with_the_record(data_dir, tmp_path):
+    own = tmp_path / 'data'
+    shutil.copytree(dataset_folder(data_dir, 'original'), dataset_folder(own, 'original'))
+    path = pathlib.Path(open_split(own, 'original', 'train').shards[0].path)
+    content = bytearray(path.read_bytes())
+    content[5 * record_layout.RECORD_BYTES] ^= 1  # not in the sample that is checked before the first batch
+    path.write_bytes(content)
+    with pytest.raises(DatasetError, match=f'^{path}: record 5 starts with'):
+        train(SHORT_RUN, str(own), str(tmp_path / 'run'))
+
+
+def test_all_records_are_checked_before_training_if_asked_for(data_dir, tmp_path):
+    own = tmp_path / 'data'
+    shutil.copytree(dataset_folder(data_dir, 'original'), dataset_folder(own, 'original'))
+    path = pathlib.Path(open_split(own, 'original', 'train').shards[0].path)
+    content = bytearray(path.read_bytes())
+    content[5 * record_layout.RECORD_BYTES + 300] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DatasetError, match=f'^{path}: record 5: CRC of the data is wrong$'):
+        train(SHORT_RUN, str(own), str(tmp_path / 'run'), verify_records=True)
+    assert not (tmp_path / 'run').exists()
 
 
 @pytest.mark.slow
@@ -259,6 +314,7 @@ def test_mixed_precision_learns_and_keeps_its_weights_in_float32(data_dir, tmp_p
         ('kernel_sizes', (), 'kernel_sizes is empty; give at least one kernel size'),
         ('kernel_sizes', (5, 5), 'kernel_sizes (5, 5): each can be there only once'),
         ('kernel_sizes', (5, 60), 'kernel_size 60: must be 1..53, or nothing is left of 160 samples'),
+        ('input', 'npy', "input 'npy': expected tfrecord, online or tfds"),
         ('architecture', 'rnn', "architecture 'rnn': expected one of cnn, published"),
         ('examples_per_epoch', 7, 'examples_per_epoch 7 is less than one batch of 8'),
     ],

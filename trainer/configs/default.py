@@ -12,6 +12,9 @@ def get_config() -> ml_collections.ConfigDict:
         {
             # The dataset to train on, its split "train"; validation is always original/validation.
             'train_on': 'synthetic_small',
+            # tfrecord: the stored records. online: the same spikes, made on the device from recorded spikes and noise
+            # masks (synthetic datasets only). tfds: the stored records through tfds.load, for comparison.
+            'input': 'tfrecord',
             # See trainer/models.py: cnn or published.
             'architecture': 'cnn',
             'kernel_sizes': tuple(range(20, 31)),

@@ -1,0 +1,107 @@
+import json
+import pathlib
+import shutil
+
+import keras
+import numpy as np
+import pytest
+
+from beam_pipelines import record_layout
+from trainer.input_pipeline import training_batches
+from trainer.online_input import SpikeSynthesis, online_batches, open_spike_bank
+from trainer.stored_dataset import DatasetError, StoredSplit, dataset_folder, open_split
+
+
+@pytest.fixture(scope='module')
+def split(data_dir) -> StoredSplit:
+    return open_split(data_dir, 'synthetic_small', 'train')
+
+
+@pytest.fixture
+def own_data_dir(data_dir, tmp_path) -> pathlib.Path:
+    """A copy of the synthetic dataset that a test may damage."""
+    shutil.copytree(dataset_folder(data_dir, 'synthetic_small'), dataset_folder(tmp_path, 'synthetic_small'))
+    return tmp_path
+
+
+def bank_error(data_dir: pathlib.Path) -> str:
+    with pytest.raises(DatasetError) as raised:
+        open_spike_bank(open_split(data_dir, 'synthetic_small', 'train'))
+    message = str(raised.value)
+    assert '\n' not in message
+    return message
+
+
+def assert_close(made, stored) -> None:
+    # A spike is some 100 pA high: a few of float32's steps there.
+    np.testing.assert_allclose(made, stored, rtol=1e-6, atol=3e-5)
+
+
+def test_examples_made_from_their_draws_are_the_stored_records(split):
+    bank = open_spike_bank(split)
+    records = record_layout.view_records(np.concatenate([np.fromfile(shard.path, np.uint8) for shard in split.shards]))
+    example = np.random.default_rng(0).permutation(split.examples)[:5000]
+    draws = bank.draw(example)
+    made = SpikeSynthesis(bank)({'spike': draws.spike, 'masks': draws.masks, 'weights': draws.weights})
+    assert_close(keras.ops.convert_to_numpy(made), records['waveform'][example])
+    np.testing.assert_array_equal(draws.label, record_layout.decode_varints(records['label'][example]))
+
+
+@pytest.mark.parametrize(('first_batch', 'host', 'hosts'), [(0, 0, 1), (777, 0, 1), (50, 2, 3)])
+def test_batches_are_those_of_the_stored_dataset(split, first_batch, host, hosts):
+    bank = open_spike_bank(split)
+    synthesis = SpikeSynthesis(bank)
+    arguments = {'batch_size': 500, 'seed': 4, 'first_batch': first_batch, 'host': host, 'hosts': hosts}
+    online, stored = online_batches(split, bank, **arguments), training_batches(split, **arguments)
+    for (draws, label), (waveform, stored_label) in zip(online.take(40), stored.take(40), strict=True):
+        assert_close(keras.ops.convert_to_numpy(synthesis(draws)), waveform)
+        np.testing.assert_array_equal(label, stored_label)
+
+
+@pytest.mark.parametrize('policy', ['mixed_bfloat16', 'mixed_float16'])
+def test_spikes_are_made_in_float32_whatever_the_precision_of_the_model(split, policy, own_precision):
+    keras.config.set_dtype_policy(policy)
+    bank = open_spike_bank(split)
+    draws = bank.draw(np.arange(100))
+    made = SpikeSynthesis(bank)({'spike': draws.spike, 'masks': draws.masks, 'weights': draws.weights})
+    assert keras.backend.standardize_dtype(made.dtype) == 'float32'
+    assert_close(keras.ops.convert_to_numpy(made), bank.make(draws))
+
+
+def test_bank_is_not_trained(split):
+    assert not SpikeSynthesis(open_spike_bank(split)).trainable_variables
+
+
+def test_dataset_of_recorded_spikes_has_no_bank(data_dir):
+    with pytest.raises(
+        DatasetError, match='input online makes synthetic spikes, and original/train holds recorded ones$'
+    ):
+        open_spike_bank(open_split(data_dir, 'original', 'train'))
+
+
+def test_missing_bank_is_named(own_data_dir):
+    path = pathlib.Path(dataset_folder(own_data_dir, 'synthetic_small'), 'spike_bank.tfrecord')
+    path.unlink()
+    assert bank_error(own_data_dir).startswith(f'{path}: no such file')
+
+
+def test_damaged_bank_is_named(own_data_dir):
+    path = pathlib.Path(dataset_folder(own_data_dir, 'synthetic_small'), 'spike_bank.tfrecord')
+    content = bytearray(path.read_bytes())
+    content[10 * record_layout.RECORD_BYTES + 200] ^= 1
+    path.write_bytes(content)
+    assert bank_error(own_data_dir).startswith(f'{path}: CRC-32C ')
+
+
+def test_noise_masks_that_are_no_array_are_named_and_no_pickle_is_loaded(own_data_dir):
+    path = pathlib.Path(dataset_folder(own_data_dir, 'synthetic_small'), 'noise_masks.npy')
+    np.save(path, np.array([{'any': 'object'}], dtype=object), allow_pickle=True)
+    assert bank_error(own_data_dir).startswith(f'{path}: Object arrays cannot be loaded')
+
+
+def test_dataset_of_a_version_without_bank_says_what_to_do(own_data_dir):
+    path = pathlib.Path(dataset_folder(own_data_dir, 'synthetic_small'), 'metadata.json')
+    metadata = json.loads(path.read_text())
+    del metadata['synthesis']['spike_bank']
+    path.write_text(json.dumps(metadata))
+    assert bank_error(own_data_dir) == f'{path}: synthesis has no spike_bank; build the dataset anew'

@@ -1,0 +1,74 @@
+"""Measures how long training waits for its input."""
+
+from __future__ import annotations
+
+import time
+
+import keras
+import tensorflow as tf
+
+
+class InputWait:
+    """A clock that runs while the consumer of a dataset waits for the next element."""
+
+    def __init__(self):
+        with tf.device('/cpu:0'):
+            self._seconds = tf.Variable(0.0, dtype=tf.float64, trainable=False)
+
+    @property
+    def seconds(self) -> float:
+        """How long the consumer has waited since the clock was made."""
+        return float(self._seconds.numpy())
+
+    def measure(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
+        """Returns the same elements; the clock runs while one is asked for and not there yet.
+
+        It must come last: what follows would be filled by a thread of TensorFlow's, whose waiting delays nobody.
+        """
+        # A zipped dataset asks its parts one after the other: first for the time, then for the element.
+        asked = tf.data.Dataset.range(1).repeat().map(lambda _: tf.timestamp())
+
+        def count(asked_at, element):
+            with tf.control_dependencies([self._seconds.assign_add(tf.timestamp() - asked_at, read_value=False)]):
+                return tf.nest.map_structure(tf.identity, element)
+
+        options = tf.data.Options()
+        # Both would put a thread between the clock and the consumer.
+        options.experimental_optimization.inject_prefetch = False
+        options.experimental_optimization.map_parallelization = False
+        return tf.data.Dataset.zip(asked, dataset).map(count).with_options(options)
+
+
+class LogInputWait(keras.callbacks.Callback):
+    """Adds ``input_wait`` to an epoch's logs: the share of its training time that was spent waiting for input.
+
+    The first step of a run compiles the model and starts the input; it is not counted. The callback stands before those
+    that show the logs.
+    """
+
+    def __init__(self, input_wait: InputWait):
+        super().__init__()
+        self._input_wait = input_wait
+
+    def on_train_begin(self, logs=None):
+        self._started = False
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._begin()
+
+    def on_train_batch_end(self, batch, logs=None):
+        if not self._started:
+            self._started = True
+            self._begin()
+        self._ended = time.monotonic()
+
+    def on_test_begin(self, logs=None):
+        self._waited = self._input_wait.seconds - self._waited_before
+
+    def on_epoch_end(self, epoch, logs=None):
+        trained = self._ended - self._began
+        logs['input_wait'] = self._waited / trained if trained else 0.0
+
+    def _begin(self) -> None:
+        self._began = self._ended = time.monotonic()
+        self._waited_before = self._input_wait.seconds

@@ -1,0 +1,126 @@
+"""Synthetic spikes made inside the training step: the spikes and noise masks lie on the device, indices are fed.
+
+The batches are those that ``input_pipeline.training_batches`` reads from the stored dataset with the same arguments.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+
+import google_crc32c
+import keras
+import numpy as np
+import tensorflow as tf
+
+from beam_pipelines import record_layout
+from beam_pipelines.synthesis import Recipe, Synthesizer
+from trainer.example_order import Window
+from trainer.input_pipeline import shuffled_batches
+from trainer.shard_reader import DatasetError, Shard, read_file, read_rows
+from trainer.stored_dataset import StoredSplit
+
+_COLUMNS = {
+    'spike': tf.TensorSpec((None,), tf.int32),
+    'masks': tf.TensorSpec((None, 4), tf.int32),
+    'weights': tf.TensorSpec((None, 4), tf.float32),
+}
+_LABEL = tf.TensorSpec((None,), tf.int64)
+
+
+def open_spike_bank(split: StoredSplit) -> Synthesizer:
+    """Loads what a synthetic dataset was made of: recorded spikes, noise masks, recipe.
+
+    Raises
+    ------
+    DatasetError
+        If the dataset is not synthetic, or its spike bank or noise masks are missing or damaged.
+    """
+    synthesis = split.metadata.get('synthesis')
+    if not synthesis:
+        raise DatasetError(f'{split.folder}: input online makes synthetic spikes, and {split.name} holds recorded ones')
+    if 'spike_bank' not in synthesis:
+        raise DatasetError(f'{split.folder}/metadata.json: synthesis has no spike_bank; build the dataset anew')
+    bank = Shard(os.path.join(split.folder, synthesis['spike_bank']), synthesis['spike_bank_examples'])
+    rows = np.empty((bank.examples, record_layout.RECORD_BYTES), np.uint8)
+    records = read_rows(bank, 0, rows)
+    crc32c = google_crc32c.Checksum(rows.tobytes()).hexdigest().decode()
+    if crc32c != synthesis['spike_bank_crc32c']:
+        raise DatasetError(f'{bank.path}: CRC-32C {crc32c}, metadata.json promises {synthesis["spike_bank_crc32c"]}')
+    return Synthesizer(
+        records['waveform'],
+        record_layout.decode_varints(records['label']),
+        _read_noise_masks(os.path.join(split.folder, synthesis['noise_masks'])),
+        tuple(synthesis['examples']),
+        split.metadata['seed'],
+        Recipe(*synthesis['masks_a_spike'], *synthesis['weights']),
+    )
+
+
+def online_batches(
+    split: StoredSplit,
+    bank: Synthesizer,
+    batch_size: int,
+    seed: int,
+    first_batch: int = 0,
+    host: int = 0,
+    hosts: int = 1,
+) -> tf.data.Dataset:
+    """Returns an endless stream of what training batches are made of; no waveform is read.
+
+    Parameters
+    ----------
+    split, batch_size, seed, first_batch, host, hosts : see ``input_pipeline.training_batches``.
+    bank : the split's, from ``open_spike_bank``.
+
+    Returns
+    -------
+    Dataset of ({spike (b,) int32, masks (b, 4) int32, weights (b, 4) float32}, label (b,) int64): what
+    ``SpikeSynthesis`` takes, and 0 SER or 1 NSER.
+    """
+    starts = np.cumsum([0, *(shard.examples for shard in split.shards)])
+
+    def draw(window: Window) -> tuple[np.ndarray, ...]:
+        example = np.empty(len(window.destination), np.int64)
+        example[window.destination] = np.concatenate(
+            [starts[piece.shard] + np.arange(piece.first, piece.first + piece.count) for piece in window.pieces]
+        )
+        draws = bank.draw(example)
+        return draws.spike.astype(np.int32), draws.masks.astype(np.int32), draws.weights, draws.label
+
+    batches = shuffled_batches(
+        split, batch_size, seed, first_batch, host, hosts, read=draw, columns=(*_COLUMNS.values(), _LABEL)
+    )
+    return batches.map(lambda *values: (dict(zip(_COLUMNS, values[:-1], strict=True)), values[-1]))
+
+
+class SpikeSynthesis(keras.layers.Layer):
+    """Makes synthetic spikes on the device: ``MA3(spike) + sum of w_i * mask_i``.
+
+    Called with {spike (b,) integers, masks (b, 4) integers, weights (b, 4) float32}; returns (b, 160) float32 in pA,
+    in float32 whatever the precision of the model behind it.
+
+    Parameters
+    ----------
+    bank : whose spikes and noise masks are kept on the device as constants.
+    """
+
+    def __init__(self, bank: Synthesizer):
+        super().__init__(name='spike_synthesis', dtype='float32', trainable=False)
+        self._spikes = self._constant('spikes', bank.smoothed)
+        self._masks = self._constant('noise_masks', bank.noise_masks)
+
+    def call(self, draws):
+        spikes = keras.ops.take(self._spikes, draws['spike'], axis=0)
+        masks = keras.ops.take(self._masks, draws['masks'], axis=0)
+        return spikes + keras.ops.sum(keras.ops.expand_dims(draws['weights'], -1) * masks, axis=1)
+
+    def _constant(self, name: str, values: np.ndarray) -> keras.Variable:
+        return self.add_weight(name=name, shape=values.shape, initializer=lambda *_, **__: values, trainable=False)
+
+
+def _read_noise_masks(path: str) -> np.ndarray:
+    try:
+        return np.load(io.BytesIO(read_file(path)), allow_pickle=False)
+    except ValueError as error:
+        raise DatasetError(f'{path}: {error}') from None

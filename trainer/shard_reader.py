@@ -1,0 +1,105 @@
+"""Reads the files of a dataset: local ones, or those that TensorFlow's file systems reach (``gs://``, ``s3://``)."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from beam_pipelines import record_layout
+
+_HEADER_WORDS = np.frombuffer(record_layout.HEADER, np.uint32)
+
+
+class DatasetError(Exception):
+    """A dataset is missing or not what it says it is; the message is one line for the user."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """One shard file and how many records it holds."""
+
+    path: str
+    examples: int
+
+
+def file_size(path: str) -> int:
+    """Returns a file's size in bytes; DatasetError if it is missing."""
+    with _file_errors(path):
+        return tf.io.gfile.stat(path).length if _is_remote(path) else os.path.getsize(path)
+
+
+def read_file(path: str) -> bytes:
+    """Returns the content of a small file; DatasetError if it cannot be read."""
+    with _file_errors(path), _open(path) as file:
+        return file.read()
+
+
+def read_rows(shard: Shard, first: int, rows: np.ndarray) -> np.ndarray:
+    """Reads the rows ``first, first + 1, ...`` of a shard.
+
+    Parameters
+    ----------
+    shard : where they are.
+    first : the first row.
+    rows : (n, 756) uint8, C-contiguous; is filled.
+
+    Returns
+    -------
+    (n,) structured array of ``record_layout.RECORD_DTYPE``, a view of ``rows``.
+
+    Raises
+    ------
+    DatasetError
+        If the file cannot be read, ends too early, or holds something else than records of this layout: names the file
+        and the record.
+    """
+    buffer = memoryview(rows).cast('B')
+    read = 0
+    with _file_errors(shard.path), _open(shard.path) as file:
+        file.seek(first * record_layout.RECORD_BYTES)
+        if _is_remote(shard.path):
+            content = file.read(len(buffer))
+            read = len(content)
+            buffer[:read] = content
+        else:
+            # Not a memory map: if a file got shorter or a disk failed, it would end the process without a word.
+            while read < len(buffer) and (part := file.readinto(buffer[read:])):
+                read += part
+    if read < len(buffer):
+        raise DatasetError(f'{shard.path}: ends within record {first + read // record_layout.RECORD_BYTES}')
+    # Twelve bytes a record that must be there: whatever else has got into the file's place is found by them.
+    foreign = rows.view(np.uint32)[:, : len(_HEADER_WORDS)] != _HEADER_WORDS
+    if foreign.any():
+        row = foreign.any(axis=1).argmax()
+        found = rows[row, : len(record_layout.HEADER)].tobytes().hex()
+        raise DatasetError(
+            f'{shard.path}: record {first + row} starts with {found}, a record of this layout with'
+            f' {record_layout.HEADER.hex()}'
+        )
+    return record_layout.view_records(rows)
+
+
+def _is_remote(path: str) -> bool:
+    return '://' in path
+
+
+def _open(path: str):
+    # TensorFlow's own reader copies local files twice more.
+    return tf.io.gfile.GFile(path, 'rb') if _is_remote(path) else open(path, 'rb', buffering=0)
+
+
+@contextlib.contextmanager
+def _file_errors(path: str) -> Iterator[None]:
+    try:
+        yield
+    except (FileNotFoundError, tf.errors.NotFoundError):
+        raise DatasetError(f'{path}: no such file; sero-build or tfds build makes the dataset') from None
+    except OSError as error:
+        raise DatasetError(f'{path}: {error.strerror}') from None
+    except tf.errors.OpError as error:
+        raise DatasetError(f'{path}: {" ".join(error.message.split())}') from None
