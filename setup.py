@@ -46,6 +46,7 @@ setuptools.setup(
         'jax': ['jax'],
         'drive': ['gdown'],
         'fast': ['numba'],
+        'bench': ['array-record', 'grain', 'torch', 'webdataset'],  # the peers in benchmarks.input_throughput
         'dev': ['neo', 'numba', 'pandas', 'pytest', 'ruff', 'tfrecord'],
     },
     entry_points={

@@ -20,12 +20,12 @@ import json
 import os
 import resource
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 
 from absl import app, flags
+
+from benchmarks.measuring import draw_rates, run_in_process, take_turns
 
 _WAYS = ('sero', 'tfds_beam', 'beam_tfrecord', 'tf_writer', 'bare_write')
 _BLOCK = 2048
@@ -42,12 +42,7 @@ def main(argv: list[str]) -> None:
     if _MEASURE.value:
         print(json.dumps(_measure(_MEASURE.value, _EXAMPLES.value)))
         return
-    measurements = {way: [] for way in _WAYS}
-    for repeat in range(_REPEATS.value):
-        for way in _WAYS:
-            measurements[way].append(_measure_in_process(way))
-            rate = _EXAMPLES.value / measurements[way][-1]['seconds']
-            print(f'repeat {repeat + 1}: {way:<14} {rate:>12,.0f} examples/s', file=sys.stderr)
+    measurements = take_turns(_WAYS, _REPEATS.value, _measure_in_process, lambda one: _EXAMPLES.value / one['seconds'])
     rates = {way: [_EXAMPLES.value / one['seconds'] for one in of_way] for way, of_way in measurements.items()}
     medians = {way: statistics.median(of_way) for way, of_way in rates.items()}
     print(f'{"":<14}  {"examples/s":>12}  {"range":>25}  {"peak MB":>8}  {"sero is":>9}')
@@ -58,19 +53,16 @@ def main(argv: list[str]) -> None:
             f'{way:<14}  {medians[way]:>12,.0f}  {spread:>25}  {peak:>8,.0f}  {medians["sero"] / medians[way]:>8.2f}x'
         )
     if _FIGURE.value:
-        _draw(medians, rates, _FIGURE.value)
+        draw_rates(medians, rates, ('sero',), f'{_EXAMPLES.value:,} examples', _FIGURE.value)
     ratios = {way: medians['sero'] / medians[way] for way in _WAYS if way != 'sero'}
     print(json.dumps({'examples': _EXAMPLES.value, 'rates': medians, 'ratios': ratios}))
 
 
 def _measure_in_process(way: str) -> dict:
-    command = [sys.executable, '-m', 'benchmarks.build_throughput', f'--measure={way}', f'--examples={_EXAMPLES.value}']
+    arguments = [f'--measure={way}', f'--examples={_EXAMPLES.value}']
     if _FOLDER.value:
-        command.append(f'--folder={_FOLDER.value}')
-    result = subprocess.run(command, capture_output=True, text=True)
-    if result.returncode:
-        sys.exit(f'{way} failed:\n{result.stderr}')
-    return json.loads(result.stdout.splitlines()[-1])
+        arguments.append(f'--folder={_FOLDER.value}')
+    return run_in_process('benchmarks.build_throughput', arguments, way)
 
 
 def _measure(way: str, examples: int) -> dict:
@@ -212,24 +204,6 @@ def _prepare_bare_write(folder: str, examples: int):
                 file.write(block[: min(_BLOCK, examples - first) * record_layout.RECORD_BYTES])
 
     return run
-
-
-def _draw(medians: dict[str, float], rates: dict[str, list[float]], path: str) -> None:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 3), layout='constrained')
-    axes = figure.subplots()
-    ways = list(reversed(_WAYS))
-    errors = [[medians[way] - min(rates[way]) for way in ways], [max(rates[way]) - medians[way] for way in ways]]
-    axes.barh(
-        ways,
-        [medians[way] for way in ways],
-        xerr=errors,
-        color=['#0072b2' if way == 'sero' else '#999' for way in ways],
-    )
-    axes.set_xscale('log')
-    axes.set_xlabel(f'examples/s, {_EXAMPLES.value:,} examples (log scale; bars: median, lines: range)')
-    figure.savefig(path, dpi=120)
 
 
 if __name__ == '__main__':

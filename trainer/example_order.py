@@ -1,49 +1,48 @@
 """The order in which training sees the examples: a function of (seed, epoch, host), so that a position costs a number.
 
-An epoch is one pass over the data. The rows of the shards are cut into blocks of neighbours, which are read in one
-piece; each epoch lays the blocks out in another order, the hosts share that line evenly, and each host shuffles its
-part within windows of many blocks.
+An epoch is one pass over the data. The rows of the shards are cut into blocks; each epoch lays the blocks out in a new
+order, shuffles the rows of each, and the hosts share that line evenly. The stored order is random over all the data
+already (see ``docs/how_it_works.md``), so that the rows of a block are of all classes and cells.
+
+All of it is TensorFlow operations: in a pipeline no Python runs, and outside one they run at once.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import functools
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
+import tensorflow as tf
 
 from beam_pipelines import bijection
 
-# 756 KiB of records: long enough to be read at full speed, short enough to stay in a core's cache until it is decoded.
-BLOCK_ROWS = 1024
-WINDOW_ROWS = 16 * BLOCK_ROWS
+BLOCK_ROWS = 16_384
 
-# Streams of random numbers; each has its own key.
-_BLOCKS, _ROWS = range(2)
+# Rows read at a time: some megabytes, so that they are still in a core's cache when they are decoded.
+CHUNK_ROWS = 4096
 
 
-@dataclasses.dataclass(frozen=True)
-class Piece:
-    """Neighbouring rows of one shard: ``first..first + count - 1``."""
-
-    shard: int
-    first: int
-    count: int
-
-
-@dataclasses.dataclass(frozen=True)
-class Window:
-    """Rows that are read and shuffled together.
+class Chunks(NamedTuple):
+    """Rows that are read together; each field is an int64 scalar, or a vector of as many as there are chunks.
 
     Attributes
     ----------
-    pieces : where they are stored.
-    destination : (n,) int64, for each row of the pieces, one after the other, its place in the shuffled window.
+    shard : the rows' shard.
+    first, length : the rows of the shard that their block holds are ``first..first + length - 1``.
+    table : where the permutation for blocks of that length begins in the order's tables.
+    turn_1, turn_2 : what makes the block's order one of its own, ``0..length - 1``.
+    begin, count : the chunk is the places ``begin..begin + count - 1`` of the shuffled block.
     """
 
-    pieces: tuple[Piece, ...]
-    destination: np.ndarray
+    shard: tf.Tensor
+    first: tf.Tensor
+    length: tf.Tensor
+    table: tf.Tensor
+    turn_1: tf.Tensor
+    turn_2: tf.Tensor
+    begin: tf.Tensor
+    count: tf.Tensor
 
 
 class ExampleOrder:
@@ -55,6 +54,10 @@ class ExampleOrder:
     seed : the order is a function of it.
     host, hosts : this host's number and how many there are. In every epoch the hosts' examples are disjoint and
         together all of them; two hosts' shares differ by at most one example.
+
+    Attributes
+    ----------
+    examples_per_epoch : this host's share of the examples.
 
     Raises
     ------
@@ -70,50 +73,59 @@ class ExampleOrder:
             raise ValueError(f'{total} examples cannot be shared by {hosts} hosts')
         self._seed = seed
         self._first, self._stop = total * host // hosts, total * (host + 1) // hosts
-        self._blocks = [
-            Piece(shard, first, min(BLOCK_ROWS, length - first))
+        self.examples_per_epoch = self._stop - self._first
+        blocks = [
+            (shard, first, min(BLOCK_ROWS, length - first))
             for shard, length in enumerate(shard_lengths)
             for first in range(0, length, BLOCK_ROWS)
         ]
-        self._line_of_epoch = functools.lru_cache(maxsize=2)(self._lay_out)  # windows of two epochs meet at most
+        self._shard, self._block_first, self._length = np.array(blocks, np.int64).T
+        # One permutation for each length that blocks have: few, because shards are about equally long.
+        lengths = np.unique(self._length)
+        self._tables = np.concatenate(
+            [bijection.permute(np.arange(length), length, bijection.derive_key(seed, length)) for length in lengths]
+        )
+        starts = np.cumsum([0, *lengths[:-1]])
+        self._table = starts[np.searchsorted(lengths, self._length)]
 
-    @property
-    def examples_per_epoch(self) -> int:
-        """This host's share of the examples."""
-        return self._stop - self._first
+    def chunks(self, epoch: tf.Tensor | int) -> Chunks:
+        """Returns the host's chunks of an epoch, in their order."""
+        epoch = tf.cast(epoch, tf.int64)
+        order = tf.random.experimental.stateless_shuffle(
+            tf.range(len(self._length)), seed=tf.stack([self._seed, 2 * epoch]), alg='philox'
+        )
+        shard, first, length, table = (
+            tf.gather(values, order) for values in (self._shard, self._block_first, self._length, self._table)
+        )
+        turns = tf.random.stateless_uniform(
+            (2, len(self._length)), tf.stack([self._seed, 2 * epoch + 1]), 0, 1 << 62, tf.int64, alg='philox'
+        )
+        turns %= length
+        # Where in each block the host's share of the line begins and stops.
+        line = tf.cumsum(length, exclusive=True)
+        begin, stop = (tf.clip_by_value(end - line, 0, length) for end in (self._first, self._stop))
+        chunks = -(-(stop - begin) // CHUNK_ROWS)
+        block = tf.repeat(tf.range(len(self._length)), chunks)
+        before = tf.gather(tf.cumsum(chunks, exclusive=True), block)
+        begins = tf.gather(begin, block) + CHUNK_ROWS * (tf.range(tf.size(block, tf.int64)) - before)
+        counts = tf.minimum(np.int64(CHUNK_ROWS), tf.gather(stop, block) - begins)
+        return Chunks(
+            *(tf.gather(values, block) for values in (shard, first, length, table, turns[0], turns[1])), begins, counts
+        )
 
-    @property
-    def windows_per_epoch(self) -> int:
-        return -(-self.examples_per_epoch // WINDOW_ROWS)
+    def rows(self, chunk: Chunks) -> tf.Tensor:
+        """Returns the rows of its shard that a single chunk holds: (count,) int64."""
+        place = chunk.begin + tf.range(chunk.count)
+        # Two turns around the block and a permutation after each: another order for each pair of turns.
+        for turn in (chunk.turn_1, chunk.turn_2):
+            place += turn
+            place = tf.where(place < chunk.length, place, place - chunk.length)
+            place = tf.gather(self._tables, chunk.table + place)
+        return chunk.first + place
 
-    def find(self, example: int) -> tuple[int, int]:
-        """Returns the window that holds the host's ``example``-th example and the example's place in it."""
+    def find(self, example: int) -> tuple[int, int, int]:
+        """Returns the epoch and the chunk that hold the host's ``example``-th example, and its place in the chunk."""
         epoch, in_epoch = divmod(example, self.examples_per_epoch)
-        window, place = divmod(in_epoch, WINDOW_ROWS)
-        return epoch * self.windows_per_epoch + window, place
-
-    def window(self, number: int) -> Window:
-        """Returns the host's ``number``-th window; the count goes on through the epochs."""
-        epoch, in_epoch = divmod(number, self.windows_per_epoch)
-        first = self._first + in_epoch * WINDOW_ROWS
-        stop = min(first + WINDOW_ROWS, self._stop)
-        key = bijection.derive_key(self._seed, _ROWS, epoch, first)
-        # The keys of a window are all different, so that every sort gives the same order.
-        destination = np.argsort(bijection.random_bits(key, np.arange(stop - first, dtype=np.uint64)))
-        return Window(tuple(self._cut(epoch, first, stop)), destination)
-
-    def _lay_out(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the epoch's order of the blocks, and where in that line each of them ends."""
-        key = bijection.derive_key(self._seed, _BLOCKS, epoch)
-        order = np.argsort(bijection.random_bits(key, np.arange(len(self._blocks), dtype=np.uint64)))
-        return order, np.cumsum([self._blocks[block].count for block in order])
-
-    def _cut(self, epoch: int, first: int, stop: int):
-        """Yields what lies at ``first..stop-1`` of the epoch's line of blocks."""
-        order, ends = self._line_of_epoch(epoch)
-        place = int(np.searchsorted(ends, first, side='right'))
-        while first < stop:
-            block, end = self._blocks[order[place]], int(ends[place])
-            begin = end - block.count
-            yield Piece(block.shard, block.first + first - begin, min(end, stop) - first)
-            first, place = end, place + 1
+        counts = self.chunks(epoch).count.numpy()
+        chunk = int(np.searchsorted(np.cumsum(counts), in_epoch, side='right'))
+        return epoch, chunk, in_epoch - int(counts[:chunk].sum())

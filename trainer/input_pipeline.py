@@ -1,33 +1,29 @@
 """tf.data pipelines over a built dataset: one for training, one for evaluation.
 
-Shards are read as fixed-size rows: no protobuf is parsed. A call into Python reads a window of 16,384 rows with NumPy,
-block by block, each row copied once from the block to its shuffled place; TensorFlow cuts windows into batches.
+Shards are mapped into memory as arrays of fixed-size rows: no protobuf is parsed, and a chunk of rows is one gather. No
+Python runs in the pipeline.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import re
-import threading
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
 
 from beam_pipelines import domain, record_layout
-from trainer.example_order import BLOCK_ROWS, WINDOW_ROWS, ExampleOrder, Piece, Window
-from trainer.shard_reader import read_rows
-from trainer.stored_dataset import DatasetError, StoredSplit
+from trainer.example_order import CHUNK_ROWS, Chunks, ExampleOrder
+from trainer.shard_reader import DatasetError, map_shard
+from trainer.stored_dataset import StoredSplit
 
-# Windows read at the same time, and batches that lie ready: explicit, because AUTOTUNE needs some seconds to find them.
-_PARALLEL_WINDOWS = 4
+# Explicit, because AUTOTUNE would need the optimizations that are off, and some seconds to find its numbers.
+_PARALLEL_CHUNKS = min(8, os.cpu_count() or 1)
 _BATCHES_READY = 8
 
-# TensorFlow takes over an array that starts at such an address, and copies any other.
-_ALIGNMENT = 64
-
-_WAVEFORM = tf.TensorSpec((None, domain.SPIKE_SAMPLES), tf.float32)
-_INTEGER = tf.TensorSpec((None,), tf.int64)
+_HEADER_WORDS = np.frombuffer(record_layout.HEADER, np.int32)
 
 
 def training_batches(
@@ -40,7 +36,7 @@ def training_batches(
     split : what to train on.
     batch_size : rows in a batch; every batch is full, and one may hold the end of a pass and the start of the next.
     seed : the order is a function of it.
-    first_batch : how many batches an earlier run has consumed; the stream goes on behind them at no cost.
+    first_batch : how many batches an earlier run has consumed; the stream goes on behind them and reads nothing twice.
     host, hosts : this host's number and how many read; see ``ExampleOrder``.
 
     Returns
@@ -51,11 +47,16 @@ def training_batches(
     ------
     ValueError
         If there are fewer examples than hosts.
+    DatasetError
+        If a shard cannot be mapped.
     """
-    reader = _RecordReader(split)
-    return shuffled_batches(
-        split, batch_size, seed, first_batch, host, hosts, read=reader.read_window, columns=(_WAVEFORM, _INTEGER)
-    )
+    records = _MappedRecords(split)
+
+    def read(shard: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        words = records.gather(shard, rows)
+        return _waveform(words), _decode_varint(words, 'label')
+
+    return shuffled_batches(split, batch_size, seed, first_batch, host, hosts, read)
 
 
 def shuffled_batches(
@@ -65,26 +66,29 @@ def shuffled_batches(
     first_batch: int,
     host: int,
     hosts: int,
-    read: Callable[[Window], tuple[np.ndarray, ...]],
-    columns: tuple[tf.TensorSpec, ...],
+    read: Callable[[tf.Tensor, tf.Tensor], tuple],
 ) -> tf.data.Dataset:
     """Returns the batches of ``training_batches`` with other columns.
 
     Parameters
     ----------
     split, batch_size, seed, first_batch, host, hosts : see ``training_batches``.
-    read : gives the columns of a window's rows, in the window's shuffled order.
-    columns : what it gives.
+    read : from a shard's number and (n,) rows of it to the columns of these examples.
     """
     order = ExampleOrder([shard.examples for shard in split.shards], seed, host, hosts)
-    first_window, consumed = order.find(first_batch * batch_size)
+    epoch, chunk, place = order.find(first_batch * batch_size)
+    epochs = tf.data.Dataset.range(epoch, np.iinfo(np.int64).max)
+    chunks = epochs.flat_map(lambda number: tf.data.Dataset.from_tensor_slices(order.chunks(number))).skip(chunk)
 
-    def make(number: np.int64) -> tuple[np.ndarray, ...]:
-        values = read(order.window(int(number)))
-        return tuple(column[consumed:] for column in values) if number == first_window else values
+    def without_consumed(first: Chunks) -> Chunks:
+        return first._replace(begin=first.begin + place, count=first.count - place)
 
-    windows = tf.data.Dataset.range(first_window, np.iinfo(np.int64).max)
-    return _batches(windows, make, columns, batch_size)
+    chunks = chunks.take(1).map(without_consumed).concatenate(chunks.skip(1))
+
+    def read_chunk(shuffled: Chunks) -> tuple:
+        return read(shuffled.shard, order.rows(shuffled))
+
+    return _batches(chunks.map(read_chunk, num_parallel_calls=_PARALLEL_CHUNKS, deterministic=True), batch_size)
 
 
 def evaluation_batches(split: StoredSplit, batch_size: int) -> tf.data.Dataset:
@@ -99,111 +103,109 @@ def evaluation_batches(split: StoredSplit, batch_size: int) -> tf.data.Dataset:
     -------
     Dataset of {waveform (b, 160) float32 in pA, label (b,) int64, cell (b,) int64, valid (b,) bool}; ``valid`` is false
     for the rows that only fill up the last batch.
-    """
-    reader = _RecordReader(split)
-    padded = -(-split.examples // batch_size) * batch_size
-
-    def make(first: np.int64) -> tuple[np.ndarray, ...]:
-        return reader.read_stored(int(first), min(int(first) + WINDOW_ROWS, padded))
-
-    columns = (_WAVEFORM, _INTEGER, _INTEGER, tf.TensorSpec((None,), tf.bool))
-    batches = _batches(tf.data.Dataset.range(0, padded, WINDOW_ROWS), make, columns, batch_size)
-    # A reader that ends early or late is an error here, not a smaller dataset.
-    batches = batches.apply(tf.data.experimental.assert_cardinality(padded // batch_size))
-    return batches.map(lambda *values: dict(zip(('waveform', 'label', 'cell', 'valid'), values, strict=True)))
-
-
-@contextlib.contextmanager
-def dataset_errors() -> Iterator[None]:
-    """Turns TensorFlow's report of an error that a reader met, with all its tracebacks, back into the reader's own.
 
     Raises
     ------
     DatasetError
-        As the reader raised it.
+        If a shard cannot be mapped.
+    """
+    records = _MappedRecords(split)
+    chunks = [
+        (shard, first, min(CHUNK_ROWS, examples - first))
+        for shard, examples in enumerate(shard.examples for shard in split.shards)
+        for first in range(0, examples, CHUNK_ROWS)
+    ]
+
+    def read(chunk: tf.Tensor) -> dict[str, tf.Tensor]:
+        words = records.gather(chunk[0], chunk[1] + tf.range(chunk[2]))
+        return {
+            'waveform': _waveform(words),
+            'label': _decode_varint(words, 'label'),
+            'cell': _decode_varint(words, 'cell'),
+            'valid': tf.ones(tf.shape(words)[:1], tf.bool),
+        }
+
+    rows = tf.data.Dataset.from_tensor_slices(np.array(chunks, np.int64).reshape(-1, 3))
+    rows = rows.map(read, num_parallel_calls=_PARALLEL_CHUNKS, deterministic=True)
+    batches = -(-split.examples // batch_size)
+    filling = batches * batch_size - split.examples
+    # The rows that fill up are zeros of every column, and so not valid.
+    zeros = {
+        name: tf.zeros([filling, *spec.shape[1:]], spec.dtype) for name, spec in rows.element_spec.items()
+    }  # fmt: skip
+    rows = rows.concatenate(tf.data.Dataset.from_tensors(zeros))
+    # A reader that ends early or late is an error here, not a smaller dataset.
+    return _batches(rows, batch_size).apply(tf.data.experimental.assert_cardinality(batches))
+
+
+@contextlib.contextmanager
+def dataset_errors() -> Iterator[None]:
+    """Turns what TensorFlow reports of a record that is not of this layout into an error for the user.
+
+    Raises
+    ------
+    DatasetError
+        Names the file and the record.
     """
     try:
         yield
-    except tf.errors.OpError as error:
-        reported = re.search(rf'\b{DatasetError.__name__}: (.*)', error.message)
-        if not reported:
+    except tf.errors.InvalidArgumentError as error:
+        found = re.search(r'assertion failed: \[not of this layout\] \[(.*?)\] \[(\d+)\]', error.message)
+        if not found:
             raise
-        raise DatasetError(reported[1]) from None
+        path, record = found.groups()
+        raise DatasetError(f'{path}: record {record} is not a record of this layout') from None
 
 
-def _batches(
-    numbers: tf.data.Dataset, make: Callable, columns: tuple[tf.TensorSpec, ...], batch_size: int
-) -> tf.data.Dataset:
-    """Makes a window of each number and cuts the windows, one after the other, into batches."""
-
-    def make_window(number: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        values = tf.numpy_function(make, [number], [column.dtype for column in columns])
-        return tuple(tf.ensure_shape(value, column.shape) for value, column in zip(values, columns, strict=True))
-
-    windows = numbers.map(make_window, num_parallel_calls=_PARALLEL_WINDOWS, deterministic=True)
-    batches = windows.rebatch(batch_size, drop_remainder=True).prefetch(_BATCHES_READY)
+def _batches(rows: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
     options = tf.data.Options()
+    # To optimize a pipeline TensorFlow copies its constants, and these are the whole dataset.
+    options.experimental_optimization.apply_default_optimizations = False
+    options.autotune.enabled = False
     # The hosts' shares are cut here; TensorFlow would cut them once more, by files, which it does not see.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    return batches.with_options(options)
+    return rows.rebatch(batch_size, drop_remainder=True).prefetch(_BATCHES_READY).with_options(options)
 
 
-class _RecordReader:
-    """Reads rows of a split's records."""
+class _MappedRecords:
+    """The rows of a split's shards, mapped into memory."""
 
     def __init__(self, split: StoredSplit):
-        self._shards = split.shards
-        self._starts = np.cumsum([0, *(shard.examples for shard in split.shards)])
-        self._of_thread = threading.local()
+        self._shards = [map_shard(shard) for shard in split.shards]
+        self._paths = [shard.path for shard in split.shards]
 
-    def read_window(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
-        """Returns (waveform (n, 160) float32 in pA, label (n,) int64) in the window's shuffled order."""
-        rows = len(window.destination)
-        waveform, label = _aligned((rows, domain.SPIKE_SAMPLES), np.float32), _aligned((rows,), np.int64)
-        done = 0
-        for piece in window.pieces:
-            records = self._read(piece)
-            places = window.destination[done : done + piece.count]
-            waveform[places] = records['waveform']
-            label[places] = record_layout.decode_varints(records['label'])
-            done += piece.count
-        return waveform, label
+    def gather(self, shard: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+        """Returns rows of a shard as 32-bit words, (n, 189) int32, after a look at their frames."""
+        words = tf.switch_case(
+            tf.cast(shard, tf.int32), [lambda mapped=mapped: tf.gather(mapped, rows) for mapped in self._shards]
+        )
+        words = tf.ensure_shape(words, (None, record_layout.RECORD_BYTES // 4))
+        # Twelve bytes a record that must be there: whatever else has got into the file's place is found by them.
+        right = tf.equal(words[:, : len(_HEADER_WORDS)], _HEADER_WORDS)
+        return tf.cond(tf.reduce_all(right), lambda: words, lambda: self._report(words, right, shard, rows))
 
-    def read_stored(self, first: int, stop: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Returns (waveform, label, cell, valid) of rows of the split in stored order; zeros beyond its end."""
-        rows = stop - first
-        waveform = _aligned((rows, domain.SPIKE_SAMPLES), np.float32)
-        label, cell, valid = (_aligned((rows,), dtype) for dtype in (np.int64, np.int64, np.bool_))
-        done = 0
-        for piece in self._cut(first, stop):
-            records = self._read(piece)
-            place = slice(done, done + piece.count)
-            waveform[place] = records['waveform']
-            label[place] = record_layout.decode_varints(records['label'])
-            cell[place] = record_layout.decode_varints(records['cell'])
-            done += piece.count
-        valid[:] = np.arange(rows) < done
-        for values in (waveform, label, cell):
-            values[done:] = 0
-        return waveform, label, cell, valid
-
-    def _cut(self, first: int, stop: int) -> Iterator[Piece]:
-        stop = min(stop, int(self._starts[-1]))
-        while first < stop:
-            shard = int(np.searchsorted(self._starts, first, side='right')) - 1
-            count = min(BLOCK_ROWS, stop - first, int(self._starts[shard + 1]) - first)
-            yield Piece(shard, first - int(self._starts[shard]), count)
-            first += count
-
-    def _read(self, piece: Piece) -> np.ndarray:
-        # One buffer a thread: it stays in the core's cache, and the system need not find and clear memory each time.
-        if not hasattr(self._of_thread, 'buffer'):
-            self._of_thread.buffer = np.empty((BLOCK_ROWS, record_layout.RECORD_BYTES), np.uint8)
-        return read_rows(self._shards[piece.shard], piece.first, self._of_thread.buffer[: piece.count])
+    def _report(self, words: tf.Tensor, right: tf.Tensor, shard: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+        """Fails with the first record that is not of this layout."""
+        record = tf.gather(rows, tf.argmin(tf.cast(tf.reduce_all(right, axis=1), tf.int8)))
+        check = tf.debugging.Assert(False, ['not of this layout', tf.gather(self._paths, shard), record])
+        with tf.control_dependencies([check]):
+            return tf.identity(words)
 
 
-def _aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    memory = np.empty(size + _ALIGNMENT, np.uint8)
-    start = -memory.ctypes.data % _ALIGNMENT
-    return memory[start : start + size].view(dtype).reshape(shape)
+def _waveform(words: tf.Tensor) -> tf.Tensor:
+    first = record_layout.WAVEFORM_OFFSET // 4
+    return tf.bitcast(words[:, first : first + domain.SPIKE_SAMPLES], tf.float32)
+
+
+def _decode_varint(words: tf.Tensor, feature: str) -> tf.Tensor:
+    """Decodes a padded varint that lies within one 32-bit word of the row: (n,) int64."""
+    field = record_layout.RECORD_DTYPE.fields[feature]
+    offset, width = field[1], field[0].itemsize
+    word, first_byte = divmod(offset, 4)
+    if first_byte + width > 4:
+        raise ValueError(f'{feature} spans two words')
+    value = tf.zeros(tf.shape(words)[:1], tf.int32)
+    for byte in range(width):
+        seven_bits = tf.bitwise.bitwise_and(tf.bitwise.right_shift(words[:, word], 8 * (first_byte + byte)), 0x7F)
+        value += tf.bitwise.left_shift(seven_bits, 7 * byte)
+    return tf.cast(value, tf.int64)

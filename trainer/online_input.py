@@ -15,17 +15,11 @@ import tensorflow as tf
 
 from beam_pipelines import record_layout
 from beam_pipelines.synthesis import Recipe, Synthesizer
-from trainer.example_order import Window
 from trainer.input_pipeline import shuffled_batches
 from trainer.shard_reader import DatasetError, Shard, read_file, read_rows
 from trainer.stored_dataset import StoredSplit
 
-_COLUMNS = {
-    'spike': tf.TensorSpec((None,), tf.int32),
-    'masks': tf.TensorSpec((None, 4), tf.int32),
-    'weights': tf.TensorSpec((None, 4), tf.float32),
-}
-_LABEL = tf.TensorSpec((None,), tf.int64)
+_DRAWN = 16_384  # examples drawn at a time: so many that Python's share vanishes
 
 
 def open_spike_bank(split: StoredSplit) -> Synthesizer:
@@ -79,19 +73,33 @@ def online_batches(
     ``SpikeSynthesis`` takes, and 0 SER or 1 NSER.
     """
     starts = np.cumsum([0, *(shard.examples for shard in split.shards)])
+    # Drawn once, at the start: some tens of bytes an example, and no Python in the pipeline.
+    with tf.device('/cpu:0'):
+        spike, masks, weights, label = map(tf.constant, _draw_all(bank, split.examples))
 
-    def draw(window: Window) -> tuple[np.ndarray, ...]:
-        example = np.empty(len(window.destination), np.int64)
-        example[window.destination] = np.concatenate(
-            [starts[piece.shard] + np.arange(piece.first, piece.first + piece.count) for piece in window.pieces]
-        )
-        draws = bank.draw(example)
-        return draws.spike.astype(np.int32), draws.masks.astype(np.int32), draws.weights, draws.label
+    def read(shard: tf.Tensor, rows: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        example = tf.gather(starts, shard) + rows
+        draws = {
+            'spike': tf.gather(spike, example),
+            'masks': tf.cast(tf.gather(masks, example), tf.int32),
+            'weights': tf.gather(weights, example),
+        }
+        return draws, tf.cast(tf.gather(label, example), tf.int64)
 
-    batches = shuffled_batches(
-        split, batch_size, seed, first_batch, host, hosts, read=draw, columns=(*_COLUMNS.values(), _LABEL)
-    )
-    return batches.map(lambda *values: (dict(zip(_COLUMNS, values[:-1], strict=True)), values[-1]))
+    return shuffled_batches(split, batch_size, seed, first_batch, host, hosts, read)
+
+
+def _draw_all(bank: Synthesizer, examples: int) -> tuple[np.ndarray, ...]:
+    """Returns (spike (n,) int32, masks (n, 4) uint16 or int32, weights (n, 4) float32, label (n,) uint8)."""
+    few_masks = len(bank.noise_masks) <= np.iinfo(np.uint16).max
+    spike, label = np.empty(examples, np.int32), np.empty(examples, np.uint8)
+    masks = np.empty((examples, 4), np.uint16 if few_masks else np.int32)
+    weights = np.empty((examples, 4), np.float32)
+    for first in range(0, examples, _DRAWN):
+        part = slice(first, min(first + _DRAWN, examples))
+        draws = bank.draw(np.arange(part.start, part.stop))
+        spike[part], masks[part], weights[part], label[part] = draws.spike, draws.masks, draws.weights, draws.label
+    return spike, masks, weights, label
 
 
 class SpikeSynthesis(keras.layers.Layer):

@@ -9,13 +9,14 @@ import google_crc32c
 import numpy as np
 
 from beam_pipelines import record_layout
-from trainer.example_order import BLOCK_ROWS
 from trainer.shard_reader import DatasetError, Shard, read_rows
 
 # From a bucket each read takes some hundredths of a second, on a local disk next to nothing: so few reads, and side by
 # side.
 _SAMPLES, _SAMPLE_ROWS = 4, 4
 _READERS = 16
+
+_BLOCK_ROWS = 1024
 
 
 def check_sample(shards: Sequence[Shard]) -> None:
@@ -46,13 +47,13 @@ def check_all(shards: Sequence[Shard], crc32c: Mapping[str, str]) -> None:
     """
     for shard in shards:
         checksum = google_crc32c.Checksum()
-        for first in range(0, shard.examples, BLOCK_ROWS):
-            checksum.update(_read(shard, first, BLOCK_ROWS))
+        for first in range(0, shard.examples, _BLOCK_ROWS):
+            checksum.update(_read(shard, first, _BLOCK_ROWS))
         found, promised = checksum.hexdigest().decode(), crc32c.get(shard.path.rpartition('/')[2])
         if found != promised:
             # Only now is it worth looking at each record.
-            for first in range(0, shard.examples, BLOCK_ROWS):
-                _check(shard, first, BLOCK_ROWS)
+            for first in range(0, shard.examples, _BLOCK_ROWS):
+                _check(shard, first, _BLOCK_ROWS)
             raise DatasetError(f'{shard.path}: CRC-32C {found}, metadata.json promises {promised}')
 
 

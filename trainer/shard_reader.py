@@ -67,7 +67,6 @@ def read_rows(shard: Shard, first: int, rows: np.ndarray) -> np.ndarray:
             read = len(content)
             buffer[:read] = content
         else:
-            # Not a memory map: if a file got shorter or a disk failed, it would end the process without a word.
             while read < len(buffer) and (part := file.readinto(buffer[read:])):
                 read += part
     if read < len(buffer):
@@ -82,6 +81,23 @@ def read_rows(shard: Shard, first: int, rows: np.ndarray) -> np.ndarray:
             f' {record_layout.HEADER.hex()}'
         )
     return record_layout.view_records(rows)
+
+
+def map_shard(shard: Shard) -> tf.Tensor:
+    """Returns the rows of a shard as 32-bit words: (examples, 189) int32.
+
+    A local file is mapped into memory and read as it is needed; a remote one is read here, as a whole.
+
+    Raises
+    ------
+    DatasetError
+        If the file cannot be read, or holds less than it should.
+    """
+    shape = (shard.examples, record_layout.RECORD_BYTES // 4)
+    with _file_errors(shard.path), tf.device('/cpu:0'):
+        if not shard.examples or _is_remote(shard.path):
+            return tf.constant(np.frombuffer(read_file(shard.path), np.int32).reshape(shape))
+        return tf.raw_ops.ImmutableConst(dtype=tf.int32, shape=shape, memory_region_name=shard.path)
 
 
 def _is_remote(path: str) -> bool:

@@ -1,28 +1,25 @@
 import collections
-import itertools
 
 import numpy as np
 import pytest
 
-from trainer.example_order import BLOCK_ROWS, WINDOW_ROWS, ExampleOrder, Window
+from trainer.example_order import BLOCK_ROWS, CHUNK_ROWS, Chunks, ExampleOrder
 
-# Two whole blocks and a tail, one row, a tail alone, no row at all, and more than two windows.
-LENGTHS = (2 * BLOCK_ROWS + 37, 1, 500, 0, 2 * WINDOW_ROWS + 3)
+# Two whole blocks and a tail, one row, a tail alone, no row at all, and a whole block.
+LENGTHS = (2 * BLOCK_ROWS + 37, 1, 500, 0, BLOCK_ROWS)
 TOTAL = sum(LENGTHS)
 
 
-def rows_of(window: Window, lengths=LENGTHS) -> np.ndarray:
-    """Returns the rows of a window in its shuffled order, counted over all shards."""
-    starts = np.cumsum([0, *lengths])
-    stored = np.concatenate([starts[piece.shard] + piece.first + np.arange(piece.count) for piece in window.pieces])
-    rows = np.empty(len(stored), np.int64)
-    rows[window.destination] = stored
-    return rows
+def chunks_of(order: ExampleOrder, epoch: int) -> list[Chunks]:
+    return [Chunks(*fields) for fields in zip(*order.chunks(epoch), strict=True)]
 
 
 def epoch_of(order: ExampleOrder, epoch: int, lengths=LENGTHS) -> np.ndarray:
-    first = epoch * order.windows_per_epoch
-    return np.concatenate([rows_of(order.window(first + number), lengths) for number in range(order.windows_per_epoch)])
+    """Returns the rows of an epoch in their order, counted over all shards."""
+    starts = np.cumsum([0, *lengths])
+    return np.concatenate(
+        [starts[chunk.shard.numpy()] + order.rows(chunk).numpy() for chunk in chunks_of(order, epoch)]
+    )
 
 
 @pytest.mark.parametrize('epoch', [0, 1, 1000])
@@ -51,61 +48,57 @@ def test_host_has_other_rows_in_another_epoch():
     assert set(epoch_of(order, 0)) != set(epoch_of(order, 1))
 
 
-def test_pieces_lie_within_their_shards_and_blocks():
-    order = ExampleOrder(LENGTHS, seed=3, host=1, hosts=2)
-    for number in range(2 * order.windows_per_epoch):
-        for piece in order.window(number).pieces:
-            assert 0 < piece.count
-            assert piece.first + piece.count <= LENGTHS[piece.shard]
-            assert piece.first // BLOCK_ROWS == (piece.first + piece.count - 1) // BLOCK_ROWS
-
-
-def test_windows_are_full_but_the_last_of_an_epoch():
-    order = ExampleOrder(LENGTHS, seed=3)
-    sizes = [len(order.window(number).destination) for number in range(order.windows_per_epoch)]
-    assert sizes == [WINDOW_ROWS, WINDOW_ROWS, TOTAL - 2 * WINDOW_ROWS]
+@pytest.mark.parametrize('hosts', [1, 3])
+def test_chunks_lie_within_blocks_and_are_short_enough_for_a_cache(hosts):
+    for host in range(hosts):
+        order = ExampleOrder(LENGTHS, 3, host, hosts)
+        for chunk in chunks_of(order, 0):
+            rows = order.rows(chunk).numpy()
+            assert 0 < len(rows) <= CHUNK_ROWS
+            assert rows.min() // BLOCK_ROWS == rows.max() // BLOCK_ROWS
+            assert rows.max() < LENGTHS[chunk.shard.numpy()]
 
 
 @pytest.mark.parametrize(('seed', 'epoch'), [(3, 1), (4, 0)])
-def test_another_seed_or_epoch_is_another_order_of_blocks_and_of_rows(seed, epoch):
-    one, other = ExampleOrder(LENGTHS, seed=3), ExampleOrder(LENGTHS, seed=seed)
-    first, second = one.window(0), other.window(epoch * other.windows_per_epoch)
-    assert first.pieces != second.pieces
-    assert (first.destination != second.destination).any()
+def test_another_seed_or_epoch_is_another_order_of_blocks(seed, epoch):
+    lengths = (20 * BLOCK_ROWS,)
+    first = ExampleOrder(lengths, seed=3).chunks(0).first.numpy()
+    other = ExampleOrder(lengths, seed=seed).chunks(epoch).first.numpy()
+    assert (first != other).any()
+
+
+@pytest.mark.parametrize(('seed', 'epoch'), [(3, 1), (3, 2), (4, 0)])
+def test_another_seed_or_epoch_is_another_order_within_a_block(seed, epoch):
+    lengths = (BLOCK_ROWS,)
+    first = epoch_of(ExampleOrder(lengths, seed=3), 0, lengths)
+    other = epoch_of(ExampleOrder(lengths, seed=seed), epoch, lengths)
+    neighbours = np.mean(np.argsort(other)[first[1:]] - np.argsort(other)[first[:-1]] == 1)
+    assert neighbours < 0.01  # nor are there longer runs that both have
+    assert abs(np.corrcoef(first, other)[0, 1]) < 0.05
 
 
 def test_same_seed_is_the_same_order_whatever_was_asked_for_before():
     one, other = ExampleOrder(LENGTHS, seed=3), ExampleOrder(LENGTHS, seed=3)
-    for number in (40, 2, 7):
-        one.window(number)
-    np.testing.assert_array_equal(rows_of(one.window(5)), rows_of(other.window(5)))
+    one.chunks(40)
+    np.testing.assert_array_equal(epoch_of(one, 5), epoch_of(other, 5))
 
 
-def test_rows_of_a_window_are_spread_over_all_of_it():
-    rows = np.argsort(ExampleOrder(LENGTHS, seed=3).window(0).destination)
-    tenths = np.array_split(rows, 10)
-    for tenth in tenths:
-        counts, _ = np.histogram(tenth, bins=10, range=(0, WINDOW_ROWS))
-        assert counts.min() > WINDOW_ROWS / 100 * 0.7
-
-
-def test_window_is_made_of_blocks_from_all_over_the_data():
-    order = ExampleOrder((200 * BLOCK_ROWS,), seed=3)
-    firsts = sorted(piece.first for piece in order.window(0).pieces)
-    assert len(firsts) == WINDOW_ROWS // BLOCK_ROWS
-    assert firsts[-1] - firsts[0] > 100 * BLOCK_ROWS
+def test_rows_of_a_block_are_spread_over_all_of_it():
+    rows = epoch_of(ExampleOrder((BLOCK_ROWS,), seed=3), 0, (BLOCK_ROWS,))
+    for tenth in np.array_split(rows, 10):
+        counts, _ = np.histogram(tenth, bins=10, range=(0, BLOCK_ROWS))
+        assert counts.min() > BLOCK_ROWS / 100 * 0.7
 
 
 @pytest.mark.parametrize('hosts', [1, 3])
-def test_find_gives_the_window_and_place_of_an_example(hosts):
+def test_find_gives_the_chunk_and_place_of_an_example(hosts):
     order = ExampleOrder(LENGTHS, seed=3, host=hosts - 1, hosts=hosts)
-    stream = itertools.chain.from_iterable(
-        ((number, place) for place in range(len(order.window(number).destination)))
-        for number in range(3 * order.windows_per_epoch)
-    )
-    for example, position in enumerate(stream):
-        if example % 997 == 0 or example % order.examples_per_epoch in (0, 1, order.examples_per_epoch - 1):
-            assert order.find(example) == position
+    example = 0
+    for epoch in range(2):
+        for number, count in enumerate(order.chunks(epoch).count.numpy()):
+            for place in {0, 1, count // 2, count - 1} & set(range(count)):
+                assert order.find(example + place) == (epoch, number, place)
+            example += int(count)
 
 
 @pytest.mark.parametrize(
@@ -123,9 +116,9 @@ def test_impossible_share_is_refused(host, hosts, message):
 
 def test_every_row_comes_to_every_part_of_an_epoch():
     """Over many seeds a row is early as often as late."""
-    lengths = (64 * BLOCK_ROWS,)
+    lengths = (4 * BLOCK_ROWS,)
     quarters = collections.Counter(
-        int(np.flatnonzero(epoch_of(ExampleOrder(lengths, seed), 0, lengths) == 5)[0]) // (16 * BLOCK_ROWS)
+        int(np.flatnonzero(epoch_of(ExampleOrder(lengths, seed), 0, lengths) == 5)[0]) // BLOCK_ROWS
         for seed in range(60)
     )
     assert set(quarters) == {0, 1, 2, 3}

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from beam_pipelines import record_layout
 from tests.trainer.conftest import make_spikes
-from trainer.example_order import BLOCK_ROWS, WINDOW_ROWS
+from trainer.example_order import BLOCK_ROWS, CHUNK_ROWS
 from trainer.input_pipeline import dataset_errors, evaluation_batches, training_batches
 from trainer.shard_reader import DatasetError, Shard
 from trainer.stored_dataset import StoredSplit, open_split
@@ -15,8 +15,8 @@ from trainer.stored_dataset import StoredSplit, open_split
 LENGTHS = (37, 20, 1)
 COUNT = sum(LENGTHS)
 
-# More than a window, with a tail in every shard.
-MANY_LENGTHS = (BLOCK_ROWS + 5, WINDOW_ROWS + 700, 3)
+# More than a block and more than a chunk, with a tail in every shard.
+MANY_LENGTHS = (CHUNK_ROWS + 5, BLOCK_ROWS + 700, 3)
 MANY = sum(MANY_LENGTHS)
 
 
@@ -37,7 +37,7 @@ def sorted_split(make_split) -> StoredSplit:
 
 @pytest.fixture
 def large_split(make_split) -> StoredSplit:
-    """As ``sorted_split``, and 18,116 spikes: more than are read at once."""
+    """As ``sorted_split``, and 21,188 spikes: more than are read at once."""
     return make_sorted(make_split, MANY_LENGTHS)
 
 
@@ -86,8 +86,8 @@ def test_evaluation_fills_its_last_batch_with_zeros_that_are_not_valid(split, ba
         assert not np.concatenate([batch[name] for batch in found])[~valid].any()
 
 
-@pytest.mark.parametrize('batch_size', [1000, WINDOW_ROWS, MANY])
-def test_evaluation_reads_over_the_ends_of_blocks_windows_and_shards(large_split, batch_size):
+@pytest.mark.parametrize('batch_size', [1000, BLOCK_ROWS, MANY])
+def test_evaluation_reads_over_the_ends_of_chunks_and_shards(large_split, batch_size):
     batches = list(evaluation_batches(large_split, batch_size).as_numpy_iterator())
     rows = np.concatenate([batch['waveform'][batch['valid'], 0] for batch in batches])
     np.testing.assert_array_equal(rows, np.arange(MANY))
@@ -115,8 +115,19 @@ def test_training_keeps_waveform_and_label_together(split):
         assert [label_of[row.tobytes()] for row in waveform] == label.tolist()
 
 
-def test_training_mixes_classes_that_are_stored_apart(large_split):
-    shares = [label.mean() for _, label in training_batches(large_split, 100, seed=0).take(160).as_numpy_iterator()]
+@pytest.mark.parametrize('config', ['original', 'synthetic_small'])
+def test_training_batches_of_built_datasets_are_mixed(data_dir, config):
+    split = open_split(data_dir, config, 'train')
+    rows = [np.fromfile(shard.path, np.uint8) for shard in split.shards]
+    records = record_layout.view_records(np.concatenate(rows))
+    share = record_layout.decode_varints(records['label']).mean()
+    for _, label in training_batches(split, 100, seed=0).take(50).as_numpy_iterator():
+        assert abs(label.mean() - share) < 0.25
+
+
+def test_training_mixes_within_a_block_what_is_stored_apart(make_split):
+    split = make_sorted(make_split, (400,))
+    shares = [label.mean() for _, label in training_batches(split, 50, seed=0).take(16).as_numpy_iterator()]
     assert all(0.2 < share < 0.8 for share in shares)
 
 
@@ -127,7 +138,7 @@ def test_training_pass_holds_every_example_once(sorted_split, batch_size):
     assert sorted(order[400:]) == list(range(400))
 
 
-def test_training_pass_over_several_windows_holds_every_example_once(large_split):
+def test_training_pass_over_several_blocks_holds_every_example_once(large_split):
     order = positions(training_batches(large_split, 1024, seed=0), 2 * MANY)
     assert sorted(order[:MANY]) == list(range(MANY))
     assert sorted(order[MANY:]) == list(range(MANY))
@@ -181,34 +192,65 @@ def test_stream_goes_on_after_a_billion_batches_at_once(sorted_split):
     assert len(positions(training_batches(sorted_split, 50, seed=0, first_batch=10**9), 400)) == 400
 
 
-@pytest.mark.parametrize(
-    'batches_of', [lambda split: training_batches(split, 5, seed=0), lambda s: evaluation_batches(s, 5)]
-)
-def test_shard_that_became_shorter_is_named_with_the_record(split, batches_of):
-    path = split.shards[0].path
-    batches = batches_of(split)
-    os.truncate(path, 30 * record_layout.RECORD_BYTES + 17)
-    with pytest.raises(DatasetError, match=f'^{path}: ends within record 30$'), dataset_errors():
-        list(batches.take(20))
+READERS = [lambda split: training_batches(split, 5, seed=0), lambda split: evaluation_batches(split, 5)]
 
 
-def test_shard_that_became_another_file_is_named_with_the_record(split):
+@pytest.mark.parametrize('batches_of', READERS)
+def test_record_that_is_none_is_named(split, batches_of):
     path = split.shards[1].path
     content = bytearray(open(path, 'rb').read())
-    content[7 * record_layout.RECORD_BYTES :] = bytes(13 * record_layout.RECORD_BYTES)
-    batches = training_batches(split, 5, seed=0)
+    content[7 * record_layout.RECORD_BYTES : 8 * record_layout.RECORD_BYTES] = bytes(record_layout.RECORD_BYTES)
     with open(path, 'wb') as file:
         file.write(content)
-    with pytest.raises(DatasetError, match=f'^{path}: record 7 starts with 0+, a record of this layout with'):
-        with dataset_errors():
-            list(batches.take(20))
+    with pytest.raises(DatasetError, match=f'^{path}: record 7 is not a record of this layout$'), dataset_errors():
+        list(batches_of(split).take(20))
 
 
-def test_shard_that_is_gone_is_named(split):
-    batches = training_batches(split, 5, seed=0)
+@pytest.mark.parametrize('batches_of', READERS)
+def test_shard_that_is_too_short_is_named(split, batches_of):
+    path = split.shards[0].path
+    os.truncate(path, 30 * record_layout.RECORD_BYTES + 17)
+    with pytest.raises(DatasetError, match=f'^{path}: '):
+        batches_of(split)
+
+
+@pytest.mark.parametrize('batches_of', READERS)
+def test_shard_that_is_gone_is_named(split, batches_of):
     os.remove(split.shards[2].path)
-    with pytest.raises(DatasetError, match=f'^{split.shards[2].path}: no such file'), dataset_errors():
-        list(batches.take(20))
+    with pytest.raises(DatasetError, match=f'^{split.shards[2].path}: no such file'):
+        batches_of(split)
+
+
+def test_shard_that_is_replaced_while_it_is_read_is_read_to_its_end(sorted_split):
+    batches = training_batches(sorted_split, 50, seed=5)
+    expected = positions(batches, 800)
+    for shard in sorted_split.shards:
+        os.remove(shard.path)
+    assert positions(batches, 800) == expected
+
+
+def test_dataset_is_not_copied_into_memory(make_split):
+    """Shards are mapped: what is read of them is the system's cache, and not memory of the process."""
+    count = 200_000  # 151 MB
+    split = make_split((count,), np.zeros((count, 160), np.float32), np.zeros(count, int), np.zeros(count, int))
+    batches = training_batches(split, 1000, seed=0)
+
+    def own_kilobytes() -> int:
+        [line] = [line for line in open('/proc/self/status') if line.startswith('RssAnon')]
+        return int(line.split()[1])
+
+    before = own_kilobytes()
+    for _ in batches.take(250):
+        pass
+    assert own_kilobytes() - before < 75_000
+
+
+@pytest.mark.parametrize('consumed', [0, 1, 5])
+def test_reading_can_end_anywhere(large_split, consumed):
+    """An iterator that goes while its threads work must not wait for them for ever."""
+    for _ in range(10):
+        for _ in zip(range(consumed), training_batches(large_split, 512, seed=0), strict=False):
+            pass
 
 
 def test_other_errors_of_tensorflow_stay_what_they_are():

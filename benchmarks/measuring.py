@@ -1,0 +1,46 @@
+"""What the benchmarks share: measurements in processes of their own that take turns, and the figure of their rates."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+
+
+def run_in_process(module: str, arguments: Sequence[str], what: str) -> dict:
+    """Runs a module in a process of its own; its last line is JSON. Ends this program if the other one fails."""
+    result = subprocess.run([sys.executable, '-m', module, *arguments], capture_output=True, text=True)
+    if result.returncode:
+        sys.exit(f'{what} failed:\n{result.stderr}')
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+def take_turns(
+    ways: Sequence[str], repeats: int, measure: Callable[[str], dict], rate: Callable[[dict], float]
+) -> dict[str, list[dict]]:
+    """Measures each way ``repeats`` times in turns, so that a busy minute of the machine hits them all."""
+    measurements = {way: [] for way in ways}
+    for repeat in range(repeats):
+        for way in ways:
+            measurements[way].append(measure(way))
+            print(f'repeat {repeat + 1}: {way:<17} {rate(measurements[way][-1]):>12,.0f} examples/s', file=sys.stderr)
+    return measurements
+
+
+def draw_rates(
+    medians: Mapping[str, float], rates: Mapping[str, Sequence[float]], ours: Sequence[str], what: str, path: str
+) -> None:
+    """Draws the rates as bars on a log scale, ours in blue."""
+    from matplotlib.figure import Figure
+
+    ways = list(reversed(medians))
+    figure = Figure(figsize=(7, 1 + 0.4 * len(ways)), layout='constrained')
+    axes = figure.subplots()
+    errors = [[medians[way] - min(rates[way]) for way in ways], [max(rates[way]) - medians[way] for way in ways]]
+    axes.barh(
+        ways, [medians[way] for way in ways], xerr=errors, color=['#0072b2' if way in ours else '#999' for way in ways]
+    )
+    axes.set_xscale('log')
+    axes.set_xlabel(f'examples/s (log scale; bars: median, lines: range)\n{what}')
+    figure.savefig(path, dpi=120)
