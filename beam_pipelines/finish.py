@@ -85,7 +85,8 @@ def _write_what_it_is_made_of(plan: DatasetPlan, folder: str) -> dict:
     spikes, masks = read_bank(plan, storage.read_bytes)
     buffer = io.BytesIO()
     np.save(buffer, masks)
-    storage.write_bytes(FileSystems.join(folder, NOISE_MASKS_FILE), buffer.getvalue())
+    noise_masks = buffer.getvalue()
+    storage.write_bytes(FileSystems.join(folder, NOISE_MASKS_FILE), noise_masks)
     bank = spikes.encode().tobytes()
     storage.write_bytes(FileSystems.join(folder, SPIKE_BANK_FILE), bank)
     recipe = plan.recipe
@@ -94,6 +95,7 @@ def _write_what_it_is_made_of(plan: DatasetPlan, folder: str) -> dict:
         'masks_a_spike': [recipe.min_masks, recipe.max_masks],
         'weights': [recipe.min_weight, recipe.max_weight],
         'noise_masks': NOISE_MASKS_FILE,
+        'noise_masks_crc32c': f'{google_crc32c.value(noise_masks):08x}',
         'masks_from_cells': {cell.cell_id: cell.masks for cell in plan.cells if cell.masks},
         'spike_bank': SPIKE_BANK_FILE,
         'spike_bank_examples': len(spikes.label),

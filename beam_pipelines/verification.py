@@ -77,11 +77,12 @@ def verify_dataset(folder: str) -> Checked:
         cell_labels = np.array([cell['label'] for cell in metadata['cells']])
         spikes = np.array([cell['spikes'] for cell in metadata['cells']])
         shards, bank = _list_shards(folder, info, metadata), _find_bank(folder, metadata)
+        noise_mask_errors = _check_noise_masks(folder, metadata)
     except VerificationError as error:
         return Checked(0, [str(error)])
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         return Checked(0, [f'{folder}: the metadata lack or misstate {error}'])
-    records, errors, recorded = 0, [], np.zeros(len(cell_labels), np.int64)
+    records, errors, recorded = 0, noise_mask_errors, np.zeros(len(cell_labels), np.int64)
     for file in [*shards, *bank]:
         found = np.zeros_like(recorded)
         checked = _verify_file(file, cell_labels, found)
@@ -119,6 +120,20 @@ def _find_bank(folder: str, metadata: dict) -> list[_File]:
     path = os.path.join(folder, synthesis['spike_bank'])
     examples, crc32c = int(synthesis['spike_bank_examples']), synthesis['spike_bank_crc32c']
     return [_File(path, examples, _METADATA_FILE, crc32c, masks=0)]
+
+
+def _check_noise_masks(folder: str, metadata: dict) -> list[str]:
+    """Returns what is wrong with the file of the noise masks of a synthetic dataset."""
+    if 'synthesis' not in metadata:
+        return []
+    path = os.path.join(folder, metadata['synthesis']['noise_masks'])
+    promised = metadata['synthesis']['noise_masks_crc32c']
+    try:
+        with open(path, 'rb') as file:
+            crc32c = f'{google_crc32c.value(file.read()):08x}'
+    except OSError as error:
+        return [f'{path}: {error.strerror}']
+    return [] if crc32c == promised else [f'{path}: CRC-32C {crc32c}, {_METADATA_FILE} promises {promised}']
 
 
 def _read_json(folder: str, name: str) -> dict:

@@ -5,9 +5,9 @@ one pass over the data. What a user pays once and not at every pass is done befo
 memory, filling a cache. ``input_conversions`` has made the files that are not TFRecords.
 
 Batches are what a training step of the way's framework takes: TensorFlow's tensors, PyTorch's for its DataLoader and
-for WebDataset, arrays for Grain, which JAX takes. In shuffled order each way shuffles as is natural to it; in stored order
-none does, though files may be interleaved.
+for WebDataset, arrays for Grain, which JAX takes.
 
+In shuffled order each way shuffles as is natural to it; in stored order none does, though files may be interleaved.
 Where a library leaves a choice, the fastest of those tried on two cores was taken; the comments say against what.
 """
 

@@ -171,7 +171,7 @@ def make_dataset(folder: str, examples: int) -> str:
 def _measure_in_process(way: str, data_dir: str, converted: str) -> dict:
     chosen = (_CONFIG, _BATCH_SIZE, _SECONDS, _ORDER, _COLD, _WITH_MODEL, _MODEL)
     arguments = [
-        f'--{flag.name}={str(flag.value).lower() if flag.value in (True, False) else flag.value}' for flag in chosen
+        f'--{flag.name}={str(flag.value).lower() if isinstance(flag.value, bool) else flag.value}' for flag in chosen
     ]
     arguments += [f'--measure={way}', f'--data_dir={data_dir}', f'--converted={converted}']
     return run_in_process('benchmarks.input_throughput', arguments, way)

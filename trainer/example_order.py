@@ -62,7 +62,8 @@ class ExampleOrder:
     Raises
     ------
     ValueError
-        If the host's number is not below ``hosts``, or there are fewer examples than hosts.
+        If the host's number is not below ``hosts``, there are fewer examples than hosts, or the seed is negative or
+        too large.
     """
 
     def __init__(self, shard_lengths: Sequence[int], seed: int, host: int = 0, hosts: int = 1):
@@ -71,6 +72,8 @@ class ExampleOrder:
             raise ValueError(f'host {host} of {hosts}: must be 0..{hosts - 1}')
         if total < hosts:
             raise ValueError(f'{total} examples cannot be shared by {hosts} hosts')
+        if not 0 <= seed < 1 << 63:
+            raise ValueError(f'seed {seed}: must be 0..{(1 << 63) - 1}')
         self._seed = seed
         self._first, self._stop = total * host // hosts, total * (host + 1) // hosts
         self.examples_per_epoch = self._stop - self._first
@@ -126,6 +129,7 @@ class ExampleOrder:
     def find(self, example: int) -> tuple[int, int, int]:
         """Returns the epoch and the chunk that hold the host's ``example``-th example, and its place in the chunk."""
         epoch, in_epoch = divmod(example, self.examples_per_epoch)
-        counts = self.chunks(epoch).count.numpy()
+        with tf.device('/cpu:0'):
+            counts = self.chunks(epoch).count.numpy()
         chunk = int(np.searchsorted(np.cumsum(counts), in_epoch, side='right'))
         return epoch, chunk, in_epoch - int(counts[:chunk].sum())

@@ -46,7 +46,7 @@ def training_batches(
     Raises
     ------
     ValueError
-        If there are fewer examples than hosts.
+        If there are fewer examples than hosts, or an argument is out of range.
     DatasetError
         If a shard cannot be mapped.
     """
@@ -75,6 +75,10 @@ def shuffled_batches(
     split, batch_size, seed, first_batch, host, hosts : see ``training_batches``.
     read : from a shard's number and (n,) rows of it to the columns of these examples.
     """
+    if batch_size < 1:
+        raise ValueError(f'batch_size {batch_size}: must be at least 1')
+    if first_batch < 0:
+        raise ValueError(f'first_batch {first_batch}: must be at least 0')
     order = ExampleOrder([shard.examples for shard in split.shards], seed, host, hosts)
     epoch, chunk, place = order.find(first_batch * batch_size)
     epochs = tf.data.Dataset.range(epoch, np.iinfo(np.int64).max)
@@ -149,6 +153,8 @@ def dataset_errors() -> Iterator[None]:
     """
     try:
         yield
+    except tf.errors.DataLossError as error:  # TensorFlow's own reader of TFRecords
+        raise DatasetError(' '.join(error.message.split())) from None
     except tf.errors.InvalidArgumentError as error:
         found = re.search(r'assertion failed: \[not of this layout\] \[(.*?)\] \[(\d+)\]', error.message)
         if not found:

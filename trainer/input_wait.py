@@ -72,3 +72,4 @@ class LogInputWait(keras.callbacks.Callback):
     def _begin(self) -> None:
         self._began = self._ended = time.monotonic()
         self._waited_before = self._input_wait.seconds
+        self._waited = 0.0

@@ -33,18 +33,18 @@ def open_spike_bank(split: StoredSplit) -> Synthesizer:
     synthesis = split.metadata.get('synthesis')
     if not synthesis:
         raise DatasetError(f'{split.folder}: input online makes synthetic spikes, and {split.name} holds recorded ones')
-    if 'spike_bank' not in synthesis:
-        raise DatasetError(f'{split.folder}/metadata.json: synthesis has no spike_bank; build the dataset anew')
+    if not {'spike_bank', 'noise_masks_crc32c'} <= synthesis.keys():
+        raise DatasetError(
+            f'{split.folder}/metadata.json: synthesis has no spike_bank or noise_masks_crc32c; build the dataset anew'
+        )
     bank = Shard(os.path.join(split.folder, synthesis['spike_bank']), synthesis['spike_bank_examples'])
     rows = np.empty((bank.examples, record_layout.RECORD_BYTES), np.uint8)
     records = read_rows(bank, 0, rows)
-    crc32c = google_crc32c.Checksum(rows.tobytes()).hexdigest().decode()
-    if crc32c != synthesis['spike_bank_crc32c']:
-        raise DatasetError(f'{bank.path}: CRC-32C {crc32c}, metadata.json promises {synthesis["spike_bank_crc32c"]}')
+    _check_crc32c(bank.path, rows.tobytes(), synthesis['spike_bank_crc32c'])
     return Synthesizer(
         records['waveform'],
         record_layout.decode_varints(records['label']),
-        _read_noise_masks(os.path.join(split.folder, synthesis['noise_masks'])),
+        _read_noise_masks(os.path.join(split.folder, synthesis['noise_masks']), synthesis['noise_masks_crc32c']),
         tuple(synthesis['examples']),
         split.metadata['seed'],
         Recipe(*synthesis['masks_a_spike'], *synthesis['weights']),
@@ -127,8 +127,36 @@ class SpikeSynthesis(keras.layers.Layer):
         return self.add_weight(name=name, shape=values.shape, initializer=lambda *_, **__: values, trainable=False)
 
 
-def _read_noise_masks(path: str) -> np.ndarray:
+class OnlineEnsemble(keras.Model):
+    """An ensemble that is trained on draws, of which it makes the spikes, and validated on stored spikes.
+
+    Parameters
+    ----------
+    bank : what the draws are of.
+    ensemble : from (b, 160) in pA; it keeps its own precision.
+    """
+
+    def __init__(self, bank: Synthesizer, ensemble: keras.Model):
+        # Not the precision of the ensemble's layers, to which Keras would cast the weights of the noise masks.
+        super().__init__(name='online_ensemble', dtype='float32')
+        self._synthesis = SpikeSynthesis(bank)
+        self._ensemble = ensemble
+
+    def call(self, inputs, training=None):
+        waveform = self._synthesis(inputs) if isinstance(inputs, dict) else inputs
+        return self._ensemble(waveform, training=training)
+
+
+def _read_noise_masks(path: str, promised: str) -> np.ndarray:
+    content = read_file(path)
+    _check_crc32c(path, content, promised)
     try:
-        return np.load(io.BytesIO(read_file(path)), allow_pickle=False)
+        return np.load(io.BytesIO(content), allow_pickle=False)
     except ValueError as error:
         raise DatasetError(f'{path}: {error}') from None
+
+
+def _check_crc32c(path: str, content: bytes, promised: str) -> None:
+    crc32c = f'{google_crc32c.value(content):08x}'
+    if crc32c != promised:
+        raise DatasetError(f'{path}: CRC-32C {crc32c}, metadata.json promises {promised}')

@@ -28,7 +28,7 @@ def check_sample(shards: Sequence[Shard]) -> None:
         If one is damaged; names file, record and what is wrong.
     """
     with concurrent.futures.ThreadPoolExecutor(_READERS) as pool:
-        for _ in pool.map(_check_sample_of, shards):
+        for _ in pool.map(_check_sample_of, filter(lambda shard: shard.examples, shards)):
             pass
 
 

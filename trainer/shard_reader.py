@@ -96,7 +96,10 @@ def map_shard(shard: Shard) -> tf.Tensor:
     shape = (shard.examples, record_layout.RECORD_BYTES // 4)
     with _file_errors(shard.path), tf.device('/cpu:0'):
         if not shard.examples or _is_remote(shard.path):
-            return tf.constant(np.frombuffer(read_file(shard.path), np.int32).reshape(shape))
+            content = read_file(shard.path)
+            if len(content) != shard.examples * record_layout.RECORD_BYTES:
+                raise DatasetError(f'{shard.path}: {len(content)} bytes, has changed since the dataset was opened')
+            return tf.constant(np.frombuffer(content, np.int32).reshape(shape))
         return tf.raw_ops.ImmutableConst(dtype=tf.int32, shape=shape, memory_region_name=shard.path)
 
 

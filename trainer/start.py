@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import sys
 import tempfile
@@ -15,6 +16,7 @@ def start_keras() -> None:
     TensorFlow 2.21 reports CPU features and missing GPUs from C++ before any setting of it is read, which would bury a
     one-line error. If the import fails, what it wrote is shown.
     """
+    faulthandler.enable()  # a mapped shard that is cut off while it is read ends the process: say where
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
     os.environ.setdefault('KERAS_BACKEND', 'tensorflow')
     with tempfile.TemporaryFile() as log:

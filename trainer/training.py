@@ -18,11 +18,10 @@ from trainer.ensemble import build_ensemble, members_of
 from trainer.input_pipeline import dataset_errors, evaluation_batches, training_batches
 from trainer.input_wait import InputWait, LogInputWait
 from trainer.models import check_member
-from trainer.online_input import SpikeSynthesis, online_batches, open_spike_bank
+from trainer.online_input import OnlineEnsemble, online_batches, open_spike_bank
 from trainer.progress import ProgressLine
 from trainer.start import describe_device
 from trainer.stored_dataset import StoredSplit, open_split
-from trainer.tfds_input import tfds_batches
 from trainer.whole_files import write_whole
 
 MEMBERS_FOLDER = 'members'
@@ -68,6 +67,7 @@ def train(config: dict, data_dir: str, workdir: str, verify_records: bool = Fals
             f'{data_dir}: {len(shared_cells)} cells of {validation_split.name}, such as {min(shared_cells)}, are in'
             f' {train_split.name} too; build both datasets together'
         )
+    bank = open_spike_bank(train_split) if config['input'] == 'online' else None
     _claim_workdir(workdir, config)
     keras.config.set_dtype_policy(config['precision'])
 
@@ -95,7 +95,7 @@ def train(config: dict, data_dir: str, workdir: str, verify_records: bool = Fals
     keeper = _KeepBest(workdir, config, train_split, ensemble, state, steps_per_epoch)
     if not keeper.finished:
         _announce(train_split, validation_split, config, state['epoch'])
-        model, batches = _open_input(ensemble, train_split, config, state['epoch'] * steps_per_epoch)
+        model, batches = _open_input(ensemble, train_split, bank, config, state['epoch'] * steps_per_epoch)
         input_wait = InputWait()
         model.fit(
             input_wait.measure(_with_targets(batches, ensemble.output_names)),
@@ -147,6 +147,8 @@ def _check(config: dict) -> None:
     for field in ('batch_size', 'epochs', 'patience'):
         if config[field] < 1:
             raise RunError(f'{field} {config[field]}: must be at least 1')
+    if not 0 <= config['seed'] < 1 << 32:
+        raise RunError(f'seed {config["seed"]}: must be 0..{(1 << 32) - 1}')
     if not config['learning_rate'] > 0:
         raise RunError(f'learning_rate {config["learning_rate"]}: must be more than 0')
     if config['examples_per_epoch'] < config['batch_size']:
@@ -177,32 +179,20 @@ def _claim_workdir(workdir: str, config: dict) -> None:
 
 
 def _open_input(
-    ensemble: keras.Model, split: StoredSplit, config: dict, first_batch: int
+    ensemble: keras.Model, split: StoredSplit, bank: Synthesizer | None, config: dict, first_batch: int
 ) -> tuple[keras.Model, tf.data.Dataset]:
     """Returns the model to fit and the batches to fit it on."""
     batch_size, seed = config['batch_size'], config['seed']
     if config['input'] == 'tfds':
+        from trainer.tfds_input import tfds_batches  # TFDS takes seconds to import
+
         return ensemble, tfds_batches(split, batch_size, seed, first_batch)
     if config['input'] == 'tfrecord':
         return ensemble, training_batches(split, batch_size, seed, first_batch)
-    bank = open_spike_bank(split)
-    model = _OnlineEnsemble(bank, ensemble)
+    model = OnlineEnsemble(bank, ensemble)
     # One optimizer for both: it is saved with the ensemble.
     model.compile(optimizer=ensemble.optimizer, loss=_losses(ensemble), jit_compile=ensemble.jit_compile)
     return model, online_batches(split, bank, batch_size, seed, first_batch)
-
-
-class _OnlineEnsemble(keras.Model):
-    """An ensemble that is trained on draws, of which it makes the spikes, and validated on stored spikes."""
-
-    def __init__(self, bank: Synthesizer, ensemble: keras.Model):
-        super().__init__(name='online_ensemble')
-        self._synthesis = SpikeSynthesis(bank)
-        self._ensemble = ensemble
-
-    def call(self, inputs, training=None):
-        waveform = self._synthesis(inputs) if isinstance(inputs, dict) else inputs
-        return self._ensemble(waveform, training=training)
 
 
 def _only_valid(row: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
@@ -215,7 +205,7 @@ def _losses(ensemble: keras.Model) -> dict[str, str]:
 
 def _with_targets(batches, output_names: list[str]):
     def add_targets(waveform, label):
-        one_hot = keras.ops.one_hot(label, len(domain.LABEL_NAMES))
+        one_hot = tf.one_hot(label, len(domain.LABEL_NAMES))
         return waveform, dict.fromkeys(output_names, one_hot)
 
     return batches.map(add_targets, num_parallel_calls=1).prefetch(_BATCHES_READY)

@@ -182,6 +182,20 @@ def test_a_spike_of_another_cell_is_found_in_the_spike_bank_behind_right_checksu
     assert line.endswith(f', metadata.json promises {spikes}')
 
 
+def test_changed_noise_masks_are_found(bank):
+    masks = bank.parent / 'noise_masks.npy'
+    content = bytearray(masks.read_bytes())
+    content[-3] ^= 1
+    masks.write_bytes(content)
+    assert f'{masks}: CRC-32C ' in error_line(_verify(bank.parent)[0])
+
+
+def test_missing_noise_masks_are_found(bank):
+    masks = bank.parent / 'noise_masks.npy'
+    masks.unlink()
+    assert error_line(_verify(bank.parent)[0]) == f'sero-verify: {masks}: No such file or directory'
+
+
 def test_a_synthetic_dataset_without_a_spike_bank_in_its_metadata_is_an_error(bank):
     path = bank.parent / 'metadata.json'
     metadata = json.loads(path.read_text())

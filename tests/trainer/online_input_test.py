@@ -2,13 +2,14 @@ import json
 import pathlib
 import shutil
 
+import google_crc32c
 import keras
 import numpy as np
 import pytest
 
 from beam_pipelines import record_layout
 from trainer.input_pipeline import training_batches
-from trainer.online_input import SpikeSynthesis, online_batches, open_spike_bank
+from trainer.online_input import OnlineEnsemble, SpikeSynthesis, online_batches, open_spike_bank
 from trainer.stored_dataset import DatasetError, StoredSplit, dataset_folder, open_split
 
 
@@ -22,6 +23,12 @@ def own_data_dir(data_dir, tmp_path) -> pathlib.Path:
     """A copy of the synthetic dataset that a test may damage."""
     shutil.copytree(dataset_folder(data_dir, 'synthetic_small'), dataset_folder(tmp_path, 'synthetic_small'))
     return tmp_path
+
+
+def edit_synthesis(data_dir: pathlib.Path, edit) -> None:
+    path = pathlib.Path(dataset_folder(data_dir, 'synthetic_small'), 'metadata.json')
+    metadata = json.loads(path.read_text())
+    path.write_text(json.dumps(metadata | {'synthesis': edit(metadata['synthesis'])}))
 
 
 def bank_error(data_dir: pathlib.Path) -> str:
@@ -68,6 +75,16 @@ def test_spikes_are_made_in_float32_whatever_the_precision_of_the_model(split, p
     assert_close(keras.ops.convert_to_numpy(made), bank.make(draws))
 
 
+@pytest.mark.parametrize('policy', ['mixed_bfloat16', 'mixed_float16'])
+def test_ensemble_in_mixed_precision_is_given_the_stored_spikes(split, policy, own_precision):
+    keras.config.set_dtype_policy(policy)
+    bank = open_spike_bank(split)
+    seen = keras.Sequential([keras.Input((160,)), keras.layers.Identity(dtype='float32')])
+    draws = bank.draw(np.arange(100))
+    given = {'spike': draws.spike, 'masks': draws.masks, 'weights': draws.weights}
+    assert_close(keras.ops.convert_to_numpy(OnlineEnsemble(bank, seen)(given)), bank.make(draws))
+
+
 def test_bank_is_not_trained(split):
     assert not SpikeSynthesis(open_spike_bank(split)).trainable_variables
 
@@ -85,10 +102,11 @@ def test_missing_bank_is_named(own_data_dir):
     assert bank_error(own_data_dir).startswith(f'{path}: no such file')
 
 
-def test_damaged_bank_is_named(own_data_dir):
-    path = pathlib.Path(dataset_folder(own_data_dir, 'synthetic_small'), 'spike_bank.tfrecord')
+@pytest.mark.parametrize('name', ['noise_masks.npy', 'spike_bank.tfrecord'])
+def test_damaged_file_is_named(own_data_dir, name):
+    path = pathlib.Path(dataset_folder(own_data_dir, 'synthetic_small'), name)
     content = bytearray(path.read_bytes())
-    content[10 * record_layout.RECORD_BYTES + 200] ^= 1
+    content[1000] ^= 1
     path.write_bytes(content)
     assert bank_error(own_data_dir).startswith(f'{path}: CRC-32C ')
 
@@ -96,12 +114,14 @@ def test_damaged_bank_is_named(own_data_dir):
 def test_noise_masks_that_are_no_array_are_named_and_no_pickle_is_loaded(own_data_dir):
     path = pathlib.Path(dataset_folder(own_data_dir, 'synthetic_small'), 'noise_masks.npy')
     np.save(path, np.array([{'any': 'object'}], dtype=object), allow_pickle=True)
+    crc32c = f'{google_crc32c.value(path.read_bytes()):08x}'
+    edit_synthesis(own_data_dir, lambda synthesis: synthesis | {'noise_masks_crc32c': crc32c})
     assert bank_error(own_data_dir).startswith(f'{path}: Object arrays cannot be loaded')
 
 
 def test_dataset_of_a_version_without_bank_says_what_to_do(own_data_dir):
     path = pathlib.Path(dataset_folder(own_data_dir, 'synthetic_small'), 'metadata.json')
-    metadata = json.loads(path.read_text())
-    del metadata['synthesis']['spike_bank']
-    path.write_text(json.dumps(metadata))
-    assert bank_error(own_data_dir) == f'{path}: synthesis has no spike_bank; build the dataset anew'
+    edit_synthesis(own_data_dir, lambda synthesis: {'examples': synthesis['examples']})
+    assert bank_error(own_data_dir) == (
+        f'{path}: synthesis has no spike_bank or noise_masks_crc32c; build the dataset anew'
+    )

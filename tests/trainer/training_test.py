@@ -128,16 +128,17 @@ def test_run_that_goes_on_ends_as_one_that_was_not_interrupted(data_dir, tmp_pat
 def test_recorded_spikes_cannot_be_made_on_the_device(data_dir, tmp_path):
     with pytest.raises(DatasetError, match='input online makes synthetic spikes, and original/train holds recorded'):
         train(SHORT_RUN | {'input': 'online'}, str(data_dir), str(tmp_path / 'run'))
+    assert not (tmp_path / 'run').exists()
 
 
-def test_shard_that_is_damaged_during_a_run_ends_it_with_the_record(data_dir, tmp_path):
+def test_damage_that_is_met_while_training_ends_the_run_with_the_record(data_dir, tmp_path):
     own = tmp_path / 'data'
     shutil.copytree(dataset_folder(data_dir, 'original'), dataset_folder(own, 'original'))
     path = pathlib.Path(open_split(own, 'original', 'train').shards[0].path)
     content = bytearray(path.read_bytes())
     content[5 * record_layout.RECORD_BYTES] ^= 1  # not in the sample that is checked before the first batch
     path.write_bytes(content)
-    with pytest.raises(DatasetError, match=f'^{path}: record 5 starts with'):
+    with pytest.raises(DatasetError, match=f'^{path}: record 5 is not a record of this layout$'):
         train(SHORT_RUN, str(own), str(tmp_path / 'run'))
 
 
@@ -315,6 +316,7 @@ def test_mixed_precision_learns_and_keeps_its_weights_in_float32(data_dir, tmp_p
         ('kernel_sizes', (5, 5), 'kernel_sizes (5, 5): each can be there only once'),
         ('kernel_sizes', (5, 60), 'kernel_size 60: must be 1..53, or nothing is left of 160 samples'),
         ('input', 'npy', "input 'npy': expected tfrecord, online or tfds"),
+        ('seed', -1, 'seed -1: must be 0..4294967295'),
         ('architecture', 'rnn', "architecture 'rnn': expected one of cnn, published"),
         ('examples_per_epoch', 7, 'examples_per_epoch 7 is less than one batch of 8'),
     ],
