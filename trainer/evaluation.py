@@ -34,7 +34,8 @@ def evaluate(ensemble: TrainedEnsemble, data_dir: str) -> ModelResult:
     """
     splits = {}
     for config, name in EVALUATED_SPLITS:
-        split = open_split(data_dir, config, name)
+        # Verdicts are made of them, and they are not many: every record is checked.
+        split = open_split(data_dir, config, name, verify_records=True)
         splits[split.name] = _evaluate_split(ensemble, split)
     return ModelResult(f'trained on {ensemble.info["trained_on"]}', ensemble.info, splits)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import sys
 
 from beam_pipelines import datasets, record_layout
 from trainer.record_checks import check_all, check_sample
@@ -86,7 +85,6 @@ def open_split(data_dir: str, config: str, split: str, verify_records: bool = Fa
     cell_names = tuple(_read_text(folder, 'cell.labels.txt').splitlines())
     stored = StoredSplit(f'{config}/{split}', folder, shards, cell_names, _read_json(folder, 'metadata.json'))
     if verify_records:
-        print(f'checking {stored.examples:,} records of {stored.name}', file=sys.stderr)
         check_all(shards, stored.metadata.get('crc32c', {}))
     else:
         check_sample(shards)

@@ -44,19 +44,25 @@ def main(argv: list[str]) -> int:
         print(f'sero-train: --config: {str(error).splitlines()[-1].strip()}', file=sys.stderr)
         return 2
     start_keras()
+    import tensorflow as tf
+
     from trainer.checkpoints import ModelError
     from trainer.stored_dataset import DatasetError
-    from trainer.training import RunError, train
+    from trainer.training import RunError, count_members, train
 
     try:
         info = train(config, flags.FLAGS.data_dir, flags.FLAGS.workdir, flags.FLAGS.verify_records)
     except (DatasetError, ModelError, RunError, ValueError) as error:
         print(f'sero-train: {error}', file=sys.stderr)
         return 1
+    except (MemoryError, tf.errors.ResourceExhaustedError) as error:
+        cause = next(iter(str(error).splitlines()), 'no more memory')
+        print(f'sero-train: does not fit into memory; try a lower config.batch_size: {cause}', file=sys.stderr)
+        return 1
     kept = ', '.join(f'{name}: {epoch}' for name, epoch in sorted(info['best_epoch'].items()))
     print(f'ended after epoch {info["epochs"]}; kept of each member the epoch that was best on validation ({kept})')
     print(
-        f'{len(info["members"])} members trained on {info["trained_on"]} ({info["source"]} recordings),'
+        f'{count_members(len(info["members"]))} trained on {info["trained_on"]} ({info["source"]} recordings),'
         f' {info["examples_seen"]:,} examples; model in {flags.FLAGS.workdir}'
     )
     return 0

@@ -27,6 +27,7 @@ from trainer.whole_files import write_whole
 MEMBERS_FOLDER = 'members'
 _CONFIG_FILE = 'config.json'
 _VALIDATION_BATCH = 1024
+_LARGEST = (1 << 31) - 1
 _BATCHES_READY = 8
 
 
@@ -59,6 +60,8 @@ def train(config: dict, data_dir: str, workdir: str, verify_records: bool = Fals
         If a dataset is missing or damaged.
     """
     _check(config)
+    if verify_records:
+        print('checking every record', file=sys.stderr)
     train_split = open_split(data_dir, config['train_on'], 'train', verify_records)
     validation_split = open_split(data_dir, 'original', 'validation', verify_records)
     shared_cells = train_split.train_cells & validation_split.cells
@@ -117,10 +120,16 @@ def train(config: dict, data_dir: str, workdir: str, verify_records: bool = Fals
     return keeper.info()
 
 
+def count_members(count: int) -> str:
+    """Returns such as ``3 members``."""
+    return f'{count} member{"" if count == 1 else "s"}'
+
+
 def _announce(train_split: StoredSplit, validation_split: StoredSplit, config: dict, epochs_done: int) -> None:
     print(
-        f'{"going on with" if epochs_done else "training"} {len(config["kernel_sizes"])} members on {train_split.name}'
-        f' ({train_split.examples:,} spikes, {train_split.metadata["source"]} recordings),'
+        f'{"going on with" if epochs_done else "training"} {count_members(len(config["kernel_sizes"]))} on'
+        f' {train_split.name} ({train_split.examples:,} spikes, {train_split.metadata["source"]} recordings,'
+        f' input {config["input"]}),'
         f' validation on {validation_split.name} ({validation_split.examples:,}), {describe_device()}',
         file=sys.stderr,
     )
@@ -144,16 +153,17 @@ def _check(config: dict) -> None:
         raise RunError(f'precision {config["precision"]!r}: expected float32, mixed_bfloat16 or mixed_float16')
     if config['input'] not in ('tfrecord', 'online', 'tfds'):
         raise RunError(f'input {config["input"]!r}: expected tfrecord, online or tfds')
-    for field in ('batch_size', 'epochs', 'patience'):
-        if config[field] < 1:
-            raise RunError(f'{field} {config[field]}: must be at least 1')
+    for field in ('batch_size', 'examples_per_epoch', 'epochs', 'patience'):
+        if not 1 <= config[field] <= _LARGEST:
+            raise RunError(f'{field} {config[field]}: must be 1..{_LARGEST}')
     if not 0 <= config['seed'] < 1 << 32:
         raise RunError(f'seed {config["seed"]}: must be 0..{(1 << 32) - 1}')
     if not config['learning_rate'] > 0:
         raise RunError(f'learning_rate {config["learning_rate"]}: must be more than 0')
     if config['examples_per_epoch'] < config['batch_size']:
         raise RunError(
-            f'examples_per_epoch {config["examples_per_epoch"]} is less than one batch of {config["batch_size"]}'
+            f'examples_per_epoch {config["examples_per_epoch"]} is less than one batch, batch_size'
+            f' {config["batch_size"]}'
         )
 
 

@@ -6,8 +6,9 @@ import subprocess
 
 import pytest
 
+from beam_pipelines import record_layout
 from tests.conftest import error_line, run_command
-from trainer.stored_dataset import open_split
+from trainer.stored_dataset import dataset_folder, open_split
 
 pytestmark = pytest.mark.slow
 
@@ -161,3 +162,15 @@ def test_missing_dataset_is_named(synthetic_run, tmp_path):
         f'sero-evaluate: {tmp_path}/sero_spikes/non_homogeneous/1.0.0/dataset_info.json: no such file;'
         ' sero-build or tfds build makes the dataset'
     )
+
+
+def test_damaged_spike_is_no_part_of_a_verdict(synthetic_run, data_dir, tmp_path):
+    data = tmp_path / 'data'
+    for config in ('original', 'non_homogeneous'):
+        shutil.copytree(dataset_folder(data_dir, config), dataset_folder(data, config))
+    [path] = pathlib.Path(dataset_folder(data, 'non_homogeneous')).glob('*-test.tfrecord-*')
+    content = bytearray(path.read_bytes())
+    content[20 * record_layout.RECORD_BYTES + 300] ^= 1
+    path.write_bytes(content)
+    result = run_command('sero-evaluate', '--workdir', synthetic_run[0], '--data_dir', data)
+    assert error_line(result) == f'sero-evaluate: {path}: record 20: CRC of the data is wrong'

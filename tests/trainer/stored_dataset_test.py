@@ -146,11 +146,6 @@ def test_records_in_another_order_are_found_when_all_are_checked(own_data_dir):
     assert 'metadata.json promises' in message
 
 
-def test_checking_all_records_says_how_many(data_dir, capsys):
-    split = open_split(data_dir, 'original', 'train', verify_records=True)
-    assert capsys.readouterr().err == f'checking {split.examples:,} records of original/train\n'
-
-
 def test_dataset_of_another_file_system_is_opened_as_a_local_one(data_dir):
     local = open_split(data_dir, 'original', 'test', verify_records=True)
     remote_dir = 'ram://bucket/data'

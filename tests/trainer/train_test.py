@@ -107,6 +107,15 @@ def test_missing_data_dir_is_named(tmp_path):
 
 
 @pytest.mark.slow
+def test_batch_that_does_not_fit_into_memory_is_one_line(data_dir, tmp_path):
+    config = TINY_RUN | {'batch_size': 2_000_000_000, 'examples_per_epoch': 2_000_000_000, 'epochs': 1}
+    result = run_command('sero-train', *train_arguments(config, data_dir, tmp_path / 'run'))
+    assert result.stderr.splitlines()[-1].startswith('sero-train: does not fit into memory; try a lower config.batch')
+    assert 'Traceback' not in result.stderr
+    assert result.returncode == 1
+
+
+@pytest.mark.slow
 def test_damaged_record_is_one_line(data_dir, tmp_path):
     own = tmp_path / 'data'
     shutil.copytree(dataset_folder(data_dir, 'original'), dataset_folder(own, 'original'))
@@ -136,7 +145,7 @@ def test_folder_that_cannot_be_written_is_named(data_dir, tmp_path):
 @pytest.mark.slow
 def test_config_value_that_cannot_be_used_is_one_line(data_dir, tmp_path):
     result = run_command('sero-train', *train_arguments(TINY_RUN | {'batch_size': 0}, data_dir, tmp_path / 'run'))
-    assert error_line(result) == 'sero-train: batch_size 0: must be at least 1'
+    assert error_line(result) == 'sero-train: batch_size 0: must be 1..2147483647'
 
 
 @pytest.mark.slow
@@ -152,7 +161,7 @@ def test_progress_shows_rate_and_time_left_where_the_output_is_a_file(synthetic_
 def test_command_says_what_it_trains_on_what_and_nothing_else(synthetic_run):
     _, result = synthetic_run
     first, *others = result.stderr.splitlines()
-    assert first.startswith('training 2 members on synthetic_small/train (127,006 spikes, simulated recordings)')
+    assert first.startswith('training 2 members on synthetic_small/train (127,006 spikes, simulated recordings, input')
     assert all(line.startswith('epoch ') for line in others), result.stderr
 
 

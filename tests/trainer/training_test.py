@@ -307,9 +307,10 @@ def test_mixed_precision_learns_and_keeps_its_weights_in_float32(data_dir, tmp_p
 @pytest.mark.parametrize(
     ('field', 'value', 'message'),
     [
-        ('batch_size', 0, 'batch_size 0: must be at least 1'),
-        ('epochs', 0, 'epochs 0: must be at least 1'),
-        ('patience', -1, 'patience -1: must be at least 1'),
+        ('batch_size', 0, 'batch_size 0: must be 1..2147483647'),
+        ('batch_size', 10**20, f'batch_size {10**20}: must be 1..2147483647'),
+        ('epochs', 0, 'epochs 0: must be 1..2147483647'),
+        ('patience', -1, 'patience -1: must be 1..2147483647'),
         ('learning_rate', 0.0, 'learning_rate 0.0: must be more than 0'),
         ('precision', 'foo', "precision 'foo': expected float32, mixed_bfloat16 or mixed_float16"),
         ('kernel_sizes', (), 'kernel_sizes is empty; give at least one kernel size'),
@@ -318,7 +319,7 @@ def test_mixed_precision_learns_and_keeps_its_weights_in_float32(data_dir, tmp_p
         ('input', 'npy', "input 'npy': expected tfrecord, online or tfds"),
         ('seed', -1, 'seed -1: must be 0..4294967295'),
         ('architecture', 'rnn', "architecture 'rnn': expected one of cnn, published"),
-        ('examples_per_epoch', 7, 'examples_per_epoch 7 is less than one batch of 8'),
+        ('examples_per_epoch', 7, 'examples_per_epoch 7 is less than one batch, batch_size 8'),
     ],
 )
 def test_config_value_that_cannot_be_used_is_named_and_leaves_no_folder(data_dir, tmp_path, field, value, message):
