@@ -55,9 +55,9 @@ def main(argv: list[str]) -> int:
     except (DatasetError, ModelError, RunError, ValueError) as error:
         print(f'sero-train: {error}', file=sys.stderr)
         return 1
-    except (MemoryError, tf.errors.ResourceExhaustedError) as error:
+    except (MemoryError, tf.errors.OpError) as error:
         cause = next(iter(str(error).splitlines()), 'no more memory')
-        print(f'sero-train: does not fit into memory; try a lower config.batch_size: {cause}', file=sys.stderr)
+        print(f'sero-train: {cause} (a lower config.batch_size takes less memory)', file=sys.stderr)
         return 1
     kept = ', '.join(f'{name}: {epoch}' for name, epoch in sorted(info['best_epoch'].items()))
     print(f'ended after epoch {info["epochs"]}; kept of each member the epoch that was best on validation ({kept})')

@@ -107,15 +107,6 @@ def test_missing_data_dir_is_named(tmp_path):
 
 
 @pytest.mark.slow
-def test_batch_that_does_not_fit_into_memory_is_one_line(data_dir, tmp_path):
-    config = TINY_RUN | {'batch_size': 2_000_000_000, 'examples_per_epoch': 2_000_000_000, 'epochs': 1}
-    result = run_command('sero-train', *train_arguments(config, data_dir, tmp_path / 'run'))
-    assert result.stderr.splitlines()[-1].startswith('sero-train: does not fit into memory; try a lower config.batch')
-    assert 'Traceback' not in result.stderr
-    assert result.returncode == 1
-
-
-@pytest.mark.slow
 def test_damaged_record_is_one_line(data_dir, tmp_path):
     own = tmp_path / 'data'
     shutil.copytree(dataset_folder(data_dir, 'original'), dataset_folder(own, 'original'))
