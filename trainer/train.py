@@ -56,7 +56,9 @@ def main(argv: list[str]) -> int:
         print(f'sero-train: {error}', file=sys.stderr)
         return 1
     except (MemoryError, tf.errors.OpError) as error:
-        cause = next(iter(str(error).splitlines()), 'no more memory')
+        # What has happened stands behind where in the graph it happened, and before hints and the operation's name.
+        said = [line for line in str(error).splitlines() if line and not line[0].isspace() and 'Hint:' not in line]
+        cause = said[-1] if said else 'no more memory'
         print(f'sero-train: {cause} (a lower config.batch_size takes less memory)', file=sys.stderr)
         return 1
     kept = ', '.join(f'{name}: {epoch}' for name, epoch in sorted(info['best_epoch'].items()))
