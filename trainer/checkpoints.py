@@ -6,16 +6,16 @@ import json
 import os
 import re
 import shutil
+import sys
 import zipfile
 
 import keras
 import numpy as np
 
-_FOLDER = re.compile(r'epoch_(\d+)')
+_FOLDER = re.compile(r'step_(\d+)')
 _MODEL_FILE = 'ensemble.keras'
 _STATE_FILE = 'state.json'
 _DROPOUT = 'dropout_seeds'
-_KEPT = 2
 
 
 class ModelError(Exception):
@@ -48,17 +48,18 @@ def load_model(path: str, compile: bool) -> keras.Model:
         raise ModelError(f'{path}: {" ".join(str(error).split())}') from None
 
 
-def save_checkpoint(folder: str, epoch: int, model: keras.Model, state: dict) -> None:
-    """Saves a checkpoint after an epoch and removes all but the last two.
+def save_checkpoint(folder: str, step: int, model: keras.Model, state: dict, kept: int) -> None:
+    """Saves a checkpoint that appears whole or not at all, and removes the oldest.
 
     Parameters
     ----------
     folder : the run's folder of checkpoints.
-    epoch : how many epochs have ended.
+    step : how many steps have been made.
     model : the compiled ensemble; its optimizer is saved with it.
     state : what else the run needs to go on, as JSON.
+    kept : how many checkpoints stay.
     """
-    target = os.path.join(folder, f'epoch_{epoch:04d}')
+    target = _path(folder, step)
     temporary = f'{target}.tmp'
     shutil.rmtree(temporary, ignore_errors=True)
     os.makedirs(temporary)
@@ -67,25 +68,43 @@ def save_checkpoint(folder: str, epoch: int, model: keras.Model, state: dict) ->
         json.dump(state | {_DROPOUT: [np.asarray(seed).tolist() for seed in _dropout_seeds(model)]}, file)
     shutil.rmtree(target, ignore_errors=True)
     os.replace(temporary, target)
-    for old in _epochs(folder)[:-_KEPT]:
-        shutil.rmtree(os.path.join(folder, f'epoch_{old:04d}'))
+    for old in _steps(folder)[:-kept]:
+        shutil.rmtree(_path(folder, old))
 
 
 def load_newest(folder: str) -> tuple[keras.Model, dict] | None:
-    """Loads the newest checkpoint: the compiled ensemble and the state; None if there is none.
+    """Loads the newest checkpoint that is whole: the compiled ensemble and the state; None if there is none at all.
+
+    Of a damaged one it warns and takes the one before.
 
     Raises
     ------
     ModelError
-        If it is damaged.
+        If there are checkpoints and all of them are damaged.
     """
-    epochs = _epochs(folder)
-    if not epochs:
-        return None
-    newest = os.path.join(folder, f'epoch_{epochs[-1]:04d}')
-    with open(os.path.join(newest, _STATE_FILE), encoding='utf-8') as file:
-        state = json.load(file)
-    model = load_model(os.path.join(newest, _MODEL_FILE), compile=True)
+    errors = []
+    for step in reversed(_steps(folder)):
+        try:
+            loaded = _load(_path(folder, step))
+        except ModelError as error:
+            errors.append(error)
+            continue
+        for error in errors:
+            print(f'WARNING: {error}; going on from step {step:,} instead', file=sys.stderr)
+        return loaded
+    if errors:
+        raise errors[0]
+    return None
+
+
+def _load(path: str) -> tuple[keras.Model, dict]:
+    state_path = os.path.join(path, _STATE_FILE)
+    try:
+        with open(state_path, encoding='utf-8') as file:
+            state = json.load(file)
+    except (OSError, ValueError) as error:
+        raise ModelError(f'{state_path}: {error}') from None
+    model = load_model(os.path.join(path, _MODEL_FILE), compile=True)
     for seed, value in zip(_dropout_seeds(model), state.pop(_DROPOUT), strict=True):
         seed.assign(np.array(value, seed.dtype))
     return model, state
@@ -96,7 +115,11 @@ def _dropout_seeds(model: keras.Model) -> list[keras.Variable]:
     return [variable for variable in model.non_trainable_variables if variable.path.endswith('seed_generator_state')]
 
 
-def _epochs(folder: str) -> list[int]:
+def _path(folder: str, step: int) -> str:
+    return os.path.join(folder, f'step_{step:09d}')
+
+
+def _steps(folder: str) -> list[int]:
     if not os.path.isdir(folder):
         return []
     matches = map(_FOLDER.fullmatch, os.listdir(folder))

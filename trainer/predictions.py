@@ -13,8 +13,8 @@ from trainer import model_info
 from trainer.checkpoints import ModelError, load_model
 from trainer.ensemble import join_members
 from trainer.input_pipeline import dataset_errors, evaluation_batches
+from trainer.run_keeper import MEMBERS_FOLDER
 from trainer.stored_dataset import StoredSplit
-from trainer.training import MEMBERS_FOLDER
 
 _BATCH = 1024
 

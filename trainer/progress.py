@@ -17,13 +17,15 @@ class ProgressLine(keras.callbacks.Callback):
     Parameters
     ----------
     batch_size, steps_per_epoch, epochs : of the run, to reckon the time left.
+    steps_made : how many steps of its first epoch were made before.
     """
 
-    def __init__(self, batch_size: int, steps_per_epoch: int, epochs: int):
+    def __init__(self, batch_size: int, steps_per_epoch: int, epochs: int, steps_made: int = 0):
         super().__init__()
         self._batch_size = batch_size
         self._steps_per_epoch = steps_per_epoch
         self._epochs = epochs
+        self._steps_made = steps_made
         self._rewrites = sys.stderr.isatty()
 
     def on_train_begin(self, logs=None):
@@ -42,9 +44,10 @@ class ProgressLine(keras.callbacks.Callback):
         wait = _SECONDS_BETWEEN_UPDATES if self._rewrites else _SECONDS_BETWEEN_LINES
         if now - self._shown >= wait:
             self._shown = now
+            made = self._steps_made + batch + 1
             self._write(
-                f'epoch {self._epoch + 1}/{self._epochs}  {100 * (batch + 1) // self._steps_per_epoch:3d} %'
-                f'{self._rate_and_time_left(batch + 1)}  loss {logs["loss"]:.4f}'
+                f'epoch {self._epoch + 1}/{self._epochs}  {100 * made // self._steps_per_epoch:3d} %'
+                f'{self._rate_and_time_left(made)}  loss {logs["loss"]:.4f}'
             )
 
     def on_epoch_end(self, epoch, logs=None):

@@ -7,8 +7,9 @@ Any field of the config can be given on the command line:
     sero-train --config trainer/configs/demo.py --config.train_on=original --config.seed=1 \
         --data_dir data --workdir runs/original
 
-A run that was interrupted goes on from its last checkpoint when the same command is given again. TensorBoard logs are
-in WORKDIR/tensorboard.
+A run that was interrupted goes on from its last checkpoint when the same command is given again. Ctrl-C and SIGTERM
+save one first and end with status 130 and 143; a second Ctrl-C quits at once. TensorBoard logs are in
+WORKDIR/tensorboard.
 """
 
 from __future__ import annotations
@@ -47,14 +48,19 @@ def main(argv: list[str]) -> int:
     import tensorflow as tf
 
     from trainer.checkpoints import ModelError
+    from trainer.interrupts import Interrupted
+    from trainer.run_keeper import RunError
     from trainer.stored_dataset import DatasetError
-    from trainer.training import RunError, count_members, train
+    from trainer.training import count_members, train
 
     try:
         info = train(config, flags.FLAGS.data_dir, flags.FLAGS.workdir, flags.FLAGS.verify_records)
     except (DatasetError, ModelError, RunError, ValueError) as error:
         print(f'sero-train: {error}', file=sys.stderr)
         return 1
+    except Interrupted as interrupted:
+        print(f'sero-train: stopped by {interrupted} and saved; the same command goes on', file=sys.stderr)
+        return 128 + interrupted.signal_number
     except (MemoryError, tf.errors.OpError) as error:
         # What has happened stands behind where in the graph it happened, and before hints and the operation's name.
         said = [line for line in str(error).splitlines() if line and not line[0].isspace() and 'Hint:' not in line]

@@ -12,27 +12,28 @@ import tensorflow as tf
 
 from beam_pipelines import domain
 from beam_pipelines.synthesis import Synthesizer
-from trainer import checkpoints, model_info
+from trainer import checkpoints
 from trainer.configs import default
-from trainer.ensemble import build_ensemble, members_of
+from trainer.ensemble import build_ensemble
 from trainer.input_pipeline import dataset_errors, evaluation_batches, training_batches
 from trainer.input_wait import InputWait, LogInputWait
+from trainer.interrupts import StopRequests
 from trainer.models import check_member
 from trainer.online_input import OnlineEnsemble, online_batches, open_spike_bank
 from trainer.progress import ProgressLine
+from trainer.run_keeper import CHECKPOINTS_FOLDER, MEMBERS_FOLDER, RunError, RunKeeper
 from trainer.start import describe_device
 from trainer.stored_dataset import StoredSplit, open_split
 from trainer.whole_files import write_whole
 
-MEMBERS_FOLDER = 'members'
 _CONFIG_FILE = 'config.json'
+
+# What may change when a run goes on: more epochs are a longer run, not another one.
+_FREE = ('epochs', 'checkpoint_seconds', 'checkpoint_steps', 'checkpoints_kept')
+
 _VALIDATION_BATCH = 1024
 _LARGEST = (1 << 31) - 1
 _BATCHES_READY = 8
-
-
-class RunError(Exception):
-    """The run cannot be started or continued as asked; the message is one line for the user."""
 
 
 @dataset_errors()
@@ -54,8 +55,10 @@ def train(config: dict, data_dir: str, workdir: str, verify_records: bool = Fals
     ------
     RunError
         If the folder holds a run of another config, a config value cannot be used, or the loss is not finite.
+    Interrupted
+        If SIGINT or SIGTERM came; where the run stands is saved.
     ModelError
-        If the checkpoint to go on from is damaged.
+        If all checkpoints to go on from are damaged.
     DatasetError
         If a dataset is missing or damaged.
     """
@@ -74,8 +77,7 @@ def train(config: dict, data_dir: str, workdir: str, verify_records: bool = Fals
     _claim_workdir(workdir, config)
     keras.config.set_dtype_policy(config['precision'])
 
-    checkpoint_folder = os.path.join(workdir, 'checkpoints')
-    resumed = checkpoints.load_newest(checkpoint_folder)
+    resumed = checkpoints.load_newest(os.path.join(workdir, CHECKPOINTS_FOLDER))
     if resumed:
         ensemble, state = resumed
         if state['dataset_fingerprint'] != train_split.metadata['fingerprint']:
@@ -89,34 +91,24 @@ def train(config: dict, data_dir: str, workdir: str, verify_records: bool = Fals
             jit_compile=False if keras.backend.backend() == 'tensorflow' else 'auto',
         )
         state = {
+            'step': 0,
             'epoch': 0,
             'best': dict.fromkeys(ensemble.output_names, math.inf),
             'best_epoch': dict.fromkeys(ensemble.output_names, 0),
             'dataset_fingerprint': train_split.metadata['fingerprint'],
         }
-    steps_per_epoch = config['examples_per_epoch'] // config['batch_size']
-    keeper = _KeepBest(workdir, config, train_split, ensemble, state, steps_per_epoch)
-    if not keeper.finished:
-        _announce(train_split, validation_split, config, state['epoch'])
-        model, batches = _open_input(ensemble, train_split, bank, config, state['epoch'] * steps_per_epoch)
-        input_wait = InputWait()
-        model.fit(
-            input_wait.measure(_with_targets(batches, ensemble.output_names)),
-            validation_data=_with_targets(
-                evaluation_batches(validation_split, _VALIDATION_BATCH).map(_only_valid), ensemble.output_names
-            ),
-            initial_epoch=state['epoch'],
-            epochs=config['epochs'],
-            steps_per_epoch=steps_per_epoch,
-            callbacks=[
-                LogInputWait(input_wait),
-                ProgressLine(config['batch_size'], steps_per_epoch, config['epochs']),
-                keras.callbacks.TensorBoard(os.path.join(workdir, 'tensorboard'), write_graph=False),
-                keeper,
-            ],
-            shuffle=False,  # the batches are shuffled already
-            verbose=0,
-        )
+    with StopRequests() as stop_requests:
+        keeper = RunKeeper(workdir, config, train_split, ensemble, state, stop_requests)
+        if not keeper.finished:
+            _announce(train_split, validation_split, config, state['step'])
+            steps_per_epoch = config['examples_per_epoch'] // config['batch_size']
+            # Keras begins at an epoch's start: the rest of one that was interrupted is a shorter epoch to it.
+            made = state['step'] % steps_per_epoch
+            parts = [(state['epoch'] + 1, made)] if made else []
+            for epochs, steps_made in [*parts, (config['epochs'], 0)]:
+                if not keeper.finished:
+                    model, batches = _open_input(ensemble, train_split, bank, config, state['step'])
+                    _fit(model, batches, validation_split, keeper, config, workdir, state['epoch'], epochs, steps_made)
     return keeper.info()
 
 
@@ -125,12 +117,46 @@ def count_members(count: int) -> str:
     return f'{count} member{"" if count == 1 else "s"}'
 
 
-def _announce(train_split: StoredSplit, validation_split: StoredSplit, config: dict, epochs_done: int) -> None:
+def _fit(
+    model: keras.Model,
+    batches: tf.data.Dataset,
+    validation_split: StoredSplit,
+    keeper: RunKeeper,
+    config: dict,
+    workdir: str,
+    first_epoch: int,
+    epochs: int,
+    steps_made: int,
+) -> None:
+    """Trains until ``epochs`` have ended; of the first, ``steps_made`` steps have been made before."""
+    steps_per_epoch = config['examples_per_epoch'] // config['batch_size']
+    member_names = [f'k{kernel_size}' for kernel_size in config['kernel_sizes']]
+    input_wait = InputWait()
+    model.fit(
+        input_wait.measure(_with_targets(batches, member_names)),
+        validation_data=_with_targets(
+            evaluation_batches(validation_split, _VALIDATION_BATCH).map(_only_valid), member_names
+        ),
+        initial_epoch=first_epoch,
+        epochs=epochs,
+        steps_per_epoch=steps_per_epoch - steps_made,
+        callbacks=[
+            LogInputWait(input_wait),
+            ProgressLine(config['batch_size'], steps_per_epoch, config['epochs'], steps_made),
+            keras.callbacks.TensorBoard(os.path.join(workdir, 'tensorboard'), write_graph=False),
+            keeper,
+        ],
+        shuffle=False,  # the batches are shuffled already
+        verbose=0,
+    )
+
+
+def _announce(train_split: StoredSplit, validation_split: StoredSplit, config: dict, steps_made: int) -> None:
+    what = f'going on from step {steps_made:,} with' if steps_made else 'training'
     print(
-        f'{"going on with" if epochs_done else "training"} {count_members(len(config["kernel_sizes"]))} on'
-        f' {train_split.name} ({train_split.examples:,} spikes, {train_split.metadata["source"]} recordings,'
-        f' input {config["input"]}),'
-        f' validation on {validation_split.name} ({validation_split.examples:,}), {describe_device()}',
+        f'{what} {count_members(len(config["kernel_sizes"]))} on {train_split.name} ({train_split.examples:,} spikes,'
+        f' {train_split.metadata["source"]} recordings, input {config["input"]}), validation on'
+        f' {validation_split.name} ({validation_split.examples:,}), {describe_device()}',
         file=sys.stderr,
     )
 
@@ -153,7 +179,7 @@ def _check(config: dict) -> None:
         raise RunError(f'precision {config["precision"]!r}: expected float32, mixed_bfloat16 or mixed_float16')
     if config['input'] not in ('tfrecord', 'online', 'tfds'):
         raise RunError(f'input {config["input"]!r}: expected tfrecord, online or tfds')
-    for field in ('batch_size', 'examples_per_epoch', 'epochs', 'patience'):
+    for field in ('batch_size', 'examples_per_epoch', 'epochs', 'patience', 'checkpoints_kept'):
         if not 1 <= config[field] <= _LARGEST:
             raise RunError(f'{field} {config[field]}: must be 1..{_LARGEST}')
     if not 0 <= config['seed'] < 1 << 32:
@@ -175,8 +201,7 @@ def _claim_workdir(workdir: str, config: dict) -> None:
         with open(path, encoding='utf-8') as file:
             earlier = json.load(file)
         for field in content:
-            # More epochs are a longer run, not another one.
-            if field != 'epochs' and content[field] != earlier.get(field):
+            if field not in _FREE and content[field] != earlier.get(field):
                 raise RunError(
                     f'{workdir}: holds a run with {field} {earlier.get(field)!r}, asked for {content[field]!r};'
                     ' use another --workdir'
@@ -219,57 +244,3 @@ def _with_targets(batches, output_names: list[str]):
         return waveform, dict.fromkeys(output_names, one_hot)
 
     return batches.map(add_targets, num_parallel_calls=1).prefetch(_BATCHES_READY)
-
-
-class _KeepBest(keras.callbacks.Callback):
-    """After each epoch saves the members that have improved and a checkpoint; stops when none improves any more."""
-
-    def __init__(
-        self,
-        workdir: str,
-        config: dict,
-        train_split: StoredSplit,
-        ensemble: keras.Model,
-        state: dict,
-        steps_per_epoch: int,
-    ):
-        super().__init__()
-        self._ensemble = ensemble
-        self._workdir = workdir
-        self._config = config
-        self._train_split = train_split
-        self._state = state
-        self._examples_per_epoch = steps_per_epoch * config['batch_size']
-
-    @property
-    def finished(self) -> bool:
-        epoch = self._state['epoch']
-        waited = min(epoch - best_epoch for best_epoch in self._state['best_epoch'].values())
-        return epoch >= self._config['epochs'] or waited >= self._config['patience']
-
-    def info(self) -> dict:
-        state = self._state
-        info = model_info.describe(
-            self._config, self._train_split, state['epoch'] * self._examples_per_epoch, state['best']
-        )
-        return info | {'epochs': state['epoch'], 'best_epoch': state['best_epoch'], 'finished': self.finished}
-
-    def on_epoch_end(self, epoch, logs=None):
-        if not math.isfinite(logs['loss']):
-            raise RunError(
-                f'loss is {logs["loss"]} in epoch {epoch + 1}; learning_rate {self._config["learning_rate"]} may be too'
-                ' high'
-            )
-        state = self._state
-        state['epoch'] = epoch + 1
-        for member in members_of(self._ensemble):
-            # With one output Keras reports the total alone.
-            loss = logs.get(f'val_{member.name}_loss', logs['val_loss'])
-            if loss < state['best'][member.name]:
-                state['best'][member.name] = float(loss)
-                state['best_epoch'][member.name] = epoch + 1
-                path = os.path.join(self._workdir, MEMBERS_FOLDER, f'{member.name}.keras')
-                checkpoints.save_whole(member, path)
-        model_info.write(self._workdir, self.info())
-        checkpoints.save_checkpoint(os.path.join(self._workdir, 'checkpoints'), epoch + 1, self._ensemble, state)
-        self.model.stop_training = self.finished

@@ -26,22 +26,22 @@ def test_folder_without_checkpoint_gives_none(tmp_path, exists):
 
 def test_only_the_last_two_are_kept(tmp_path):
     model = make_model()
-    for epoch in (1, 2, 3, 4):
-        save_checkpoint(str(tmp_path), epoch, model, {})
-    assert names_in(tmp_path) == ['epoch_0003', 'epoch_0004']
+    for step in (1, 2, 3, 4):
+        save_checkpoint(str(tmp_path), step, model, {}, kept=2)
+    assert names_in(tmp_path) == ['step_000000003', 'step_000000004']
 
 
 def test_newest_is_the_one_with_the_largest_number(tmp_path):
     model = make_model()
-    for epoch in (9_999, 10_000):
-        save_checkpoint(str(tmp_path), epoch, model, {'epoch': epoch})
-    assert load_newest(str(tmp_path))[1] == {'epoch': 10_000}
+    for epoch in (999_999_999, 1_000_000_000):
+        save_checkpoint(str(tmp_path), epoch, model, {'epoch': epoch}, kept=2)
+    assert load_newest(str(tmp_path))[1] == {'epoch': 1_000_000_000}
 
 
 def test_weights_and_optimizer_and_state_come_back(tmp_path):
     model = make_model()
     state = {'epoch': 3, 'best': {'k5': float('inf'), 'k6': 0.25}}
-    save_checkpoint(str(tmp_path), 3, model, state)
+    save_checkpoint(str(tmp_path), 3, model, state, kept=2)
     loaded, loaded_state = load_newest(str(tmp_path))
     assert loaded_state == state
     for variable, expected in zip(loaded.weights, model.weights, strict=True):
@@ -55,7 +55,7 @@ def test_dropout_goes_on_where_it_stood(tmp_path):
     model.compile(optimizer='adam', loss='mse', jit_compile=False)
     ones = np.ones((1, 100), np.float32)
     first = np.asarray(model(ones, training=True))
-    save_checkpoint(str(tmp_path), 1, model, {})
+    save_checkpoint(str(tmp_path), 1, model, {}, kept=2)
     loaded, _ = load_newest(str(tmp_path))
     dropped = np.asarray(loaded(ones, training=True))
     np.testing.assert_array_equal(dropped, model(ones, training=True))
@@ -63,24 +63,24 @@ def test_dropout_goes_on_where_it_stood(tmp_path):
 
 
 def test_half_written_checkpoint_is_ignored(tmp_path):
-    save_checkpoint(str(tmp_path), 1, make_model(), {'epoch': 1})
-    (tmp_path / 'epoch_0002.tmp').mkdir()
-    (tmp_path / 'epoch_0002.tmp' / 'ensemble.keras').write_bytes(b'PK')
+    save_checkpoint(str(tmp_path), 1, make_model(), {'epoch': 1}, kept=2)
+    (tmp_path / 'step_000000002.tmp').mkdir()
+    (tmp_path / 'step_000000002.tmp' / 'ensemble.keras').write_bytes(b'PK')
     assert load_newest(str(tmp_path))[1] == {'epoch': 1}
 
 
 def test_half_written_checkpoint_is_replaced_by_the_next_attempt(tmp_path):
-    (tmp_path / 'epoch_0002.tmp').mkdir()
-    (tmp_path / 'epoch_0002.tmp' / 'ensemble.keras').write_bytes(b'PK')
-    save_checkpoint(str(tmp_path), 2, make_model(), {'epoch': 2})
-    assert names_in(tmp_path) == ['epoch_0002']
+    (tmp_path / 'step_000000002.tmp').mkdir()
+    (tmp_path / 'step_000000002.tmp' / 'ensemble.keras').write_bytes(b'PK')
+    save_checkpoint(str(tmp_path), 2, make_model(), {'epoch': 2}, kept=2)
+    assert names_in(tmp_path) == ['step_000000002']
     assert load_newest(str(tmp_path))[1] == {'epoch': 2}
 
 
-def test_checkpoint_of_the_same_epoch_is_replaced(tmp_path):
+def test_checkpoint_of_the_same_step_is_replaced(tmp_path):
     model = make_model()
-    save_checkpoint(str(tmp_path), 1, model, {'try': 1})
-    save_checkpoint(str(tmp_path), 1, model, {'try': 2})
+    save_checkpoint(str(tmp_path), 1, model, {'try': 1}, kept=2)
+    save_checkpoint(str(tmp_path), 1, model, {'try': 2}, kept=2)
     assert load_newest(str(tmp_path))[1] == {'try': 2}
 
 

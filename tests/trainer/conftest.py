@@ -29,6 +29,9 @@ TINY_RUN = {
     'epochs': 3,
     'patience': 10,
     'precision': 'float32',
+    'checkpoint_seconds': 300.0,
+    'checkpoint_steps': 0,
+    'checkpoints_kept': 2,
     'seed': 7,
 }
 

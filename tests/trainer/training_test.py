@@ -2,6 +2,7 @@ import glob
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -17,8 +18,9 @@ from beam_pipelines import record_layout
 from tests.conftest import error_line, run_command
 from tests.trainer.conftest import TINY_RUN, train_arguments
 from trainer import checkpoints
+from trainer.run_keeper import RunError
 from trainer.stored_dataset import DatasetError, dataset_folder, open_split
-from trainer.training import RunError, train
+from trainer.training import train
 
 # A run in this process: a second or two.
 SHORT_RUN = TINY_RUN | {
@@ -55,47 +57,85 @@ def last_checkpoint(workdir: pathlib.Path) -> tuple[keras.Model, dict]:
     return checkpoints.load_newest(str(workdir / 'checkpoints'))
 
 
+KILLS = 5
+STEPS = 3 * (TINY_RUN['examples_per_epoch'] // TINY_RUN['batch_size'])
+
+
 @pytest.fixture(scope='module')
-def killed_run(data_dir, tmp_path_factory) -> tuple[pathlib.Path, list[str], subprocess.CompletedProcess]:
-    """A run killed after its first checkpoint and started again: folder, checkpoints at its death, the second start."""
+def killed_run(data_dir, tmp_path_factory) -> tuple[pathlib.Path, list[int], subprocess.CompletedProcess]:
+    """A run killed at five random steps, then ended: folder, step of the newest checkpoint at each death, the end."""
     workdir = tmp_path_factory.mktemp('killed') / 'run'
-    arguments = train_arguments(TINY_RUN, data_dir, workdir)
+    arguments = train_arguments(TINY_RUN | {'checkpoint_steps': 5}, data_dir, workdir)
     command = pathlib.Path(sys.executable).parent / 'sero-train'
-    with subprocess.Popen([command, *arguments], stderr=subprocess.DEVNULL) as process:
-        give_up = time.monotonic() + 120
-        while not (workdir / 'checkpoints' / 'epoch_0001').exists() and time.monotonic() < give_up:
-            time.sleep(0.002)
-        process.send_signal(signal.SIGKILL)
-    left = sorted(path.name for path in (workdir / 'checkpoints').iterdir())
+    steps_to_make = sorted(np.random.default_rng(1).choice(np.arange(10, STEPS - 10), KILLS, replace=False))
+    reached = []
+    for step in steps_to_make:
+        with subprocess.Popen([command, *arguments], stderr=subprocess.DEVNULL) as process:
+            give_up = time.monotonic() + 120
+            while max(checkpoint_steps(workdir), default=0) < step - 5 and time.monotonic() < give_up:
+                time.sleep(0.002)
+            time.sleep(0.02)
+            process.send_signal(signal.SIGKILL)
+        reached.append(max(checkpoint_steps(workdir)))
     result = run_command('sero-train', *arguments)
     assert result.returncode == 0, result.stderr
-    return workdir, left, result
+    return workdir, reached, result
+
+
+def checkpoint_steps(workdir: pathlib.Path) -> list[int]:
+    return [int(name.rpartition('_')[2]) for name in glob.glob(f'{workdir}/checkpoints/step_*[0-9]')]
 
 
 @pytest.mark.slow
-def test_killed_run_goes_on_from_its_checkpoint(killed_run):
-    _, left, result = killed_run
-    assert 'epoch_0001' in left
-    assert 'epoch_0003' not in left, 'the run had ended before it was killed'
-    assert result.stderr.startswith('going on with 2 members on synthetic_small/train')
-    assert 'epoch 1/3' not in result.stderr
+def test_killed_run_goes_on_from_its_checkpoint_within_an_epoch(killed_run):
+    _, reached, result = killed_run
+    assert len(set(reached)) == KILLS
+    assert max(reached) < STEPS, 'the run had ended before it was killed'
+    assert any(step % (STEPS // 3) for step in reached)
+    assert result.stderr.startswith(f'going on from step {reached[-1]:,} with 2 members on synthetic_small/train')
     assert 'epoch 3/3' in result.stderr
 
 
 @pytest.mark.slow
-def test_killed_run_ends_after_as_many_epochs_as_an_undisturbed_one(killed_run, synthetic_run):
+def test_killed_run_ends_after_as_many_steps_as_an_undisturbed_one(killed_run, synthetic_run):
     infos = [json.loads((run[0] / 'model_info.json').read_text()) for run in (killed_run, synthetic_run)]
-    assert infos[0]['examples_seen'] == infos[1]['examples_seen'] == 3 * (1_500 // 32) * 32
-    assert last_checkpoint(killed_run[0])[1]['epoch'] == last_checkpoint(synthetic_run[0])[1]['epoch'] == 3
+    assert infos[0]['examples_seen'] == infos[1]['examples_seen'] == STEPS * 32
+    for run in (killed_run, synthetic_run):
+        state = last_checkpoint(run[0])[1]
+        assert (state['epoch'], state['step']) == (3, STEPS)
 
 
 @pytest.mark.slow
 def test_killed_run_ends_with_the_weights_of_an_undisturbed_one(killed_run, synthetic_run):
-    (resumed, _), (undisturbed, _) = last_checkpoint(killed_run[0]), last_checkpoint(synthetic_run[0])
-    for variable, expected in zip(resumed.variables, undisturbed.variables, strict=True):
-        np.testing.assert_allclose(variable.numpy(), expected.numpy(), rtol=1e-5, atol=1e-7, err_msg=variable.path)
-    for variable, expected in zip(resumed.optimizer.variables, undisturbed.optimizer.variables, strict=True):
-        np.testing.assert_allclose(variable.numpy(), expected.numpy(), rtol=1e-5, atol=1e-7, err_msg=variable.path)
+    assert_same_weights(last_checkpoint(killed_run[0])[0], last_checkpoint(synthetic_run[0])[0])
+
+
+def assert_same_weights(model: keras.Model, expected_model: keras.Model) -> None:
+    """Compares weights, random states and the optimizer's moments."""
+    for ours, theirs in ((model, expected_model), (model.optimizer, expected_model.optimizer)):
+        for variable, expected in zip(ours.variables, theirs.variables, strict=True):
+            np.testing.assert_allclose(variable.numpy(), expected.numpy(), rtol=1e-5, atol=1e-7, err_msg=variable.path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(('number', 'status'), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_run_that_is_asked_to_stop_saves_first_and_goes_on_to_the_same_end(
+    data_dir, tmp_path, synthetic_run, number, status
+):
+    arguments = train_arguments(TINY_RUN | {'checkpoint_steps': 20}, data_dir, tmp_path / 'run')
+    command = pathlib.Path(sys.executable).parent / 'sero-train'
+    with subprocess.Popen([command, *arguments], stderr=subprocess.PIPE, text=True) as process:
+        give_up = time.monotonic() + 120
+        while not checkpoint_steps(tmp_path / 'run') and time.monotonic() < give_up:
+            time.sleep(0.002)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=120)
+    assert process.returncode == status, errors
+    name = signal.Signals(number).name
+    assert errors.splitlines()[-1] == f'sero-train: stopped by {name} and saved; the same command goes on'
+    assert 20 <= max(checkpoint_steps(tmp_path / 'run')) < STEPS
+    assert run_command('sero-train', *arguments).returncode == 0
+    assert_same_weights(last_checkpoint(tmp_path / 'run')[0], last_checkpoint(synthetic_run[0])[0])
 
 
 @pytest.mark.slow
@@ -169,8 +209,7 @@ def test_validation_loss_of_each_member_is_logged_for_tensorboard(synthetic_run)
 
 @pytest.mark.slow
 def test_last_two_checkpoints_are_kept(synthetic_run):
-    names = sorted(path.name for path in (synthetic_run[0] / 'checkpoints').iterdir())
-    assert names == ['epoch_0002', 'epoch_0003']
+    assert sorted(checkpoint_steps(synthetic_run[0])) == [2 * STEPS // 3, STEPS]
 
 
 @pytest.mark.slow
@@ -269,19 +308,49 @@ def test_checkpoint_of_other_data_is_refused(data_dir, tmp_path):
     assert message == f'{tmp_path / "run"}: was trained on other data than original/train in {own} holds now'
 
 
-def test_damaged_checkpoint_is_named(data_dir, tmp_path):
-    train(SHORT_RUN, str(data_dir), str(tmp_path / 'run'))
-    path = tmp_path / 'run' / 'checkpoints' / 'epoch_0002' / 'ensemble.keras'
+def test_damaged_checkpoint_is_named_and_the_one_before_is_taken(data_dir, tmp_path, capfd):
+    workdir = tmp_path / 'run'
+    train(SHORT_RUN | {'epochs': 3}, str(data_dir), str(workdir))
+    path = workdir / 'checkpoints' / 'step_000000018' / 'ensemble.keras'
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(checkpoints.ModelError, match='epoch_0002/ensemble.keras: is not a whole .keras file'):
+    capfd.readouterr()
+    train(SHORT_RUN | {'epochs': 4}, str(data_dir), str(workdir))
+    assert f'WARNING: {path}: is not a whole .keras file; going on from step 12 instead' in capfd.readouterr().err
+    train(SHORT_RUN | {'epochs': 4}, str(data_dir), str(tmp_path / 'whole'))
+    assert_same_weights(last_checkpoint(workdir)[0], last_checkpoint(tmp_path / 'whole')[0])
+
+
+def test_run_whose_checkpoints_are_all_damaged_is_not_begun_again(data_dir, tmp_path):
+    train(SHORT_RUN, str(data_dir), str(tmp_path / 'run'))
+    for path in (tmp_path / 'run' / 'checkpoints').glob('*/ensemble.keras'):
+        path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(checkpoints.ModelError, match='step_000000012/ensemble.keras: is not a whole .keras file'):
         train(SHORT_RUN | {'epochs': 3}, str(data_dir), str(tmp_path / 'run'))
+
+
+def test_member_that_no_longer_improves_is_stopped_while_the_others_go_on(data_dir, tmp_path):
+    """Its best epoch and those that it waited are as if it had been trained alone."""
+    config = SHORT_RUN | {'kernel_sizes': (4, 20), 'learning_rate': 0.05, 'epochs': 12, 'patience': 1}
+    info = train(config, str(data_dir), str(tmp_path / 'run'))
+    for name, best_epoch in info['best_epoch'].items():
+        curve = logged(tmp_path / 'run', 'validation', f'epoch_{name}_loss')
+        alone = next((epoch for epoch in range(1, len(curve)) if curve[epoch] >= min(curve[:epoch])), len(curve))
+        assert best_epoch == alone
+
+
+def test_checkpoints_are_saved_by_time_and_by_step(data_dir, tmp_path):
+    for name, fields in {'time': {'checkpoint_seconds': 0.0}, 'step': {'checkpoint_steps': 2}}.items():
+        config = SHORT_RUN | fields | {'epochs': 1, 'checkpoints_kept': 100}
+        train(config, str(data_dir), str(tmp_path / name))
+    assert sorted(checkpoint_steps(tmp_path / 'time')) == [1, 2, 3, 4, 5, 6]
+    assert sorted(checkpoint_steps(tmp_path / 'step')) == [2, 4, 6]
 
 
 def test_run_that_was_killed_while_it_saved_goes_on(data_dir, tmp_path):
     workdir = tmp_path / 'run'
     train(SHORT_RUN, str(data_dir), str(workdir))
-    (workdir / 'checkpoints' / 'epoch_0003.tmp').mkdir()
-    (workdir / 'checkpoints' / 'epoch_0003.tmp' / 'ensemble.keras').write_bytes(b'PK')
+    (workdir / 'checkpoints' / 'step_000000018.tmp').mkdir()
+    (workdir / 'checkpoints' / 'step_000000018.tmp' / 'ensemble.keras').write_bytes(b'PK')
     (workdir / 'members' / 'k4.keras.tmp.keras').write_bytes(b'PK')
     train(SHORT_RUN | {'epochs': 3}, str(data_dir), str(workdir))
     assert last_checkpoint(workdir)[1]['epoch'] == 3
@@ -289,7 +358,9 @@ def test_run_that_was_killed_while_it_saved_goes_on(data_dir, tmp_path):
 
 def test_loss_that_is_not_finite_ends_the_run_with_its_cause(data_dir, tmp_path):
     message = train_error(SHORT_RUN | {'learning_rate': 1e20}, data_dir, tmp_path / 'run')
-    assert message == 'loss is nan in epoch 1; learning_rate 1e+20 may be too high'
+    assert re.fullmatch(
+        r'loss is nan at step \d with learning rate 1e\+20; try a lower learning_rate, or precision float32', message
+    )
     assert not (tmp_path / 'run' / 'model_info.json').exists()
 
 
@@ -309,6 +380,7 @@ def test_mixed_precision_learns_and_keeps_its_weights_in_float32(data_dir, tmp_p
     [
         ('batch_size', 0, 'batch_size 0: must be 1..2147483647'),
         ('batch_size', 10**20, f'batch_size {10**20}: must be 1..2147483647'),
+        ('checkpoints_kept', 0, 'checkpoints_kept 0: must be 1..2147483647'),
         ('epochs', 0, 'epochs 0: must be 1..2147483647'),
         ('patience', -1, 'patience -1: must be 1..2147483647'),
         ('learning_rate', 0.0, 'learning_rate 0.0: must be more than 0'),

@@ -28,6 +28,11 @@ def get_config() -> ml_collections.ConfigDict:
             'patience': 10,
             # float32, mixed_bfloat16 or mixed_float16.
             'precision': 'float32',
+            # A checkpoint is saved after each epoch, after so many seconds, and (unless 0) after so many steps; the
+            # last ones are kept.
+            'checkpoint_seconds': 300.0,
+            'checkpoint_steps': 0,
+            'checkpoints_kept': 2,
             'seed': 0,
         }
     )

@@ -1,0 +1,60 @@
+import math
+import signal
+
+import keras
+import pytest
+
+from tests.trainer.conftest import TINY_RUN
+from trainer.ensemble import build_ensemble
+from trainer.interrupts import Interrupted, StopRequests
+from trainer.run_keeper import RunKeeper
+from trainer.stored_dataset import open_split
+
+CONFIG = TINY_RUN | {'kernel_sizes': (4,), 'batch_size': 8, 'examples_per_epoch': 48, 'checkpoint_steps': 1}
+
+
+@pytest.fixture
+def keeper(data_dir, tmp_path) -> tuple[RunKeeper, StopRequests]:
+    """The keeper of a run that has made 4 of the 6 steps of its first epoch, and what asks it to stop."""
+    ensemble = build_ensemble('cnn', (4,), seed=0)
+    ensemble.compile(optimizer=keras.optimizers.Adam(1e-3), loss='binary_crossentropy', jit_compile=False)
+    state = {'step': 4, 'epoch': 0, 'best': {'k4': math.inf}, 'best_epoch': {'k4': 0}}
+    stop_requests = StopRequests()
+    (tmp_path / 'members').mkdir()
+    split = open_split(data_dir, 'synthetic_small', 'train')
+    keeper = RunKeeper(str(tmp_path), CONFIG, split, ensemble, state, stop_requests)
+    keeper.set_model(ensemble)
+    return keeper, stop_requests
+
+
+def checkpoints_in(folder) -> list[str]:
+    return sorted(path.name for path in folder.glob('checkpoints/*'))
+
+
+def test_request_to_stop_is_followed_after_the_step(keeper, tmp_path):
+    run, stop_requests = keeper
+    stop_requests.signal_number = signal.SIGTERM
+    with pytest.raises(Interrupted, match='SIGTERM'):
+        run.on_train_batch_end(4, {'loss': 1.0})
+    assert checkpoints_in(tmp_path) == ['step_000000005']
+
+
+def test_run_is_not_saved_or_stopped_between_the_last_step_of_an_epoch_and_its_validation(keeper, tmp_path):
+    run, stop_requests = keeper
+    run.on_train_batch_end(4, {'loss': 1.0})
+    stop_requests.signal_number = signal.SIGTERM
+    run.on_train_batch_end(5, {'loss': 1.0})
+    assert checkpoints_in(tmp_path) == ['step_000000005']
+    with pytest.raises(Interrupted, match='SIGTERM'):
+        run.on_epoch_end(0, {'loss': 1.0, 'val_loss': 1.0})
+    assert checkpoints_in(tmp_path) == ['step_000000005', 'step_000000006']
+    assert run.info()['epochs'] == 1
+
+
+def test_first_signal_is_a_request_and_the_second_ctrl_c_quits():
+    with StopRequests() as stop_requests:
+        signal.raise_signal(signal.SIGINT)
+        assert stop_requests.signal_number == signal.SIGINT
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -1,0 +1,114 @@
+"""Keeps a run: checkpoints by time and by step, the best weights of each member, and an end when it is asked for."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+
+import keras
+
+from trainer import checkpoints, model_info
+from trainer.ensemble import members_of
+from trainer.interrupts import Interrupted, StopRequests
+from trainer.stored_dataset import StoredSplit
+
+MEMBERS_FOLDER = 'members'
+CHECKPOINTS_FOLDER = 'checkpoints'
+
+
+class RunError(Exception):
+    """The run cannot be started or continued as asked; the message is one line for the user."""
+
+
+class RunKeeper(keras.callbacks.Callback):
+    """Saves a run while it is trained, and stops it.
+
+    After each epoch the members that have improved on validation are saved. A member that has not improved for
+    ``patience`` epochs is stopped: what it learns from then on is not kept. When all are stopped the run has ended.
+
+    Parameters
+    ----------
+    workdir, config, train_split : of the run.
+    ensemble : the compiled ensemble.
+    state : of the run, is kept up to date: ``step``, ``epoch`` (how many have ended), ``best`` and ``best_epoch`` of
+        each member.
+    stop_requests : is asked after each step.
+    """
+
+    def __init__(
+        self,
+        workdir: str,
+        config: dict,
+        train_split: StoredSplit,
+        ensemble: keras.Model,
+        state: dict,
+        stop_requests: StopRequests,
+    ):
+        super().__init__()
+        self._workdir = workdir
+        self._config = config
+        self._train_split = train_split
+        self._ensemble = ensemble
+        self._state = state
+        self._stop_requests = stop_requests
+        self._saved_at = time.monotonic()
+
+    @property
+    def finished(self) -> bool:
+        return self._state['epoch'] >= self._config['epochs'] or all(map(self._is_stopped, self._state['best']))
+
+    def info(self) -> dict:
+        """Returns the content of ``model_info.json``."""
+        state = self._state
+        seen = state['step'] * self._config['batch_size']
+        info = model_info.describe(self._config, self._train_split, seen, state['best'])
+        return info | {'epochs': state['epoch'], 'best_epoch': state['best_epoch'], 'finished': self.finished}
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._state['step'] += 1
+        if not math.isfinite(logs['loss']):
+            raise RunError(
+                f'loss is {logs["loss"]} at step {self._state["step"]:,} with learning rate'
+                f' {float(self._ensemble.optimizer.learning_rate):g}; try a lower learning_rate, or precision float32'
+            )
+        steps_per_epoch = self._config['examples_per_epoch'] // self._config['batch_size']
+        if self._state['step'] == (self._state['epoch'] + 1) * steps_per_epoch:
+            return  # the epoch is to be ended first: a run cannot go on between its last step and its validation
+        if self._stop_requests.signal_number is not None:
+            self._save()
+            raise Interrupted(self._stop_requests.signal_number)
+        every = self._config['checkpoint_steps']
+        if (every and self._state['step'] % every == 0) or (
+            time.monotonic() - self._saved_at > self._config['checkpoint_seconds']
+        ):
+            self._save()
+
+    def on_epoch_end(self, epoch, logs=None):
+        state = self._state
+        stopped = {name for name in state['best'] if self._is_stopped(name)}
+        state['epoch'] = epoch + 1
+        for member in members_of(self._ensemble):
+            # With one output Keras reports the total alone.
+            loss = logs.get(f'val_{member.name}_loss', logs['val_loss'])
+            if member.name not in stopped and loss < state['best'][member.name]:
+                state['best'][member.name] = float(loss)
+                state['best_epoch'][member.name] = epoch + 1
+                path = os.path.join(self._workdir, MEMBERS_FOLDER, f'{member.name}.keras')
+                checkpoints.save_whole(member, path)
+        model_info.write(self._workdir, self.info())
+        self._save()
+        if self._stop_requests.signal_number is not None:
+            raise Interrupted(self._stop_requests.signal_number)
+        self.model.stop_training = self.finished
+
+    def _is_stopped(self, member: str) -> bool:
+        return self._state['epoch'] - self._state['best_epoch'][member] >= self._config['patience']
+
+    def _save(self) -> None:
+        if keras.backend.backend() == 'jax':
+            self.model.jax_state_sync()  # while it trains, Keras keeps the weights elsewhere
+        folder = os.path.join(self._workdir, CHECKPOINTS_FOLDER)
+        kept = self._config['checkpoints_kept']
+        checkpoints.save_checkpoint(folder, self._state['step'], self._ensemble, self._state, kept)
+        self._saved_at = time.monotonic()
