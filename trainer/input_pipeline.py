@@ -16,14 +16,12 @@ import tensorflow as tf
 
 from beam_pipelines import domain, record_layout
 from trainer.example_order import CHUNK_ROWS, Chunks, ExampleOrder
-from trainer.shard_reader import DatasetError, map_shard
+from trainer.shard_reader import HEADER_WORDS, DatasetError, map_shard
 from trainer.stored_dataset import StoredSplit
 
 # Explicit, because AUTOTUNE would need the optimizations that are off, and some seconds to find its numbers.
 _PARALLEL_CHUNKS = min(8, os.cpu_count() or 1)
 _BATCHES_READY = 8
-
-_HEADER_WORDS = np.frombuffer(record_layout.HEADER, np.int32)
 
 
 def training_batches(
@@ -115,9 +113,9 @@ def evaluation_batches(split: StoredSplit, batch_size: int) -> tf.data.Dataset:
     """
     records = _MappedRecords(split)
     chunks = [
-        (shard, first, min(CHUNK_ROWS, examples - first))
-        for shard, examples in enumerate(shard.examples for shard in split.shards)
-        for first in range(0, examples, CHUNK_ROWS)
+        (number, first, min(CHUNK_ROWS, shard.examples - first))
+        for number, shard in enumerate(split.shards)
+        for first in range(0, shard.examples, CHUNK_ROWS)
     ]
 
     def read(chunk: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -134,9 +132,7 @@ def evaluation_batches(split: StoredSplit, batch_size: int) -> tf.data.Dataset:
     batches = -(-split.examples // batch_size)
     filling = batches * batch_size - split.examples
     # The rows that fill up are zeros of every column, and so not valid.
-    zeros = {
-        name: tf.zeros([filling, *spec.shape[1:]], spec.dtype) for name, spec in rows.element_spec.items()
-    }  # fmt: skip
+    zeros = {name: tf.zeros([filling, *spec.shape[1:]], spec.dtype) for name, spec in rows.element_spec.items()}
     rows = rows.concatenate(tf.data.Dataset.from_tensors(zeros))
     # A reader that ends early or late is an error here, not a smaller dataset.
     return _batches(rows, batch_size).apply(tf.data.experimental.assert_cardinality(batches))
@@ -187,7 +183,7 @@ class _MappedRecords:
         )
         words = tf.ensure_shape(words, (None, record_layout.RECORD_BYTES // 4))
         # Twelve bytes a record that must be there: whatever else has got into the file's place is found by them.
-        right = tf.equal(words[:, : len(_HEADER_WORDS)], _HEADER_WORDS)
+        right = tf.equal(words[:, : len(HEADER_WORDS)], HEADER_WORDS)
         return tf.cond(tf.reduce_all(right), lambda: words, lambda: self._report(words, right, shard, rows))
 
     def _report(self, words: tf.Tensor, right: tf.Tensor, shard: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:

@@ -38,8 +38,8 @@ def open_spike_bank(split: StoredSplit) -> Synthesizer:
             f'{split.folder}/metadata.json: synthesis has no spike_bank or noise_masks_crc32c; build the dataset anew'
         )
     bank = Shard(os.path.join(split.folder, synthesis['spike_bank']), synthesis['spike_bank_examples'])
-    rows = np.empty((bank.examples, record_layout.RECORD_BYTES), np.uint8)
-    records = read_rows(bank, 0, rows)
+    rows = read_rows(bank, 0, bank.examples)
+    records = record_layout.view_records(rows)
     _check_crc32c(bank.path, rows.tobytes(), synthesis['spike_bank_crc32c'])
     return Synthesizer(
         records['waveform'],

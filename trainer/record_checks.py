@@ -16,7 +16,7 @@ from trainer.shard_reader import DatasetError, Shard, read_rows
 _SAMPLES, _SAMPLE_ROWS = 4, 4
 _READERS = 16
 
-_BLOCK_ROWS = 1024
+_BLOCK_ROWS = 16_384
 
 
 def check_sample(shards: Sequence[Shard]) -> None:
@@ -46,30 +46,24 @@ def check_all(shards: Sequence[Shard], crc32c: Mapping[str, str]) -> None:
         If a shard is damaged; names file, record and what is wrong.
     """
     for shard in shards:
+        blocks = [(first, min(_BLOCK_ROWS, shard.examples - first)) for first in range(0, shard.examples, _BLOCK_ROWS)]
         checksum = google_crc32c.Checksum()
-        for first in range(0, shard.examples, _BLOCK_ROWS):
-            checksum.update(_read(shard, first, _BLOCK_ROWS))
+        for first, count in blocks:
+            checksum.update(read_rows(shard, first, count))
         found, promised = checksum.hexdigest().decode(), crc32c.get(shard.path.rpartition('/')[2])
         if found != promised:
             # Only now is it worth looking at each record.
-            for first in range(0, shard.examples, _BLOCK_ROWS):
-                _check(shard, first, _BLOCK_ROWS)
+            for first, count in blocks:
+                _check(shard, first, count)
             raise DatasetError(f'{shard.path}: CRC-32C {found}, metadata.json promises {promised}')
 
 
 def _check_sample_of(shard: Shard) -> None:
-    last = max(shard.examples - _SAMPLE_ROWS, 0)
-    for first in np.unique(np.linspace(0, last, _SAMPLES, dtype=np.int64)):
-        _check(shard, int(first), _SAMPLE_ROWS)
+    count = min(_SAMPLE_ROWS, shard.examples)
+    for first in np.unique(np.linspace(0, shard.examples - count, _SAMPLES, dtype=np.int64)):
+        _check(shard, int(first), count)
 
 
 def _check(shard: Shard, first: int, count: int) -> None:
-    for row, problem in record_layout.find_bad_records(_read(shard, first, count)):
+    for row, problem in record_layout.find_bad_records(read_rows(shard, first, count)):
         raise DatasetError(f'{shard.path}: record {first + row}: {problem} is wrong')
-
-
-def _read(shard: Shard, first: int, count: int) -> np.ndarray:
-    """Reads ``count`` rows, or those that there are: (n, 756) uint8."""
-    rows = np.empty((min(count, shard.examples - first), record_layout.RECORD_BYTES), np.uint8)
-    read_rows(shard, first, rows)
-    return rows

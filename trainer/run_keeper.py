@@ -34,6 +34,10 @@ class RunKeeper(keras.callbacks.Callback):
     state : of the run, is kept up to date: ``step``, ``epoch`` (how many have ended), ``best`` and ``best_epoch`` of
         each member.
     stop_requests : is asked after each step.
+
+    Attributes
+    ----------
+    steps_per_epoch : as the config has it.
     """
 
     def __init__(
@@ -52,6 +56,7 @@ class RunKeeper(keras.callbacks.Callback):
         self._ensemble = ensemble
         self._state = state
         self._stop_requests = stop_requests
+        self.steps_per_epoch = config['examples_per_epoch'] // config['batch_size']
         self._saved_at = time.monotonic()
 
     @property
@@ -72,8 +77,7 @@ class RunKeeper(keras.callbacks.Callback):
                 f'loss is {logs["loss"]} at step {self._state["step"]:,} with learning rate'
                 f' {float(self._ensemble.optimizer.learning_rate):g}; try a lower learning_rate, or precision float32'
             )
-        steps_per_epoch = self._config['examples_per_epoch'] // self._config['batch_size']
-        if self._state['step'] == (self._state['epoch'] + 1) * steps_per_epoch:
+        if self._state['step'] == (self._state['epoch'] + 1) * self.steps_per_epoch:
             return  # the epoch is to be ended first: a run cannot go on between its last step and its validation
         if self._stop_requests.signal_number is not None:
             self._save()

@@ -12,7 +12,8 @@ import tensorflow as tf
 
 from beam_pipelines import record_layout
 
-_HEADER_WORDS = np.frombuffer(record_layout.HEADER, np.uint32)
+# How every record starts, as 32-bit words.
+HEADER_WORDS = np.frombuffer(record_layout.HEADER, np.int32)
 
 
 class DatasetError(Exception):
@@ -39,18 +40,12 @@ def read_file(path: str) -> bytes:
         return file.read()
 
 
-def read_rows(shard: Shard, first: int, rows: np.ndarray) -> np.ndarray:
-    """Reads the rows ``first, first + 1, ...`` of a shard.
-
-    Parameters
-    ----------
-    shard : where they are.
-    first : the first row.
-    rows : (n, 756) uint8, C-contiguous; is filled.
+def read_rows(shard: Shard, first: int, count: int) -> np.ndarray:
+    """Reads the rows ``first..first + count - 1`` of a shard.
 
     Returns
     -------
-    (n,) structured array of ``record_layout.RECORD_DTYPE``, a view of ``rows``.
+    (count, 756) uint8, read-only.
 
     Raises
     ------
@@ -58,21 +53,15 @@ def read_rows(shard: Shard, first: int, rows: np.ndarray) -> np.ndarray:
         If the file cannot be read, ends too early, or holds something else than records of this layout: names the file
         and the record.
     """
-    buffer = memoryview(rows).cast('B')
-    read = 0
     with _file_errors(shard.path), _open(shard.path) as file:
         file.seek(first * record_layout.RECORD_BYTES)
-        if _is_remote(shard.path):
-            content = file.read(len(buffer))
-            read = len(content)
-            buffer[:read] = content
-        else:
-            while read < len(buffer) and (part := file.readinto(buffer[read:])):
-                read += part
-    if read < len(buffer):
-        raise DatasetError(f'{shard.path}: ends within record {first + read // record_layout.RECORD_BYTES}')
+        content = file.read(count * record_layout.RECORD_BYTES)
+    whole = len(content) // record_layout.RECORD_BYTES
+    if whole < count:
+        raise DatasetError(f'{shard.path}: ends within record {first + whole}')
+    rows = np.frombuffer(content, np.uint8).reshape(count, record_layout.RECORD_BYTES)
     # Twelve bytes a record that must be there: whatever else has got into the file's place is found by them.
-    foreign = rows.view(np.uint32)[:, : len(_HEADER_WORDS)] != _HEADER_WORDS
+    foreign = rows.view(np.int32)[:, : len(HEADER_WORDS)] != HEADER_WORDS
     if foreign.any():
         row = foreign.any(axis=1).argmax()
         found = rows[row, : len(record_layout.HEADER)].tobytes().hex()
@@ -80,7 +69,7 @@ def read_rows(shard: Shard, first: int, rows: np.ndarray) -> np.ndarray:
             f'{shard.path}: record {first + row} starts with {found}, a record of this layout with'
             f' {record_layout.HEADER.hex()}'
         )
-    return record_layout.view_records(rows)
+    return rows
 
 
 def map_shard(shard: Shard) -> tf.Tensor:
@@ -108,8 +97,7 @@ def _is_remote(path: str) -> bool:
 
 
 def _open(path: str):
-    # TensorFlow's own reader copies local files twice more.
-    return tf.io.gfile.GFile(path, 'rb') if _is_remote(path) else open(path, 'rb', buffering=0)
+    return tf.io.gfile.GFile(path, 'rb') if _is_remote(path) else open(path, 'rb')
 
 
 @contextlib.contextmanager

@@ -99,56 +99,41 @@ def train(config: dict, data_dir: str, workdir: str, verify_records: bool = Fals
         }
     with StopRequests() as stop_requests:
         keeper = RunKeeper(workdir, config, train_split, ensemble, state, stop_requests)
-        if not keeper.finished:
-            _announce(train_split, validation_split, config, state['step'])
-            steps_per_epoch = config['examples_per_epoch'] // config['batch_size']
-            # Keras begins at an epoch's start: the rest of one that was interrupted is a shorter epoch to it.
-            made = state['step'] % steps_per_epoch
-            parts = [(state['epoch'] + 1, made)] if made else []
-            for epochs, steps_made in [*parts, (config['epochs'], 0)]:
-                if not keeper.finished:
-                    model, batches = _open_input(ensemble, train_split, bank, config, state['step'])
-                    _fit(model, batches, validation_split, keeper, config, workdir, state['epoch'], epochs, steps_made)
+        if keeper.finished:
+            return keeper.info()
+        _announce(train_split, validation_split, config, state['step'])
+        validation = _with_targets(
+            evaluation_batches(validation_split, _VALIDATION_BATCH).map(_only_valid), ensemble.output_names
+        )
+        # Keras begins at an epoch's start: the rest of one that was interrupted is a shorter epoch to it.
+        made = state['step'] % keeper.steps_per_epoch
+        parts = [(state['epoch'] + 1, made)] if made else []
+        for epochs, steps_made in [*parts, (config['epochs'], 0)]:
+            if keeper.finished:
+                break
+            model, batches = _open_input(ensemble, train_split, bank, config, state['step'])
+            input_wait = InputWait()
+            model.fit(
+                input_wait.measure(_with_targets(batches, ensemble.output_names)),
+                validation_data=validation,
+                initial_epoch=state['epoch'],
+                epochs=epochs,
+                steps_per_epoch=keeper.steps_per_epoch - steps_made,
+                callbacks=[
+                    LogInputWait(input_wait),
+                    ProgressLine(config['batch_size'], keeper.steps_per_epoch, config['epochs'], steps_made),
+                    keras.callbacks.TensorBoard(os.path.join(workdir, 'tensorboard'), write_graph=False),
+                    keeper,
+                ],
+                shuffle=False,  # the batches are shuffled already
+                verbose=0,
+            )
     return keeper.info()
 
 
 def count_members(count: int) -> str:
     """Returns such as ``3 members``."""
     return f'{count} member{"" if count == 1 else "s"}'
-
-
-def _fit(
-    model: keras.Model,
-    batches: tf.data.Dataset,
-    validation_split: StoredSplit,
-    keeper: RunKeeper,
-    config: dict,
-    workdir: str,
-    first_epoch: int,
-    epochs: int,
-    steps_made: int,
-) -> None:
-    """Trains until ``epochs`` have ended; of the first, ``steps_made`` steps have been made before."""
-    steps_per_epoch = config['examples_per_epoch'] // config['batch_size']
-    member_names = [f'k{kernel_size}' for kernel_size in config['kernel_sizes']]
-    input_wait = InputWait()
-    model.fit(
-        input_wait.measure(_with_targets(batches, member_names)),
-        validation_data=_with_targets(
-            evaluation_batches(validation_split, _VALIDATION_BATCH).map(_only_valid), member_names
-        ),
-        initial_epoch=first_epoch,
-        epochs=epochs,
-        steps_per_epoch=steps_per_epoch - steps_made,
-        callbacks=[
-            LogInputWait(input_wait),
-            ProgressLine(config['batch_size'], steps_per_epoch, config['epochs'], steps_made),
-            keras.callbacks.TensorBoard(os.path.join(workdir, 'tensorboard'), write_graph=False),
-            keeper,
-        ],
-        shuffle=False,  # the batches are shuffled already
-        verbose=0,
-    )
 
 
 def _announce(train_split: StoredSplit, validation_split: StoredSplit, config: dict, steps_made: int) -> None:
