@@ -24,12 +24,14 @@ class AddTimeColumn(keras.layers.Layer):
         return (*input_shape, 2, 1)
 
 
-def build_ensemble(architecture: str, kernel_sizes: Sequence[int], seed: int) -> keras.Model:
+def build_ensemble(
+    architecture: str, kernel_sizes: Sequence[int], seed: int, precision: str = 'float32'
+) -> keras.Model:
     """Builds an untrained ensemble.
 
     Parameters
     ----------
-    architecture, kernel_sizes : see ``models.build_member``; one member a kernel size.
+    architecture, kernel_sizes, precision : see ``models.build_member``; one member a kernel size.
     seed : seeds the members' weights and dropout.
 
     Returns
@@ -37,7 +39,30 @@ def build_ensemble(architecture: str, kernel_sizes: Sequence[int], seed: int) ->
     Model from (n, 160) float32 in pA to {member name: (n, 2) scores of SER and NSER}.
     """
     keras.utils.set_random_seed(seed)
-    return join_members([build_member(architecture, kernel_size) for kernel_size in kernel_sizes])
+    return join_members([build_member(architecture, kernel_size, precision) for kernel_size in kernel_sizes])
+
+
+def compile_ensemble(ensemble: keras.Model, precision: str, learning_rate: float) -> None:
+    """Makes an ensemble ready to be trained: each member has the published loss and its own Adam state.
+
+    Parameters
+    ----------
+    ensemble : from ``build_ensemble``.
+    precision : what it was built with; gradients in float16 vanish unless the loss is scaled.
+    learning_rate : of Adam.
+    """
+    optimizer = keras.optimizers.Adam(learning_rate)
+    ensemble.compile(
+        optimizer=keras.optimizers.LossScaleOptimizer(optimizer) if precision == 'mixed_float16' else optimizer,
+        loss=member_losses(ensemble),
+        # XLA on a CPU halves the speed of these convolutions; Keras picks it by default.
+        jit_compile=False if keras.backend.backend() == 'tensorflow' else 'auto',
+    )
+
+
+def member_losses(ensemble: keras.Model) -> dict[str, str]:
+    """Returns the loss of each output."""
+    return dict.fromkeys(ensemble.output_names, 'binary_crossentropy')
 
 
 def join_members(members: Sequence[keras.Model]) -> keras.Model:

@@ -7,11 +7,12 @@ import keras
 from beam_pipelines import domain
 
 ARCHITECTURES = ('cnn', 'published')
+PRECISIONS = ('float32', 'mixed_bfloat16', 'mixed_float16')
 
 _COLUMNS = 2  # time and current, in the published input
 
 
-def build_member(architecture: str, kernel_size: int) -> keras.Model:
+def build_member(architecture: str, kernel_size: int, precision: str = 'float32') -> keras.Model:
     """Builds one untrained network; its two outputs are the scores of SER and NSER, 0..1.
 
     ``published`` is the authors' network layer for layer on ``(160, 2, 1)``: column 0 time, column 1 current. ``cnn``
@@ -22,6 +23,9 @@ def build_member(architecture: str, kernel_size: int) -> keras.Model:
     ----------
     architecture : ``cnn`` or ``published``.
     kernel_size : length of both convolutions in samples, 1..53.
+    precision : one of ``PRECISIONS``: what the convolutions compute in. Their weights, the input, the normalisation and
+        the scores are float32 in each: half precision would round a spike's current to a quarter of a pA, and the
+        scores of a sure member to 0 and 1.
 
     Raises
     ------
@@ -30,7 +34,7 @@ def build_member(architecture: str, kernel_size: int) -> keras.Model:
     """
     check_member(architecture, kernel_size)
     build = _published if architecture == 'published' else _cnn
-    return build(kernel_size)
+    return build(kernel_size, precision)
 
 
 def check_member(architecture: str, kernel_size: int) -> None:
@@ -48,41 +52,40 @@ def _flat_samples(kernel_size: int) -> int:
     return (after_first - kernel_size + 1) // 2
 
 
-def _published(kernel_size: int) -> keras.Model:
+def _published(kernel_size: int, precision: str) -> keras.Model:
     return keras.Sequential(
         [
             keras.Input((domain.SPIKE_SAMPLES, _COLUMNS, 1)),
             keras.layers.LayerNormalization(axis=1),
-            keras.layers.Conv2D(32, (kernel_size, 1), activation='relu'),
-            keras.layers.MaxPooling2D((2, 1)),
-            keras.layers.Conv2D(64, (kernel_size, 1), activation='relu'),
-            keras.layers.MaxPooling2D((2, 2)),
-            *_head(),
+            keras.layers.Conv2D(32, (kernel_size, 1), activation='relu', dtype=precision),
+            keras.layers.MaxPooling2D((2, 1), dtype=precision),
+            keras.layers.Conv2D(64, (kernel_size, 1), activation='relu', dtype=precision),
+            keras.layers.MaxPooling2D((2, 2), dtype=precision),
+            *_head(precision),
         ],
         name=f'k{kernel_size}',
     )
 
 
-def _cnn(kernel_size: int) -> keras.Model:
+def _cnn(kernel_size: int, precision: str) -> keras.Model:
     return keras.Sequential(
         [
             keras.Input((domain.SPIKE_SAMPLES,)),
             keras.layers.Reshape((domain.SPIKE_SAMPLES, 1)),
             keras.layers.LayerNormalization(axis=1),
-            keras.layers.Conv1D(32, kernel_size, activation='relu'),
-            keras.layers.MaxPooling1D(2),
-            keras.layers.Conv1D(64, kernel_size, activation='relu'),
-            keras.layers.MaxPooling1D(2),
-            *_head(),
+            keras.layers.Conv1D(32, kernel_size, activation='relu', dtype=precision),
+            keras.layers.MaxPooling1D(2, dtype=precision),
+            keras.layers.Conv1D(64, kernel_size, activation='relu', dtype=precision),
+            keras.layers.MaxPooling1D(2, dtype=precision),
+            *_head(precision),
         ],
         name=f'k{kernel_size}',
     )
 
 
-def _head() -> list[keras.Layer]:
+def _head(precision: str) -> list[keras.Layer]:
     return [
-        keras.layers.Flatten(),
-        keras.layers.Dropout(0.5),
-        # The scores stay float32 under mixed precision, where half precision would round them to 0 and 1.
-        keras.layers.Dense(len(domain.LABEL_NAMES), activation='sigmoid', dtype='float32'),
+        keras.layers.Flatten(dtype=precision),
+        keras.layers.Dropout(0.5, dtype=precision),
+        keras.layers.Dense(len(domain.LABEL_NAMES), activation='sigmoid'),
     ]

@@ -105,8 +105,7 @@ def _draw_all(bank: Synthesizer, examples: int) -> tuple[np.ndarray, ...]:
 class SpikeSynthesis(keras.layers.Layer):
     """Makes synthetic spikes on the device: ``MA3(spike) + sum of w_i * mask_i``.
 
-    Called with {spike (b,) integers, masks (b, 4) integers, weights (b, 4) float32}; returns (b, 160) float32 in pA,
-    in float32 whatever the precision of the model behind it.
+    Called with {spike (b,) integers, masks (b, 4) integers, weights (b, 4) float32}; returns (b, 160) float32 in pA.
 
     Parameters
     ----------
@@ -114,7 +113,7 @@ class SpikeSynthesis(keras.layers.Layer):
     """
 
     def __init__(self, bank: Synthesizer):
-        super().__init__(name='spike_synthesis', dtype='float32', trainable=False)
+        super().__init__(name='spike_synthesis', trainable=False)
         self._spikes = self._constant('spikes', bank.smoothed)
         self._masks = self._constant('noise_masks', bank.noise_masks)
 
@@ -133,12 +132,11 @@ class OnlineEnsemble(keras.Model):
     Parameters
     ----------
     bank : what the draws are of.
-    ensemble : from (b, 160) in pA; it keeps its own precision.
+    ensemble : from (b, 160) in pA.
     """
 
     def __init__(self, bank: Synthesizer, ensemble: keras.Model):
-        # Not the precision of the ensemble's layers, to which Keras would cast the weights of the noise masks.
-        super().__init__(name='online_ensemble', dtype='float32')
+        super().__init__(name='online_ensemble')
         self._synthesis = SpikeSynthesis(bank)
         self._ensemble = ensemble
 

@@ -14,11 +14,11 @@ from beam_pipelines import domain
 from beam_pipelines.synthesis import Synthesizer
 from trainer import checkpoints
 from trainer.configs import default
-from trainer.ensemble import build_ensemble
+from trainer.ensemble import build_ensemble, compile_ensemble, member_losses
 from trainer.input_pipeline import dataset_errors, evaluation_batches, training_batches
 from trainer.input_wait import InputWait, LogInputWait
 from trainer.interrupts import StopRequests
-from trainer.models import check_member
+from trainer.models import PRECISIONS, check_member
 from trainer.online_input import OnlineEnsemble, online_batches, open_spike_bank
 from trainer.progress import ProgressLine
 from trainer.run_keeper import CHECKPOINTS_FOLDER, MEMBERS_FOLDER, RunError, RunKeeper
@@ -75,7 +75,6 @@ def train(config: dict, data_dir: str, workdir: str, verify_records: bool = Fals
         )
     bank = open_spike_bank(train_split) if config['input'] == 'online' else None
     _claim_workdir(workdir, config)
-    keras.config.set_dtype_policy(config['precision'])
 
     resumed = checkpoints.load_newest(os.path.join(workdir, CHECKPOINTS_FOLDER))
     if resumed:
@@ -83,13 +82,8 @@ def train(config: dict, data_dir: str, workdir: str, verify_records: bool = Fals
         if state['dataset_fingerprint'] != train_split.metadata['fingerprint']:
             raise RunError(f'{workdir}: was trained on other data than {train_split.name} in {data_dir} holds now')
     else:
-        ensemble = build_ensemble(config['architecture'], config['kernel_sizes'], config['seed'])
-        ensemble.compile(
-            optimizer=keras.optimizers.Adam(config['learning_rate']),
-            loss=_losses(ensemble),
-            # XLA on a CPU halves the speed of these convolutions; Keras picks it by default.
-            jit_compile=False if keras.backend.backend() == 'tensorflow' else 'auto',
-        )
+        ensemble = build_ensemble(config['architecture'], config['kernel_sizes'], config['seed'], config['precision'])
+        compile_ensemble(ensemble, config['precision'], config['learning_rate'])
         state = {
             'step': 0,
             'epoch': 0,
@@ -160,8 +154,8 @@ def _check(config: dict) -> None:
             check_member(config['architecture'], kernel_size)
     except ValueError as error:
         raise RunError(str(error)) from None
-    if config['precision'] not in ('float32', 'mixed_bfloat16', 'mixed_float16'):
-        raise RunError(f'precision {config["precision"]!r}: expected float32, mixed_bfloat16 or mixed_float16')
+    if config['precision'] not in PRECISIONS:
+        raise RunError(f'precision {config["precision"]!r}: expected one of {", ".join(PRECISIONS)}')
     if config['input'] not in ('tfrecord', 'online', 'tfds'):
         raise RunError(f'input {config["input"]!r}: expected tfrecord, online or tfds')
     for field in ('batch_size', 'examples_per_epoch', 'epochs', 'patience', 'checkpoints_kept'):
@@ -211,16 +205,12 @@ def _open_input(
         return ensemble, training_batches(split, batch_size, seed, first_batch)
     model = OnlineEnsemble(bank, ensemble)
     # One optimizer for both: it is saved with the ensemble.
-    model.compile(optimizer=ensemble.optimizer, loss=_losses(ensemble), jit_compile=ensemble.jit_compile)
+    model.compile(optimizer=ensemble.optimizer, loss=member_losses(ensemble), jit_compile=ensemble.jit_compile)
     return model, online_batches(split, bank, batch_size, seed, first_batch)
 
 
 def _only_valid(row: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.boolean_mask(row['waveform'], row['valid']), tf.boolean_mask(row['label'], row['valid'])
-
-
-def _losses(ensemble: keras.Model) -> dict[str, str]:
-    return dict.fromkeys(ensemble.output_names, 'binary_crossentropy')
 
 
 def _with_targets(batches, output_names: list[str]):

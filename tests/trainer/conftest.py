@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
-import keras
 import numpy as np
 import pytest
 
@@ -68,14 +67,6 @@ def make_split(tmp_path) -> Callable[[Sequence[int], np.ndarray, np.ndarray, np.
         return StoredSplit('original/train', str(tmp_path), tuple(shards), (), {})
 
     return write
-
-
-@pytest.fixture
-def own_precision():
-    """Puts Keras back to the precision that it had: a run sets it for the whole process."""
-    policy = keras.config.dtype_policy()
-    yield
-    keras.config.set_dtype_policy(policy)
 
 
 @pytest.fixture(scope='session')

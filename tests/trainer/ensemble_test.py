@@ -6,7 +6,7 @@ from tests.trainer.conftest import make_spikes
 from trainer.ensemble import AddTimeColumn, build_ensemble, join_members, members_of
 
 BATCH = 32
-STEPS = 20
+STEPS = 50
 
 
 def without_dropout(model: keras.Model) -> keras.Model:
@@ -82,6 +82,14 @@ def test_joined_members_score_as_each_does_alone():
     scores = join_members(members).predict_on_batch(waveform)
     for member in members:
         np.testing.assert_allclose(scores[member.name], member.predict_on_batch(waveform), rtol=1e-5)
+
+
+@pytest.mark.parametrize('architecture', ['cnn', 'published'])
+def test_mixed_precision_normalises_the_current_as_it_was_recorded(architecture):
+    waveform, _ = make_spikes(10)
+    rounded = np.asarray(keras.ops.cast(keras.ops.cast(waveform, 'bfloat16'), 'float32'))
+    ensemble = build_ensemble(architecture, (5,), 0, 'mixed_bfloat16')
+    assert not np.array_equal(ensemble.predict_on_batch(waveform)['k5'], ensemble.predict_on_batch(rounded)['k5'])
 
 
 @pytest.mark.parametrize('architecture', ['cnn', 'published'])

@@ -99,10 +99,9 @@ def test_kernel_size_that_does_not_fit_is_named(architecture, kernel_size):
 
 
 @pytest.mark.parametrize('precision', ['float32', 'mixed_bfloat16', 'mixed_float16'])
-def test_scores_are_float32_between_0_and_1(precision, own_precision):
-    keras.config.set_dtype_policy(precision)
+def test_scores_are_float32_between_0_and_1(precision):
     waveform, _ = make_spikes(50)
-    scores = np.asarray(build_member('cnn', 9)(waveform))
+    scores = np.asarray(build_member('cnn', 9, precision)(waveform))
     assert scores.dtype == np.float32
     assert scores.shape == (50, 2)
     assert np.all((scores > 0) & (scores < 1))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from beam_pipelines import record_layout
+from trainer.ensemble import build_ensemble
 from trainer.input_pipeline import training_batches
 from trainer.online_input import OnlineEnsemble, SpikeSynthesis, online_batches, open_spike_bank
 from trainer.stored_dataset import DatasetError, StoredSplit, dataset_folder, open_split
@@ -65,24 +66,17 @@ def test_batches_are_those_of_the_stored_dataset(split, first_batch, host, hosts
         np.testing.assert_array_equal(label, stored_label)
 
 
-@pytest.mark.parametrize('policy', ['mixed_bfloat16', 'mixed_float16'])
-def test_spikes_are_made_in_float32_whatever_the_precision_of_the_model(split, policy, own_precision):
-    keras.config.set_dtype_policy(policy)
+def test_ensemble_in_mixed_precision_is_given_the_stored_spikes(split):
     bank = open_spike_bank(split)
-    draws = bank.draw(np.arange(100))
-    made = SpikeSynthesis(bank)({'spike': draws.spike, 'masks': draws.masks, 'weights': draws.weights})
-    assert keras.backend.standardize_dtype(made.dtype) == 'float32'
-    assert_close(keras.ops.convert_to_numpy(made), bank.make(draws))
-
-
-@pytest.mark.parametrize('policy', ['mixed_bfloat16', 'mixed_float16'])
-def test_ensemble_in_mixed_precision_is_given_the_stored_spikes(split, policy, own_precision):
-    keras.config.set_dtype_policy(policy)
-    bank = open_spike_bank(split)
-    seen = keras.Sequential([keras.Input((160,)), keras.layers.Identity(dtype='float32')])
+    ensemble = build_ensemble('cnn', (5,), 0, 'mixed_bfloat16')
     draws = bank.draw(np.arange(100))
     given = {'spike': draws.spike, 'masks': draws.masks, 'weights': draws.weights}
-    assert_close(keras.ops.convert_to_numpy(OnlineEnsemble(bank, seen)(given)), bank.make(draws))
+    online = OnlineEnsemble(bank, ensemble)(given)['k5']
+    stored = ensemble(bank.make(draws))['k5']
+    # Spikes that were rounded to bfloat16 before they are normalised move some scores by 4e-4.
+    np.testing.assert_allclose(
+        keras.ops.convert_to_numpy(online), keras.ops.convert_to_numpy(stored), rtol=0, atol=1e-4
+    )
 
 
 def test_bank_is_not_trained(split):

@@ -31,8 +31,6 @@ SHORT_RUN = TINY_RUN | {
     'epochs': 2,
 }
 
-pytestmark = pytest.mark.usefixtures('own_precision')
-
 
 def train_error(config: dict, data_dir: pathlib.Path, workdir: pathlib.Path) -> str:
     with pytest.raises(RunError) as raised:
@@ -384,7 +382,7 @@ def test_mixed_precision_learns_and_keeps_its_weights_in_float32(data_dir, tmp_p
         ('epochs', 0, 'epochs 0: must be 1..2147483647'),
         ('patience', -1, 'patience -1: must be 1..2147483647'),
         ('learning_rate', 0.0, 'learning_rate 0.0: must be more than 0'),
-        ('precision', 'foo', "precision 'foo': expected float32, mixed_bfloat16 or mixed_float16"),
+        ('precision', 'foo', "precision 'foo': expected one of float32, mixed_bfloat16, mixed_float16"),
         ('kernel_sizes', (), 'kernel_sizes is empty; give at least one kernel size'),
         ('kernel_sizes', (5, 5), 'kernel_sizes (5, 5): each can be there only once'),
         ('kernel_sizes', (5, 60), 'kernel_size 60: must be 1..53, or nothing is left of 160 samples'),
