@@ -43,7 +43,6 @@ import importlib.util
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 
@@ -52,7 +51,8 @@ from absl import app, flags
 from benchmarks import input_measurement, input_wait
 from benchmarks.input_conversions import convert
 from benchmarks.input_peers import OURS, WAYS, Task
-from benchmarks.measuring import draw_rates, run_in_process, take_turns
+from benchmarks.measuring import BenchmarkError, draw_rates, run_in_process, take_turns
+from benchmarks.simulated_dataset import make_dataset
 from trainer.start import start_keras
 
 _EXAMPLES = flags.DEFINE_integer('examples', 409_600, 'Examples in the dataset that is made.', lower_bound=2)
@@ -70,10 +70,6 @@ _FOLDER = flags.DEFINE_string('folder', None, 'Folder on the disk to read from; 
 _FIGURE = flags.DEFINE_string('figure', None, 'PNG file to draw the rates into.')
 _MEASURE = flags.DEFINE_enum('measure', None, tuple(WAYS), 'Measures one way once, in this process.')
 _CONVERTED = flags.DEFINE_string('converted', None, 'With --measure: the folder of the converted data.')
-
-
-class BenchmarkError(Exception):
-    """What was asked for cannot be measured; the message is one line for the user."""
 
 
 def main(argv: list[str]) -> int:
@@ -150,22 +146,6 @@ def _chosen_ways() -> tuple[list[str], list[str]]:
     if not ways:
         raise BenchmarkError(f'no way is left to measure: {"; ".join(left_out)}')
     return ways, left_out
-
-
-def make_dataset(folder: str, examples: int) -> str:
-    """Makes a dataset ``synthetic`` of simulated recordings, as the demo does; returns its data directory."""
-    recordings, data_dir = os.path.join(folder, 'recordings'), os.path.join(folder, 'data')
-    print(f'making a dataset of {examples:,} examples', file=sys.stderr)
-    counts = f'{examples - examples // 2},{examples // 2}'
-    for arguments in (
-        ['beam_pipelines.simulate', '--output_dir', recordings, '--profile', 'demo'],
-        ['beam_pipelines.build', '--recordings', recordings, '--data_dir', data_dir, '--configs', 'original,synthetic',
-         '--synthetic_examples', counts, '--', '--direct_running_mode=multi_processing', '--direct_num_workers=2'],
-    ):  # fmt: skip
-        result = subprocess.run([sys.executable, '-m', *arguments], capture_output=True, text=True)
-        if result.returncode:
-            raise BenchmarkError(f'{arguments[0]} failed: {" ".join(result.stderr.split()[-60:])}')
-    return data_dir
 
 
 def _measure_in_process(way: str, data_dir: str, converted: str) -> dict:

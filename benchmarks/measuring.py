@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
 
-def run_in_process(module: str, arguments: Sequence[str], what: str) -> dict:
-    """Runs a module in a process of its own; its last line is JSON. Ends this program if the other one fails."""
-    result = subprocess.run([sys.executable, '-m', module, *arguments], capture_output=True, text=True)
+class BenchmarkError(Exception):
+    """What was asked for cannot be measured; the message is one line for the user."""
+
+
+def run_in_process(module: str, arguments: Sequence[str], what: str, environment: Mapping[str, str] | None = None):
+    """Runs a module in a process of its own and returns its last line, JSON; ends this program if the other one fails.
+
+    Parameters
+    ----------
+    module, arguments : what to run.
+    what : its name for the user.
+    environment : variables that it has beside this process's.
+    """
+    command = [sys.executable, '-m', module, *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, env=os.environ | (environment or {}))
     if result.returncode:
         sys.exit(f'{what} failed:\n{result.stderr}')
     return json.loads(result.stdout.splitlines()[-1])
