@@ -47,7 +47,7 @@ setuptools.setup(
         'drive': ['gdown'],
         'fast': ['numba'],
         'bench': ['array-record', 'grain', 'torch', 'webdataset'],  # the peers in benchmarks.input_throughput
-        'dev': ['neo', 'numba', 'pandas', 'pytest', 'ruff', 'tfrecord'],
+        'dev': ['neo', 'numba', 'pandas', 'pytest', 'ruff', 'tf_keras', 'tfrecord'],
     },
     entry_points={
         'console_scripts': [

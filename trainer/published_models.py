@@ -1,0 +1,211 @@
+"""The authors' own models: ``ModConvBinNormN{k}.keras`` and ``ModConvBinNormN{k}-v{chunk}.keras``, written by Keras 2.
+
+Their weights are read into our own ``published`` members after the architecture has been compared layer by layer.
+Nothing in a file is deserialized or run: not by Keras, which also loads only some of what Keras 2 wrote.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import itertools
+import json
+import os
+import re
+import zipfile
+import zlib
+from collections.abc import Sequence
+
+import h5py
+import keras
+import numpy as np
+
+from trainer.checkpoints import ModelError
+from trainer.models import build_member
+
+_FILE = re.compile(r'ModConvBinNormN(\d+)(?:-v(\d+))?\.keras')
+_FILE_NAMES = 'ModConvBinNormN{k}.keras or ModConvBinNormN{k}-v{chunk}.keras'
+
+# With the optimizer's state they have about 1 MB; what is much larger is no such file, whatever it unpacks to.
+_MOST_BYTES = 64 << 20
+
+# What decides what a layer computes. The dropout's rate does not: it acts in training alone, where ours holds.
+_COMPARED = {
+    'InputLayer': ('batch_input_shape',),
+    'LayerNormalization': ('axis', 'epsilon', 'center', 'scale'),
+    'Conv2D': (
+        'filters',
+        'kernel_size',
+        'strides',
+        'padding',
+        'data_format',
+        'dilation_rate',
+        'groups',
+        'activation',
+        'use_bias',
+    ),
+    'MaxPooling2D': ('pool_size', 'strides', 'padding', 'data_format'),
+    'Flatten': ('data_format',),
+    'Dropout': (),
+    'Dense': ('units', 'activation', 'use_bias'),
+}
+
+# Where Keras 2 has put the weights: 2.13 and earlier, and later.
+_WEIGHTS_ROOTS = ('layers', '_layer_checkpoint_dependencies')
+_WEIGHTS_NAMES = {'LayerNormalization': 'layer_normalization', 'Conv2D': 'conv2d', 'Dense': 'dense'}
+
+
+def find_files(folder: str, kernel_sizes: Sequence[int] | None = None) -> dict[int, str]:
+    """Finds the authors' files; of several of one kernel size the one of the highest chunk.
+
+    Parameters
+    ----------
+    folder : that holds them.
+    kernel_sizes : which are wanted; None: all that are there.
+
+    Returns
+    -------
+    {kernel size: path}, in the order of ``kernel_sizes``, or ascending.
+
+    Raises
+    ------
+    ModelError
+        If the folder cannot be read, holds no such file, or lacks one that is wanted.
+    """
+    try:
+        names = os.listdir(folder)
+    except OSError as error:
+        raise ModelError(f'{folder}: {error.strerror}') from None
+    # Without a chunk is before the first.
+    found = sorted((int(match[1]), int(match[2] or -1), match[0]) for match in map(_FILE.fullmatch, names) if match)
+    if not found:
+        raise ModelError(f'{folder}: holds no file {_FILE_NAMES}')
+    paths = {kernel_size: os.path.join(folder, name) for kernel_size, _, name in found}
+    if kernel_sizes is None:
+        return paths
+    for kernel_size in kernel_sizes:
+        if kernel_size not in paths:
+            raise ModelError(f'{folder}: holds no file {_FILE_NAMES.format(k=kernel_size, chunk="{chunk}")}')
+    return {kernel_size: paths[kernel_size] for kernel_size in kernel_sizes}
+
+
+def describe_files(paths: dict[int, str]) -> dict[str, dict[str, str]]:
+    """Returns {member: {'file': its name, 'sha256': of its content}}, as it stands in ``model_info.json``."""
+    return {
+        f'k{kernel_size}': {
+            'file': os.path.basename(path),
+            'sha256': hashlib.sha256(_read_file(path)).hexdigest(),
+        }
+        for kernel_size, path in paths.items()
+    }
+
+
+def load_published_member(path: str, kernel_size: int) -> keras.Model:
+    """Builds a ``published`` member with the weights of one of the authors' files.
+
+    Raises
+    ------
+    ModelError
+        If the file is damaged, or holds another network than the published one of this kernel size.
+    """
+    try:
+        member = build_member('published', kernel_size)
+    except ValueError as error:
+        raise ModelError(f'{path}: {error}') from None
+    config, weights_file = _unpack(path)
+    _check_architecture(path, config, member)
+    try:
+        with h5py.File(io.BytesIO(weights_file), 'r') as file:
+            _read_weights(path, file, member)
+    except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
+        raise ModelError(f'{path}: model.weights.h5: {" ".join(str(error).split())}') from None
+    return member
+
+
+def _read_file(path: str) -> bytes:
+    try:
+        if os.path.getsize(path) > _MOST_BYTES:
+            raise ModelError(f'{path}: {os.path.getsize(path):,} bytes are too many for a published model')
+        with open(path, 'rb') as file:
+            return file.read()
+    except OSError as error:
+        raise ModelError(f'{path}: {error.strerror}') from None
+
+
+def _unpack(path: str) -> tuple[dict, bytes]:
+    """Returns the content of ``config.json`` and of ``model.weights.h5``."""
+    contents = []
+    try:
+        with zipfile.ZipFile(io.BytesIO(_read_file(path))) as archive:
+            for name in ('config.json', 'model.weights.h5'):
+                if archive.getinfo(name).file_size > _MOST_BYTES:
+                    raise ModelError(f'{path}: {name} is too large for a published model')
+                contents.append(archive.read(name))
+        return json.loads(contents[0]), contents[1]
+    # RuntimeError: encrypted, or a compression that is not known; JSON nested too deeply.
+    except (EOFError, KeyError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise ModelError(f'{path}: is not a whole .keras file: {" ".join(str(error).split())}') from None
+
+
+def _check_architecture(path: str, config: dict, member: keras.Model) -> None:
+    try:
+        layers = _layers_in_order(path, config)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+        raise ModelError(f'{path}: config.json does not describe a Keras 2 model') from None
+    input_layer = ('InputLayer', {'batch_input_shape': [None, *member.input_shape[1:]]})
+    expected = [input_layer, *((type(layer).__name__, layer.get_config()) for layer in member.layers)]
+    for number, (found, wanted) in enumerate(itertools.zip_longest(layers, expected, fillvalue=('missing', {}))):
+        name, fields = found
+        if name != wanted[0]:
+            raise ModelError(f'{path}: layer {number} is {name}, in the published network {wanted[0]}')
+        for field in _COMPARED[name]:
+            value, wanted_value = (_as_list(values.get(field)) for values in (fields, wanted[1]))
+            if value != wanted_value:
+                raise ModelError(
+                    f'{path}: layer {number} ({name}) has {field} {value}, in the published network with kernel size'
+                    f' {member.name[1:]} it is {wanted_value}'
+                )
+
+
+def _layers_in_order(path: str, config: dict) -> list[tuple[str, dict]]:
+    """Returns (class, fields) of each layer of a model in which each layer feeds the next."""
+    layers = config['config']['layers']
+    if config['class_name'] not in ('Sequential', 'Functional'):
+        raise ModelError(f'{path}: is a {config["class_name"]}, not a Sequential or Functional model')
+    if config['class_name'] == 'Functional':
+        for before, layer in itertools.pairwise(layers):
+            if layer['inbound_nodes'] != [[[before['config']['name'], 0, 0, {}]]]:
+                raise ModelError(f'{path}: layer {layer["config"]["name"]} is not fed by the layer before it alone')
+    return [(layer['class_name'], dict(layer['config'])) for layer in layers]
+
+
+def _as_list(value):
+    """Returns a config's value as JSON has it; one axis stands alone or as a list of one."""
+    return [value] if isinstance(value, int) and not isinstance(value, bool) else json.loads(json.dumps(value))
+
+
+def _read_weights(path: str, file: h5py.File, member: keras.Model) -> None:
+    root = next((name for name in _WEIGHTS_ROOTS if name in file), _WEIGHTS_ROOTS[0])
+    counts: dict[str, int] = {}
+    for number, layer in enumerate(member.layers, 1):
+        # Keras 2 names a layer's weights by its class and how many of the class came before.
+        name = _WEIGHTS_NAMES.get(type(layer).__name__)
+        if name is None:
+            continue
+        count = counts[name] = counts.get(name, -1) + 1
+        values = []
+        for index, variable in enumerate(layer.weights):
+            dataset = file[f'{root}/{name}{f"_{count}" if count else ""}/vars/{index}']
+            shape = getattr(dataset, 'shape', None)
+            if shape != tuple(variable.shape):
+                raise ModelError(
+                    f'{path}: layer {number} ({type(layer).__name__}) has weights of shape {shape}, in the published'
+                    f' network with kernel size {member.name[1:]} it is {tuple(variable.shape)}'
+                )
+            # Either would be read from another file; a link cannot lead out of one in memory.
+            if dataset.external or dataset.is_virtual:
+                raise ModelError(f'{path}: layer {number} ({type(layer).__name__}) has its weights outside of the file')
+            values.append(dataset[...].astype(np.float32))
+            if not np.isfinite(values[-1]).all():
+                raise ModelError(f'{path}: layer {number} ({type(layer).__name__}) has weights that are not finite')
+        layer.set_weights(values)
