@@ -6,11 +6,16 @@ Side by side with another run, such as one trained on recorded spikes alone:
 
     sero-evaluate --workdir runs/synthetic --baseline_workdir runs/original --data_dir data
 
-Writes WORKDIR/evaluation/{metrics.json, cells.csv, report.html} and the figures as PNG.
+The authors' own models, all ModConvBinNormN{k}.keras or ModConvBinNormN{k}-v{chunk}.keras of a folder:
+
+    sero-evaluate --models authors --data_dir data --output_dir authors_evaluation
+
+Writes metrics.json, cells.csv, report.html and the figures as PNG into WORKDIR/evaluation, or where --output_dir says.
 """
 
 from __future__ import annotations
 
+import os
 import pathlib
 import sys
 
@@ -22,9 +27,12 @@ from trainer.start import start_keras
 
 def define_flags() -> None:
     """Defines the command's flags: not at import, so that several commands can be imported side by side."""
-    flags.DEFINE_string('workdir', None, 'Folder of the run that sero-train has filled.', required=True)
+    flags.DEFINE_string('workdir', None, 'Folder of the run that sero-train has filled.')
+    flags.DEFINE_string('models', None, "Folder with the authors' models, in place of --workdir.")
     flags.DEFINE_string('baseline_workdir', None, 'Folder of a run to compare with.')
     flags.DEFINE_string('data_dir', None, 'TFDS data directory.', required=True)
+    flags.DEFINE_string('output_dir', None, 'Folder to write to; by default `evaluation` in that of the models.')
+    flags.mark_flags_as_mutual_exclusive(['workdir', 'models'], required=True)
 
 
 def main(argv: list[str]) -> int:
@@ -32,18 +40,23 @@ def main(argv: list[str]) -> int:
         print(f'sero-evaluate: unexpected argument {argv[1]!r}', file=sys.stderr)
         return 2
     start_keras()
+    from trainer.checkpoints import ModelError
     from trainer.evaluation import EVALUATED_SPLITS, evaluate, write_cells, write_metrics
-    from trainer.predictions import ModelError, load_ensemble
+    from trainer.predictions import load_ensemble, load_published_ensemble
     from trainer.report import write_report
     from trainer.stored_dataset import DatasetError
     from trainer.summary import headline_table, is_simulated, trained_on_warnings, unfinished_warnings, verdict_lines
 
-    workdirs = [flags.FLAGS.workdir] + ([flags.FLAGS.baseline_workdir] if flags.FLAGS.baseline_workdir else [])
-    folder = pathlib.Path(flags.FLAGS.workdir, 'evaluation')
+    values = flags.FLAGS
+    folder = pathlib.Path(values.output_dir or os.path.join(values.models or values.workdir, 'evaluation'))
     try:
-        model, *others = [evaluate(load_ensemble(workdir), flags.FLAGS.data_dir) for workdir in workdirs]
+        ensembles = [load_published_ensemble(values.models) if values.models else load_ensemble(values.workdir)]
+        if values.baseline_workdir:
+            ensembles.append(load_ensemble(values.baseline_workdir))
+        _check_can_be_written(folder)
+        model, *others = [evaluate(ensemble, values.data_dir) for ensemble in ensembles]
         baseline = others[0] if others else None
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         write_metrics(str(folder / 'metrics.json'), model, baseline)
         tested = [model.splits[f'{config}/{split}'] for config, split in EVALUATED_SPLITS if split == 'test']
         write_cells(str(folder / 'cells.csv'), [cell for split in tested for cell in split.cells])
@@ -51,6 +64,8 @@ def main(argv: list[str]) -> int:
     except (DatasetError, ModelError, OSError) as error:
         print(f'sero-evaluate: {error}', file=sys.stderr)
         return 1
+    if values.models:
+        print("authors' models: " + ', '.join(file['file'] for file in model.info['files'].values()))
     print(f'Verdicts on cells of other days, {model.title}:')
     print(verdict_lines(model.splits['non_homogeneous/test'], str(folder / 'cells.csv')))
     print()
@@ -61,6 +76,13 @@ def main(argv: list[str]) -> int:
         print('All of this is of SIMULATED recordings and says nothing about real neurons.')
     print(f'report: {report}')
     return 0
+
+
+def _check_can_be_written(folder: pathlib.Path) -> None:
+    """Raises OSError before minutes of work rather than after them, and makes no folder yet."""
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if not (existing.is_dir() and os.access(existing, os.W_OK)):
+        raise OSError(f'{folder}: cannot be written; give another --output_dir')
 
 
 def run() -> None:

@@ -37,7 +37,7 @@ def evaluate(ensemble: TrainedEnsemble, data_dir: str) -> ModelResult:
         # Verdicts are made of them, and they are not many: every record is checked.
         split = open_split(data_dir, config, name, verify_records=True)
         splits[split.name] = _evaluate_split(ensemble, split)
-    return ModelResult(f'trained on {ensemble.info["trained_on"]}', ensemble.info, splits)
+    return ModelResult(ensemble.title, ensemble.info, splits)
 
 
 def _evaluate_split(ensemble: TrainedEnsemble, split: StoredSplit) -> SplitResult:
@@ -45,10 +45,11 @@ def _evaluate_split(ensemble: TrainedEnsemble, split: StoredSplit) -> SplitResul
     p_ser = spike_p_ser(scores.scores)
     numbers = sorted(np.unique(scores.cell), key=lambda number: split.cell_names[number])
     cells = [_judge(scores, number, split.cell_names[number]) for number in numbers]
-    seen = set(ensemble.info['train_cells']) & {cell.cell for cell in cells}
+    trained = ensemble.info['train_cells']
+    seen = None if trained is None else len(set(trained) & {cell.cell for cell in cells})
     metrics = {
         'spike': binary_metrics(p_ser, scores.label),
-        'cell': cell_metrics(cells) | {'cells_seen_in_training': len(seen)},
+        'cell': cell_metrics(cells) | {'cells_seen_in_training': seen},
     }
     return SplitResult(split.name, split.metadata['source'], p_ser, scores.label, cells, metrics)
 
@@ -80,8 +81,10 @@ def write_metrics(path: str, model: ModelResult, baseline: ModelResult | None) -
 
 def _metrics_of(model: ModelResult) -> dict:
     described = ('source', 'protocol', 'trained_on', 'architecture', 'kernel_sizes', 'examples_seen')
+    files = ('init_from', 'files')
     return {name: split.metrics for name, split in model.splits.items()} | {
-        'model': {field: model.info[field] for field in described},
+        'model': {field: model.info[field] for field in described}
+        | {field: model.info[field] for field in files if model.info.get(field)},
         'evaluated_recordings': {name: split.source for name, split in model.splits.items()},
     }
 

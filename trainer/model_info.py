@@ -12,13 +12,20 @@ import numpy as np
 import tensorflow as tf
 
 import beam_pipelines
+from trainer.checkpoints import ModelError
 from trainer.stored_dataset import StoredSplit
 from trainer.whole_files import write_whole
 
 FILE_NAME = 'model_info.json'
 
 
-def describe(config: dict, train: StoredSplit, examples_seen: int, validation_loss: dict[str, float]) -> dict:
+def describe(
+    config: dict,
+    train: StoredSplit,
+    examples_seen: int,
+    validation_loss: dict[str, float],
+    init_from: dict[str, dict[str, str]] | None,
+) -> dict:
     """Returns the content of ``model_info.json``.
 
     Parameters
@@ -27,6 +34,7 @@ def describe(config: dict, train: StoredSplit, examples_seen: int, validation_lo
     train : the split that it was trained on.
     examples_seen : how many training examples went through.
     validation_loss : the best validation loss of each member.
+    init_from : the files that the members started from, see ``published_models.describe_files``; None: from scratch.
     """
     return {
         'source': train.metadata['source'],
@@ -37,6 +45,7 @@ def describe(config: dict, train: StoredSplit, examples_seen: int, validation_lo
         'members': sorted(validation_loss),
         'examples_seen': examples_seen,
         'validation_loss': validation_loss,
+        'init_from': init_from,
         'train_cells': sorted(train.train_cells),
         'dataset_fingerprint': train.metadata['fingerprint'],
         'config': config,
@@ -50,6 +59,18 @@ def describe(config: dict, train: StoredSplit, examples_seen: int, validation_lo
         },
         'created': datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
     }
+
+
+def read(workdir: str) -> dict:
+    """Returns the content of ``model_info.json``; ModelError if it is missing or damaged."""
+    path = os.path.join(workdir, FILE_NAME)
+    try:
+        with open(path, encoding='utf-8') as file:
+            return json.load(file)
+    except FileNotFoundError:
+        raise ModelError(f'{path}: no such file; sero-train makes it') from None
+    except (OSError, ValueError) as error:
+        raise ModelError(f'{path}: {error}') from None
 
 
 def write(workdir: str, info: dict) -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
+from collections.abc import Sequence
 
 import keras
 import numpy as np
 
 from trainer import model_info
-from trainer.checkpoints import ModelError, load_model
+from trainer.checkpoints import load_model
 from trainer.ensemble import join_members
 from trainer.input_pipeline import dataset_errors, evaluation_batches
+from trainer.published_models import describe_files, find_files, load_published_member
 from trainer.run_keeper import MEMBERS_FOLDER
 from trainer.stored_dataset import StoredSplit
 
@@ -26,11 +27,17 @@ class TrainedEnsemble:
     Attributes
     ----------
     model : from (n, 160) float32 in pA to {member: (n, 2) scores of SER and NSER}.
-    info : the content of ``model_info.json``.
+    info : the content of ``model_info.json``, or for the authors' models what stands in its place.
     """
 
     model: keras.Model
     info: dict
+
+    @property
+    def title(self) -> str:
+        if self.info['train_cells'] is None:
+            return f"authors' models, trained on {self.info['trained_on']}"
+        return f'trained on {self.info["trained_on"]}'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,17 +65,38 @@ def load_ensemble(workdir: str) -> TrainedEnsemble:
     ModelError
         If the folder holds no trained model, or a damaged one.
     """
-    path = os.path.join(workdir, model_info.FILE_NAME)
-    try:
-        with open(path, encoding='utf-8') as file:
-            info = json.load(file)
-    except FileNotFoundError:
-        raise ModelError(f'{path}: no such file; sero-train makes it') from None
-    except (OSError, ValueError) as error:
-        raise ModelError(f'{path}: {error}') from None
-    members = [
-        load_model(os.path.join(workdir, MEMBERS_FOLDER, f'{name}.keras'), compile=False) for name in info['members']
-    ]
+    info = model_info.read(workdir)
+    return TrainedEnsemble(join_members(load_members(workdir, info['members'])), info)
+
+
+def load_members(workdir: str, names: Sequence[str]) -> list[keras.Model]:
+    """Loads the best weights of a run's members; ModelError if one is missing or damaged."""
+    return [load_model(os.path.join(workdir, MEMBERS_FOLDER, f'{name}.keras'), compile=False) for name in names]
+
+
+def load_published_ensemble(folder: str) -> TrainedEnsemble:
+    """Loads all of the authors' models that a folder holds; see ``published_models`` for which.
+
+    Nothing says what they were trained on: what ``info`` does not know is None or says so.
+
+    Raises
+    ------
+    ModelError
+        If there is none, or one is damaged or another network.
+    """
+    paths = find_files(folder)
+    members = [load_published_member(path, kernel_size) for kernel_size, path in paths.items()]
+    info = {
+        'source': 'unknown',
+        'protocol': 'unknown',
+        'trained_on': 'data unknown here',
+        'architecture': 'published',
+        'kernel_sizes': list(paths),
+        'members': [member.name for member in members],
+        'examples_seen': None,
+        'train_cells': None,
+        'files': describe_files(paths),
+    }
     return TrainedEnsemble(join_members(members), info)
 
 

@@ -100,8 +100,13 @@ def describe_files(paths: dict[int, str]) -> dict[str, dict[str, str]]:
     }
 
 
-def load_published_member(path: str, kernel_size: int) -> keras.Model:
+def load_published_member(path: str, kernel_size: int, precision: str = 'float32') -> keras.Model:
     """Builds a ``published`` member with the weights of one of the authors' files.
+
+    Parameters
+    ----------
+    path : the file.
+    kernel_size, precision : see ``models.build_member``.
 
     Raises
     ------
@@ -109,7 +114,7 @@ def load_published_member(path: str, kernel_size: int) -> keras.Model:
         If the file is damaged, or holds another network than the published one of this kernel size.
     """
     try:
-        member = build_member('published', kernel_size)
+        member = build_member('published', kernel_size, precision)
     except ValueError as error:
         raise ModelError(f'{path}: {error}') from None
     config, weights_file = _unpack(path)

@@ -9,6 +9,7 @@ import time
 import keras
 
 from trainer import checkpoints, model_info
+from trainer.consensus import remove_consensus
 from trainer.ensemble import members_of
 from trainer.interrupts import Interrupted, StopRequests
 from trainer.stored_dataset import StoredSplit
@@ -32,7 +33,7 @@ class RunKeeper(keras.callbacks.Callback):
     workdir, config, train_split : of the run.
     ensemble : the compiled ensemble.
     state : of the run, is kept up to date: ``step``, ``epoch`` (how many have ended), ``best`` and ``best_epoch`` of
-        each member.
+        each member; ``init_from``, see ``model_info.describe``.
     stop_requests : is asked after each step.
 
     Attributes
@@ -67,7 +68,7 @@ class RunKeeper(keras.callbacks.Callback):
         """Returns the content of ``model_info.json``."""
         state = self._state
         seen = state['step'] * self._config['batch_size']
-        info = model_info.describe(self._config, self._train_split, seen, state['best'])
+        info = model_info.describe(self._config, self._train_split, seen, state['best'], state.get('init_from'))
         return info | {'epochs': state['epoch'], 'best_epoch': state['best_epoch'], 'finished': self.finished}
 
     def on_train_batch_end(self, batch, logs=None):
@@ -92,6 +93,7 @@ class RunKeeper(keras.callbacks.Callback):
         state = self._state
         stopped = {name for name in state['best'] if self._is_stopped(name)}
         state['epoch'] = epoch + 1
+        remove_consensus(self._workdir)  # of a run that had ended before it was given more epochs
         for member in members_of(self._ensemble):
             # With one output Keras reports the total alone.
             loss = logs.get(f'val_{member.name}_loss', logs['val_loss'])

@@ -52,9 +52,16 @@ def unfinished_warnings(models: Sequence[ModelResult]) -> list[str]:
 
 
 def trained_on_warnings(models: Sequence[ModelResult]) -> list[str]:
-    """Returns a line for each split whose cells a model has been trained on."""
+    """Returns a line for each split whose cells a model has been trained on, and for each model that may have been."""
     lines = []
     for model in models:
+        if model.info.get('train_cells', ()) is None:
+            lines.append(f'{model.title}: any of the cells may be among those that they were trained on.')
+        if model.info.get('init_from'):
+            lines.append(
+                f"{model.title}: started from the authors' models, and any of the cells may be among those that these"
+                ' were trained on.'
+            )
         for name, split in model.splits.items():
             seen = split.metrics.get('cell', {}).get('cells_seen_in_training')
             if seen:

@@ -7,6 +7,11 @@ Any field of the config can be given on the command line:
     sero-train --config trainer/configs/demo.py --config.train_on=original --config.seed=1 \
         --data_dir data --workdir runs/original
 
+From the authors' weights, ModConvBinNormN20.keras and so on in a folder:
+
+    sero-train --config trainer/configs/default.py --config.architecture=published --init_from authors \
+        --data_dir data --workdir runs/continued
+
 A run that was interrupted goes on from its last checkpoint when the same command is given again. Ctrl-C and SIGTERM
 save one first and end with status 130 and 143; a second Ctrl-C quits at once. TensorBoard logs are in
 WORKDIR/tensorboard.
@@ -31,6 +36,9 @@ def define_flags() -> None:
     flags.DEFINE_bool(
         'verify_records', False, 'Check every record before training, and not only a sample of each shard.'
     )
+    flags.DEFINE_string(
+        'init_from', None, "Folder with the authors' models: a run starts from their weights instead of at random."
+    )
     flags.mark_flag_as_required('config')
 
 
@@ -54,7 +62,9 @@ def main(argv: list[str]) -> int:
     from trainer.training import count_members, train
 
     try:
-        info = train(config, flags.FLAGS.data_dir, flags.FLAGS.workdir, flags.FLAGS.verify_records)
+        info = train(
+            config, flags.FLAGS.data_dir, flags.FLAGS.workdir, flags.FLAGS.verify_records, flags.FLAGS.init_from
+        )
     except (DatasetError, ModelError, RunError, ValueError) as error:
         print(f'sero-train: {error}', file=sys.stderr)
         return 1

@@ -12,9 +12,9 @@ import tensorflow as tf
 
 from beam_pipelines import domain
 from beam_pipelines.synthesis import Synthesizer
-from trainer import checkpoints
+from trainer import checkpoints, published_models
 from trainer.configs import default
-from trainer.ensemble import build_ensemble, compile_ensemble, member_losses
+from trainer.ensemble import build_ensemble, compile_ensemble, join_members, member_losses
 from trainer.input_pipeline import dataset_errors, evaluation_batches, training_batches
 from trainer.input_wait import InputWait, LogInputWait
 from trainer.interrupts import StopRequests
@@ -22,6 +22,7 @@ from trainer.models import PRECISIONS, check_member
 from trainer.online_input import OnlineEnsemble, online_batches, open_spike_bank
 from trainer.progress import ProgressLine
 from trainer.run_keeper import CHECKPOINTS_FOLDER, MEMBERS_FOLDER, RunError, RunKeeper
+from trainer.run_outcome import complete_run
 from trainer.start import describe_device
 from trainer.stored_dataset import StoredSplit, open_split
 from trainer.whole_files import write_whole
@@ -37,15 +38,19 @@ _BATCHES_READY = 8
 
 
 @dataset_errors()
-def train(config: dict, data_dir: str, workdir: str, verify_records: bool = False) -> dict:
+def train(
+    config: dict, data_dir: str, workdir: str, verify_records: bool = False, init_from: str | None = None
+) -> dict:
     """Trains the ensemble, or goes on with a run that was interrupted.
 
     Parameters
     ----------
     config : the fields of ``trainer/configs/default.py``.
     data_dir : the TFDS data directory.
-    workdir : the run's folder: members, checkpoints, TensorBoard logs, ``model_info.json``.
+    workdir : the run's folder: members, checkpoints, TensorBoard logs, ``model_info.json``, the consensus.
     verify_records : checks every record before training, and not only a sample of each shard.
+    init_from : folder with the authors' models, from whose weights a run starts; one that goes on must have started
+        from the same.
 
     Returns
     -------
@@ -54,15 +59,16 @@ def train(config: dict, data_dir: str, workdir: str, verify_records: bool = Fals
     Raises
     ------
     RunError
-        If the folder holds a run of another config, a config value cannot be used, or the loss is not finite.
+        If the folder holds a run of another config or start, a config value cannot be used, or the loss is not finite.
     Interrupted
         If SIGINT or SIGTERM came; where the run stands is saved.
     ModelError
-        If all checkpoints to go on from are damaged.
+        If all checkpoints to go on from are damaged, or a file in ``init_from`` is missing or of no use.
     DatasetError
         If a dataset is missing or damaged.
     """
     _check(config)
+    init_files = _find_init_files(init_from, config) if init_from else {}
     if verify_records:
         print('checking every record', file=sys.stderr)
     train_split = open_split(data_dir, config['train_on'], 'train', verify_records)
@@ -81,8 +87,10 @@ def train(config: dict, data_dir: str, workdir: str, verify_records: bool = Fals
         ensemble, state = resumed
         if state['dataset_fingerprint'] != train_split.metadata['fingerprint']:
             raise RunError(f'{workdir}: was trained on other data than {train_split.name} in {data_dir} holds now')
+        if init_files and published_models.describe_files(init_files) != state.get('init_from'):
+            raise RunError(f'{workdir}: holds a run that was not started from the files in {init_from}')
     else:
-        ensemble = build_ensemble(config['architecture'], config['kernel_sizes'], config['seed'], config['precision'])
+        ensemble = _start_ensemble(config, init_files)
         compile_ensemble(ensemble, config['precision'], config['learning_rate'])
         state = {
             'step': 0,
@@ -90,11 +98,12 @@ def train(config: dict, data_dir: str, workdir: str, verify_records: bool = Fals
             'best': dict.fromkeys(ensemble.output_names, math.inf),
             'best_epoch': dict.fromkeys(ensemble.output_names, 0),
             'dataset_fingerprint': train_split.metadata['fingerprint'],
+            'init_from': published_models.describe_files(init_files) or None,
         }
     with StopRequests() as stop_requests:
         keeper = RunKeeper(workdir, config, train_split, ensemble, state, stop_requests)
         if keeper.finished:
-            return keeper.info()
+            return complete_run(workdir, keeper.info(), validation_split)
         _announce(train_split, validation_split, config, state['step'])
         validation = _with_targets(
             evaluation_batches(validation_split, _VALIDATION_BATCH).map(_only_valid), ensemble.output_names
@@ -122,7 +131,7 @@ def train(config: dict, data_dir: str, workdir: str, verify_records: bool = Fals
                 shuffle=False,  # the batches are shuffled already
                 verbose=0,
             )
-    return keeper.info()
+    return complete_run(workdir, keeper.info(), validation_split)
 
 
 def count_members(count: int) -> str:
@@ -190,6 +199,24 @@ def _claim_workdir(workdir: str, config: dict) -> None:
         write_whole(path, json.dumps(content, indent=2, sort_keys=True) + '\n')
     except OSError as error:
         raise RunError(f'{workdir}: cannot be written: {error.strerror}') from None
+
+
+def _find_init_files(folder: str, config: dict) -> dict[int, str]:
+    if config['architecture'] != 'published':
+        raise RunError(
+            f'architecture {config["architecture"]}: the networks in {folder} take time and current;'
+            ' give --config.architecture=published'
+        )
+    return published_models.find_files(folder, config['kernel_sizes'])
+
+
+def _start_ensemble(config: dict, init_files: dict[int, str]) -> keras.Model:
+    if not init_files:
+        return build_ensemble(config['architecture'], config['kernel_sizes'], config['seed'], config['precision'])
+    keras.utils.set_random_seed(config['seed'])  # of the dropout
+    return join_members(
+        [published_models.load_published_member(path, size, config['precision']) for size, path in init_files.items()]
+    )
 
 
 def _open_input(

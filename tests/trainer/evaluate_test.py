@@ -174,3 +174,20 @@ def test_damaged_spike_is_no_part_of_a_verdict(synthetic_run, data_dir, tmp_path
     path.write_bytes(content)
     result = run_command('sero-evaluate', '--workdir', synthetic_run[0], '--data_dir', data)
     assert error_line(result) == f'sero-evaluate: {path}: record 20: CRC of the data is wrong'
+
+
+def test_folder_that_cannot_be_written_is_named_before_the_evaluation(authors_files, tmp_path):
+    (tmp_path / 'file').write_text('')
+    folder = tmp_path / 'file' / 'evaluation'
+    result = run_command(
+        'sero-evaluate', '--models', authors_files, '--data_dir', tmp_path / 'no', '--output_dir', folder
+    )
+    assert error_line(result) == f'sero-evaluate: {folder}: cannot be written; give another --output_dir'
+
+
+@pytest.mark.parametrize('folders', [[], ['--workdir', 'a', '--models', 'b']])
+def test_either_a_run_or_the_authors_models_are_evaluated(folders, tmp_path):
+    result = run_command('sero-evaluate', *folders, '--data_dir', tmp_path)
+    assert result.returncode == 1
+    assert 'workdir' in result.stderr and 'models' in result.stderr
+    assert 'Traceback' not in result.stderr

@@ -6,8 +6,9 @@ import pytest
 
 from tests.trainer.conftest import make_spikes
 from trainer import checkpoints
+from trainer.checkpoints import ModelError
 from trainer.ensemble import build_ensemble, join_members, members_of
-from trainer.predictions import ModelError, TrainedEnsemble, load_ensemble, score_split
+from trainer.predictions import TrainedEnsemble, load_ensemble, score_split
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ import keras
 import pytest
 
 from tests.trainer.conftest import TINY_RUN
-from trainer.ensemble import build_ensemble
+from trainer.consensus import write_consensus
+from trainer.ensemble import build_ensemble, members_of
 from trainer.interrupts import Interrupted, StopRequests
 from trainer.run_keeper import RunKeeper
 from trainer.stored_dataset import open_split
@@ -49,6 +50,13 @@ def test_run_is_not_saved_or_stopped_between_the_last_step_of_an_epoch_and_its_v
         run.on_epoch_end(0, {'loss': 1.0, 'val_loss': 1.0})
     assert checkpoints_in(tmp_path) == ['step_000000005', 'step_000000006']
     assert run.info()['epochs'] == 1
+
+
+def test_run_that_goes_on_leaves_no_consensus_of_earlier_members(keeper, tmp_path):
+    run, _ = keeper
+    write_consensus(str(tmp_path), members_of(run.model))
+    run.on_epoch_end(0, {'loss': 1.0, 'val_loss': 1.0})
+    assert not {'consensus.keras', 'saved_model', 'saved_model.tmp'} & {path.name for path in tmp_path.iterdir()}
 
 
 def test_first_signal_is_a_request_and_the_second_ctrl_c_quits():

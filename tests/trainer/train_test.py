@@ -172,8 +172,10 @@ def test_folder_of_a_run_holds_what_the_next_commands_look_for(synthetic_run):
     assert sorted(path.name for path in workdir.iterdir()) == [
         'checkpoints',
         'config.json',
+        'consensus.keras',
         'members',
         'model_info.json',
+        'saved_model',
         'tensorboard',
     ]
     assert sorted(path.name for path in (workdir / 'members').iterdir()) == ['k5.keras', 'k8.keras']

@@ -1,0 +1,107 @@
+"""The consensus of a run's members as one model, for people who do not have this package: Keras file and SavedModel.
+
+    model = keras.saving.load_model('runs/demo/consensus.keras')
+    p_ser = model.predict(current_pa)  # (n, 160) float32 -> (n,) float32
+
+Both are made of Keras's own layers and operations alone, so that either loads without ``trainer``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+
+import keras
+import numpy as np
+from absl import logging
+from keras import ops
+
+from beam_pipelines import domain
+from trainer.checkpoints import save_whole
+
+CONSENSUS_FILE = 'consensus.keras'
+SAVED_MODEL_FOLDER = 'saved_model'
+
+_OUTPUT = 'p_ser'
+_JUST_OVER_HALF = float(np.nextafter(np.float32(0.5), np.float32(1)))
+
+
+def build_consensus(members: Sequence[keras.Model]) -> keras.Model:
+    """Builds the published consensus of trained members, with whose weights it computes.
+
+    ``p_ser`` is that of ``verdicts.spike_p_ser``: output 0's share of the members' mean outputs. It is above one half
+    exactly where the mean of output 0 is larger, as the published rule has it; one half where both are 0.
+
+    Returns
+    -------
+    Model from (n, 160) float32 in pA to {'p_ser': (n,) float32, 0..1}. Members keep their own precision.
+    """
+    waveform = keras.Input((domain.SPIKE_SAMPLES,), dtype='float32', name='waveform')
+    with_time = _with_time_column(waveform)
+    scores = [member(with_time if len(member.input_shape) == 4 else waveform) for member in members]
+    mean = ops.mean(ops.stack(scores), axis=0)
+    ser, nser = mean[:, 0], mean[:, 1]
+    total = ser + nser
+    share = ops.where(total > 0, ser / ops.where(total > 0, total, 1.0), 0.5)
+    # Where the two scores differ by a float32's last digit, the share is rounded to one half.
+    p_ser = ops.where(ser > nser, ops.maximum(share, _JUST_OVER_HALF), ops.minimum(share, 0.5))
+    return keras.Model(waveform, {_OUTPUT: p_ser}, name='consensus')
+
+
+def write_consensus(workdir: str, members: Sequence[keras.Model]) -> None:
+    """Writes ``saved_model`` and then ``consensus.keras`` into a run's folder, each whole or not at all."""
+    remove_consensus(workdir)
+    model = build_consensus(members)
+    folder = os.path.join(workdir, SAVED_MODEL_FOLDER)
+    temporary = f'{folder}.tmp'
+    with _without_tensorflows_remarks():
+        model.export(temporary, format='tf_saved_model', verbose=False, **_export_options())
+    os.replace(temporary, folder)
+    save_whole(keras.Model(model.inputs, model.output[_OUTPUT], name='consensus'), _consensus_path(workdir))
+
+
+def is_written(workdir: str) -> bool:
+    """Whether a run's folder holds the consensus of its members."""
+    return os.path.exists(_consensus_path(workdir))
+
+
+def remove_consensus(workdir: str) -> None:
+    """Removes the consensus of a run that goes on, so that none stands beside members that it was not made of."""
+    if is_written(workdir):
+        os.remove(_consensus_path(workdir))
+    folder = os.path.join(workdir, SAVED_MODEL_FOLDER)
+    temporary = f'{folder}.tmp'
+    shutil.rmtree(temporary, ignore_errors=True)
+    if os.path.exists(folder):
+        os.replace(folder, temporary)  # it disappears whole
+        shutil.rmtree(temporary)
+
+
+def _with_time_column(waveform: keras.KerasTensor) -> keras.KerasTensor:
+    """Does what ``ensemble.AddTimeColumn`` does, without a class that who loads the file would need."""
+    time_s = np.arange(domain.SPIKE_SAMPLES, dtype=np.float32) / domain.SAMPLING_RATE_HZ
+    return ops.expand_dims(ops.stack([ops.zeros_like(waveform) + time_s, waveform], axis=-1), -1)
+
+
+@contextlib.contextmanager
+def _without_tensorflows_remarks() -> Iterator[None]:
+    """Keeps half a dozen lines on the inside of a SavedModel off the screen."""
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(min(verbosity, logging.WARNING))
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+
+
+def _export_options() -> dict:
+    if keras.backend.backend() != 'jax':
+        return {}
+    # JAX compiles for the device that it runs on: a model trained on a GPU would load on no other machine.
+    return {'jax2tf_kwargs': {'native_serialization_platforms': ('cpu', 'cuda', 'tpu')}}
+
+
+def _consensus_path(workdir: str) -> str:
+    return os.path.join(workdir, CONSENSUS_FILE)

@@ -1,0 +1,53 @@
+"""What a run leaves when it has ended: what its members are worth on validation, and their consensus."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from trainer import consensus, model_info
+from trainer.ensemble import join_members
+from trainer.metrics import binary_metrics
+from trainer.predictions import TrainedEnsemble, load_members, score_split
+from trainer.stored_dataset import StoredSplit
+from trainer.verdicts import spike_p_ser
+
+
+def complete_run(workdir: str, info: dict, validation_split: StoredSplit) -> dict:
+    """Writes what a run leaves of its saved members, unless that is there already.
+
+    Parameters
+    ----------
+    workdir : of a run that has ended.
+    info : the content of ``model_info.json`` so far.
+    validation_split : the members are measured on it.
+
+    Returns
+    -------
+    The content of ``model_info.json``, with ``validation``: accuracy and AUC of the spikes' calls, of each member and
+    of the consensus.
+
+    Raises
+    ------
+    ModelError
+        If a member is missing or damaged.
+    """
+    if consensus.is_written(workdir):
+        return model_info.read(workdir)
+    members = load_members(workdir, info['members'])
+    ensemble = TrainedEnsemble(join_members(members), info)
+    spikes = score_split(ensemble, validation_split)
+    scores = {name: spikes.scores[:, [position]] for position, name in enumerate(ensemble.model.output_names)} | {
+        'consensus': spikes.scores
+    }
+    info = info | {'validation': {name: _accuracy_and_auc(part, spikes.label) for name, part in scores.items()}}
+    model_info.write(workdir, info)
+    # Last: where it is, all the rest is.
+    consensus.write_consensus(workdir, members)
+    return info
+
+
+def _accuracy_and_auc(scores: np.ndarray, label: np.ndarray) -> dict[str, float | None]:
+    metrics = binary_metrics(spike_p_ser(scores), label)
+    return {name: None if math.isnan(metrics[name]) else metrics[name] for name in ('accuracy', 'auc')}
