@@ -16,7 +16,9 @@ from tests.trainer.conftest import TINY_RUN
 from trainer.checkpoints import ModelError, load_model
 from trainer.ensemble import AddTimeColumn
 from trainer.published_models import describe_files, find_files, load_published_member
+from trainer.results import ModelResult
 from trainer.run_keeper import RunError
+from trainer.summary import trained_on_warnings
 from trainer.training import train
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures('own_precision')]
@@ -228,6 +230,14 @@ def test_run_starts_from_the_authors_weights(started_run, authors_files):
 def test_info_says_what_the_run_was_started_from(started_run, authors_files):
     info = json.loads((started_run / 'model_info.json').read_text())
     assert info['init_from'] == describe_files(find_files(str(authors_files), (6, 4)))
+
+
+def test_run_that_started_from_them_is_reported_with_a_warning(started_run):
+    info = json.loads((started_run / 'model_info.json').read_text())
+    assert trained_on_warnings([ModelResult('trained on original', info, {})]) == [
+        "trained on original: started from the authors' models, and any of the cells may be among those that these were"
+        ' trained on.'
+    ]
 
 
 def test_run_goes_on_only_from_what_it_was_started_from(started_run, authors_files, data_dir, tmp_path):
