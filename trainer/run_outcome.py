@@ -33,19 +33,22 @@ def complete_run(workdir: str, info: dict, validation_split: StoredSplit) -> dic
     ModelError
         If a member is missing or damaged.
     """
-    if consensus.is_written(workdir):
-        return model_info.read(workdir)
+    if not consensus.is_written(workdir):
+        _write(workdir, info, validation_split)
+    return model_info.read(workdir)
+
+
+def _write(workdir: str, info: dict, validation_split: StoredSplit) -> None:
     members = load_members(workdir, info['members'])
     ensemble = TrainedEnsemble(join_members(members), info)
     spikes = score_split(ensemble, validation_split)
     scores = {name: spikes.scores[:, [position]] for position, name in enumerate(ensemble.model.output_names)} | {
         'consensus': spikes.scores
     }
-    info = info | {'validation': {name: _accuracy_and_auc(part, spikes.label) for name, part in scores.items()}}
-    model_info.write(workdir, info)
+    validation = {name: _accuracy_and_auc(part, spikes.label) for name, part in scores.items()}
+    model_info.write(workdir, info | {'validation': validation})
     # Last: where it is, all the rest is.
     consensus.write_consensus(workdir, members)
-    return info
 
 
 def _accuracy_and_auc(scores: np.ndarray, label: np.ndarray) -> dict[str, float | None]:
