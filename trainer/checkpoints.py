@@ -68,7 +68,7 @@ def save_checkpoint(folder: str, step: int, model: keras.Model, state: dict, kep
         json.dump(state | {_DROPOUT: [np.asarray(seed).tolist() for seed in _dropout_seeds(model)]}, file)
     shutil.rmtree(target, ignore_errors=True)
     os.replace(temporary, target)
-    for old in _steps(folder)[:-kept]:
+    for old in list_steps(folder)[:-kept]:
         shutil.rmtree(_path(folder, old))
 
 
@@ -83,7 +83,7 @@ def load_newest(folder: str) -> tuple[keras.Model, dict] | None:
         If there are checkpoints and all of them are damaged.
     """
     errors = []
-    for step in reversed(_steps(folder)):
+    for step in reversed(list_steps(folder)):
         try:
             loaded = _load(_path(folder, step))
         except ModelError as error:
@@ -95,6 +95,14 @@ def load_newest(folder: str) -> tuple[keras.Model, dict] | None:
     if errors:
         raise errors[0]
     return None
+
+
+def list_steps(folder: str) -> list[int]:
+    """Returns the steps of which there are checkpoints, the oldest first."""
+    if not os.path.isdir(folder):
+        return []
+    matches = map(_FOLDER.fullmatch, os.listdir(folder))
+    return sorted(int(match[1]) for match in matches if match)
 
 
 def _load(path: str) -> tuple[keras.Model, dict]:
@@ -117,10 +125,3 @@ def _dropout_seeds(model: keras.Model) -> list[keras.Variable]:
 
 def _path(folder: str, step: int) -> str:
     return os.path.join(folder, f'step_{step:09d}')
-
-
-def _steps(folder: str) -> list[int]:
-    if not os.path.isdir(folder):
-        return []
-    matches = map(_FOLDER.fullmatch, os.listdir(folder))
-    return sorted(int(match[1]) for match in matches if match)

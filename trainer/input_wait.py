@@ -23,7 +23,9 @@ class InputWait:
     def measure(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
         """Returns the same elements; the clock runs while one is asked for and not there yet.
 
-        It must come last: what follows would be filled by a thread of TensorFlow's, whose waiting delays nobody.
+        It must come last: what follows would be filled by a thread of TensorFlow's, whose waiting delays nobody. Only
+        ``tf.distribute`` puts such a thread behind it, one that fills the devices; there the clock shows the most that
+        the devices can have waited.
         """
         # A zipped dataset asks its parts one after the other: first for the time, then for the element.
         asked = tf.data.Dataset.range(1).repeat().map(lambda _: tf.timestamp())

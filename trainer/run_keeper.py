@@ -34,7 +34,8 @@ class RunKeeper(keras.callbacks.Callback):
     ensemble : the compiled ensemble.
     state : of the run, is kept up to date: ``step``, ``epoch`` (how many have ended), ``best`` and ``best_epoch`` of
         each member; ``init_from``, see ``model_info.describe``.
-    stop_requests : is asked after each step.
+    stop_requests : is asked after each step; or those that several processes share.
+    writes : whether this process saves; of several that train the same model, one does.
 
     Attributes
     ----------
@@ -49,6 +50,7 @@ class RunKeeper(keras.callbacks.Callback):
         ensemble: keras.Model,
         state: dict,
         stop_requests: StopRequests,
+        writes: bool = True,
     ):
         super().__init__()
         self._workdir = workdir
@@ -57,6 +59,7 @@ class RunKeeper(keras.callbacks.Callback):
         self._ensemble = ensemble
         self._state = state
         self._stop_requests = stop_requests
+        self._writes = writes
         self.steps_per_epoch = config['examples_per_epoch'] // config['batch_size']
         self._saved_at = time.monotonic()
 
@@ -76,7 +79,7 @@ class RunKeeper(keras.callbacks.Callback):
         if not math.isfinite(logs['loss']):
             raise RunError(
                 f'loss is {logs["loss"]} at step {self._state["step"]:,} with learning rate'
-                f' {float(self._ensemble.optimizer.learning_rate):g}; try a lower learning_rate, or precision float32'
+                f' {self._config["learning_rate"]:g}; try a lower learning_rate, or precision float32'
             )
         if self._state['step'] == (self._state['epoch'] + 1) * self.steps_per_epoch:
             return  # the epoch is to be ended first: a run cannot go on between its last step and its validation
@@ -93,16 +96,19 @@ class RunKeeper(keras.callbacks.Callback):
         state = self._state
         stopped = {name for name in state['best'] if self._is_stopped(name)}
         state['epoch'] = epoch + 1
-        remove_consensus(self._workdir)  # of a run that had ended before it was given more epochs
+        if self._writes:
+            remove_consensus(self._workdir)  # of a run that had ended before it was given more epochs
         for member in members_of(self._ensemble):
             # With one output Keras reports the total alone.
             loss = logs.get(f'val_{member.name}_loss', logs['val_loss'])
             if member.name not in stopped and loss < state['best'][member.name]:
                 state['best'][member.name] = float(loss)
                 state['best_epoch'][member.name] = epoch + 1
-                path = os.path.join(self._workdir, MEMBERS_FOLDER, f'{member.name}.keras')
-                checkpoints.save_whole(member, path)
-        model_info.write(self._workdir, self.info())
+                if self._writes:
+                    path = os.path.join(self._workdir, MEMBERS_FOLDER, f'{member.name}.keras')
+                    checkpoints.save_whole(member, path)
+        if self._writes:
+            model_info.write(self._workdir, self.info())
         self._save()
         if self._stop_requests.signal_number is not None:
             raise Interrupted(self._stop_requests.signal_number)
@@ -112,6 +118,8 @@ class RunKeeper(keras.callbacks.Callback):
         return self._state['epoch'] - self._state['best_epoch'][member] >= self._config['patience']
 
     def _save(self) -> None:
+        if not self._writes:
+            return
         if keras.backend.backend() == 'jax':
             self.model.jax_state_sync()  # while it trains, Keras keeps the weights elsewhere
         folder = os.path.join(self._workdir, CHECKPOINTS_FOLDER)

@@ -10,23 +10,28 @@ import tempfile
 from beam_pipelines import standard_error
 
 
-def start_keras() -> None:
-    """Imports TensorFlow and Keras; the environment may still choose another Keras backend or log level.
+def start_keras(backend: str | None = None) -> None:
+    """Imports TensorFlow and Keras, on the given backend or on that of KERAS_BACKEND, or else on TensorFlow.
 
     TensorFlow 2.21 reports CPU features and missing GPUs from C++ before any setting of it is read, which would bury a
     one-line error. If the import fails, what it wrote is shown.
     """
     faulthandler.enable()  # a mapped shard that is cut off while it is read ends the process: say where
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
-    os.environ.setdefault('KERAS_BACKEND', 'tensorflow')
+    os.environ['KERAS_BACKEND'] = backend or os.environ.get('KERAS_BACKEND') or 'tensorflow'
     with tempfile.TemporaryFile() as log:
         try:
             with standard_error.redirected(log):
-                import keras  # noqa: F401
+                import keras
                 import tensorflow as tf
 
+                tf.get_logger().setLevel('ERROR')
                 # Looking for devices is what makes TensorFlow try CUDA.
                 tf.config.list_physical_devices()
+                if os.environ['KERAS_BACKEND'] != 'tensorflow':
+                    # It reads the data and no more; a GPU that it saw it would fill.
+                    tf.config.set_visible_devices([], 'GPU')
+                    keras.distribution.list_devices()  # JAX too says which devices it has not found
         except BaseException:
             log.seek(0)
             sys.stderr.write(log.read().decode(errors='replace'))
@@ -34,9 +39,16 @@ def start_keras() -> None:
 
 
 def describe_device() -> str:
-    """Names the device that Keras computes on."""
+    """Names the devices that Keras computes on, within the scope of a strategy those that share a batch."""
     import keras
+    import tensorflow as tf
 
-    devices = keras.distribution.list_devices()
-    accelerators = [device for device in devices if not device.startswith('cpu')]
-    return f'{keras.backend.backend()} on {", ".join(accelerators or devices)}'
+    devices, elsewhere = keras.distribution.list_devices()[:1], 0
+    if tf.distribute.has_strategy():
+        strategy = tf.distribute.get_strategy()
+        devices = [device.partition('device:')[2].lower() for device in strategy.extended.worker_devices]
+        elsewhere = strategy.num_replicas_in_sync - len(devices)
+    elif keras.distribution.distribution():
+        devices = keras.distribution.distribution().device_mesh.devices.flatten()
+    others = f' and {elsewhere} of other workers' if elsewhere else ''
+    return f'{keras.backend.backend()} on {", ".join(devices)}{others}'

@@ -39,6 +39,16 @@ def define_flags() -> None:
     flags.DEFINE_string(
         'init_from', None, "Folder with the authors' models: a run starts from their weights instead of at random."
     )
+    flags.DEFINE_enum(
+        'strategy',
+        'auto',
+        ['auto', 'one', 'mirrored', 'multi_worker', 'tpu'],
+        'Devices: one; mirrored, all GPUs of this machine; multi_worker, those of the machines in TF_CONFIG; tpu. auto'
+        ' takes what there is. On JAX: one, or auto for all devices of this machine.',
+    )
+    flags.DEFINE_enum(
+        'backend', None, ['tensorflow', 'jax'], 'What Keras computes with; KERAS_BACKEND or tensorflow by default.'
+    )
     flags.mark_flag_as_required('config')
 
 
@@ -52,18 +62,29 @@ def main(argv: list[str]) -> int:
         # ml_collections reports over several lines; the last says what went wrong.
         print(f'sero-train: --config: {str(error).splitlines()[-1].strip()}', file=sys.stderr)
         return 2
-    start_keras()
+    try:
+        start_keras(flags.FLAGS.backend)
+    except ModuleNotFoundError as error:
+        print(f'sero-train: the backend needs {error.name}, which is not installed', file=sys.stderr)
+        return 1
     import tensorflow as tf
 
     from trainer.checkpoints import ModelError
     from trainer.interrupts import Interrupted
     from trainer.run_keeper import RunError
     from trainer.stored_dataset import DatasetError
+    from trainer.strategies import open_strategy
     from trainer.training import count_members, train
 
     try:
+        strategy = open_strategy(flags.FLAGS.strategy)
         info = train(
-            config, flags.FLAGS.data_dir, flags.FLAGS.workdir, flags.FLAGS.verify_records, flags.FLAGS.init_from
+            config,
+            flags.FLAGS.data_dir,
+            flags.FLAGS.workdir,
+            flags.FLAGS.verify_records,
+            flags.FLAGS.init_from,
+            strategy,
         )
     except (DatasetError, ModelError, RunError, ValueError) as error:
         print(f'sero-train: {error}', file=sys.stderr)

@@ -14,7 +14,7 @@ from beam_pipelines import domain
 from beam_pipelines.synthesis import Synthesizer
 from trainer import checkpoints, published_models
 from trainer.configs import default
-from trainer.ensemble import build_ensemble, compile_ensemble, join_members, member_losses
+from trainer.ensemble import build_ensemble, compile_ensemble, join_members, member_losses, uses_xla
 from trainer.input_pipeline import dataset_errors, evaluation_batches, training_batches
 from trainer.input_wait import InputWait, LogInputWait
 from trainer.interrupts import StopRequests
@@ -25,6 +25,7 @@ from trainer.run_keeper import CHECKPOINTS_FOLDER, MEMBERS_FOLDER, RunError, Run
 from trainer.run_outcome import complete_run
 from trainer.start import describe_device
 from trainer.stored_dataset import StoredSplit, open_split
+from trainer.strategies import OneDevice
 from trainer.whole_files import write_whole
 
 _CONFIG_FILE = 'config.json'
@@ -39,7 +40,12 @@ _BATCHES_READY = 8
 
 @dataset_errors()
 def train(
-    config: dict, data_dir: str, workdir: str, verify_records: bool = False, init_from: str | None = None
+    config: dict,
+    data_dir: str,
+    workdir: str,
+    verify_records: bool = False,
+    init_from: str | None = None,
+    strategy: OneDevice | None = None,
 ) -> dict:
     """Trains the ensemble, or goes on with a run that was interrupted.
 
@@ -51,6 +57,7 @@ def train(
     verify_records : checks every record before training, and not only a sample of each shard.
     init_from : folder with the authors' models, from whose weights a run starts; one that goes on must have started
         from the same.
+    strategy : the devices, from ``strategies.open_strategy``; one by default.
 
     Returns
     -------
@@ -67,8 +74,11 @@ def train(
     DatasetError
         If a dataset is missing or damaged.
     """
+    strategy = strategy or OneDevice()
     _check(config)
     init_files = _find_init_files(init_from, config) if init_from else {}
+    if config['batch_size'] % strategy.replicas:
+        raise RunError(f'batch_size {config["batch_size"]}: cannot be shared evenly by {strategy.replicas} devices')
     if verify_records:
         print('checking every record', file=sys.stderr)
     train_split = open_split(data_dir, config['train_on'], 'train', verify_records)
@@ -80,58 +90,50 @@ def train(
             f' {train_split.name} too; build both datasets together'
         )
     bank = open_spike_bank(train_split) if config['input'] == 'online' else None
-    _claim_workdir(workdir, config)
-
-    resumed = checkpoints.load_newest(os.path.join(workdir, CHECKPOINTS_FOLDER))
-    if resumed:
-        ensemble, state = resumed
-        if state['dataset_fingerprint'] != train_split.metadata['fingerprint']:
-            raise RunError(f'{workdir}: was trained on other data than {train_split.name} in {data_dir} holds now')
-        if init_files and published_models.describe_files(init_files) != state.get('init_from'):
-            raise RunError(f'{workdir}: holds a run that was not started from the files in {init_from}')
-    else:
-        ensemble = _start_ensemble(config, init_files)
-        compile_ensemble(ensemble, config['precision'], config['learning_rate'])
-        state = {
-            'step': 0,
-            'epoch': 0,
-            'best': dict.fromkeys(ensemble.output_names, math.inf),
-            'best_epoch': dict.fromkeys(ensemble.output_names, 0),
-            'dataset_fingerprint': train_split.metadata['fingerprint'],
-            'init_from': published_models.describe_files(init_files) or None,
-        }
-    with StopRequests() as stop_requests:
-        keeper = RunKeeper(workdir, config, train_split, ensemble, state, stop_requests)
-        if keeper.finished:
-            return complete_run(workdir, keeper.info(), validation_split)
-        _announce(train_split, validation_split, config, state['step'])
-        validation = _with_targets(
-            evaluation_batches(validation_split, _VALIDATION_BATCH).map(_only_valid), ensemble.output_names
+    strategy.check_same(
+        config=config,
+        dataset=(train_split.metadata['fingerprint'], validation_split.metadata['fingerprint']),
+        checkpoints=checkpoints.list_steps(os.path.join(workdir, CHECKPOINTS_FOLDER)),
+    )
+    _claim_workdir(workdir, config, strategy.is_chief)
+    with strategy.scope():
+        ensemble, state = _resume(workdir, data_dir, train_split, init_from, init_files) or _start(
+            config, train_split, init_files
         )
+    with StopRequests() as stop_requests:
+        requests = strategy.listen(stop_requests)
+        keeper = RunKeeper(workdir, config, train_split, ensemble, state, requests, strategy.is_chief)
+        if keeper.finished:
+            return _complete(workdir, keeper, validation_split, strategy)
+        with strategy.scope():
+            _announce(train_split, validation_split, config, state['step'])
+        validation, validation_steps = _validation_batches(validation_split, strategy.replicas)
+        validation = strategy.feed(_with_targets(strategy.share(validation), ensemble.output_names))
         # Keras begins at an epoch's start: the rest of one that was interrupted is a shorter epoch to it.
         made = state['step'] % keeper.steps_per_epoch
         parts = [(state['epoch'] + 1, made)] if made else []
         for epochs, steps_made in [*parts, (config['epochs'], 0)]:
             if keeper.finished:
                 break
-            model, batches = _open_input(ensemble, train_split, bank, config, state['step'])
+            with strategy.scope():
+                model, batches = _open_input(ensemble, train_split, bank, config, state['step'])
             input_wait = InputWait()
-            model.fit(
-                input_wait.measure(_with_targets(batches, ensemble.output_names)),
+            parts_of_batches = _with_targets(strategy.share(batches), ensemble.output_names)
+            strategy.fit(
+                model,
+                strategy.feed(input_wait.measure(parts_of_batches)),
                 validation_data=validation,
+                validation_steps=validation_steps,
                 initial_epoch=state['epoch'],
                 epochs=epochs,
                 steps_per_epoch=keeper.steps_per_epoch - steps_made,
                 callbacks=[
                     LogInputWait(input_wait),
-                    ProgressLine(config['batch_size'], keeper.steps_per_epoch, config['epochs'], steps_made),
-                    keras.callbacks.TensorBoard(os.path.join(workdir, 'tensorboard'), write_graph=False),
+                    *(_shown(workdir, config, keeper.steps_per_epoch, steps_made) if strategy.is_chief else ()),
                     keeper,
                 ],
-                shuffle=False,  # the batches are shuffled already
-                verbose=0,
             )
-    return complete_run(workdir, keeper.info(), validation_split)
+    return _complete(workdir, keeper, validation_split, strategy)
 
 
 def count_members(count: int) -> str:
@@ -181,7 +183,7 @@ def _check(config: dict) -> None:
         )
 
 
-def _claim_workdir(workdir: str, config: dict) -> None:
+def _claim_workdir(workdir: str, config: dict, writes: bool) -> None:
     """Writes the config into the run's folder, or checks that the run that is there has the same."""
     path = os.path.join(workdir, _CONFIG_FILE)
     content = json.loads(json.dumps(config))
@@ -194,6 +196,8 @@ def _claim_workdir(workdir: str, config: dict) -> None:
                     f'{workdir}: holds a run with {field} {earlier.get(field)!r}, asked for {content[field]!r};'
                     ' use another --workdir'
                 )
+    if not writes:
+        return
     try:
         os.makedirs(os.path.join(workdir, MEMBERS_FOLDER), exist_ok=True)
         write_whole(path, json.dumps(content, indent=2, sort_keys=True) + '\n')
@@ -210,13 +214,45 @@ def _find_init_files(folder: str, config: dict) -> dict[int, str]:
     return published_models.find_files(folder, config['kernel_sizes'])
 
 
-def _start_ensemble(config: dict, init_files: dict[int, str]) -> keras.Model:
-    if not init_files:
-        return build_ensemble(config['architecture'], config['kernel_sizes'], config['seed'], config['precision'])
-    keras.utils.set_random_seed(config['seed'])  # of the dropout
-    return join_members(
-        [published_models.load_published_member(path, size, config['precision']) for size, path in init_files.items()]
-    )
+def _resume(
+    workdir: str, data_dir: str, train_split: StoredSplit, init_from: str | None, init_files: dict[int, str]
+) -> tuple[keras.Model, dict] | None:
+    """Returns the ensemble and the state of the run that is there, or None."""
+    resumed = checkpoints.load_newest(os.path.join(workdir, CHECKPOINTS_FOLDER))
+    if not resumed:
+        return None
+    ensemble, state = resumed
+    if state['dataset_fingerprint'] != train_split.metadata['fingerprint']:
+        raise RunError(f'{workdir}: was trained on other data than {train_split.name} in {data_dir} holds now')
+    if init_files and published_models.describe_files(init_files) != state.get('init_from'):
+        raise RunError(f'{workdir}: holds a run that was not started from the files in {init_from}')
+    ensemble.jit_compile = uses_xla()  # the checkpoint may be of the other backend
+    return ensemble, state
+
+
+def _start(config: dict, train_split: StoredSplit, init_files: dict[int, str]) -> tuple[keras.Model, dict]:
+    """Returns an untrained ensemble, or one with the authors' weights, and the state of a run that begins."""
+    precision = config['precision']
+    if init_files:
+        keras.utils.set_random_seed(config['seed'])  # of the dropout
+        ensemble = join_members(
+            [published_models.load_published_member(path, size, precision) for size, path in init_files.items()]
+        )
+    else:
+        ensemble = build_ensemble(config['architecture'], config['kernel_sizes'], config['seed'], precision)
+    compile_ensemble(ensemble, precision, config['learning_rate'])
+    return ensemble, {
+        'step': 0,
+        'epoch': 0,
+        'best': dict.fromkeys(ensemble.output_names, math.inf),
+        'best_epoch': dict.fromkeys(ensemble.output_names, 0),
+        'dataset_fingerprint': train_split.metadata['fingerprint'],
+        'init_from': published_models.describe_files(init_files) or None,
+    }
+
+
+def _complete(workdir: str, keeper: RunKeeper, validation_split: StoredSplit, strategy: OneDevice) -> dict:
+    return complete_run(workdir, keeper.info(), validation_split) if strategy.is_chief else keeper.info()
 
 
 def _open_input(
@@ -236,13 +272,32 @@ def _open_input(
     return model, online_batches(split, bank, batch_size, seed, first_batch)
 
 
-def _only_valid(row: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-    return tf.boolean_mask(row['waveform'], row['valid']), tf.boolean_mask(row['label'], row['valid'])
+def _validation_batches(split: StoredSplit, replicas: int) -> tuple[tf.data.Dataset, int]:
+    """Returns (waveform, label, weight) pass after pass, and how many batches a pass has.
+
+    All batches are full, as devices need them that share a batch, and that compile a step for its shape.
+    """
+    batch_size = -(-min(_VALIDATION_BATCH, split.examples) // replicas) * replicas
+    steps = -(-split.examples // batch_size)
+    # Keras divides by the number of rows, those that fill up the last batch included.
+    weight = steps * batch_size / split.examples
+
+    def weigh(row: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        return row['waveform'], row['label'], tf.where(row['valid'], weight, 0.0)
+
+    return evaluation_batches(split, batch_size).map(weigh).repeat(), steps
+
+
+def _shown(workdir: str, config: dict, steps_per_epoch: int, steps_made: int) -> list[keras.callbacks.Callback]:
+    return [
+        ProgressLine(config['batch_size'], steps_per_epoch, config['epochs'], steps_made),
+        keras.callbacks.TensorBoard(os.path.join(workdir, 'tensorboard'), write_graph=False),
+    ]
 
 
 def _with_targets(batches, output_names: list[str]):
-    def add_targets(waveform, label):
+    def add_targets(waveform, label, *weight):
         one_hot = tf.one_hot(label, len(domain.LABEL_NAMES))
-        return waveform, dict.fromkeys(output_names, one_hot)
+        return waveform, dict.fromkeys(output_names, one_hot), *weight
 
     return batches.map(add_targets, num_parallel_calls=1).prefetch(_BATCHES_READY)

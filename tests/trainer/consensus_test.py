@@ -16,8 +16,6 @@ from trainer.models import build_member
 from trainer.training import train
 from trainer.verdicts import spike_p_ser
 
-pytestmark = pytest.mark.usefixtures('own_precision')
-
 # Each in a process that knows Keras or TensorFlow, but not this package.
 KERAS_PROGRAM = """
 import sys, keras, numpy as np

@@ -21,7 +21,7 @@ from trainer.run_keeper import RunError
 from trainer.summary import trained_on_warnings
 from trainer.training import train
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures('own_precision')]
+pytestmark = pytest.mark.slow
 
 PUBLISHED_RUN = TINY_RUN | {
     'train_on': 'original',

@@ -1,0 +1,233 @@
+"""Every strategy learns the same curve from the same global batches, within rounding.
+
+All runs go on from one untrained checkpoint whose members drop nothing: which spikes dropout drops depends on how the
+devices share a batch.
+"""
+
+import json
+import math
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+
+import keras
+import numpy as np
+import pytest
+
+from tests.conftest import ROOT, error_line, run_command
+from tests.trainer.conftest import TINY_RUN, train_arguments
+from tests.trainer.training_test import last_checkpoint, logged
+from trainer import checkpoints
+from trainer.ensemble import build_ensemble, members_of
+from trainer.predictions import load_ensemble, score_split
+from trainer.run_keeper import RunError
+from trainer.stored_dataset import open_split
+from trainer.strategies import OneDevice, open_strategy
+from trainer.training import train
+
+CONFIG = TINY_RUN | {'kernel_sizes': (4, 6), 'batch_size': 8, 'examples_per_epoch': 80, 'epochs': 2}
+
+SERO_TRAIN = pathlib.Path(sys.executable).parent / 'sero-train'
+
+pytestmark = pytest.mark.usefixtures('own_precision')
+
+
+@pytest.fixture(scope='module')
+def untrained(data_dir, tmp_path_factory) -> pathlib.Path:
+    """The folder of a run that has made no step, of members that drop nothing. Copy it."""
+    ensemble = build_ensemble('cnn', CONFIG['kernel_sizes'], seed=3)
+    for member in members_of(ensemble):
+        for layer in member.layers:
+            if isinstance(layer, keras.layers.Dropout):
+                layer.rate = 0.0
+    workdir = tmp_path_factory.mktemp('untrained') / 'run'
+    # Loaded anew, because such layers are made without random numbers.
+    checkpoints.save_whole(ensemble, str(workdir.parent / 'ensemble.keras'))
+    ensemble = checkpoints.load_model(str(workdir.parent / 'ensemble.keras'), compile=False)
+    losses = dict.fromkeys(ensemble.output_names, 'binary_crossentropy')
+    ensemble.compile(keras.optimizers.Adam(CONFIG['learning_rate']), losses, jit_compile=False)
+    ensemble.optimizer.build(ensemble.trainable_variables)
+    state = {
+        'step': 0,
+        'epoch': 0,
+        'best': dict.fromkeys(ensemble.output_names, math.inf),
+        'best_epoch': dict.fromkeys(ensemble.output_names, 0),
+        'dataset_fingerprint': open_split(data_dir, CONFIG['train_on'], 'train').metadata['fingerprint'],
+    }
+    checkpoints.save_checkpoint(str(workdir / 'checkpoints'), 0, ensemble, state, kept=1)
+    return workdir
+
+
+@pytest.fixture(scope='module')
+def on_one_device(untrained, data_dir, tmp_path_factory) -> pathlib.Path:
+    workdir = tmp_path_factory.mktemp('one') / 'run'
+    shutil.copytree(untrained, workdir)
+    train(CONFIG, str(data_dir), str(workdir), strategy=open_strategy('one'))
+    return workdir
+
+
+def assert_same_curves(workdir: pathlib.Path, expected: pathlib.Path) -> None:
+    for part in ('train', 'validation'):
+        for name in ('epoch_loss', 'epoch_k4_loss', 'epoch_k6_loss'):
+            curve, expected_curve = logged(workdir, part, name), logged(expected, part, name)
+            assert len(curve) >= len(expected_curve) == CONFIG['epochs']
+            np.testing.assert_allclose(curve[: CONFIG['epochs']], expected_curve, rtol=1e-4, err_msg=f'{part} {name}')
+    loss = logged(expected, 'train', 'epoch_loss')
+    assert loss[1] < 0.9 * loss[0], 'it has learnt nothing: a curve that says nothing'
+
+
+def run_program(program: str, arguments: list[str], **environment: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, '-c', textwrap.dedent(program), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        cwd=ROOT,
+        env=os.environ | environment,
+    )
+
+
+@pytest.mark.slow
+def test_mirrored_devices_learn_what_one_does(untrained, on_one_device, data_dir, tmp_path):
+    workdir = tmp_path / 'run'
+    shutil.copytree(untrained, workdir)
+    program = """
+        from trainer.start import start_keras
+        start_keras()
+        import tensorflow as tf
+        [cpu] = tf.config.list_physical_devices('CPU')
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+        from trainer import train
+        train.run()
+        """
+    result = run_program(program, [*train_arguments(CONFIG, data_dir, workdir), '--strategy=mirrored'])
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.splitlines()[0].endswith('tensorflow on cpu:0, cpu:1')
+    assert_same_curves(workdir, on_one_device)
+
+
+def start_workers(arguments: list[str], count: int = 2) -> list[subprocess.Popen]:
+    sockets = [socket.create_server(('localhost', 0)) for _ in range(count)]
+    cluster = {'worker': [f'localhost:{server.getsockname()[1]}' for server in sockets]}
+    for server in sockets:
+        server.close()
+    workers = []
+    for index in range(count):
+        config = json.dumps({'cluster': cluster, 'task': {'type': 'worker', 'index': index}})
+        workers.append(
+            subprocess.Popen(
+                [SERO_TRAIN, *arguments], env=os.environ | {'TF_CONFIG': config}, stderr=subprocess.PIPE, text=True
+            )
+        )
+    return workers
+
+
+@pytest.mark.slow
+def test_workers_learn_what_one_device_does_and_stop_together_when_one_is_asked_to(
+    untrained, on_one_device, data_dir, tmp_path
+):
+    workdir = tmp_path / 'run'
+    shutil.copytree(untrained, workdir)
+    workers = start_workers(train_arguments(CONFIG | {'epochs': 10_000}, data_dir, workdir))
+    try:
+        chief = workers[0].stderr
+        assert chief.readline() == 'waiting until all 2 workers are there\n'
+        assert chief.readline().endswith('tensorflow on cpu:0 and 1 of other workers\n')
+        assert [chief.readline()[:8] for _ in range(CONFIG['epochs'])] == ['epoch 1/', 'epoch 2/']
+        workers[1].send_signal(signal.SIGTERM)
+        said = [worker.communicate(timeout=120)[1].splitlines() for worker in workers]
+    finally:
+        for worker in workers:
+            worker.kill()
+    assert [worker.returncode for worker in workers] == [143, 143], said
+    assert {lines[-1] for lines in said} == {'sero-train: stopped by SIGTERM and saved; the same command goes on'}
+    assert not any(line.startswith('epoch') for line in said[1]), 'only the chief shows the progress'
+    assert last_checkpoint(workdir)[1]['step'] >= 20
+    assert_same_curves(workdir, on_one_device)
+
+
+@pytest.mark.slow
+def test_jax_learns_on_two_devices_goes_on_with_one_and_is_evaluated_as_by_tensorflow(
+    untrained, on_one_device, data_dir, tmp_path
+):
+    workdir = tmp_path / 'run'
+    shutil.copytree(untrained, workdir)
+    program = """
+        import json, sys
+        from trainer.start import start_keras
+        start_keras('jax')
+        import numpy as np
+        from trainer.predictions import load_ensemble, score_split
+        from trainer.stored_dataset import open_split
+        from trainer.strategies import open_strategy
+        from trainer.training import train
+        config, data_dir, workdir = json.loads(sys.argv[1]), *sys.argv[2:]
+        train(config | {'epochs': 1}, data_dir, workdir, strategy=open_strategy('auto'))
+        train(config, data_dir, workdir, strategy=open_strategy('one'))
+        split = open_split(data_dir, 'original', 'validation')
+        np.save(workdir + '/scores.npy', score_split(load_ensemble(workdir), split).scores)
+        """
+    result = run_program(
+        program,
+        [json.dumps(CONFIG), str(data_dir), str(workdir)],
+        XLA_FLAGS='--xla_force_host_platform_device_count=2',
+    )
+    assert result.returncode == 0, result.stderr
+    first, _, then, _ = result.stderr.splitlines()
+    assert first.endswith('jax on cpu:0, cpu:1')
+    assert then.startswith('going on from step 10 with 2 members')
+    assert then.endswith('jax on cpu:0')
+    assert_same_curves(workdir, on_one_device)
+    by_tensorflow = score_split(load_ensemble(str(workdir)), open_split(data_dir, 'original', 'validation'))
+    np.testing.assert_allclose(np.load(workdir / 'scores.npy'), by_tensorflow.scores, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_strategy_that_jax_does_not_have_is_one_line(tmp_path):
+    arguments = train_arguments(CONFIG, tmp_path, tmp_path / 'run')
+    result = run_command('sero-train', *arguments, '--backend=jax', '--strategy=mirrored')
+    assert error_line(result) == (
+        'sero-train: --strategy=mirrored: is of TensorFlow; with the backend jax there are auto and one'
+    )
+
+
+def test_rows_that_fill_up_a_validation_batch_do_not_count(untrained, on_one_device, data_dir, tmp_path):
+    shutil.copytree(untrained, tmp_path / 'run')
+    strategy = OneDevice()
+    strategy.replicas = 8  # 30 spikes are filled up to 32
+    train(CONFIG, str(data_dir), str(tmp_path / 'run'), strategy=strategy)
+    assert_same_curves(tmp_path / 'run', on_one_device)
+
+
+def test_batch_that_the_devices_cannot_share_evenly_is_refused(data_dir, tmp_path):
+    strategy = OneDevice()
+    strategy.replicas = 3
+    with pytest.raises(RunError, match='^batch_size 8: cannot be shared evenly by 3 devices$'):
+        train(CONFIG, str(data_dir), str(tmp_path / 'run'), strategy=strategy)
+    assert not (tmp_path / 'run').exists()
+
+
+@pytest.mark.parametrize(
+    'config',
+    [
+        '',
+        '{}',
+        '{"cluster": {"worker": ["a:1"], "ps": ["b:1"]}, "task": {"type": "worker", "index": 0}}',
+        '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}',
+    ],
+)
+def test_cluster_that_cannot_be_is_shown(monkeypatch, config):
+    monkeypatch.setenv('TF_CONFIG', config)
+    with pytest.raises(RunError) as raised:
+        open_strategy('multi_worker')
+    assert str(raised.value).startswith(f'TF_CONFIG {config!r}: expected such as {{"cluster": ')
+
+
+def test_machine_without_a_tpu_says_so():
+    with pytest.raises(RunError, match='^--strategy=tpu: TPUs not found in the cluster$'):
+        open_strategy('tpu')

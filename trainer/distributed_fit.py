@@ -1,0 +1,126 @@
+"""Training by several devices or processes in step: what ``keras.Model.fit`` does, which fails there.
+
+Keras 3.15 builds the model with the mean of the first batch's parts, which several workers cannot take
+(github.com/keras-team/keras/issues/20585) and integers do not survive.
+"""
+
+from __future__ import annotations
+
+import signal
+import zlib
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from trainer.interrupts import StopRequests
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def fit(
+    model: keras.Model,
+    strategy: tf.distribute.Strategy,
+    batches: tf.distribute.DistributedDataset,
+    *,
+    validation_data: tf.distribute.DistributedDataset,
+    validation_steps: int,
+    initial_epoch: int,
+    epochs: int,
+    steps_per_epoch: int,
+    callbacks: list[keras.callbacks.Callback],
+) -> None:
+    """Trains a model; the arguments are those of ``keras.Model.fit``.
+
+    All workers call it with the same arguments and get the same logs, so that they come to the same decisions. Both
+    datasets have no end, and their batches are equally long on all devices.
+    """
+    callbacks = keras.callbacks.CallbackList(callbacks, model=model, epochs=epochs, steps=steps_per_epoch)
+    train_step, test_step = (_in_step(strategy, step) for step in (model.train_step, model.test_step))
+    # Replicas cannot make the variables of the losses; Keras's own fit calls this too.
+    with strategy.scope():
+        model._symbolic_build(
+            data_batch=tf.nest.map_structure(
+                lambda value: strategy.experimental_local_results(value)[0], next(iter(batches))
+            )
+        )
+    training, validation = iter(batches), iter(validation_data)
+    model.stop_training = False
+    callbacks.on_train_begin()
+    for epoch in range(initial_epoch, epochs):
+        model.reset_metrics()
+        callbacks.on_epoch_begin(epoch)
+        for step in range(steps_per_epoch):
+            callbacks.on_train_batch_begin(step)
+            logs = train_step(next(training))
+            callbacks.on_train_batch_end(step, logs)
+        model.reset_metrics()
+        callbacks.on_test_begin()
+        for step in range(validation_steps):
+            callbacks.on_test_batch_begin(step)
+            validation_logs = test_step(next(validation))
+            callbacks.on_test_batch_end(step, validation_logs)
+        callbacks.on_test_end(validation_logs)
+        callbacks.on_epoch_end(epoch, logs | {f'val_{name}': value for name, value in validation_logs.items()})
+        if model.stop_training:
+            break
+    callbacks.on_train_end()
+
+
+class SharedStopRequests(keras.callbacks.Callback):
+    """The requests to stop that any worker was given, known to all of them after the same step.
+
+    A worker that stopped alone would leave the others waiting for its gradients. It stands before the callback that
+    asks.
+
+    Attributes
+    ----------
+    signal_number : the signal that came to one of the workers, or None.
+    """
+
+    def __init__(self, strategy: tf.distribute.Strategy, stop_requests: StopRequests):
+        super().__init__()
+        self._strategy = strategy
+        self._stop_requests = stop_requests
+        self.signal_number = None
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._share()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._share()
+
+    def _share(self) -> None:
+        came = _sum(self._strategy, [float(self._stop_requests.signal_number == number) for number in _SIGNALS])
+        self.signal_number = next((number for number, count in zip(_SIGNALS, came, strict=True) if count), None)
+
+
+def is_same(strategy: tf.distribute.Strategy, value: object) -> bool:
+    """Tells whether all workers call it with a value of the same ``repr``."""
+    # Of halves of a checksum also the squares are exact in float64.
+    halves = np.array(divmod(zlib.crc32(repr(value).encode()), 1 << 16), np.float64)
+    total, squares = np.split(_sum(strategy, [*halves, *halves**2]), 2)
+    # Numbers have no variance only where all are the same.
+    return bool((total**2 == strategy.num_replicas_in_sync * squares).all())
+
+
+def _sum(strategy: tf.distribute.Strategy, values: list[float]) -> np.ndarray:
+    """Sums up over all devices of all workers."""
+    each = strategy.experimental_distribute_values_from_function(lambda _: tf.constant(values, tf.float64))
+    return strategy.reduce(tf.distribute.ReduceOp.SUM, each, axis=None).numpy()
+
+
+def _in_step(strategy: tf.distribute.Strategy, step):
+    """Returns a step of all workers: from a batch to the logs, which are the same for all."""
+    names = []
+
+    def on_device(batch) -> tf.Tensor:
+        logs = step(batch)
+        names[:] = logs
+        return tf.stack(list(logs.values()))  # one sum over the network, and not one for each
+
+    @tf.function(reduce_retracing=True)
+    def on_all(batch) -> tf.Tensor:
+        return strategy.reduce(tf.distribute.ReduceOp.MEAN, strategy.run(on_device, args=(batch,)), axis=None)
+
+    return lambda batch: dict(zip(names, on_all(batch).numpy().tolist(), strict=True))

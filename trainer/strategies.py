@@ -1,0 +1,216 @@
+"""The devices that a run computes on: one, several of a machine, those of several machines, or a TPU.
+
+Every strategy sees the same global batches and makes the same steps, but for the rounding of sums and for which spikes
+dropout drops.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator
+
+import keras
+import tensorflow as tf
+
+from trainer import distributed_fit
+from trainer.interrupts import StopRequests
+from trainer.run_keeper import RunError
+
+
+class OneDevice:
+    """Keras's default device.
+
+    Attributes
+    ----------
+    replicas : how many devices share a batch, those of other workers included.
+    is_chief : whether this process writes what the run leaves behind.
+    """
+
+    replicas = 1
+    is_chief = True
+
+    def scope(self) -> contextlib.AbstractContextManager:
+        """Returns the context in which models are built, loaded and compiled."""
+        return contextlib.nullcontext()
+
+    def share(self, batches: tf.data.Dataset) -> tf.data.Dataset:
+        """Returns this process's part of global batches, one element for each of its devices and step."""
+        return batches
+
+    def feed(self, parts: tf.data.Dataset) -> tf.data.Dataset | tf.distribute.DistributedDataset:
+        """Returns what ``fit`` takes for the elements of ``share``."""
+        return parts
+
+    def fit(self, model: keras.Model, batches, **arguments) -> None:
+        """Trains as ``keras.Model.fit`` does."""
+        model.fit(batches, shuffle=False, verbose=0, **arguments)  # the batches are shuffled already
+
+    def listen(self, stop_requests: StopRequests) -> StopRequests | distributed_fit.SharedStopRequests:
+        """Returns the requests to stop of all processes."""
+        return stop_requests
+
+    def check_same(self, **seen: object) -> None:
+        """Checks that all processes see the same; RunError names what they do not."""
+
+
+class JaxDevices(OneDevice):
+    """All devices of this machine by Keras's data parallelism on JAX, which splits the global batches itself."""
+
+    def __init__(self):
+        self._distribution = keras.distribution.DataParallel(devices=keras.distribution.list_devices())
+        self.replicas = len(keras.distribution.list_devices())
+
+    def scope(self) -> contextlib.AbstractContextManager:
+        return self._distribution.scope()
+
+    def fit(self, model: keras.Model, batches, **arguments) -> None:
+        with self.scope():
+            super().fit(model, batches, **arguments)
+
+
+class Replicas(OneDevice):
+    """The devices of a ``tf.distribute`` strategy within this process.
+
+    Parameters
+    ----------
+    strategy : copies the model to its devices and sums up their gradients.
+    """
+
+    def __init__(self, strategy: tf.distribute.Strategy):
+        self._strategy = strategy
+        self.replicas = strategy.num_replicas_in_sync
+
+    def scope(self) -> contextlib.AbstractContextManager:
+        return self._strategy.scope()
+
+    def share(self, batches: tf.data.Dataset) -> tf.data.Dataset:
+        return batches.rebatch(_rows(batches) // self.replicas, drop_remainder=True)
+
+    def fit(self, model: keras.Model, batches, **arguments) -> None:
+        distributed_fit.fit(model, self._strategy, batches, **arguments)
+
+    def feed(self, parts: tf.data.Dataset) -> tf.distribute.DistributedDataset:
+        return self._strategy.distribute_datasets_from_function(lambda _: parts)
+
+
+class Workers(Replicas):
+    """The devices of several processes, which TF_CONFIG names; each of them runs the same command.
+
+    Every worker reads all global batches and takes its rows, so that the steps do not depend on the number of workers.
+    """
+
+    def __init__(self, strategy: tf.distribute.MultiWorkerMirroredStrategy):
+        super().__init__(strategy)
+        resolver = strategy.cluster_resolver
+        cluster = resolver.cluster_spec()
+        chiefs = cluster.num_tasks('chief') if 'chief' in cluster.jobs else 0
+        self._worker = resolver.task_id + (chiefs if resolver.task_type == 'worker' else 0)
+        self._workers = chiefs + (cluster.num_tasks('worker') if 'worker' in cluster.jobs else 0)
+        self.is_chief = self._worker == 0
+
+    def share(self, batches: tf.data.Dataset) -> tf.data.Dataset:
+        rows = _rows(batches) // self._workers
+        first = self._worker * rows
+
+        def take(*batch):
+            return tf.nest.map_structure(lambda column: column[first : first + rows], batch)
+
+        return batches.map(take).rebatch(rows * self._workers // self.replicas, drop_remainder=True)
+
+    def fit(self, model: keras.Model, batches, callbacks: list[keras.callbacks.Callback], **arguments) -> None:
+        with _lost_workers():
+            super().fit(model, batches, callbacks=[self._stop_requests, *callbacks], **arguments)
+
+    def listen(self, stop_requests: StopRequests) -> distributed_fit.SharedStopRequests:
+        self._stop_requests = distributed_fit.SharedStopRequests(self._strategy, stop_requests)
+        return self._stop_requests
+
+    def check_same(self, **seen: object) -> None:
+        for name, value in seen.items():
+            with _lost_workers():
+                same = distributed_fit.is_same(self._strategy, value)
+            if not same:
+                raise RunError(
+                    f'worker {self._worker} of {self._workers}: the workers do not see the same {name}; they need the'
+                    ' same flags, and a --workdir and --data_dir that they share'
+                )
+
+
+def open_strategy(name: str) -> OneDevice:
+    """Opens the devices; before TensorFlow or JAX have computed anything.
+
+    Parameters
+    ----------
+    name : ``one``, ``mirrored``, ``multi_worker``, ``tpu`` or ``auto``, which takes all devices that there are: several
+        workers where TF_CONFIG is set, else all GPUs of this machine; on JAX all of its devices.
+
+    Raises
+    ------
+    RunError
+        If the backend does not have the strategy, or the machine not the devices.
+    """
+    backend = keras.backend.backend()
+    if backend == 'jax':
+        if name not in ('auto', 'one'):
+            raise RunError(f'--strategy={name}: is of TensorFlow; with the backend jax there are auto and one')
+        several = name == 'auto' and len(keras.distribution.list_devices()) > 1
+        return JaxDevices() if several else OneDevice()
+    if backend != 'tensorflow':
+        raise RunError(f'backend {backend!r}: expected tensorflow or jax')
+    if name == 'multi_worker' or (name == 'auto' and os.environ.get('TF_CONFIG')):
+        return Workers(_connect_workers())
+    gpus = tf.config.list_logical_devices('GPU')
+    if name == 'mirrored' or (name == 'auto' and len(gpus) > 1):
+        devices = gpus or tf.config.list_logical_devices('CPU')
+        return Replicas(tf.distribute.MirroredStrategy([device.name for device in devices]))
+    if name == 'tpu':
+        return Replicas(_connect_tpu())
+    return OneDevice()
+
+
+def _connect_workers() -> tf.distribute.MultiWorkerMirroredStrategy:
+    try:
+        config = json.loads(os.environ.get('TF_CONFIG', ''))
+        jobs, task = config['cluster'], config['task']
+        if set(jobs) - {'chief', 'worker'} or not 0 <= task['index'] < len(jobs[task['type']]):
+            raise ValueError
+        workers = sum(map(len, jobs.values()))
+    except (ValueError, KeyError, TypeError):
+        raise RunError(
+            f'TF_CONFIG {os.environ.get("TF_CONFIG", "")!r}: expected such as {{"cluster": {{"worker": ["host0:2222",'
+            ' "host1:2222"]}, "task": {"type": "worker", "index": 0}}'
+        ) from None
+    print(f'waiting until all {workers} workers are there', file=sys.stderr)
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    except tf.errors.OpError as error:
+        raise RunError(f'--strategy=multi_worker: {" ".join(error.message.split())}') from None
+
+
+def _connect_tpu() -> tf.distribute.TPUStrategy:
+    try:
+        # The TPU of the machine that this runs on; a name would be looked up in Google's network.
+        return tf.distribute.TPUStrategy(tf.distribute.cluster_resolver.TPUClusterResolver.connect('local'))
+    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+        raise RunError(f'--strategy=tpu: {str(error).partition(". ")[0]}') from None
+
+
+@contextlib.contextmanager
+def _lost_workers() -> Iterator[None]:
+    """Says in one line that another worker has ended, which TensorFlow reports from whatever was waiting for it."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        if 'ollective' not in error.message:
+            raise
+        raise RunError(
+            'another worker has ended or cannot be reached; the same command on all of them goes on from the last'
+            ' checkpoint'
+        ) from None
+
+
+def _rows(batches: tf.data.Dataset) -> int:
+    return tf.nest.flatten(batches.element_spec)[0].shape[0]
