@@ -27,6 +27,7 @@ setuptools.setup(
         'absl-py',
         'apache-beam[tfrecord]',
         'google-crc32c',
+        'h5py',
         'importlib_resources',  # tfds 4.9.10's command line needs this and mlcroissant without saying so.
         'jinja2',
         'keras>=3',
@@ -47,7 +48,7 @@ setuptools.setup(
         'drive': ['gdown'],
         'fast': ['numba'],
         'bench': ['array-record', 'grain', 'torch', 'webdataset'],  # the peers in benchmarks.input_throughput
-        'dev': ['neo', 'numba', 'pandas', 'pytest', 'ruff', 'tf_keras', 'tfrecord'],
+        'dev': ['jax', 'neo', 'numba', 'pandas', 'pytest', 'ruff', 'tf_keras', 'tfrecord'],
     },
     entry_points={
         'console_scripts': [
