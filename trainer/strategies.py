@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterator
 
@@ -184,10 +185,14 @@ def _connect_workers() -> tf.distribute.MultiWorkerMirroredStrategy:
             ' "host1:2222"]}, "task": {"type": "worker", "index": 0}}'
         ) from None
     print(f'waiting until all {workers} workers are there', file=sys.stderr)
+    # TensorFlow waits where Python handles no signals: there Ctrl-C is to end the process itself.
+    handler = signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         return tf.distribute.MultiWorkerMirroredStrategy()
     except tf.errors.OpError as error:
         raise RunError(f'--strategy=multi_worker: {" ".join(error.message.split())}') from None
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def _connect_tpu() -> tf.distribute.TPUStrategy:
