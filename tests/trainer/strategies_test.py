@@ -34,7 +34,6 @@ CONFIG = TINY_RUN | {'kernel_sizes': (4, 6), 'batch_size': 8, 'examples_per_epoc
 
 SERO_TRAIN = pathlib.Path(sys.executable).parent / 'sero-train'
 
-pytestmark = pytest.mark.usefixtures('own_precision')
 
 
 @pytest.fixture(scope='module')
