@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 import zlib
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -23,8 +24,6 @@ def fit(
     strategy: tf.distribute.Strategy,
     batches: tf.distribute.DistributedDataset,
     *,
-    validation_data: tf.distribute.DistributedDataset,
-    validation_steps: int,
     initial_epoch: int,
     epochs: int,
     steps_per_epoch: int,
@@ -32,11 +31,11 @@ def fit(
 ) -> None:
     """Trains a model; the arguments are those of ``keras.Model.fit``.
 
-    All workers call it with the same arguments and get the same logs, so that they come to the same decisions. Both
-    datasets have no end, and their batches are equally long on all devices.
+    All workers call it with the same arguments and get the same logs, so that they come to the same decisions. The
+    dataset has no end, and its batches are equally long on all devices.
     """
     callbacks = keras.callbacks.CallbackList(callbacks, model=model, epochs=epochs, steps=steps_per_epoch)
-    train_step, test_step = (_in_step(strategy, step) for step in (model.train_step, model.test_step))
+    train_step = _in_step(strategy, model.train_step)
     # Replicas cannot make the variables of the losses; Keras's own fit calls this too.
     with strategy.scope():
         model._symbolic_build(
@@ -44,7 +43,7 @@ def fit(
                 lambda value: strategy.experimental_local_results(value)[0], next(iter(batches))
             )
         )
-    training, validation = iter(batches), iter(validation_data)
+    training = iter(batches)
     model.stop_training = False
     callbacks.on_train_begin()
     for epoch in range(initial_epoch, epochs):
@@ -54,14 +53,7 @@ def fit(
             callbacks.on_train_batch_begin(step)
             logs = train_step(next(training))
             callbacks.on_train_batch_end(step, logs)
-        model.reset_metrics()
-        callbacks.on_test_begin()
-        for step in range(validation_steps):
-            callbacks.on_test_batch_begin(step)
-            validation_logs = test_step(next(validation))
-            callbacks.on_test_batch_end(step, validation_logs)
-        callbacks.on_test_end(validation_logs)
-        callbacks.on_epoch_end(epoch, logs | {f'val_{name}': value for name, value in validation_logs.items()})
+        callbacks.on_epoch_end(epoch, logs)
         if model.stop_training:
             break
     callbacks.on_train_end()
@@ -104,7 +96,12 @@ def is_same(strategy: tf.distribute.Strategy, value: object) -> bool:
     return bool((total**2 == strategy.num_replicas_in_sync * squares).all())
 
 
-def _sum(strategy: tf.distribute.Strategy, values: list[float]) -> np.ndarray:
+def mean_over_devices(strategy: tf.distribute.Strategy, values: Sequence[float]) -> list[float]:
+    """Returns the mean of what all devices of all workers give, the same for all of them."""
+    return (_sum(strategy, values) / strategy.num_replicas_in_sync).tolist()
+
+
+def _sum(strategy: tf.distribute.Strategy, values: Sequence[float]) -> np.ndarray:
     """Sums up over all devices of all workers."""
     each = strategy.experimental_distribute_values_from_function(lambda _: tf.constant(values, tf.float64))
     return strategy.reduce(tf.distribute.ReduceOp.SUM, each, axis=None).numpy()

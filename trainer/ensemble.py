@@ -42,7 +42,11 @@ def build_ensemble(
     return join_members([build_member(architecture, kernel_size, precision) for kernel_size in kernel_sizes])
 
 
-def compile_ensemble(ensemble: keras.Model, precision: str, learning_rate: float) -> None:
+def compile_ensemble(
+    ensemble: keras.Model,
+    precision: str,
+    learning_rate: float | keras.optimizers.schedules.LearningRateSchedule,
+) -> None:
     """Makes an ensemble ready to be trained: each member has the published loss and its own Adam state.
 
     Parameters

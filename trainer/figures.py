@@ -56,6 +56,7 @@ _STYLE = {
 _FULL_WIDTH_IN, _HALF_WIDTH_IN = 11.0, 5.4
 _PNG_DPI = 200
 _MOST_CELLS_NAMED = 60
+_EXAMPLE_SPIKES = 8
 _BIN_MS = 2 * published_udi.BIN_MS
 _LEAST_UDI_AXIS_MS = 2.5
 
@@ -161,6 +162,18 @@ def mean_waveforms(cells: Sequence[CellResult]) -> Figure:
         loc='outside lower center',
         ncols=4,
     )
+    return figure
+
+
+@matplotlib.rc_context(_STYLE)
+def example_spikes(waveform: np.ndarray, label: np.ndarray) -> Figure:
+    """Draws the first few of n spikes of each class: waveform (n, 160) in pA, label (n,) 0 SER or 1 NSER."""
+    figure = Figure(figsize=(_HALF_WIDTH_IN, 2.4), layout='constrained')
+    for number, axes in enumerate(figure.subplots(1, len(domain.LABEL_NAMES), sharey=True)):
+        shown = waveform[label == number][:_EXAMPLE_SPIKES]
+        axes.plot(_time_ms(waveform.shape[1]), shown.T, color=CLASS_COLOURS[number], linewidth=0.8, alpha=0.6)
+        axes.set(title=domain.LABEL_NAMES[number], xlabel='time from trigger (ms)')
+    figure.axes[0].set_ylabel('current (pA)')
     return figure
 
 

@@ -64,14 +64,11 @@ class LogInputWait(keras.callbacks.Callback):
             self._begin()
         self._ended = time.monotonic()
 
-    def on_test_begin(self, logs=None):
-        self._waited = self._input_wait.seconds - self._waited_before
-
     def on_epoch_end(self, epoch, logs=None):
         trained = self._ended - self._began
-        logs['input_wait'] = self._waited / trained if trained else 0.0
+        waited = self._input_wait.seconds - self._waited_before
+        logs['input_wait'] = waited / trained if trained else 0.0
 
     def _begin(self) -> None:
         self._began = self._ended = time.monotonic()
         self._waited_before = self._input_wait.seconds
-        self._waited = 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 
@@ -51,9 +52,8 @@ class ProgressLine(keras.callbacks.Callback):
             )
 
     def on_epoch_end(self, epoch, logs=None):
-        # `val_loss` itself is the sum over the members, or all there is of a single one.
-        members = [value for name, value in logs.items() if name[:4] == 'val_' and name[4:] != 'loss']
-        worst = max(members or [logs['val_loss']])
+        # The consensus is never the worst; `val_loss` itself is the sum over the members.
+        worst = max(value for name, value in logs.items() if re.fullmatch('val_.+_loss', name))
         self._write(
             f'epoch {epoch + 1}/{self._epochs}{self._rate_and_time_left(self._steps_per_epoch)}  '
             f'loss {logs["loss"]:.4f}  worst member on validation {worst:.4f}  input wait {logs["input_wait"]:.2%}'

@@ -12,6 +12,7 @@ from trainer import checkpoints, model_info
 from trainer.consensus import remove_consensus
 from trainer.ensemble import members_of
 from trainer.interrupts import Interrupted, StopRequests
+from trainer.learning_rate import learning_rate_at
 from trainer.stored_dataset import StoredSplit
 
 MEMBERS_FOLDER = 'members'
@@ -77,9 +78,10 @@ class RunKeeper(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         self._state['step'] += 1
         if not math.isfinite(logs['loss']):
+            rate = learning_rate_at(self._config, self._state['step'] - 1)
             raise RunError(
                 f'loss is {logs["loss"]} at step {self._state["step"]:,} with learning rate'
-                f' {self._config["learning_rate"]:g}; try a lower learning_rate, or precision float32'
+                f' {rate:g}; try a lower learning_rate, or precision float32'
             )
         if self._state['step'] == (self._state['epoch'] + 1) * self.steps_per_epoch:
             return  # the epoch is to be ended first: a run cannot go on between its last step and its validation
@@ -99,8 +101,7 @@ class RunKeeper(keras.callbacks.Callback):
         if self._writes:
             remove_consensus(self._workdir)  # of a run that had ended before it was given more epochs
         for member in members_of(self._ensemble):
-            # With one output Keras reports the total alone.
-            loss = logs.get(f'val_{member.name}_loss', logs['val_loss'])
+            loss = logs[f'val_{member.name}_loss']
             if member.name not in stopped and loss < state['best'][member.name]:
                 state['best'][member.name] = float(loss)
                 state['best_epoch'][member.name] = epoch + 1
@@ -121,7 +122,10 @@ class RunKeeper(keras.callbacks.Callback):
         if not self._writes:
             return
         if keras.backend.backend() == 'jax':
-            self.model.jax_state_sync()  # while it trains, Keras keeps the weights elsewhere
+            self.model.jax_state_sync()  # while it trains, Keras keeps the weights and the optimizer's elsewhere
+
+    def _save(self) -> None:
+        self._sync()
         folder = os.path.join(self._workdir, CHECKPOINTS_FOLDER)
         kept = self._config['checkpoints_kept']
         checkpoints.save_checkpoint(folder, self._state['step'], self._ensemble, self._state, kept)

@@ -11,7 +11,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import keras
 import tensorflow as tf
@@ -52,6 +52,10 @@ class OneDevice:
     def listen(self, stop_requests: StopRequests) -> StopRequests | distributed_fit.SharedStopRequests:
         """Returns the requests to stop of all processes."""
         return stop_requests
+
+    def agree(self, values: Sequence[float]) -> Sequence[float]:
+        """Returns what all processes go on with, given the values that each has found."""
+        return values
 
     def check_same(self, **seen: object) -> None:
         """Checks that all processes see the same; RunError names what they do not."""
@@ -128,6 +132,10 @@ class Workers(Replicas):
     def listen(self, stop_requests: StopRequests) -> distributed_fit.SharedStopRequests:
         self._stop_requests = distributed_fit.SharedStopRequests(self._strategy, stop_requests)
         return self._stop_requests
+
+    def agree(self, values: Sequence[float]) -> Sequence[float]:
+        with _lost_workers():
+            return distributed_fit.mean_over_devices(self._strategy, values)
 
     def check_same(self, **seen: object) -> None:
         for name, value in seen.items():

@@ -14,7 +14,7 @@ From the authors' weights, ModConvBinNormN20.keras and so on in a folder:
 
 A run that was interrupted goes on from its last checkpoint when the same command is given again. Ctrl-C and SIGTERM
 save one first and end with status 130 and 143; a second Ctrl-C quits at once. TensorBoard logs are in
-WORKDIR/tensorboard.
+WORKDIR/tensorboard: `tensorboard --logdir WORKDIR` shows them.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from beam_pipelines.command import run_command
+from trainer.config_fields import as_dict, check_arguments, explain_value
 from trainer.start import start_keras
 
 
@@ -49,6 +50,7 @@ def define_flags() -> None:
     flags.DEFINE_enum(
         'backend', None, ['tensorflow', 'jax'], 'What Keras computes with; KERAS_BACKEND or tensorflow by default.'
     )
+    flags.DEFINE_bool('profile', False, 'Write a TensorBoard profile of the steps 11 to 20 that this command makes.')
     flags.mark_flag_as_required('config')
 
 
@@ -57,11 +59,9 @@ def main(argv: list[str]) -> int:
         print(f'sero-train: unexpected argument {argv[1]!r}', file=sys.stderr)
         return 2
     try:
-        config = flags.FLAGS.config.to_dict()
-    except (OSError, AttributeError, SyntaxError) as error:
-        # ml_collections reports over several lines; the last says what went wrong.
-        print(f'sero-train: --config: {str(error).splitlines()[-1].strip()}', file=sys.stderr)
-        return 2
+        config = as_dict(flags.FLAGS.config)
+    except (OSError, SyntaxError, ValueError) as error:
+        return _config_error(error)
     try:
         start_keras(flags.FLAGS.backend)
     except ModuleNotFoundError as error:
@@ -85,6 +85,7 @@ def main(argv: list[str]) -> int:
             flags.FLAGS.verify_records,
             flags.FLAGS.init_from,
             strategy,
+            flags.FLAGS.profile,
         )
     except (DatasetError, ModelError, RunError, ValueError) as error:
         print(f'sero-train: {error}', file=sys.stderr)
@@ -108,17 +109,26 @@ def main(argv: list[str]) -> int:
 
 
 def _parse_flags(argv: list[str]) -> list[str]:
-    """Parses flags; ml_collections raises on a broken config and on a field that is not there: reports them."""
+    """Parses flags; what is wrong with the config or one of its fields is one line."""
     try:
-        return app.parse_flags_with_usage(argv)
-    except AttributeError as error:
-        [cause] = error.args
-        message = str(cause.args[0] if isinstance(cause, KeyError) else error)
-        print(f'sero-train: --config: no field {"; ".join(message.splitlines())}', file=sys.stderr)
-        sys.exit(2)
-    except SyntaxError as error:
-        print(f'sero-train: --config: {error}', file=sys.stderr)
-        sys.exit(2)
+        check_arguments(argv)
+        return flags.FLAGS(argv)
+    except (SyntaxError, ValueError) as error:
+        sys.exit(_config_error(error))
+    except flags.Error as error:
+        explained = explain_value(str(error))
+        if explained:
+            print(f'sero-train: {explained}', file=sys.stderr)
+            sys.exit(2)
+        if 'parsing config file' in str(error):
+            sys.exit(_config_error(error))
+        return app.parse_flags_with_usage(argv)  # says what is wrong as all commands do
+
+
+def _config_error(error: Exception) -> int:
+    # ml_collections reports over several lines; the last says what went wrong.
+    print(f'sero-train: --config: {str(error).strip().splitlines()[-1].strip()}', file=sys.stderr)
+    return 2
 
 
 def run() -> None:

@@ -13,19 +13,23 @@ import tensorflow as tf
 from beam_pipelines import domain
 from beam_pipelines.synthesis import Synthesizer
 from trainer import checkpoints, published_models
-from trainer.configs import default
+from trainer.config_fields import check_fields
 from trainer.ensemble import build_ensemble, compile_ensemble, join_members, member_losses, uses_xla
-from trainer.input_pipeline import dataset_errors, evaluation_batches, training_batches
+from trainer.input_pipeline import dataset_errors, training_batches
 from trainer.input_wait import InputWait, LogInputWait
 from trainer.interrupts import StopRequests
+from trainer.learning_rate import SCHEDULES, learning_rate_over_run
 from trainer.models import PRECISIONS, check_member
 from trainer.online_input import OnlineEnsemble, online_batches, open_spike_bank
 from trainer.progress import ProgressLine
 from trainer.run_keeper import CHECKPOINTS_FOLDER, MEMBERS_FOLDER, RunError, RunKeeper
 from trainer.run_outcome import complete_run
 from trainer.start import describe_device
+from trainer.step_profile import StepProfile
 from trainer.stored_dataset import StoredSplit, open_split
 from trainer.strategies import OneDevice
+from trainer.tensorboard_log import FOLDER, TensorBoardLog
+from trainer.validation import Validation
 from trainer.whole_files import write_whole
 
 _CONFIG_FILE = 'config.json'
@@ -33,7 +37,6 @@ _CONFIG_FILE = 'config.json'
 # What may change when a run goes on: more epochs are a longer run, not another one.
 _FREE = ('epochs', 'checkpoint_seconds', 'checkpoint_steps', 'checkpoints_kept')
 
-_VALIDATION_BATCH = 1024
 _LARGEST = (1 << 31) - 1
 _BATCHES_READY = 8
 
@@ -46,6 +49,7 @@ def train(
     verify_records: bool = False,
     init_from: str | None = None,
     strategy: OneDevice | None = None,
+    profile: bool = False,
 ) -> dict:
     """Trains the ensemble, or goes on with a run that was interrupted.
 
@@ -58,6 +62,7 @@ def train(
     init_from : folder with the authors' models, from whose weights a run starts; one that goes on must have started
         from the same.
     strategy : the devices, from ``strategies.open_strategy``; one by default.
+    profile : records some early steps for TensorBoard.
 
     Returns
     -------
@@ -107,8 +112,12 @@ def train(
             return _complete(workdir, keeper, validation_split, strategy)
         with strategy.scope():
             _announce(train_split, validation_split, config, state['step'])
-        validation, validation_steps = _validation_batches(validation_split, strategy.replicas)
-        validation = strategy.feed(_with_targets(strategy.share(validation), ensemble.output_names))
+        validation = Validation(ensemble, validation_split, strategy.agree)
+        log_folder = os.path.join(workdir, FOLDER)
+        log = TensorBoardLog(log_folder, ensemble, config)
+        if strategy.is_chief and not state['step']:
+            log.show_spikes(train_split)
+        profiles = [StepProfile(log_folder)] if profile and strategy.is_chief else []
         # Keras begins at an epoch's start: the rest of one that was interrupted is a shorter epoch to it.
         made = state['step'] % keeper.steps_per_epoch
         parts = [(state['epoch'] + 1, made)] if made else []
@@ -118,21 +127,19 @@ def train(
             with strategy.scope():
                 model, batches = _open_input(ensemble, train_split, bank, config, state['step'])
             input_wait = InputWait()
+            progress = ProgressLine(config['batch_size'], keeper.steps_per_epoch, config['epochs'], steps_made)
+            shown = [progress, log, *profiles] if strategy.is_chief else []
             parts_of_batches = _with_targets(strategy.share(batches), ensemble.output_names)
             strategy.fit(
                 model,
                 strategy.feed(input_wait.measure(parts_of_batches)),
-                validation_data=validation,
-                validation_steps=validation_steps,
                 initial_epoch=state['epoch'],
                 epochs=epochs,
                 steps_per_epoch=keeper.steps_per_epoch - steps_made,
-                callbacks=[
-                    LogInputWait(input_wait),
-                    *(_shown(workdir, config, keeper.steps_per_epoch, steps_made) if strategy.is_chief else ()),
-                    keeper,
-                ],
+                callbacks=[LogInputWait(input_wait), validation, *shown, keeper],
             )
+    for step_profile in profiles:
+        print(step_profile.result(), file=sys.stderr)
     return _complete(workdir, keeper, validation_split, strategy)
 
 
@@ -152,9 +159,10 @@ def _announce(train_split: StoredSplit, validation_split: StoredSplit, config: d
 
 
 def _check(config: dict) -> None:
-    for field in default.get_config():
-        if field not in config:
-            raise RunError(f'the config has no field {field}')
+    try:
+        check_fields(config)
+    except ValueError as error:
+        raise RunError(str(error)) from None
     kernel_sizes = config['kernel_sizes']
     if not kernel_sizes:
         raise RunError('kernel_sizes is empty; give at least one kernel size')
@@ -174,6 +182,10 @@ def _check(config: dict) -> None:
             raise RunError(f'{field} {config[field]}: must be 1..{_LARGEST}')
     if not 0 <= config['seed'] < 1 << 32:
         raise RunError(f'seed {config["seed"]}: must be 0..{(1 << 32) - 1}')
+    if config['learning_rate_schedule'] not in SCHEDULES:
+        raise RunError(
+            f'learning_rate_schedule {config["learning_rate_schedule"]!r}: expected one of {", ".join(SCHEDULES)}'
+        )
     if not config['learning_rate'] > 0:
         raise RunError(f'learning_rate {config["learning_rate"]}: must be more than 0')
     if config['examples_per_epoch'] < config['batch_size']:
@@ -190,8 +202,10 @@ def _claim_workdir(workdir: str, config: dict, writes: bool) -> None:
     if os.path.exists(path):
         with open(path, encoding='utf-8') as file:
             earlier = json.load(file)
+        # Cosine depends on how long the run is to be.
+        free = [field for field in _FREE if field != 'epochs' or content['learning_rate_schedule'] == 'constant']
         for field in content:
-            if field not in _FREE and content[field] != earlier.get(field):
+            if field not in free and content[field] != earlier.get(field):
                 raise RunError(
                     f'{workdir}: holds a run with {field} {earlier.get(field)!r}, asked for {content[field]!r};'
                     ' use another --workdir'
@@ -240,7 +254,7 @@ def _start(config: dict, train_split: StoredSplit, init_files: dict[int, str]) -
         )
     else:
         ensemble = build_ensemble(config['architecture'], config['kernel_sizes'], config['seed'], precision)
-    compile_ensemble(ensemble, precision, config['learning_rate'])
+    compile_ensemble(ensemble, precision, learning_rate_over_run(config))
     return ensemble, {
         'step': 0,
         'epoch': 0,
@@ -272,32 +286,9 @@ def _open_input(
     return model, online_batches(split, bank, batch_size, seed, first_batch)
 
 
-def _validation_batches(split: StoredSplit, replicas: int) -> tuple[tf.data.Dataset, int]:
-    """Returns (waveform, label, weight) pass after pass, and how many batches a pass has.
-
-    All batches are full, as devices need them that share a batch, and that compile a step for its shape.
-    """
-    batch_size = -(-min(_VALIDATION_BATCH, split.examples) // replicas) * replicas
-    steps = -(-split.examples // batch_size)
-    # Keras divides by the number of rows, those that fill up the last batch included.
-    weight = steps * batch_size / split.examples
-
-    def weigh(row: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        return row['waveform'], row['label'], tf.where(row['valid'], weight, 0.0)
-
-    return evaluation_batches(split, batch_size).map(weigh).repeat(), steps
-
-
-def _shown(workdir: str, config: dict, steps_per_epoch: int, steps_made: int) -> list[keras.callbacks.Callback]:
-    return [
-        ProgressLine(config['batch_size'], steps_per_epoch, config['epochs'], steps_made),
-        keras.callbacks.TensorBoard(os.path.join(workdir, 'tensorboard'), write_graph=False),
-    ]
-
-
 def _with_targets(batches, output_names: list[str]):
-    def add_targets(waveform, label, *weight):
+    def add_targets(waveform, label):
         one_hot = tf.one_hot(label, len(domain.LABEL_NAMES))
-        return waveform, dict.fromkeys(output_names, one_hot), *weight
+        return waveform, dict.fromkeys(output_names, one_hot)
 
     return batches.map(add_targets, num_parallel_calls=1).prefetch(_BATCHES_READY)

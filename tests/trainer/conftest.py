@@ -10,6 +10,8 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
 import numpy as np
 import pytest
+import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from beam_pipelines import domain, record_layout
 from tests.conftest import ROOT, run_command
@@ -25,6 +27,7 @@ TINY_RUN = {
     'kernel_sizes': (5, 8),
     'batch_size': 32,
     'learning_rate': 1e-3,
+    'learning_rate_schedule': 'constant',
     'examples_per_epoch': 1_500,
     'epochs': 3,
     'patience': 10,
@@ -40,6 +43,13 @@ def train_arguments(config: dict, data_dir: pathlib.Path, workdir: pathlib.Path)
     """Returns the arguments of sero-train for a config."""
     fields = [f'--config.{field}={value}' for field, value in config.items()]
     return ['--config', str(CONFIG_FILE), *fields, '--data_dir', str(data_dir), '--workdir', str(workdir)]
+
+
+def logged(workdir: pathlib.Path, name: str) -> dict[int, float]:
+    """Returns one curve that TensorBoard shows: step -> value."""
+    events = EventAccumulator(str(workdir / 'tensorboard'), size_guidance={'tensors': 0})
+    events.Reload()
+    return {event.step: float(tf.make_ndarray(event.tensor_proto)) for event in events.Tensors(name)}
 
 
 def make_spikes(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

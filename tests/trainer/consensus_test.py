@@ -123,9 +123,7 @@ def test_consensus_decides_as_the_published_rule_to_the_last_digit():
 @pytest.mark.parametrize('precision', ['mixed_bfloat16', 'mixed_float16'])
 def test_consensus_of_half_precision_members_is_float32_and_theirs(precision, tmp_path):
     spikes, _ = make_spikes(20)
-    keras.config.set_dtype_policy(precision)
-    members = [build_member('published', 4), build_member('cnn', 6)]
-    keras.config.set_dtype_policy('float32')
+    members = [build_member('published', 4, precision), build_member('cnn', 6, precision)]
     scores = np.stack([np.asarray(member(with_time(member, spikes), training=False)) for member in members], axis=1)
     consensus = build_consensus(members)
     consensus.save(tmp_path / 'consensus.keras')

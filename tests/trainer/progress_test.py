@@ -21,6 +21,15 @@ def fit_slowly() -> None:
         def on_train_batch_begin(self, batch, logs=None):
             time.sleep(0.05)
 
+        def on_epoch_end(self, epoch, logs=None):
+            logs |= {
+                'val_loss': 0.75,
+                'val_k4_loss': 0.25,
+                'val_k5_loss': 0.5,
+                'val_consensus_loss': 0.375,
+                'val_k4_auc': 0.75,
+            }
+
     data = np.zeros((BATCH * STEPS, 2), np.float32), np.zeros((BATCH * STEPS, 1), np.float32)
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     model.compile(loss='mse', jit_compile=False)
@@ -57,6 +66,10 @@ def test_terminal_line_rewrites_itself_within_the_epoch(terminal_output):
 def test_time_left_ends_at_zero(terminal_output):
     [_, last] = re.findall(r'(\d+) s left  loss [\d.]+  worst member', terminal_output)
     assert last == '0'
+
+
+def test_worst_member_is_not_the_sum(terminal_output):
+    assert re.findall(r'worst member on validation ([\d.]+)', terminal_output) == ['0.5000'] * EPOCHS
 
 
 def test_share_of_the_time_that_went_into_waiting_for_input_is_shown(terminal_output):

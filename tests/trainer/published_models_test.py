@@ -7,7 +7,6 @@ import zipfile
 from collections.abc import Callable
 
 import h5py
-import keras
 import numpy as np
 import pytest
 
@@ -213,9 +212,7 @@ def test_weights_in_another_file_are_not_read(own_file, tmp_path):
 def started_run(authors_files, data_dir, tmp_path_factory) -> pathlib.Path:
     """A run from the authors' weights, which it has not moved."""
     workdir = tmp_path_factory.mktemp('started') / 'run'
-    policy = keras.config.dtype_policy()
     train(PUBLISHED_RUN, str(data_dir), str(workdir), init_from=str(authors_files))
-    keras.config.set_dtype_policy(policy)
     return workdir
 
 

@@ -35,7 +35,6 @@ CONFIG = TINY_RUN | {'kernel_sizes': (4, 6), 'batch_size': 8, 'examples_per_epoc
 SERO_TRAIN = pathlib.Path(sys.executable).parent / 'sero-train'
 
 
-
 @pytest.fixture(scope='module')
 def untrained(data_dir, tmp_path_factory) -> pathlib.Path:
     """The folder of a run that has made no step, of members that drop nothing. Copy it."""
@@ -193,14 +192,6 @@ def test_strategy_that_jax_does_not_have_is_one_line(tmp_path):
     assert error_line(result) == (
         'sero-train: --strategy=mirrored: is of TensorFlow; with the backend jax there are auto and one'
     )
-
-
-def test_rows_that_fill_up_a_validation_batch_do_not_count(untrained, on_one_device, data_dir, tmp_path):
-    shutil.copytree(untrained, tmp_path / 'run')
-    strategy = OneDevice()
-    strategy.replicas = 8  # 30 spikes are filled up to 32
-    train(CONFIG, str(data_dir), str(tmp_path / 'run'), strategy=strategy)
-    assert_same_curves(tmp_path / 'run', on_one_device)
 
 
 def test_batch_that_the_devices_cannot_share_evenly_is_refused(data_dir, tmp_path):

@@ -68,15 +68,50 @@ def test_config_with_a_syntax_error_is_named_with_the_line(tmp_path):
 
 
 def test_unknown_config_field_is_named_with_the_nearest(tmp_path):
-    result = run_command('sero-train', *train_arguments({'kernel_sizs': (5,)}, tmp_path, tmp_path / 'run'))
-    assert error_line(result) == (
-        'sero-train: --config: no field \'kernel_sizs\'; Did you mean "kernel_sizes" instead of "kernel_sizs"?'
-    )
+    result = run_command('sero-train', *train_arguments({'batchsize': 256}, tmp_path, tmp_path / 'run'))
+    assert error_line(result) == "sero-train: --config: no field 'batchsize'; did you mean batch_size?"
+    assert result.returncode == 2
+
+
+@pytest.mark.parametrize(
+    ('field', 'value', 'expected'),
+    [
+        ('batch_size', '1.5', 'a whole number'),
+        ('learning_rate', 'high', 'a number'),
+        ('kernel_sizes', '(20,', 'whole numbers such as 20,25,30'),
+    ],
+)
+def test_config_value_of_another_type_is_named(tmp_path, field, value, expected):
+    result = run_command('sero-train', *train_arguments({field: value}, tmp_path, tmp_path / 'run'))
+    assert error_line(result) == f'sero-train: --config.{field}={value}: expected {expected}'
+    assert result.returncode == 2
+
+
+@pytest.mark.parametrize(
+    ('line', 'message'),
+    [
+        ('config.kernel_sizs = (5,)', "no field 'kernel_sizs'; did you mean kernel_sizes?"),
+        ('del config.patience', 'field patience is missing; trainer/configs/default.py has all fields'),
+        ("config.kernel_sizes = ('a',)", "kernel_sizes ('a',): expected whole numbers such as 20,25,30"),
+        (
+            "config.seed = 'x'",
+            "TypeError: Could not override field 'seed' (reference). x is of original type <class 'str'>"
+            " and cannot be casted to type <class 'int'>",
+        ),
+        ('config = {}', 'get_config() returned a dict, expected an ml_collections.ConfigDict'),
+    ],
+)
+def test_mistake_in_an_own_config_file_is_named(tmp_path, line, message):
+    text = f'from trainer.configs import default\ndef get_config():\n    config = default.get_config()\n    {line}\n'
+    (tmp_path / 'own.py').write_text(f'{text}    return config\n')
+    result = run_command('sero-train', '--config', tmp_path / 'own.py', '--data_dir', tmp_path, '--workdir', tmp_path)
+    assert error_line(result) == f'sero-train: --config: {message}'
+    assert result.returncode == 2
 
 
 def test_config_field_like_no_other_is_named(tmp_path):
     result = run_command('sero-train', *train_arguments({'zzz': 1}, tmp_path, tmp_path / 'run'))
-    assert error_line(result) == "sero-train: --config: no field 'zzz'"
+    assert error_line(result).startswith("sero-train: --config: no field 'zzz'; there are architecture, batch_size,")
 
 
 @pytest.mark.parametrize('flag', ['config', 'data_dir', 'workdir'])
@@ -112,16 +147,16 @@ def test_damaged_record_is_one_line(data_dir, tmp_path):
     shutil.copytree(dataset_folder(data_dir, 'original'), dataset_folder(own, 'original'))
     [path] = pathlib.Path(dataset_folder(own, 'original')).glob('*-train.tfrecord-*')
     content = bytearray(path.read_bytes())
-    content[5 * record_layout.RECORD_BYTES + 300] ^= 1
+    content[40 * record_layout.RECORD_BYTES + 300] ^= 1
     path.write_bytes(content)
     config = TINY_RUN | {'train_on': 'original'}
     result = run_command('sero-train', *train_arguments(config, own, tmp_path / 'run'), '--verify_records')
-    assert result.stderr.splitlines()[-1] == f'sero-train: {path}: record 5: CRC of the data is wrong'
+    assert result.stderr.splitlines()[-1] == f'sero-train: {path}: record 40: CRC of the data is wrong'
     assert result.returncode == 1
-    content[5 * record_layout.RECORD_BYTES] ^= 1
+    content[40 * record_layout.RECORD_BYTES] ^= 1
     path.write_bytes(content)
     result = run_command('sero-train', *train_arguments(config, own, tmp_path / 'run'))
-    assert result.stderr.splitlines()[-1].startswith(f'sero-train: {path}: record 5 is not a record of')
+    assert result.stderr.splitlines()[-1].startswith(f'sero-train: {path}: record 40 is not a record of')
     assert 'Traceback' not in result.stderr
 
 

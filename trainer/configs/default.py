@@ -20,6 +20,9 @@ def get_config() -> ml_collections.ConfigDict:
             'kernel_sizes': tuple(range(20, 31)),
             'batch_size': 64,
             'learning_rate': 1e-3,
+            # constant, or cosine: up in a straight line over the first twentieth of the run, then down to zero at its
+            # end; the length of such a run cannot be changed when it goes on.
+            'learning_rate_schedule': 'constant',
             # An epoch ends with validation and a checkpoint; it need not be a whole pass over the data.
             'examples_per_epoch': 44_415,
             'epochs': 25,

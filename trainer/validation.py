@@ -1,0 +1,80 @@
+"""Scores the members and their consensus on the validation spikes."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from trainer.input_pipeline import evaluation_batches
+from trainer.metrics import binary_metrics
+from trainer.stored_dataset import StoredSplit
+from trainer.verdicts import spike_p_ser
+
+CONSENSUS = 'consensus'
+
+_BATCH = 1024
+
+
+class Validation(keras.callbacks.Callback):
+    """Adds to an epoch's logs what one pass over the validation spikes says; it stands before those that use the logs.
+
+    ``val_NAME_loss``, ``val_NAME_accuracy`` and ``val_NAME_auc`` of each member and of the ``consensus``, the mean of
+    the members' outputs; ``val_loss`` is the sum of the members' losses, as the loss of the training is. Accuracy and
+    AUC are those of ``sero-evaluate``. Keras's own validation would not give the scores of which an exact AUC is made,
+    nor the consensus.
+
+    Parameters
+    ----------
+    ensemble : from (n, 160) float32 in pA to {member name: (n, 2) scores of SER and NSER}.
+    split : the validation split.
+    agree : makes of each process's values those that all go on with, see ``strategies.OneDevice.agree``.
+    """
+
+    def __init__(
+        self,
+        ensemble: keras.Model,
+        split: StoredSplit,
+        agree: Callable[[Sequence[float]], Sequence[float]] = lambda values: values,
+    ):
+        super().__init__()
+        self._names = ensemble.output_names
+        self._batches = evaluation_batches(split, _BATCH)
+        self._agree = agree
+        if keras.backend.backend() == 'tensorflow':
+            # Unlike Keras's predict it is the same on one device and within a tf.distribute strategy.
+            self._score = tf.function(functools.partial(ensemble, training=False))
+        else:
+            self._score = ensemble.predict_on_batch
+
+    def on_epoch_end(self, epoch, logs=None):
+        scores, label = self._score_spikes()
+        of_members = {name: scores[:, [number]] for number, name in enumerate(self._names)}
+        found = {}
+        for name, part in (of_members | {CONSENSUS: scores}).items():
+            metrics = binary_metrics(spike_p_ser(part), label)
+            found[f'val_{name}_loss'] = _binary_crossentropy(part.mean(axis=1), label)
+            found[f'val_{name}_accuracy'] = metrics['accuracy']
+            found[f'val_{name}_auc'] = metrics['auc']
+        # Members are kept and stopped by them: processes that differ in a last digit would part ways.
+        logs.update(zip(found, self._agree(list(found.values())), strict=True))
+        logs['val_loss'] = sum(logs[f'val_{name}_loss'] for name in self._names)
+
+    def _score_spikes(self) -> tuple[np.ndarray, np.ndarray]:
+        """Returns (n, m, 2) float32 scores of n spikes by m members, and (n,) labels."""
+        scores, label = [], []
+        for batch in self._batches.as_numpy_iterator():
+            outputs = self._score(batch['waveform'])
+            stacked = np.stack([np.asarray(outputs[name]) for name in self._names], axis=1)
+            scores.append(stacked[batch['valid']])
+            label.append(batch['label'][batch['valid']])
+        return np.concatenate(scores), np.concatenate(label)
+
+
+def _binary_crossentropy(scores: np.ndarray, label: np.ndarray) -> float:
+    """Returns the mean over n spikes and both outputs, as Keras's loss of the same name does; scores (n, 2)."""
+    of_truth = np.where(label[:, np.newaxis] == np.arange(scores.shape[1]), scores, 1 - scores.astype(np.float64))
+    return float(-np.log(np.clip(of_truth, keras.config.epsilon(), 1)).mean())
