@@ -123,9 +123,6 @@ class RunKeeper(keras.callbacks.Callback):
             return
         if keras.backend.backend() == 'jax':
             self.model.jax_state_sync()  # while it trains, Keras keeps the weights and the optimizer's elsewhere
-
-    def _save(self) -> None:
-        self._sync()
         folder = os.path.join(self._workdir, CHECKPOINTS_FOLDER)
         kept = self._config['checkpoints_kept']
         checkpoints.save_checkpoint(folder, self._state['step'], self._ensemble, self._state, kept)

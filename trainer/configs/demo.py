@@ -15,9 +15,8 @@ from trainer.configs import default
 def get_config() -> ml_collections.ConfigDict:
     """Returns the config of the demo."""
     config = default.get_config()
-    config.kernel_sizes = (20, 25, 30)
     config.batch_size = 128
     config.examples_per_epoch = 16_384
-    config.epochs = 6
+    config.epochs = 4
     config.patience = 4
     return config

@@ -2,9 +2,9 @@
 
     sero-train --config trainer/configs/fast.py --data_dir data --workdir runs/fast
 
-For a GPU or TPU that computes in bfloat16; a CPU is slower in it than in float32. The rate is higher than the default's
-because there are fewer, larger steps, and rises from zero first because Adam's first estimates are poor. Validation
-follows every twentieth of the pass.
+For what computes in bfloat16: a GPU, a TPU, or a CPU with AMX; other CPUs are slower in it than in float32. The rate is
+higher than the default's because there are fewer, larger steps, and rises from zero first because Adam's first
+estimates are poor. Validation follows every twentieth of the pass.
 
 Time: not measured. Result: not measured.
 """
