@@ -8,6 +8,8 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
+_MOST_TIMES_ON_LINEAR_SCALE = 20
+
 
 class BenchmarkError(Exception):
     """What was asked for cannot be measured; the message is one line for the user."""
@@ -44,7 +46,7 @@ def take_turns(
 def draw_rates(
     medians: Mapping[str, float], rates: Mapping[str, Sequence[float]], ours: Sequence[str], what: str, path: str
 ) -> None:
-    """Draws the rates as bars on a log scale, ours in blue."""
+    """Draws the rates as bars, ours in blue; on a log scale if the others would be too short to be seen."""
     from matplotlib.figure import Figure
 
     ways = list(reversed(medians))
@@ -54,6 +56,7 @@ def draw_rates(
     axes.barh(
         ways, [medians[way] for way in ways], xerr=errors, color=['#0072b2' if way in ours else '#999' for way in ways]
     )
-    axes.set_xscale('log')
-    axes.set_xlabel(f'examples/s (log scale; bars: median, lines: range)\n{what}')
+    is_log = max(medians.values()) > _MOST_TIMES_ON_LINEAR_SCALE * min(medians.values())
+    axes.set_xscale('log' if is_log else 'linear')
+    axes.set_xlabel(f'examples/s ({"log scale; " if is_log else ""}bars: median, lines: range)\n{what}')
     figure.savefig(path, dpi=120)

@@ -22,7 +22,7 @@ import sys
 from absl import flags
 
 from beam_pipelines.command import run_command
-from trainer.start import start_keras
+from trainer.start import BackendError, start_keras
 
 
 def define_flags() -> None:
@@ -39,7 +39,11 @@ def main(argv: list[str]) -> int:
     if argv[1:]:
         print(f'sero-evaluate: unexpected argument {argv[1]!r}', file=sys.stderr)
         return 2
-    start_keras()
+    try:
+        start_keras()
+    except BackendError as error:
+        print(f'sero-evaluate: {error}', file=sys.stderr)
+        return 1
     from trainer.checkpoints import ModelError
     from trainer.evaluation import EVALUATED_SPLITS, evaluate, write_cells, write_metrics
     from trainer.predictions import load_ensemble, load_published_ensemble

@@ -181,6 +181,8 @@ def _layers_in_order(path: str, config: dict) -> list[tuple[str, dict]]:
         for before, layer in itertools.pairwise(layers):
             if layer['inbound_nodes'] != [[[before['config']['name'], 0, 0, {}]]]:
                 raise ModelError(f'{path}: layer {layer["config"]["name"]} is not fed by the layer before it alone')
+        if config['config']['output_layers'] != [[layers[-1]['config']['name'], 0, 0]]:
+            raise ModelError(f'{path}: its output is not that of its last layer')
     return [(layer['class_name'], dict(layer['config'])) for layer in layers]
 
 

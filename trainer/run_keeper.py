@@ -81,7 +81,7 @@ class RunKeeper(keras.callbacks.Callback):
             rate = learning_rate_at(self._config, self._state['step'] - 1)
             raise RunError(
                 f'loss is {logs["loss"]} at step {self._state["step"]:,} with learning rate'
-                f' {rate:g}; try a lower learning_rate, or precision float32'
+                f' {rate:g}; try a lower learning_rate, or precision float32, in another --workdir'
             )
         if self._state['step'] == (self._state['epoch'] + 1) * self.steps_per_epoch:
             return  # the epoch is to be ended first: a run cannot go on between its last step and its validation

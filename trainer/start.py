@@ -9,16 +9,30 @@ import tempfile
 
 from beam_pipelines import standard_error
 
+_BACKENDS = ('tensorflow', 'jax')
+
+
+class BackendError(Exception):
+    """Keras cannot compute with the backend that was asked for; the message is one line for the user."""
+
 
 def start_keras(backend: str | None = None) -> None:
     """Imports TensorFlow and Keras, on the given backend or on that of KERAS_BACKEND, or else on TensorFlow.
 
     TensorFlow 2.21 reports CPU features and missing GPUs from C++ before any setting of it is read, which would bury a
     one-line error. If the import fails, what it wrote is shown.
+
+    Raises
+    ------
+    BackendError
+        If the backend is another one, or not installed.
     """
     faulthandler.enable()  # a mapped shard that is cut off while it is read ends the process: say where
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
-    os.environ['KERAS_BACKEND'] = backend or os.environ.get('KERAS_BACKEND') or 'tensorflow'
+    backend = backend or os.environ.get('KERAS_BACKEND') or 'tensorflow'
+    if backend not in _BACKENDS:
+        raise BackendError(f'KERAS_BACKEND {backend!r}: expected {" or ".join(_BACKENDS)}')
+    os.environ['KERAS_BACKEND'] = backend
     with tempfile.TemporaryFile() as log:
         try:
             with standard_error.redirected(log):
@@ -28,10 +42,14 @@ def start_keras(backend: str | None = None) -> None:
                 tf.get_logger().setLevel('ERROR')
                 # Looking for devices is what makes TensorFlow try CUDA.
                 tf.config.list_physical_devices()
-                if os.environ['KERAS_BACKEND'] != 'tensorflow':
+                if backend != 'tensorflow':
                     # It reads the data and no more; a GPU that it saw it would fill.
                     tf.config.set_visible_devices([], 'GPU')
                     keras.distribution.list_devices()  # JAX too says which devices it has not found
+        except ModuleNotFoundError as error:
+            if error.name != backend:
+                raise
+            raise BackendError(f"{backend} is not installed: pip install '{backend}'") from None
         except BaseException:
             log.seek(0)
             sys.stderr.write(log.read().decode(errors='replace'))

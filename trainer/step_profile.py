@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import glob
 import os
+import sys
 
 import keras
 import tensorflow as tf
@@ -37,19 +37,20 @@ class StepProfile(keras.callbacks.Callback):
 
     def on_train_end(self, logs=None):
         self._end()
-
-    def result(self) -> str:
-        """Says where the profile is, or why there is none."""
         if self._steps < _FIRST:
-            return f'no profile: it begins with step {_FIRST}, and {self._steps} were made'
-        newest = max(glob.glob(os.path.join(self._folder, 'plugins', 'profile', '*')), key=os.path.getmtime)
-        last = min(_LAST, self._steps)
-        return f'profile of steps {_FIRST} to {last} in {newest} (TensorBoard shows it with tensorboard-plugin-profile)'
+            print(f'no profile: it begins with step {_FIRST}, and {self._steps} were made', file=sys.stderr)
 
     def _end(self) -> None:
-        if self._records:
-            self._records = False
-            _stop()
+        if not self._records:
+            return
+        self._records = False
+        _stop()
+        folder = os.path.join(self._folder, 'plugins', 'profile')
+        print(
+            f'\nprofile of steps {_FIRST} to {self._steps} in {folder} (TensorBoard shows it with'
+            ' tensorboard-plugin-profile)',
+            file=sys.stderr,
+        )
 
 
 def _start(folder: str) -> None:

@@ -28,10 +28,13 @@ class OneDevice:
     ----------
     replicas : how many devices share a batch, those of other workers included.
     is_chief : whether this process writes what the run leaves behind.
+    can_scale_loss : whether mixed_float16 is safe. Where each replica looks at its own gradients alone, as Keras 3.15
+        does within ``tf.distribute``, the overflow of one would spoil the weights of all.
     """
 
     replicas = 1
     is_chief = True
+    can_scale_loss = True
 
     def scope(self) -> contextlib.AbstractContextManager:
         """Returns the context in which models are built, loaded and compiled."""
@@ -87,6 +90,7 @@ class Replicas(OneDevice):
     def __init__(self, strategy: tf.distribute.Strategy):
         self._strategy = strategy
         self.replicas = strategy.num_replicas_in_sync
+        self.can_scale_loss = self.replicas == 1
 
     def scope(self) -> contextlib.AbstractContextManager:
         return self._strategy.scope()

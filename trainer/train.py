@@ -26,7 +26,7 @@ from ml_collections import config_flags
 
 from beam_pipelines.command import run_command
 from trainer.config_fields import as_dict, check_arguments, explain_value
-from trainer.start import start_keras
+from trainer.start import BackendError, start_keras
 
 
 def define_flags() -> None:
@@ -64,8 +64,8 @@ def main(argv: list[str]) -> int:
         return _config_error(error)
     try:
         start_keras(flags.FLAGS.backend)
-    except ModuleNotFoundError as error:
-        print(f'sero-train: the backend needs {error.name}, which is not installed', file=sys.stderr)
+    except BackendError as error:
+        print(f'sero-train: {error}', file=sys.stderr)
         return 1
     import tensorflow as tf
 
@@ -93,11 +93,20 @@ def main(argv: list[str]) -> int:
     except Interrupted as interrupted:
         print(f'sero-train: stopped by {interrupted} and saved; the same command goes on', file=sys.stderr)
         return 128 + interrupted.signal_number
-    except (MemoryError, tf.errors.OpError) as error:
+    except OSError as error:
+        print(f'sero-train: {error.filename or flags.FLAGS.workdir}: {error.strerror or error}', file=sys.stderr)
+        return 1
+    except (MemoryError, RuntimeError, tf.errors.OpError) as error:
+        out_of_memory = isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError))
+        if isinstance(error, RuntimeError):
+            out_of_memory = 'RESOURCE_EXHAUSTED' in str(error)  # as JAX says it
+            if not out_of_memory:
+                raise
         # What has happened stands behind where in the graph it happened, and before hints and the operation's name.
         said = [line for line in str(error).splitlines() if line and not line[0].isspace() and 'Hint:' not in line]
         cause = said[-1] if said else 'no more memory'
-        print(f'sero-train: {cause} (a lower config.batch_size takes less memory)', file=sys.stderr)
+        hint = ' (a lower config.batch_size takes less memory; another --workdir)' if out_of_memory else ''
+        print(f'sero-train: {cause}{hint}', file=sys.stderr)
         return 1
     kept = ', '.join(f'{name}: {epoch}' for name, epoch in sorted(info['best_epoch'].items()))
     print(f'ended after epoch {info["epochs"]}; kept of each member the epoch that was best on validation ({kept})')

@@ -84,6 +84,10 @@ def train(
     init_files = _find_init_files(init_from, config) if init_from else {}
     if config['batch_size'] % strategy.replicas:
         raise RunError(f'batch_size {config["batch_size"]}: cannot be shared evenly by {strategy.replicas} devices')
+    if config['precision'] == 'mixed_float16' and not strategy.can_scale_loss:
+        raise RunError(
+            f'precision mixed_float16: not on {strategy.replicas} devices; use mixed_bfloat16, or --strategy=one'
+        )
     if verify_records:
         print('checking every record', file=sys.stderr)
     train_split = open_split(data_dir, config['train_on'], 'train', verify_records)
@@ -97,6 +101,7 @@ def train(
     bank = open_spike_bank(train_split) if config['input'] == 'online' else None
     strategy.check_same(
         config=config,
+        init_from=published_models.describe_files(init_files),
         dataset=(train_split.metadata['fingerprint'], validation_split.metadata['fingerprint']),
         checkpoints=checkpoints.list_steps(os.path.join(workdir, CHECKPOINTS_FOLDER)),
     )
@@ -105,19 +110,15 @@ def train(
         ensemble, state = _resume(workdir, data_dir, train_split, init_from, init_files) or _start(
             config, train_split, init_files
         )
+    strategy.check_same(step=state['step'])
     with StopRequests() as stop_requests:
         requests = strategy.listen(stop_requests)
         keeper = RunKeeper(workdir, config, train_split, ensemble, state, requests, strategy.is_chief)
-        if keeper.finished:
-            return _complete(workdir, keeper, validation_split, strategy)
-        with strategy.scope():
-            _announce(train_split, validation_split, config, state['step'])
-        validation = Validation(ensemble, validation_split, strategy.agree)
-        log_folder = os.path.join(workdir, FOLDER)
-        log = TensorBoardLog(log_folder, ensemble, config)
-        if strategy.is_chief and not state['step']:
-            log.show_spikes(train_split)
-        profiles = [StepProfile(log_folder)] if profile and strategy.is_chief else []
+        if not keeper.finished:
+            with strategy.scope():
+                _announce(train_split, validation_split, config, state['step'])
+            validation = Validation(ensemble, validation_split, strategy.agree)
+            shown = _shown(workdir, config, ensemble, train_split, state, profile) if strategy.is_chief else []
         # Keras begins at an epoch's start: the rest of one that was interrupted is a shorter epoch to it.
         made = state['step'] % keeper.steps_per_epoch
         parts = [(state['epoch'] + 1, made)] if made else []
@@ -128,7 +129,6 @@ def train(
                 model, batches = _open_input(ensemble, train_split, bank, config, state['step'])
             input_wait = InputWait()
             progress = ProgressLine(config['batch_size'], keeper.steps_per_epoch, config['epochs'], steps_made)
-            shown = [progress, log, *profiles] if strategy.is_chief else []
             parts_of_batches = _with_targets(strategy.share(batches), ensemble.output_names)
             strategy.fit(
                 model,
@@ -136,11 +136,15 @@ def train(
                 initial_epoch=state['epoch'],
                 epochs=epochs,
                 steps_per_epoch=keeper.steps_per_epoch - steps_made,
-                callbacks=[LogInputWait(input_wait), validation, *shown, keeper],
+                callbacks=[
+                    LogInputWait(input_wait),
+                    validation,
+                    *([progress] if strategy.is_chief else []),
+                    *shown,
+                    keeper,
+                ],
             )
-    for step_profile in profiles:
-        print(step_profile.result(), file=sys.stderr)
-    return _complete(workdir, keeper, validation_split, strategy)
+    return complete_run(workdir, keeper.info(), validation_split) if strategy.is_chief else keeper.info()
 
 
 def count_members(count: int) -> str:
@@ -186,8 +190,11 @@ def _check(config: dict) -> None:
         raise RunError(
             f'learning_rate_schedule {config["learning_rate_schedule"]!r}: expected one of {", ".join(SCHEDULES)}'
         )
-    if not config['learning_rate'] > 0:
+    if not 0 < config['learning_rate'] < math.inf:
         raise RunError(f'learning_rate {config["learning_rate"]}: must be more than 0')
+    for field in ('checkpoint_seconds', 'checkpoint_steps'):
+        if not config[field] >= 0:
+            raise RunError(f'{field} {config[field]}: must be 0 or more')
     if config['examples_per_epoch'] < config['batch_size']:
         raise RunError(
             f'examples_per_epoch {config["examples_per_epoch"]} is less than one batch, batch_size'
@@ -199,7 +206,8 @@ def _claim_workdir(workdir: str, config: dict, writes: bool) -> None:
     """Writes the config into the run's folder, or checks that the run that is there has the same."""
     path = os.path.join(workdir, _CONFIG_FILE)
     content = json.loads(json.dumps(config))
-    if os.path.exists(path):
+    # A run without a checkpoint, such as one that failed at once, may begin again in another way.
+    if os.path.exists(path) and checkpoints.list_steps(os.path.join(workdir, CHECKPOINTS_FOLDER)):
         with open(path, encoding='utf-8') as file:
             earlier = json.load(file)
         # Cosine depends on how long the run is to be.
@@ -265,8 +273,15 @@ def _start(config: dict, train_split: StoredSplit, init_files: dict[int, str]) -
     }
 
 
-def _complete(workdir: str, keeper: RunKeeper, validation_split: StoredSplit, strategy: OneDevice) -> dict:
-    return complete_run(workdir, keeper.info(), validation_split) if strategy.is_chief else keeper.info()
+def _shown(
+    workdir: str, config: dict, ensemble: keras.Model, train_split: StoredSplit, state: dict, profile: bool
+) -> list[keras.callbacks.Callback]:
+    """Returns what writes for TensorBoard."""
+    folder = os.path.join(workdir, FOLDER)
+    log = TensorBoardLog(folder, ensemble, config)
+    if not state['step']:
+        log.show_spikes(train_split)
+    return [log, StepProfile(folder)] if profile else [log]
 
 
 def _open_input(

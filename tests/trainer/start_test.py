@@ -3,6 +3,9 @@ import sys
 
 import pytest
 
+from tests.conftest import error_line, run_command
+from tests.trainer.conftest import CONFIG_FILE
+
 
 @pytest.mark.slow
 def test_keras_starts_on_tensorflow_without_a_word():
@@ -21,3 +24,11 @@ def test_import_that_fails_shows_what_it_wrote(tmp_path):
     result = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, timeout=120)
     assert 'libfoo is missing' in result.stderr
     assert 'ImportError: no foo' in result.stderr
+
+
+@pytest.mark.parametrize('command', ['sero-train', 'sero-evaluate'])
+def test_backend_that_cannot_be_is_one_line(command, monkeypatch):
+    monkeypatch.setenv('KERAS_BACKEND', 'torch')
+    arguments = {'sero-train': ['--config', CONFIG_FILE], 'sero-evaluate': []}[command]
+    result = run_command(command, *arguments, '--data_dir', 'nowhere', '--workdir', 'nowhere')
+    assert error_line(result) == f"{command}: KERAS_BACKEND 'torch': expected tensorflow or jax"

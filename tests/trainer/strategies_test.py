@@ -220,3 +220,11 @@ def test_cluster_that_cannot_be_is_shown(monkeypatch, config):
 def test_machine_without_a_tpu_says_so():
     with pytest.raises(RunError, match='^--strategy=tpu: TPUs not found in the cluster$'):
         open_strategy('tpu')
+
+
+def test_float16_is_refused_where_devices_would_not_see_each_others_overflow(data_dir, tmp_path):
+    strategy = OneDevice()
+    strategy.replicas, strategy.can_scale_loss = 2, False
+    with pytest.raises(RunError, match='precision mixed_float16: not on 2 devices; use mixed_bfloat16, or --strategy'):
+        train(CONFIG | {'precision': 'mixed_float16'}, str(data_dir), str(tmp_path / 'run'), strategy=strategy)
+    assert not (tmp_path / 'run').exists()

@@ -1,3 +1,4 @@
+import pathlib
 import re
 
 import numpy as np
@@ -54,10 +55,10 @@ def test_training_spikes_are_shown_once(events):
 def test_profile_of_early_steps_is_written_and_the_command_says_where(data_dir, tmp_path):
     config = TINY_RUN | {'epochs': 1, 'kernel_sizes': (5,)}
     result = run_command('sero-train', *train_arguments(config, data_dir, tmp_path / 'run'), '--profile')
-    said = re.match(r'profile of steps 11 to 20 in (\S+) \(', result.stderr.splitlines()[-1])
+    said = re.search(r'^profile of steps 11 to 20 in (\S+) \(', result.stderr, re.MULTILINE)
     assert said, result.stderr
-    [folder] = (tmp_path / 'run' / 'tensorboard' / 'plugins' / 'profile').iterdir()
-    assert said[1] == str(folder)
+    assert said[1] == str(tmp_path / 'run' / 'tensorboard' / 'plugins' / 'profile')
+    [folder] = pathlib.Path(said[1]).iterdir()
     [trace] = folder.glob('*.xplane.pb')
     assert b'Conv' in trace.read_bytes()
     # The profile stands beside the curves and does not hide them.

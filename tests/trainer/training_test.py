@@ -1,5 +1,6 @@
 import glob
 import json
+import math
 import os
 import pathlib
 import re
@@ -346,7 +347,9 @@ def test_run_that_was_killed_while_it_saved_goes_on(data_dir, tmp_path):
 def test_loss_that_is_not_finite_ends_the_run_with_its_cause(data_dir, tmp_path):
     message = train_error(SHORT_RUN | {'learning_rate': 1e20}, data_dir, tmp_path / 'run')
     assert re.fullmatch(
-        r'loss is nan at step \d with learning rate 1e\+20; try a lower learning_rate, or precision float32', message
+        r'loss is nan at step \d with learning rate 1e\+20; try a lower learning_rate, or precision float32,'
+        r' in another --workdir',
+        message,
     )
     assert not (tmp_path / 'run' / 'model_info.json').exists()
 
@@ -370,6 +373,9 @@ def test_mixed_precision_learns_and_keeps_its_weights_in_float32(data_dir, tmp_p
         ('checkpoints_kept', 0, 'checkpoints_kept 0: must be 1..2147483647'),
         ('epochs', 0, 'epochs 0: must be 1..2147483647'),
         ('patience', -1, 'patience -1: must be 1..2147483647'),
+        ('learning_rate', math.inf, 'learning_rate inf: must be more than 0'),
+        ('checkpoint_steps', -3, 'checkpoint_steps -3: must be 0 or more'),
+        ('checkpoint_seconds', math.nan, 'checkpoint_seconds nan: must be 0 or more'),
         ('learning_rate', 0.0, 'learning_rate 0.0: must be more than 0'),
         ('learning_rate_schedule', 'step', "learning_rate_schedule 'step': expected one of constant, cosine"),
         ('batch_size', '64', "batch_size '64': expected a whole number"),
