@@ -6,26 +6,42 @@ import dataclasses
 
 import numpy as np
 
+from trainer.calibration import Calibration
+
 _RESAMPLES = 1000
 _INTERVAL = (2.5, 97.5)  # percentiles
 
 # With fewer, the bootstrap has too little to vary and its interval is too narrow to be believed.
 _FEWEST_SPIKES = 5
 
-UNDECIDED_RULE = (
-    f'a cell is undecided if it has fewer than {_FEWEST_SPIKES} spikes, or if the 95 % interval of its probability'
-    ' contains one half'
-)
-
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """The call on one cell: ``SER``, ``NSER`` or ``undecided``, the probability of SER and its 95 % interval."""
+    """The call on one cell.
+
+    Attributes
+    ----------
+    verdict : ``SER``, ``NSER`` or ``undecided``.
+    p_ser : calibrated probability of SER; ``p_ser_low`` and ``p_ser_high`` bound its 95 % interval.
+    p_ser_published : the published consensus, which is not calibrated.
+    """
 
     verdict: str
     p_ser: float
     p_ser_low: float
     p_ser_high: float
+    p_ser_published: float
+
+
+def undecided_rule(calibration: Calibration) -> str:
+    """Says in words when a cell is undecided."""
+    rule = (
+        f'a cell is undecided if it has fewer than {_FEWEST_SPIKES} spikes, or if the 95 % interval of its probability'
+        ' contains one half'
+    )
+    if calibration.confidence > 0.5:
+        rule += f', or if neither class has a probability of at least {calibration.confidence:.2f}'
+    return rule
 
 
 def spike_p_ser(scores: np.ndarray) -> np.ndarray:
@@ -33,15 +49,17 @@ def spike_p_ser(scores: np.ndarray) -> np.ndarray:
     return _p_ser(scores.mean(axis=1))
 
 
-def judge_cell(scores: np.ndarray, seed: int) -> Verdict:
-    """Judges one cell by the published consensus: the mean of the members' two outputs over all its spikes.
+def judge_cell(scores: np.ndarray, calibration: Calibration, seed: int) -> Verdict:
+    """Judges one cell.
 
-    The interval is a bootstrap over both what varies: the cell's spikes and the members. Source of the consensus:
-    ``published_method.md``, "Models".
+    The published consensus is the mean of the members' two outputs over all its spikes; the probability is that
+    consensus, calibrated. The interval is a bootstrap over both what varies: the cell's spikes and the members. Source
+    of the consensus: ``published_method.md``, "Models".
 
     Parameters
     ----------
     scores : (n, m, 2) float, the scores of the cell's n spikes by m members.
+    calibration : of the ensemble.
     seed : seeds the bootstrap.
     """
     spikes, members, _ = scores.shape
@@ -49,16 +67,17 @@ def judge_cell(scores: np.ndarray, seed: int) -> Verdict:
     spike_weights = rng.multinomial(spikes, np.full(spikes, 1 / spikes), _RESAMPLES) / spikes
     member_weights = rng.multinomial(members, np.full(members, 1 / members), _RESAMPLES) / members
     by_member = np.tensordot(spike_weights, scores, axes=1)  # (resamples, m, 2)
-    resampled = _p_ser(np.einsum('rmk,rm->rk', by_member, member_weights))
-    p_ser = float(_p_ser(scores.mean(axis=(0, 1))))
+    resampled = calibration.apply(_p_ser(np.einsum('rmk,rm->rk', by_member, member_weights)))
+    consensus = float(_p_ser(scores.mean(axis=(0, 1))))
+    p_ser = float(calibration.apply(consensus))
     low, high = np.percentile(resampled, _INTERVAL)
     # Rounding can leave the probability a little outside of the interval of resamples that are all alike.
     low, high = min(float(low), p_ser), max(float(high), p_ser)
-    if low <= 0.5 <= high or spikes < _FEWEST_SPIKES:
+    if low <= 0.5 <= high or spikes < _FEWEST_SPIKES or max(p_ser, 1 - p_ser) < calibration.confidence:
         verdict = 'undecided'
     else:
         verdict = 'SER' if p_ser > 0.5 else 'NSER'
-    return Verdict(verdict, p_ser, low, high)
+    return Verdict(verdict, p_ser, low, high, consensus)
 
 
 def _p_ser(scores: np.ndarray) -> np.ndarray:
