@@ -16,6 +16,7 @@ class CellResult:
     cell : ``day#number``.
     verdict : ``SER``, ``NSER`` or ``undecided``.
     p_ser : probability that the cell is serotonergic, 0..1; ``p_ser_low`` and ``p_ser_high`` bound its 95 % interval.
+    p_ser_published : the published consensus, which is not calibrated.
     n_spikes : how many spikes the verdict rests on.
     udi_ms : upstroke-downstroke interval of the mean spike in ms; NaN where it cannot be measured.
     label : 0 SER, 1 NSER, None where unknown.
@@ -27,6 +28,7 @@ class CellResult:
     p_ser: float
     p_ser_low: float
     p_ser_high: float
+    p_ser_published: float
     n_spikes: int
     udi_ms: float
     label: int | None
