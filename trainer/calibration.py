@@ -6,14 +6,16 @@ network outputs and no probability: it is sure too often, or not often enough.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
 import os
 
 import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import expit
 from sklearn.isotonic import IsotonicRegression
-from sklearn.linear_model import LogisticRegression
 
 from beam_pipelines import domain
 from trainer.whole_files import write_whole
@@ -21,8 +23,17 @@ from trainer.whole_files import write_whole
 FILE_NAME = 'calibration.json'
 TARGET_ERROR = 0.03
 
-# Where a consensus is exactly 0 or 1, its log-odds would be infinite.
+# Where a consensus is exactly 0 or 1, its log-odds would be infinite; and no number of cells proves a certainty.
 _LEAST_P = 1e-4
+
+# Of one over the temperature.
+_SLOPES = (1e-3, 100.0)
+
+# Isotonic regression has many more parameters than a temperature: it has to be better by this much, in log loss a cell.
+_LEAST_GAIN = 0.01
+
+# At chance, so many of the surest cells are all right once in 32 times; fewer prove nothing of a confidence.
+_FEWEST_CELLS = 5
 
 
 class CalibrationError(Exception):
@@ -40,7 +51,7 @@ class Calibration:
     temperature : more than 1 where the consensus is too sure.
     knots : (consensus, probability) pairs, rising; between them the probability is interpolated.
     confidence : a cell whose more probable class has less than this is undecided, 0.5..1.
-    target_error : the share of wrong verdicts that the confidence was chosen for.
+    target_error : the share of wrong verdicts that the confidence was chosen for; NaN if none was.
     cells, wrong, decided : how many validation cells there were; of them, how many were decided at that confidence and
         how many of these wrong, each with a calibration that was fitted on the other cells.
     log_loss : mean log loss of the validation cells, each with a calibration that was fitted on the others, by method.
@@ -59,7 +70,7 @@ class Calibration:
     def apply(self, consensus: np.ndarray) -> np.ndarray:
         """Returns the probability of SER of each consensus, 0..1; any shape."""
         if self.method == 'temperature':
-            return 1 / (1 + np.exp(-_log_odds(consensus) / self.temperature))
+            return np.clip(expit(_log_odds(consensus) / self.temperature), _LEAST_P, 1 - _LEAST_P)
         if self.method == 'isotonic':
             return np.interp(consensus, *np.transpose(self.knots))
         return np.asarray(consensus)
@@ -68,10 +79,11 @@ class Calibration:
 def fit_calibration(consensus: np.ndarray, label: np.ndarray) -> Calibration:
     """Fits a calibration on validation cells.
 
-    Temperature or isotonic regression: what predicts a cell better, in log loss, when fitted on the other cells. Both
-    are fitted on Platt's targets instead of 0 and 1, (n + 1) / (n + 2) of n cells of a class: a few cells that are all
-    right do not prove certainty. The confidence is the lowest at which at most ``TARGET_ERROR`` of the decided cells
-    are wrong.
+    Temperature or isotonic regression, by how well each predicts a cell, in log loss, when fitted on the other cells.
+    Isotonic regression has many more parameters: it is taken only where it is better by more than two standard errors
+    of the difference. Both are fitted on Platt's targets instead of 0 and 1, (n + 1) / (n + 2) of n cells of a class: a
+    few cells that are all right do not prove certainty. The confidence is the lowest at which at most ``TARGET_ERROR``
+    of the decided cells are wrong; if there is none at which five or more are decided, it is 1, and no cell is.
 
     Parameters
     ----------
@@ -81,12 +93,14 @@ def fit_calibration(consensus: np.ndarray, label: np.ndarray) -> Calibration:
     Raises
     ------
     CalibrationError
-        If there are not at least two cells of each class.
+        If there are fewer than two cells of a class, or five in all.
     """
     for number, name in enumerate(domain.LABEL_NAMES):
         cells = int(np.sum(label == number))
         if cells < 2:
-            raise CalibrationError(f'{cells} validation cells are {name}; calibration takes at least two of each class')
+            raise CalibrationError(f'validation cells that are {name}: {cells}; calibration takes two or more a class')
+    if len(label) < _FEWEST_CELLS:
+        raise CalibrationError(f'validation cells: {len(label)}; calibration takes {_FEWEST_CELLS} or more')
     others = ~np.eye(len(label), dtype=bool)
     left_out = {
         method: np.array(
@@ -94,8 +108,10 @@ def fit_calibration(consensus: np.ndarray, label: np.ndarray) -> Calibration:
         )
         for method, fit in _METHODS.items()
     }
-    losses = {method: _log_loss(p_ser, label) for method, p_ser in left_out.items()}
-    best = min(losses, key=losses.get)
+    losses = {method: _log_losses(p_ser, label) for method, p_ser in left_out.items()}
+    gained = losses['temperature'] - losses['isotonic']
+    by_chance = 2 * gained.std(ddof=1) / math.sqrt(len(label))
+    best = 'isotonic' if gained.mean() > max(by_chance, _LEAST_GAIN) else 'temperature'
     confidence, decided, wrong = _choose_confidence(left_out[best], label)
     return dataclasses.replace(
         _METHODS[best](consensus, label),
@@ -104,14 +120,27 @@ def fit_calibration(consensus: np.ndarray, label: np.ndarray) -> Calibration:
         cells=len(label),
         decided=decided,
         wrong=wrong,
-        log_loss=losses,
+        log_loss={method: float(loss.mean()) for method, loss in losses.items()},
     )
 
 
 def write(folder: str, calibration: Calibration) -> None:
     """Writes ``calibration.json``."""
-    content = json.dumps(dataclasses.asdict(calibration), indent=2, sort_keys=True)
-    write_whole(os.path.join(folder, FILE_NAME), content + '\n')
+    content = dataclasses.asdict(calibration)
+    if math.isnan(calibration.target_error):
+        content['target_error'] = None  # JSON has no NaN
+    write_whole(os.path.join(folder, FILE_NAME), json.dumps(content, indent=2, sort_keys=True) + '\n')
+
+
+def remove(folder: str) -> None:
+    """Removes ``calibration.json``, if it is there: it says nothing of members that were trained on."""
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(os.path.join(folder, FILE_NAME))
+
+
+def is_written(folder: str) -> bool:
+    """Whether a run's folder holds a calibration."""
+    return os.path.exists(os.path.join(folder, FILE_NAME))
 
 
 def load(folder: str) -> Calibration:
@@ -120,30 +149,67 @@ def load(folder: str) -> Calibration:
     Raises
     ------
     CalibrationError
-        If it is not there or damaged.
+        If it is not there or damaged; names the file, the field and its value.
     """
     path = os.path.join(folder, FILE_NAME)
     try:
         with open(path, encoding='utf-8') as file:
             content = json.load(file)
-        return Calibration(**content | {'knots': tuple(map(tuple, content['knots']))})
     except FileNotFoundError:
         raise CalibrationError(f'{path}: no such file; sero-train writes it when a run has ended') from None
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError) as error:
         raise CalibrationError(f'{path}: {error}') from None
+    fields = {field.name for field in dataclasses.fields(Calibration)}
+    if not isinstance(content, dict) or set(content) != fields:
+        raise CalibrationError(f'{path}: is not a calibration; expected the fields {", ".join(sorted(fields))}')
+    for name, is_possible in _POSSIBLE.items():
+        try:
+            possible = is_possible(content[name])
+        except (TypeError, ValueError):
+            possible = False
+        if not possible:
+            raise CalibrationError(f'{path}: {name} is {content[name]!r}')
+    if content['method'] == 'isotonic' and not content['knots']:
+        raise CalibrationError(f'{path}: knots is [], method isotonic needs them')
+    if content['target_error'] is None:
+        content['target_error'] = math.nan
+    return Calibration(**content | {'knots': tuple(map(tuple, content['knots']))})
+
+
+def _are_knots(knots: list) -> bool:
+    """Whether they are pairs in 0..1 that rise."""
+    if not knots:
+        return knots == []
+    consensus, p_ser = np.transpose(np.array(knots, float).reshape(-1, 2))
+    return bool(
+        (np.diff(consensus) > 0).all()
+        and (np.diff(p_ser) >= 0).all()
+        and 0 <= min(consensus[0], p_ser[0])
+        and max(consensus[-1], p_ser[-1]) <= 1
+    )
+
+
+_POSSIBLE = {
+    'method': lambda value: value in ('none', *_METHODS),
+    'temperature': lambda value: 0 < value < math.inf,
+    'knots': _are_knots,
+    'confidence': lambda value: 0.5 <= value <= 1,
+    'target_error': lambda value: value is None or 0 <= value <= 1,
+    'cells': lambda value: value >= 0,
+    'wrong': lambda value: value >= 0,
+    'decided': lambda value: value >= 0,
+    'log_loss': lambda value: all(0 <= loss < math.inf for loss in dict(value).values()),
+}
 
 
 def _fit_temperature(consensus: np.ndarray, label: np.ndarray) -> Calibration:
-    target = _platt_targets(label)
-    # A regression takes classes and weights: each cell is both, as much as its target says.
-    regression = LogisticRegression(C=math.inf, fit_intercept=False).fit(
-        np.tile(_log_odds(consensus), 2)[:, np.newaxis],
-        np.repeat([1, 0], len(label)),
-        np.concatenate([target, 1 - target]),
-    )
-    slope = float(regression.coef_[0, 0])
-    # An ensemble that is mostly wrong on these cells knows nothing; it must not be turned round.
-    return Calibration('temperature', temperature=1 / max(slope, 1e-3))
+    log_odds, target = _log_odds(consensus), _platt_targets(label)
+
+    def log_loss(slope: float) -> float:
+        return float(np.mean(np.logaddexp(0, slope * log_odds) - target * slope * log_odds))
+
+    # No slope below 0: an ensemble that is mostly wrong on these cells knows nothing; it must not be turned round.
+    return Calibration('temperature', temperature=1 / float(minimize_scalar(log_loss, bounds=_SLOPES).x))
 
 
 def _fit_isotonic(consensus: np.ndarray, label: np.ndarray) -> Calibration:
@@ -164,19 +230,27 @@ def _platt_targets(label: np.ndarray) -> np.ndarray:
 
 
 def _choose_confidence(p_ser: np.ndarray, label: np.ndarray) -> tuple[float, int, int]:
-    """Returns the lowest confidence at which few enough are wrong; how many are decided there, how many wrong."""
+    """Returns the lowest confidence at which few enough are wrong; how many are decided there, how many wrong.
+
+    Few enough by count, and few enough by their own probabilities: where the count alone is looked at, the lowest
+    confidence is one at which these cells happened to be right, and others are wrong a third more often.
+    """
     sureness = np.maximum(p_ser, 1 - p_ser)
     wrong = (p_ser < 0.5) != (label == 1)
+    # Platt's targets make few cells less sure than they are; that must not keep them all undecided.
+    expected_wrong = 1 - sureness - np.abs((label == 0) - _platt_targets(label))
     for confidence in (0.5, *np.unique(sureness)):
         decided = sureness >= confidence
-        if wrong[decided].mean() <= TARGET_ERROR:
+        if decided.sum() < _FEWEST_CELLS:
+            break
+        if max(wrong[decided].mean(), expected_wrong[decided].mean()) <= TARGET_ERROR:
             return float(confidence), int(decided.sum()), int(wrong[decided].sum())
     return 1.0, 0, 0
 
 
-def _log_loss(p_ser: np.ndarray, label: np.ndarray) -> float:
+def _log_losses(p_ser: np.ndarray, label: np.ndarray) -> np.ndarray:
     likelihood = np.where(label == 0, p_ser, 1 - p_ser)
-    return float(-np.log(np.maximum(likelihood, _LEAST_P)).mean())
+    return -np.log(np.maximum(likelihood, _LEAST_P))
 
 
 def _log_odds(consensus: np.ndarray) -> np.ndarray:

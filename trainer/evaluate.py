@@ -18,11 +18,15 @@ from __future__ import annotations
 import os
 import pathlib
 import sys
+from typing import TYPE_CHECKING
 
 from absl import flags
 
 from beam_pipelines.command import run_command
 from trainer.start import BackendError, start_keras
+
+if TYPE_CHECKING:
+    from trainer.calibration import Calibration
 
 
 def define_flags() -> None:
@@ -44,12 +48,20 @@ def main(argv: list[str]) -> int:
     except BackendError as error:
         print(f'sero-evaluate: {error}', file=sys.stderr)
         return 1
+    from trainer.calibration import CalibrationError
     from trainer.checkpoints import ModelError
     from trainer.evaluation import EVALUATED_SPLITS, evaluate, write_cells, write_metrics
     from trainer.predictions import load_ensemble, load_published_ensemble
     from trainer.report import write_report
     from trainer.stored_dataset import DatasetError
-    from trainer.summary import headline_table, is_simulated, trained_on_warnings, unfinished_warnings, verdict_lines
+    from trainer.summary import (
+        calibration_line,
+        headline_table,
+        is_simulated,
+        trained_on_warnings,
+        unfinished_warnings,
+        verdict_lines,
+    )
 
     values = flags.FLAGS
     folder = pathlib.Path(values.output_dir or os.path.join(values.models or values.workdir, 'evaluation'))
@@ -58,14 +70,17 @@ def main(argv: list[str]) -> int:
         if values.baseline_workdir:
             ensembles.append(load_ensemble(values.baseline_workdir))
         _check_can_be_written(folder)
-        model, *others = [evaluate(ensemble, values.data_dir) for ensemble in ensembles]
+        model, *others = [
+            evaluate(ensemble, values.data_dir, _calibration_of(workdir))
+            for ensemble, workdir in zip(ensembles, [values.workdir, values.baseline_workdir], strict=False)
+        ]
         baseline = others[0] if others else None
         folder.mkdir(parents=True, exist_ok=True)
         write_metrics(str(folder / 'metrics.json'), model, baseline)
         tested = [model.splits[f'{config}/{split}'] for config, split in EVALUATED_SPLITS if split == 'test']
         write_cells(str(folder / 'cells.csv'), [cell for split in tested for cell in split.cells])
         report = write_report(folder, model, baseline)
-    except (DatasetError, ModelError, OSError) as error:
+    except (CalibrationError, DatasetError, ModelError, OSError) as error:
         print(f'sero-evaluate: {error}', file=sys.stderr)
         return 1
     if values.models:
@@ -76,10 +91,19 @@ def main(argv: list[str]) -> int:
     print(headline_table([*others, model]))
     for warning in [*unfinished_warnings([*others, model]), *trained_on_warnings([*others, model])]:
         print(f'WARNING: {warning}')
+    for result in (*others, model):
+        print(calibration_line(result))
     if is_simulated([*others, model]):
         print('All of this is of SIMULATED recordings and says nothing about real neurons.')
     print(f'report: {report}')
     return 0
+
+
+def _calibration_of(workdir: str | None) -> Calibration | None:
+    """Returns the calibration of a run, or None if it left none: interrupted, by an earlier version, not a run."""
+    from trainer import calibration
+
+    return calibration.load(workdir) if workdir and calibration.is_written(workdir) else None
 
 
 def _check_can_be_written(folder: pathlib.Path) -> None:

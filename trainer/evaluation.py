@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from beam_pipelines import domain
 from beam_pipelines.spike_width import measure_udi_ms
+from trainer.calibration import Calibration
+from trainer.cell_calibration import calibrate
 from trainer.metrics import binary_metrics, cell_metrics
 from trainer.predictions import SpikeScores, TrainedEnsemble, score_split
 from trainer.results import CellResult, ModelResult, SplitResult
 from trainer.stored_dataset import StoredSplit, open_split
-from trainer.verdicts import judge_cell, spike_p_ser
+from trainer.verdicts import judge_cell, spike_p_ser, undecided_rule
 from trainer.whole_files import write_whole
 
 # The headline comes first.
@@ -24,39 +28,50 @@ EVALUATED_SPLITS = (('non_homogeneous', 'test'), ('original', 'test'), ('origina
 CELLS_COLUMNS = ('cell', 'verdict', 'p_ser', 'p_ser_low', 'p_ser_high', 'n_spikes', 'udi_ms', 'label')
 
 
-def evaluate(ensemble: TrainedEnsemble, data_dir: str) -> ModelResult:
+def evaluate(ensemble: TrainedEnsemble, data_dir: str, calibration: Calibration | None = None) -> ModelResult:
     """Evaluates one ensemble.
+
+    Parameters
+    ----------
+    ensemble : what to evaluate.
+    data_dir : the TFDS data directory.
+    calibration : of the ensemble; None: one is fitted on the cells of ``original/validation``.
 
     Raises
     ------
     DatasetError
         If a dataset is missing or damaged.
     """
-    splits = {}
-    for config, name in EVALUATED_SPLITS:
-        # Verdicts are made of them, and they are not many: every record is checked.
-        split = open_split(data_dir, config, name, verify_records=True)
-        splits[split.name] = _evaluate_split(ensemble, split)
-    return ModelResult(ensemble.title, ensemble.info, splits)
+    # Verdicts are made of them, and they are not many: every record is checked.
+    splits = [open_split(data_dir, config, name, verify_records=True) for config, name in EVALUATED_SPLITS]
+    scored = {split.name: score_split(ensemble, split) for split in splits}
+    validation = scored['original/validation']
+    fitted = calibration or calibrate(validation.scores, validation.label, validation.cell)
+    results = {split.name: _evaluate_split(ensemble.info, split, scored[split.name], fitted) for split in splits}
+    return ModelResult(ensemble.title, ensemble.info, results, fitted, is_calibrated_here=calibration is None)
 
 
-def _evaluate_split(ensemble: TrainedEnsemble, split: StoredSplit) -> SplitResult:
-    scores = score_split(ensemble, split)
+def _evaluate_split(info: dict, split: StoredSplit, scores: SpikeScores, calibration: Calibration) -> SplitResult:
     p_ser = spike_p_ser(scores.scores)
-    numbers = sorted(np.unique(scores.cell), key=lambda number: split.cell_names[number])
-    cells = [_judge(scores, number, split.cell_names[number]) for number in numbers]
-    trained = ensemble.info['train_cells']
+    cells = judge_cells(scores, split.cell_names, calibration)
+    trained = info['train_cells']
     seen = None if trained is None else len(set(trained) & {cell.cell for cell in cells})
     metrics = {
         'spike': binary_metrics(p_ser, scores.label),
-        'cell': cell_metrics(cells) | {'cells_seen_in_training': seen},
+        'cell': cell_metrics(cells) | {'undecided_rule': undecided_rule(calibration), 'cells_seen_in_training': seen},
     }
     return SplitResult(split.name, split.metadata['source'], p_ser, scores.label, cells, metrics)
 
 
-def _judge(scores: SpikeScores, number: int, name: str) -> CellResult:
+def judge_cells(scores: SpikeScores, cell_names: Sequence[str], calibration: Calibration) -> list[CellResult]:
+    """Judges each cell by its spikes, in the order of the names."""
+    numbers = sorted(np.unique(scores.cell), key=lambda number: cell_names[number])
+    return [_judge(scores, number, cell_names[number], calibration) for number in numbers]
+
+
+def _judge(scores: SpikeScores, number: int, name: str, calibration: Calibration) -> CellResult:
     of_cell = scores.cell == number
-    verdict = judge_cell(scores.scores[of_cell], seed=int(number))
+    verdict = judge_cell(scores.scores[of_cell], calibration, seed=int(number))
     mean_waveform = scores.waveform[of_cell].mean(axis=0)
     return CellResult(
         cell=name,
@@ -64,6 +79,7 @@ def _judge(scores: SpikeScores, number: int, name: str) -> CellResult:
         p_ser=verdict.p_ser,
         p_ser_low=verdict.p_ser_low,
         p_ser_high=verdict.p_ser_high,
+        p_ser_published=verdict.p_ser_published,
         n_spikes=int(of_cell.sum()),
         udi_ms=measure_udi_ms(mean_waveform, domain.SAMPLING_RATE_HZ),
         label=int(scores.label[of_cell][0]),
@@ -84,9 +100,15 @@ def _metrics_of(model: ModelResult) -> dict:
     files = ('init_from', 'files')
     return {name: split.metrics for name, split in model.splits.items()} | {
         'model': {field: model.info[field] for field in described}
-        | {field: model.info[field] for field in files if model.info.get(field)},
+        | {field: model.info[field] for field in files if model.info.get(field)}
+        | {'calibration': _described(model.calibration, model.is_calibrated_here)},
         'evaluated_recordings': {name: split.source for name, split in model.splits.items()},
     }
+
+
+def _described(calibration: Calibration, is_fitted_here: bool) -> dict:
+    fitted_by = 'sero-evaluate' if is_fitted_here else 'sero-train'
+    return dataclasses.asdict(calibration) | {'fitted_on': 'original/validation', 'fitted_by': fitted_by}
 
 
 def _without_nan(content):

@@ -9,7 +9,6 @@ import numpy as np
 from sklearn import metrics as sklearn_metrics
 
 from trainer.results import CellResult
-from trainer.verdicts import UNDECIDED_RULE
 
 _CALIBRATION_BINS = 10
 _Z = 1.959964  # 95 %
@@ -59,7 +58,6 @@ def cell_metrics(cells: Sequence[CellResult]) -> dict:
     result['ece'] = expected_calibration_error(p_ser, label)
     result['coverage'] = _ratio(len(decided), len(known))
     result['decided_accuracy'] = _ratio(sum(cell.correct for cell in decided), len(decided))
-    result['undecided_rule'] = UNDECIDED_RULE
     return result
 
 

@@ -6,6 +6,8 @@ import dataclasses
 
 import numpy as np
 
+from trainer.calibration import Calibration
+
 
 @dataclasses.dataclass(frozen=True)
 class CellResult:
@@ -71,8 +73,12 @@ class ModelResult:
     title : such as ``trained on synthetic_small``.
     info : the content of its ``model_info.json``.
     splits : by name.
+    calibration : what its probabilities are calibrated with.
+    is_calibrated_here : whether the evaluation has fitted it, because the run left none.
     """
 
     title: str
     info: dict
     splits: dict[str, SplitResult]
+    calibration: Calibration = Calibration()
+    is_calibrated_here: bool = False

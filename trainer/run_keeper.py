@@ -8,7 +8,7 @@ import time
 
 import keras
 
-from trainer import checkpoints, model_info
+from trainer import calibration, checkpoints, model_info
 from trainer.consensus import remove_consensus
 from trainer.ensemble import members_of
 from trainer.interrupts import Interrupted, StopRequests
@@ -99,7 +99,9 @@ class RunKeeper(keras.callbacks.Callback):
         stopped = {name for name in state['best'] if self._is_stopped(name)}
         state['epoch'] = epoch + 1
         if self._writes:
-            remove_consensus(self._workdir)  # of a run that had ended before it was given more epochs
+            # Of a run that had ended before it was given more epochs.
+            remove_consensus(self._workdir)
+            calibration.remove(self._workdir)
         for member in members_of(self._ensemble):
             loss = logs[f'val_{member.name}_loss']
             if member.name not in stopped and loss < state['best'][member.name]:

@@ -1,4 +1,4 @@
-"""What a run leaves when it has ended: what its members are worth on validation, and their consensus."""
+"""What a run leaves when it has ended: what its members are worth, how far to trust them, and their consensus."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from trainer import consensus, model_info
+from trainer import calibration, consensus, model_info, training_range
+from trainer.cell_calibration import calibrate
 from trainer.ensemble import join_members
 from trainer.metrics import binary_metrics
 from trainer.predictions import TrainedEnsemble, load_members, score_split
@@ -14,14 +15,15 @@ from trainer.stored_dataset import StoredSplit
 from trainer.verdicts import spike_p_ser
 
 
-def complete_run(workdir: str, info: dict, validation_split: StoredSplit) -> dict:
+def complete_run(workdir: str, info: dict, validation_split: StoredSplit, recorded_split: StoredSplit) -> dict:
     """Writes what a run leaves of its saved members, unless that is there already.
 
     Parameters
     ----------
     workdir : of a run that has ended.
     info : the content of ``model_info.json`` so far.
-    validation_split : the members are measured on it.
+    validation_split : the members are measured on it, and their consensus is calibrated on its cells.
+    recorded_split : ``original/train``, with which new recordings are compared.
 
     Returns
     -------
@@ -32,13 +34,15 @@ def complete_run(workdir: str, info: dict, validation_split: StoredSplit) -> dic
     ------
     ModelError
         If a member is missing or damaged.
+    DatasetError
+        If a shard has changed since it was opened.
     """
     if not consensus.is_written(workdir):
-        _write(workdir, info, validation_split)
+        _write(workdir, info, validation_split, recorded_split)
     return model_info.read(workdir)
 
 
-def _write(workdir: str, info: dict, validation_split: StoredSplit) -> None:
+def _write(workdir: str, info: dict, validation_split: StoredSplit, recorded_split: StoredSplit) -> None:
     members = load_members(workdir, info['members'])
     ensemble = TrainedEnsemble(join_members(members), info)
     spikes = score_split(ensemble, validation_split)
@@ -47,6 +51,8 @@ def _write(workdir: str, info: dict, validation_split: StoredSplit) -> None:
     }
     validation = {name: _accuracy_and_auc(part, spikes.label) for name, part in scores.items()}
     model_info.write(workdir, info | {'validation': validation})
+    calibration.write(workdir, calibrate(spikes.scores, spikes.label, spikes.cell))
+    training_range.write(workdir, training_range.measure_training_range(recorded_split))
     # Last: where it is, all the rest is.
     consensus.write_consensus(workdir, members)
 

@@ -69,6 +69,20 @@ def trained_on_warnings(models: Sequence[ModelResult]) -> list[str]:
     return lines
 
 
+def calibration_line(model: ModelResult) -> str:
+    """Says what a model's probabilities are calibrated by."""
+    calibration = model.calibration
+    if calibration.method == 'none':
+        return f'{model.title}: not calibrated, the probabilities are the published consensus'
+    by = f'temperature {calibration.temperature:.2f}' if calibration.method == 'temperature' else 'isotonic regression'
+    where = ' by this evaluation, because the run left no calibration' if model.is_calibrated_here else ''
+    return (
+        f'{model.title}: probabilities calibrated on {calibration.cells} cells of original/validation{where} ({by}); of'
+        f' these {calibration.decided} have a confidence of at least {calibration.confidence:.2f}, and'
+        f' {calibration.wrong} of them are wrong'
+    )
+
+
 def verdict_lines(split: SplitResult, cells_file: str) -> str:
     """Returns a line a cell, as many as a screen takes; the file has them all."""
     lines = [_verdict_line(cell) for cell in split.cells[:_MOST_VERDICTS]]

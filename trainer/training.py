@@ -92,6 +92,7 @@ def train(
         print('checking every record', file=sys.stderr)
     train_split = open_split(data_dir, config['train_on'], 'train', verify_records)
     validation_split = open_split(data_dir, 'original', 'validation', verify_records)
+    recorded_split = open_split(data_dir, 'original', 'train', verify_records)
     shared_cells = train_split.train_cells & validation_split.cells
     if shared_cells and train_split.metadata['protocol'] == 'by_cell':
         raise RunError(
@@ -144,7 +145,9 @@ def train(
                     keeper,
                 ],
             )
-    return complete_run(workdir, keeper.info(), validation_split) if strategy.is_chief else keeper.info()
+    if not strategy.is_chief:
+        return keeper.info()
+    return complete_run(workdir, keeper.info(), validation_split, recorded_split)
 
 
 def count_members(count: int) -> str:

@@ -3,8 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import zipfile
 
 import numpy as np
+
+from beam_pipelines import domain, record_layout
+from beam_pipelines.spike_width import measure_udi_ms
+from trainer.shard_reader import read_rows
+from trainer.stored_dataset import StoredSplit
+
+FILE_NAME = 'training_range.npz'
+
+# The first 0.5 ms of a window: its spike begins later.
+BASELINE_SAMPLES = 20
+
+
+class TrainingRangeError(Exception):
+    """The file is missing or damaged; the message is one line for the user."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,3 +45,93 @@ class TrainingRange:
     noise_pa: np.ndarray
     firing_rate_hz: np.ndarray
     n_spikes: np.ndarray
+
+
+def measure_training_range(split: StoredSplit) -> TrainingRange:
+    """Measures the cells of ``original/train``, in the order of their numbers.
+
+    Raises
+    ------
+    DatasetError
+        If a shard cannot be read.
+    """
+    records = np.concatenate(
+        [record_layout.view_records(read_rows(shard, 0, shard.examples)) for shard in split.shards]
+    )
+    label, cell, trigger = (record_layout.decode_varints(records[name]) for name in ('label', 'cell', 'trigger'))
+    rows = {}
+    for number in np.unique(cell):
+        of_cell = cell == number
+        waveform = records['waveform'][of_cell]
+        mean_waveform = waveform.mean(axis=0)
+        measured = {
+            'label': label[of_cell][0],
+            'mean_waveform': mean_waveform,
+            'udi_ms': measure_udi_ms(mean_waveform, domain.SAMPLING_RATE_HZ),
+            'amplitude_pa': float(measure_amplitude_pa(mean_waveform)),
+            # The median: an artefact before one spike says nothing about the recording.
+            'noise_pa': float(np.median(measure_noise_pa(waveform))),
+            'firing_rate_hz': measure_firing_rate_hz(trigger[of_cell]),
+            'n_spikes': len(waveform),
+        }
+        for name, value in measured.items():
+            rows.setdefault(name, []).append(value)
+    return TrainingRange(**{name: np.array(values) for name, values in rows.items()})
+
+
+def measure_amplitude_pa(waveform: np.ndarray) -> np.ndarray:
+    """Returns the depth of the trough below the level before the spike: (..., 160) pA -> (...) pA, positive."""
+    return np.median(waveform[..., :BASELINE_SAMPLES], axis=-1) - waveform.min(axis=-1)
+
+
+def measure_noise_pa(waveform: np.ndarray) -> np.ndarray:
+    """Returns the standard deviation of the samples before each spike: (..., 160) pA -> (...) pA."""
+    return waveform[..., :BASELINE_SAMPLES].std(axis=-1, ddof=1)
+
+
+def measure_firing_rate_hz(trigger: np.ndarray) -> float:
+    """Returns the rate by the median interval, so that pauses and left-out spikes weigh little; NaN below two spikes.
+
+    Parameters
+    ----------
+    trigger : (n,) int64, sample index of each trigger at 40 kHz, in any order.
+    """
+    if len(trigger) < 2:
+        return float('nan')
+    return float(domain.SAMPLING_RATE_HZ / np.median(np.diff(np.sort(trigger))))
+
+
+def write(folder: str, training_range: TrainingRange) -> None:
+    """Writes ``training_range.npz``, whole or not at all."""
+    path = os.path.join(folder, FILE_NAME)
+    temporary = f'{path}.tmp'
+    with open(temporary, 'wb') as file:
+        np.savez(
+            file, **{field.name: getattr(training_range, field.name) for field in dataclasses.fields(TrainingRange)}
+        )
+    os.replace(temporary, path)
+
+
+def load(folder: str) -> TrainingRange:
+    """Loads what ``write`` has written.
+
+    Raises
+    ------
+    TrainingRangeError
+        If it is not there or damaged.
+    """
+    path = os.path.join(folder, FILE_NAME)
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            loaded = TrainingRange(**{field.name: content[field.name] for field in dataclasses.fields(TrainingRange)})
+    except FileNotFoundError:
+        raise TrainingRangeError(f'{path}: no such file; sero-train writes it when a run has ended') from None
+    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise TrainingRangeError(f'{path}: {" ".join(str(error).split())}') from None
+    cells = len(loaded.label)
+    for field in dataclasses.fields(TrainingRange):
+        expected = (cells, domain.SPIKE_SAMPLES) if field.name == 'mean_waveform' else (cells,)
+        shape = getattr(loaded, field.name).shape
+        if shape != expected:
+            raise TrainingRangeError(f'{path}: {field.name} has the shape {shape}, expected {expected}')
+    return loaded

@@ -64,7 +64,7 @@ def test_cell_is_judged_by_its_own_spikes(result, ensemble, data_dir):
     scores = score_split(ensemble, split)
     for cell in result.splits['original/test'].cells:
         of_cell = scores.cell == split.cell_names.index(cell.cell)
-        assert cell.p_ser == pytest.approx(judge_cell(scores.scores[of_cell], seed=0).p_ser)
+        assert cell.p_ser == pytest.approx(judge_cell(scores.scores[of_cell], result.calibration, seed=0).p_ser)
     np.testing.assert_allclose(result.splits['original/test'].spike_p_ser, spike_p_ser(scores.scores))
 
 
@@ -101,6 +101,7 @@ def make_cell(**fields) -> CellResult:
         'p_ser': 0.91236,
         'p_ser_low': 0.8,
         'p_ser_high': 1.0,
+        'p_ser_published': 0.95,
         'n_spikes': 12,
         'udi_ms': 1.2344,
         'label': 0,

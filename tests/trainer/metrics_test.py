@@ -9,7 +9,16 @@ from trainer.results import CellResult
 
 def make_cell(p_ser: float, label: int | None, verdict: str = '') -> CellResult:
     return CellResult(
-        'S1#001', verdict or ('SER' if p_ser > 0.5 else 'NSER'), p_ser, p_ser, p_ser, 1, math.nan, label, np.zeros(160)
+        'S1#001',
+        verdict or ('SER' if p_ser > 0.5 else 'NSER'),
+        p_ser,
+        p_ser,
+        p_ser,
+        p_ser,
+        1,
+        math.nan,
+        label,
+        np.zeros(160),
     )
 
 

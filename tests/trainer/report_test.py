@@ -14,7 +14,9 @@ import pytest
 
 from beam_pipelines import domain
 from trainer import figures, metrics, report
+from trainer.calibration import Calibration
 from trainer.results import CellResult, ModelResult, SplitResult
+from trainer.verdicts import undecided_rule
 
 CHROMIUM = shutil.which('chromium')
 EVIL_NAME = '<img src=x onerror=alert(1)>'
@@ -54,6 +56,7 @@ def make_cells(n_ser: int, n_nser: int, skill: float, seed: int = 0) -> list[Cel
             p_ser=float(p_ser),
             p_ser_low=float(low),
             p_ser_high=float(high),
+            p_ser_published=float(p_ser),
             n_spikes=int(rng.integers(15, 400)),
             udi_ms=udi_ms,
             label=label,
@@ -73,6 +76,7 @@ def make_split(name: str, cells: list[CellResult], seed: int = 0, source: str = 
     scores = {}
     if labelled:
         scores = {'spike': metrics.binary_metrics(spike_p_ser, spike_label), 'cell': metrics.cell_metrics(cells)}
+        scores['cell']['undecided_rule'] = undecided_rule(Calibration())
     return SplitResult(name, source, spike_p_ser, spike_label, cells, scores)
 
 

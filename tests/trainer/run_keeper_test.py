@@ -5,6 +5,7 @@ import keras
 import pytest
 
 from tests.trainer.conftest import TINY_RUN
+from trainer import calibration
 from trainer.consensus import write_consensus
 from trainer.ensemble import build_ensemble, members_of
 from trainer.interrupts import Interrupted, StopRequests
@@ -52,11 +53,13 @@ def test_run_is_not_saved_or_stopped_between_the_last_step_of_an_epoch_and_its_v
     assert run.info()['epochs'] == 1
 
 
-def test_run_that_goes_on_leaves_no_consensus_of_earlier_members(keeper, tmp_path):
+def test_run_that_goes_on_leaves_no_consensus_or_calibration_of_earlier_members(keeper, tmp_path):
     run, _ = keeper
     write_consensus(str(tmp_path), members_of(run.model))
+    calibration.write(str(tmp_path), calibration.Calibration())
     run.on_epoch_end(0, {'loss': 1.0, 'val_k4_loss': 1.0})
-    assert not {'consensus.keras', 'saved_model', 'saved_model.tmp'} & {path.name for path in tmp_path.iterdir()}
+    gone = {'consensus.keras', 'saved_model', 'saved_model.tmp', 'calibration.json'}
+    assert not gone & {path.name for path in tmp_path.iterdir()}
 
 
 def test_first_signal_is_a_request_and_the_second_ctrl_c_quits():

@@ -17,7 +17,7 @@ import pytest
 from beam_pipelines import record_layout
 from tests.conftest import error_line, run_command
 from tests.trainer.conftest import TINY_RUN, logged, train_arguments
-from trainer import checkpoints
+from trainer import calibration, checkpoints, training_range
 from trainer.run_keeper import RunError
 from trainer.stored_dataset import DatasetError, dataset_folder, open_split
 from trainer.training import train
@@ -221,6 +221,19 @@ def test_model_info_says_how_the_model_was_trained(synthetic_run):
     assert info['config'] == TINY_RUN | {'kernel_sizes': [5, 8]}
     assert info['versions']['keras'] == keras.__version__
     assert set(info['validation_loss']) == {'k5', 'k8'}
+
+
+@pytest.mark.slow
+def test_run_that_has_ended_leaves_its_calibration_and_training_range_before_the_consensus(synthetic_run, data_dir):
+    workdir, result = synthetic_run
+    # One validation cell of each class is too few.
+    assert calibration.load(str(workdir)).method == 'none'
+    assert result.stderr.count('WARNING') == 1
+    assert 'the probabilities are not calibrated: validation cells that are SER: 1' in result.stderr
+    measured = training_range.load(str(workdir))
+    assert measured.n_spikes.sum() == open_split(data_dir, 'original', 'train').examples
+    written = [workdir / name for name in ('calibration.json', 'training_range.npz', 'consensus.keras')]
+    assert written == sorted(written, key=lambda path: path.stat().st_mtime_ns)
 
 
 @pytest.mark.slow

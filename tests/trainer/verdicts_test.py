@@ -1,7 +1,16 @@
 import numpy as np
 import pytest
 
-from trainer.verdicts import judge_cell, spike_p_ser
+from trainer.calibration import Calibration
+from trainer.verdicts import Verdict, consensus, spike_p_ser, undecided_rule
+from trainer.verdicts import judge_cell as judge_cell_with
+
+AS_PUBLISHED = Calibration()
+
+
+def judge_cell(scores: np.ndarray, seed: int) -> Verdict:
+    """Judges a cell with probabilities that are not calibrated."""
+    return judge_cell_with(scores, AS_PUBLISHED, seed)
 
 
 def draw_scores(spikes: int, ser: float, seed: int = 0, members: int = 3) -> np.ndarray:
@@ -123,3 +132,51 @@ def test_another_seed_gives_another_interval_of_about_the_same_width():
 def test_spike_p_ser_is_the_share_of_ser_in_the_members_mean_scores():
     scores = np.array([[[0.9, 0.1], [0.5, 0.5]], [[0.2, 0.4], [0.0, 0.4]]])
     np.testing.assert_allclose(spike_p_ser(scores), [0.7, 0.2])
+
+
+def test_probability_is_calibrated_and_the_published_consensus_stands_beside_it():
+    scores = draw_scores(200, 0.8)
+    verdict = judge_cell_with(scores, Calibration('temperature', temperature=2.0), seed=0)
+    assert verdict.p_ser_published == consensus(scores) == judge_cell(scores, seed=0).p_ser
+    odds = verdict.p_ser_published / (1 - verdict.p_ser_published)
+    assert verdict.p_ser / (1 - verdict.p_ser) == pytest.approx(odds**0.5)
+    assert verdict.p_ser_low < verdict.p_ser < verdict.p_ser_high < verdict.p_ser_published
+
+
+@pytest.mark.parametrize('calibration', [AS_PUBLISHED, Calibration('temperature', temperature=3.0)])
+def test_interval_narrows_from_one_spike_to_many(calibration):
+    scores = draw_scores(400, 0.8)
+    verdicts = [judge_cell_with(scores[:spikes], calibration, seed=0) for spikes in (1, 4, 20, 400)]
+    widths = [verdict.p_ser_high - verdict.p_ser_low for verdict in verdicts]
+    assert widths[0] == 1
+    assert widths == sorted(widths, reverse=True)
+
+
+def test_interval_of_five_spikes_is_as_wide_as_cells_of_five_spikes_differ():
+    rng = np.random.default_rng(3)
+    ser = rng.normal(0.6, 0.05, (400, 5, 1))
+    verdicts = [judge_cell(np.stack([of_cell, 1 - of_cell], axis=-1), seed) for seed, of_cell in enumerate(ser)]
+    spread = np.std([verdict.p_ser for verdict in verdicts])
+    widths = np.array([verdict.p_ser_high - verdict.p_ser_low for verdict in verdicts])
+    # Resamples of five spikes instead of four would give 0.82 of it.
+    assert widths.mean() > 0.9 * 3.92 * spread
+
+
+@pytest.mark.parametrize(
+    ('confidence', 'verdict'), [(0.5, 'SER'), (0.75, 'SER'), (0.85, 'undecided'), (1, 'undecided')]
+)
+def test_below_the_confidence_a_cell_is_undecided(confidence, verdict):
+    scores = np.full((50, 2, 2), [0.8, 0.2])
+    assert judge_cell_with(scores, Calibration(confidence=confidence), seed=0).verdict == verdict
+
+
+def test_confidence_holds_for_both_classes():
+    scores = np.full((50, 2, 2), [0.2, 0.8])
+    assert judge_cell_with(scores, Calibration(confidence=0.75), seed=0).verdict == 'NSER'
+    assert judge_cell_with(scores, Calibration(confidence=0.85), seed=0).verdict == 'undecided'
+
+
+def test_rule_names_the_confidence_if_there_is_one():
+    assert 'fewer than 5 spikes' in undecided_rule(AS_PUBLISHED)
+    assert 'at least' not in undecided_rule(AS_PUBLISHED)
+    assert undecided_rule(Calibration(confidence=0.873)).endswith('a probability of at least 0.87')
