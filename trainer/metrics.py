@@ -8,9 +8,14 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn import metrics as sklearn_metrics
 
+from trainer.cell_bootstrap import (
+    bootstrap_accuracy,
+    bootstrap_calibration_error,
+    calibration_bins,
+)
 from trainer.results import CellResult
+from trainer.typical_cells import is_typical, typical_cut_ms
 
-_CALIBRATION_BINS = 10
 _Z = 1.959964  # 95 %
 
 
@@ -45,19 +50,66 @@ def cell_metrics(cells: Sequence[CellResult]) -> dict:
     """Scores the cells whose label is known: ``binary_metrics`` with intervals, calibration and coverage.
 
     ``accuracy`` counts every cell, undecided ones by the side that they lean to; ``decided_accuracy`` counts the
-    decided ones and ``coverage`` is their share.
+    decided ones and ``coverage`` is their share. ``..._published`` are of the plain published consensus. ``typical``
+    and ``atypical`` have the cells apart whose spike width alone would call them right and wrong.
     """
     known = [cell for cell in cells if cell.label is not None]
     p_ser = np.array([cell.p_ser for cell in known])
+    published = np.array([cell.p_ser_published for cell in known])
     label = np.array([cell.label for cell in known], int)
+    correct = np.array([cell.correct for cell in known], bool)
     result = binary_metrics(p_ser, label)
-    correct = sum(cell.correct for cell in known)
     decided = [cell for cell in known if cell.verdict != 'undecided']
-    result['accuracy_low'], result['accuracy_high'] = wilson_interval(correct, len(known))
-    result['brier'] = float(np.mean((p_ser - (label == 0)) ** 2)) if known else math.nan
+    result['accuracy_low'], result['accuracy_high'] = wilson_interval(int(correct.sum()), len(known))
+    result['accuracy_bootstrap_low'], result['accuracy_bootstrap_high'] = bootstrap_accuracy(correct)
+    result['brier'] = brier_score(p_ser, label)
     result['ece'] = expected_calibration_error(p_ser, label)
+    result['ece_low'], result['ece_high'] = bootstrap_calibration_error(p_ser, label)
     result['coverage'] = _ratio(len(decided), len(known))
     result['decided_accuracy'] = _ratio(sum(cell.correct for cell in decided), len(decided))
+    as_published = binary_metrics(published, label)
+    result |= {f'{name}_published': as_published[name] for name in ('accuracy', 'sensitivity', 'specificity', 'auc')}
+    result['brier_published'] = brier_score(published, label)
+    result['ece_published'] = expected_calibration_error(published, label)
+    result['coverage_accuracy'] = coverage_accuracy(p_ser, label)
+    result['typical_cut_ms'] = typical_cut_ms()
+    result |= _typical_and_atypical(known)
+    result['p_ser_published'] = {cell.cell: cell.p_ser_published for cell in cells}
+    return result
+
+
+def brier_score(p_ser: np.ndarray, label: np.ndarray) -> float:
+    """Returns the mean squared gap between the probability and what the cell is, 0 or 1; NaN without cells."""
+    return float(np.mean((p_ser - (label == 0)) ** 2)) if len(p_ser) else math.nan
+
+
+def coverage_accuracy(p_ser: np.ndarray, label: np.ndarray) -> list[list[float]]:
+    """Returns [share decided, accuracy of these] for each confidence that can be asked for, the strictest first."""
+    sureness = np.maximum(p_ser, 1 - p_ser)
+    correct = (p_ser < 0.5) == (label == 1)
+    curve = []
+    for confidence in np.unique(sureness)[::-1]:
+        decided = sureness >= confidence
+        curve.append([float(decided.mean()), float(correct[decided].mean())])
+    return curve
+
+
+def _typical_and_atypical(cells: Sequence[CellResult]) -> dict:
+    """Scores the cells apart whose spike width does and does not look like their class."""
+    kinds = {'typical': True, 'atypical': False, 'width_not_measured': None}
+    result = {}
+    for name, kind in kinds.items():
+        of_kind = [cell for cell in cells if is_typical(cell.udi_ms, cell.label) is kind]
+        decided = [cell for cell in of_kind if cell.verdict != 'undecided']
+        low, high = wilson_interval(sum(cell.correct for cell in of_kind), len(of_kind))
+        result[name] = {
+            'n': len(of_kind),
+            'accuracy': _ratio(sum(cell.correct for cell in of_kind), len(of_kind)),
+            'accuracy_low': low,
+            'accuracy_high': high,
+            'coverage': _ratio(len(decided), len(of_kind)),
+            'decided_accuracy': _ratio(sum(cell.correct for cell in decided), len(decided)),
+        }
     return result
 
 
@@ -79,7 +131,7 @@ def expected_calibration_error(p_ser: np.ndarray, label: np.ndarray) -> float:
     """Returns the mean gap between the probability and the frequency of SER, over ten equal bins of probability."""
     if not len(p_ser):
         return math.nan
-    bins = np.minimum((p_ser * _CALIBRATION_BINS).astype(int), _CALIBRATION_BINS - 1)
+    bins = calibration_bins(p_ser)
     gaps = [
         np.sum(bins == number) * abs(p_ser[bins == number].mean() - (label[bins == number] == 0).mean())
         for number in np.unique(bins)

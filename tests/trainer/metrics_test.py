@@ -1,25 +1,20 @@
+import dataclasses
 import math
 
 import numpy as np
 import pytest
 
+from beam_pipelines import published_udi
+from trainer.cell_bootstrap import bootstrap_accuracy, bootstrap_calibration_error
 from trainer.metrics import binary_metrics, cell_metrics, expected_calibration_error, wilson_interval
 from trainer.results import CellResult
+from trainer.typical_cells import typical_cut_ms
 
 
-def make_cell(p_ser: float, label: int | None, verdict: str = '') -> CellResult:
-    return CellResult(
-        'S1#001',
-        verdict or ('SER' if p_ser > 0.5 else 'NSER'),
-        p_ser,
-        p_ser,
-        p_ser,
-        p_ser,
-        1,
-        math.nan,
-        label,
-        np.zeros(160),
-    )
+def make_cell(p_ser: float, label: int | None, verdict: str = '', **fields) -> CellResult:
+    verdict = verdict or ('SER' if p_ser > 0.5 else 'NSER')
+    cell = CellResult('S1#001', verdict, p_ser, p_ser, p_ser, p_ser, 1, math.nan, label, np.zeros(160))
+    return dataclasses.replace(cell, **fields)
 
 
 @pytest.fixture
@@ -143,7 +138,8 @@ def test_accuracy_interval_is_the_wilson_interval_of_the_cells():
 
 def test_cells_of_unknown_label_do_not_count():
     cells = [make_cell(0.9, 0), make_cell(0.2, None)]
-    assert cell_metrics(cells) == cell_metrics(cells[:1])
+    with_unknown, without = cell_metrics(cells), cell_metrics(cells[:1])
+    assert all(with_unknown[name] == without[name] for name in ('n', 'accuracy', 'brier', 'ece', 'coverage'))
 
 
 @pytest.mark.parametrize('cells', [[], [make_cell(0.9, None)]])
@@ -151,3 +147,63 @@ def test_without_labels_there_are_no_figures(cells):
     result = cell_metrics(cells)
     assert result['n'] == 0
     assert all(math.isnan(result[name]) for name in ('accuracy', 'accuracy_low', 'auc', 'brier', 'ece', 'coverage'))
+
+
+def test_published_consensus_stands_beside_the_calibrated_one():
+    cells = [make_cell(0.8, 0, p_ser_published=0.4), make_cell(0.3, 1, p_ser_published=0.1, cell='S1#002')]
+    result = cell_metrics(cells)
+    assert (result['accuracy'], result['accuracy_published'], result['auc_published']) == (1, 0.5, 1)
+    assert result['brier_published'] == pytest.approx((0.36 + 0.01) / 2)
+    assert result['ece_published'] == pytest.approx((0.6 + 0.1) / 2)
+    assert result['p_ser_published'] == {'S1#001': 0.4, 'S1#002': 0.1}
+
+
+def test_coverage_accuracy_curve_goes_from_the_surest_to_all_cells():
+    cells = [make_cell(0.95, 0), make_cell(0.1, 1), make_cell(0.8, 1), make_cell(0.4, 1)]
+    expected = [[0.25, 1], [0.5, 1], [0.75, 2 / 3], [1, 0.75]]
+    np.testing.assert_allclose(cell_metrics(cells)['coverage_accuracy'], expected)
+
+
+def test_typical_cells_are_those_that_their_width_alone_would_call_right():
+    cells = [
+        make_cell(0.9, 0, udi_ms=1.2),
+        make_cell(0.9, 0, udi_ms=0.5),
+        make_cell(0.2, 0, udi_ms=0.79, verdict='undecided'),
+        make_cell(0.1, 1, udi_ms=0.5),
+        make_cell(0.1, 1, udi_ms=0.9),
+        make_cell(0.1, 1),
+    ]
+    result = cell_metrics(cells)
+    assert result['typical_cut_ms'] == 0.8
+    assert (result['typical']['n'], result['typical']['accuracy']) == (2, 1)
+    assert (result['atypical']['n'], result['atypical']['accuracy']) == (3, pytest.approx(2 / 3))
+    assert (result['atypical']['coverage'], result['atypical']['decided_accuracy']) == (pytest.approx(2 / 3), 1)
+    assert result['width_not_measured']['n'] == 1
+
+
+def test_cut_between_the_published_widths_makes_the_fewest_mistakes():
+    widths = {name: published_udi.sample_ms(counts) for name, counts in published_udi.FIGURE_2_COUNTS.items()}
+    cuts = np.arange(0, 2, 0.05)
+    mistakes = [(widths['SER'] < cut).sum() + (widths['NSER'] >= cut).sum() for cut in cuts]
+    assert typical_cut_ms() == pytest.approx(cuts[np.argmin(mistakes)])
+
+
+def test_bootstrap_over_cells_gives_the_interval_of_the_binomial():
+    correct = np.repeat([True, False], [160, 40])
+    low, high = bootstrap_accuracy(correct)
+    assert (low, high) == pytest.approx((0.8 - 1.96 * 0.0283, 0.8 + 1.96 * 0.0283), abs=0.01)
+
+
+def test_bootstrap_interval_contains_the_calibration_error_that_the_cells_were_drawn_with():
+    rng = np.random.default_rng(0)
+    covered = []
+    for _ in range(40):
+        label = (rng.random(300) >= 0.7).astype(int)
+        low, high = bootstrap_calibration_error(np.full(300, 0.85), label)
+        assert low <= expected_calibration_error(np.full(300, 0.85), label) <= high
+        covered.append(low <= 0.15 <= high)
+    assert np.mean(covered) > 0.85
+
+
+def test_intervals_over_no_cells_are_nan():
+    assert all(map(math.isnan, (*bootstrap_accuracy(np.array([])), *bootstrap_calibration_error(np.array([]), []))))
