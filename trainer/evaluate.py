@@ -11,6 +11,18 @@ The authors' own models, all ModConvBinNormN{k}.keras or ModConvBinNormN{k}-v{ch
     sero-evaluate --models authors --data_dir data --output_dir authors_evaluation
 
 Writes metrics.json, cells.csv, report.html and the figures as PNG into WORKDIR/evaluation, or where --output_dir says.
+
+Cross-validation over the original recordings, which trains an ensemble for each recording day that it leaves out; the
+days can be dealt out to fewer, larger folds:
+
+    sero-evaluate --cross_validate=day --folds=5 --config trainer/configs/demo.py --data_dir data --workdir runs/days
+
+The same with the published division, random by spike, to see how much it flatters:
+
+    sero-evaluate --cross_validate=spike --config trainer/configs/demo.py --data_dir data --workdir runs/days
+
+Both write metrics.json and cells.csv into WORKDIR/cross_validation/day or spike; started again, they go on with the
+folds that are missing.
 """
 
 from __future__ import annotations
@@ -23,6 +35,7 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from beam_pipelines.command import run_command
+from trainer.config_flag import define_config_flag, parse_flags, read_config
 from trainer.start import BackendError, start_keras
 
 if TYPE_CHECKING:
@@ -36,6 +49,14 @@ def define_flags() -> None:
     flags.DEFINE_string('baseline_workdir', None, 'Folder of a run to compare with.')
     flags.DEFINE_string('data_dir', None, 'TFDS data directory.', required=True)
     flags.DEFINE_string('output_dir', None, 'Folder to write to; by default `evaluation` in that of the models.')
+    flags.DEFINE_enum(
+        'cross_validate',
+        None,
+        ['day', 'spike'],
+        'Train and test anew, leaving out each recording day, or with a random division by spike as published.',
+    )
+    flags.DEFINE_integer('folds', None, 'Deal the days out to so many folds; by default each day is one.')
+    define_config_flag()
     flags.mark_flags_as_mutual_exclusive(['workdir', 'models'], required=True)
 
 
@@ -43,11 +64,18 @@ def main(argv: list[str]) -> int:
     if argv[1:]:
         print(f'sero-evaluate: unexpected argument {argv[1]!r}', file=sys.stderr)
         return 2
+    mistake = _flag_mistake(flags.FLAGS)
+    if mistake:
+        print(f'sero-evaluate: {mistake}', file=sys.stderr)
+        return 2
+    config = read_config()
     try:
         start_keras()
     except BackendError as error:
         print(f'sero-evaluate: {error}', file=sys.stderr)
         return 1
+    if config:
+        return _cross_validate(config)
     from trainer.calibration import CalibrationError
     from trainer.checkpoints import ModelError
     from trainer.evaluation import EVALUATED_SPLITS, evaluate, write_cells, write_metrics
@@ -99,6 +127,42 @@ def main(argv: list[str]) -> int:
     return 0
 
 
+def _flag_mistake(values: flags.FlagValues) -> str | None:
+    if values.cross_validate is None:
+        for name in ('config', 'folds'):
+            if values[name].value is not None:
+                return f'--{name} goes with --cross_validate'
+        return None
+    for name in ('models', 'baseline_workdir', 'output_dir'):
+        if values[name].value is not None:
+            return f'--{name} does not go with --cross_validate'
+    if values.folds is not None and values.cross_validate == 'spike':
+        return '--folds goes with --cross_validate=day'
+    return '--cross_validate takes a --config' if values.config is None else None
+
+
+def _cross_validate(config: dict) -> int:
+    from trainer.cross_validation import DIVISIONS, cross_validate, read_headline, write_result
+    from trainer.folds import FoldError
+    from trainer.run_keeper import RunError
+    from trainer.stored_dataset import DatasetError
+    from trainer.summary import division_table
+
+    values = flags.FLAGS
+    try:
+        result, folder = cross_validate(config, values.data_dir, values.workdir, values.cross_validate, values.folds)
+        write_result(folder, result, config)
+    except (DatasetError, FoldError, RunError, OSError) as error:
+        print(f'sero-evaluate: {error}', file=sys.stderr)
+        return 1
+    found = {division: read_headline(values.workdir, division) for division in DIVISIONS}
+    print(division_table({division: metrics for division, metrics in found.items() if metrics}))
+    if result.source == 'simulated':
+        print('All of this is of SIMULATED recordings and says nothing about real neurons.')
+    print(f'cells: {os.path.join(folder, "cells.csv")}')
+    return 0
+
+
 def _calibration_of(workdir: str | None) -> Calibration | None:
     """Returns the calibration of a run, or None if it left none: interrupted, by an earlier version, not a run."""
     from trainer import calibration
@@ -115,7 +179,7 @@ def _check_can_be_written(folder: pathlib.Path) -> None:
 
 def run() -> None:
     define_flags()
-    run_command(__name__)
+    run_command(__name__, parse_flags)
 
 
 if __name__ == '__main__':

@@ -92,7 +92,7 @@ def write_metrics(path: str, model: ModelResult, baseline: ModelResult | None) -
     content = _metrics_of(model)
     if baseline:
         content['baseline'] = _metrics_of(baseline)
-    write_whole(path, json.dumps(_without_nan(content), indent=2) + '\n')
+    write_json(path, content)
 
 
 def _metrics_of(model: ModelResult) -> dict:
@@ -109,6 +109,11 @@ def _metrics_of(model: ModelResult) -> dict:
 def _described(calibration: Calibration, is_fitted_here: bool) -> dict:
     fitted_by = 'sero-evaluate' if is_fitted_here else 'sero-train'
     return dataclasses.asdict(calibration) | {'fitted_on': 'original/validation', 'fitted_by': fitted_by}
+
+
+def write_json(path: str, content: dict) -> None:
+    """Writes JSON that has null where a number is not defined."""
+    write_whole(path, json.dumps(_without_nan(content), indent=2) + '\n')
 
 
 def _without_nan(content):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from beam_pipelines import domain
 from trainer.results import CellResult, ModelResult, SplitResult
@@ -16,6 +16,10 @@ def headline_table(models: Sequence[ModelResult]) -> str:
         ('', 'cells of other days', '95 % interval', 'decided', 'their spikes', 'original test: cells', 'spikes'),
         *(_row(model) for model in models),
     ]
+    return _aligned(rows)
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return '\n'.join('  '.join(text.ljust(width) for text, width in zip(row, widths, strict=True)) for row in rows)
 
@@ -32,6 +36,27 @@ def _row(model: ModelResult) -> tuple[str, ...]:
         f'{original["cell"]["accuracy"]:.3f} of {original["cell"]["n"]}',
         f'{original["spike"]["accuracy"]:.3f}',
     )
+
+
+def division_table(metrics: Mapping[str, dict]) -> str:
+    """Returns a row for each way of dividing the same recordings, ``day`` or ``spike``."""
+    titles = {'day': 'days left out, no cell on both sides', 'spike': 'random by spike, as published'}
+    rows = [('', 'spikes: accuracy', 'AUC', 'cells: accuracy', '95 % interval', 'decided', 'right of these')]
+    for division, metric in metrics.items():
+        spike, cell = metric['spike'], metric['cell']
+        right = '-' if cell['decided_accuracy'] is None else f'{cell["decided_accuracy"]:.3f}'
+        rows.append(
+            (
+                titles[division],
+                f'{spike["accuracy"]:.3f} of {spike["n"]}',
+                f'{spike["auc"]:.3f}',
+                f'{cell["accuracy"]:.3f} of {cell["n"]}',
+                f'{cell["accuracy_low"]:.3f} to {cell["accuracy_high"]:.3f}',
+                f'{cell["coverage"]:.0%}',
+                right,
+            )
+        )
+    return _aligned(rows)
 
 
 def is_simulated(models: Sequence[ModelResult]) -> bool:

@@ -21,17 +21,16 @@ from __future__ import annotations
 
 import sys
 
-from absl import app, flags
-from ml_collections import config_flags
+from absl import flags
 
 from beam_pipelines.command import run_command
-from trainer.config_fields import as_dict, check_arguments, explain_value
+from trainer.config_flag import define_config_flag, parse_flags, read_config
 from trainer.start import BackendError, start_keras
 
 
 def define_flags() -> None:
     """Defines the command's flags: not at import, so that several commands can be imported side by side."""
-    config_flags.DEFINE_config_file('config', None, 'Experiment, such as trainer/configs/demo.py.', lock_config=True)
+    define_config_flag()
     flags.DEFINE_string('data_dir', None, 'TFDS data directory that sero-build or tfds build filled.', required=True)
     flags.DEFINE_string('workdir', None, 'Folder of the run: members, checkpoints, logs.', required=True)
     flags.DEFINE_bool(
@@ -58,10 +57,7 @@ def main(argv: list[str]) -> int:
     if argv[1:]:
         print(f'sero-train: unexpected argument {argv[1]!r}', file=sys.stderr)
         return 2
-    try:
-        config = as_dict(flags.FLAGS.config)
-    except (OSError, SyntaxError, ValueError) as error:
-        return _config_error(error)
+    config = read_config()
     try:
         start_keras(flags.FLAGS.backend)
     except BackendError as error:
@@ -117,32 +113,9 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _parse_flags(argv: list[str]) -> list[str]:
-    """Parses flags; what is wrong with the config or one of its fields is one line."""
-    try:
-        check_arguments(argv)
-        return flags.FLAGS(argv)
-    except (SyntaxError, ValueError) as error:
-        sys.exit(_config_error(error))
-    except flags.Error as error:
-        explained = explain_value(str(error))
-        if explained:
-            print(f'sero-train: {explained}', file=sys.stderr)
-            sys.exit(2)
-        if 'parsing config file' in str(error):
-            sys.exit(_config_error(error))
-        return app.parse_flags_with_usage(argv)  # says what is wrong as all commands do
-
-
-def _config_error(error: Exception) -> int:
-    # ml_collections reports over several lines; the last says what went wrong.
-    print(f'sero-train: --config: {str(error).strip().splitlines()[-1].strip()}', file=sys.stderr)
-    return 2
-
-
 def run() -> None:
     define_flags()
-    run_command(__name__, _parse_flags)
+    run_command(__name__, parse_flags)
 
 
 if __name__ == '__main__':

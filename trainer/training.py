@@ -80,7 +80,7 @@ def train(
         If a dataset is missing or damaged.
     """
     strategy = strategy or OneDevice()
-    _check(config)
+    check_config(config)
     init_files = _find_init_files(init_from, config) if init_from else {}
     if config['batch_size'] % strategy.replicas:
         raise RunError(f'batch_size {config["batch_size"]}: cannot be shared evenly by {strategy.replicas} devices')
@@ -165,7 +165,8 @@ def _announce(train_split: StoredSplit, validation_split: StoredSplit, config: d
     )
 
 
-def _check(config: dict) -> None:
+def check_config(config: dict) -> None:
+    """Raises RunError if a field of a config is missing or cannot be used; names it and its value."""
     try:
         check_fields(config)
     except ValueError as error:

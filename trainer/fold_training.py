@@ -1,0 +1,84 @@
+"""Trains an ensemble on spikes in memory: those of a fold of a cross-validation are few."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+
+from beam_pipelines import domain
+from beam_pipelines.synthesis import Synthesizer
+from trainer.ensemble import build_ensemble, compile_ensemble, members_of
+from trainer.learning_rate import learning_rate_over_run
+from trainer.run_keeper import RunError
+
+Spikes = tuple[np.ndarray, np.ndarray]  # (n, 160) float32 in pA, (n,) labels
+
+
+def recorded_epochs(waveform: np.ndarray, label: np.ndarray, count: int, seed: int) -> Iterator[Spikes]:
+    """Yields epochs of ``count`` recorded spikes, without end: every spike once before any comes again."""
+    rng = np.random.default_rng(seed)
+    left = np.empty(0, np.int64)
+    while True:
+        while len(left) < count:
+            left = np.concatenate([left, rng.permutation(len(label))])
+        rows, left = left[:count], left[count:]
+        yield waveform[rows], label[rows]
+
+
+def synthetic_epochs(synthesizer: Synthesizer, count: int) -> Iterator[Spikes]:
+    """Yields epochs of ``count`` synthetic spikes, without end."""
+    first = 0
+    while True:
+        draws = synthesizer.draw(np.arange(first, first + count) % sum(synthesizer.examples))
+        yield synthesizer.make(draws), draws.label
+        first += count
+
+
+def train_in_memory(config: dict, epochs: Iterator[Spikes], validation: Spikes) -> keras.Model:
+    """Trains an ensemble as ``sero-train`` does: each member keeps the weights of its best epoch on validation.
+
+    Parameters
+    ----------
+    config : the fields of ``trainer/configs/default.py``.
+    epochs : gives the spikes of one epoch after the other.
+    validation : the spikes that tell which epoch is best.
+
+    Raises
+    ------
+    RunError
+        If the loss is not finite.
+    """
+    ensemble = build_ensemble(config['architecture'], config['kernel_sizes'], config['seed'], config['precision'])
+    compile_ensemble(ensemble, config['precision'], learning_rate_over_run(config))
+    members = members_of(ensemble)
+    best = {member.name: (math.inf, 0, member.get_weights()) for member in members}
+    for epoch, (waveform, label) in zip(range(1, config['epochs'] + 1), epochs, strict=False):
+        logs = ensemble.fit(
+            waveform,
+            _targets(ensemble, label),
+            batch_size=config['batch_size'],
+            shuffle=False,  # they come in random order
+            validation_data=(validation[0], _targets(ensemble, validation[1])),
+            verbose=0,
+        ).history
+        if not math.isfinite(logs['loss'][0]):
+            raise RunError(f'loss is {logs["loss"][0]} in epoch {epoch}; try a lower learning_rate')
+        for member in members:
+            # With one output Keras reports the total alone.
+            [loss] = logs.get(f'val_{member.name}_loss', logs['val_loss'])
+            best_loss, best_epoch, _ = best[member.name]
+            if loss < best_loss and epoch - best_epoch <= config['patience']:
+                best[member.name] = (loss, epoch, member.get_weights())
+        if all(epoch - best_epoch >= config['patience'] for _, best_epoch, _ in best.values()):
+            break
+    for member in members:
+        member.set_weights(best[member.name][2])
+    return ensemble
+
+
+def _targets(ensemble: keras.Model, label: np.ndarray) -> dict[str, np.ndarray]:
+    one_hot = np.eye(len(domain.LABEL_NAMES), dtype=np.float32)[label]
+    return dict.fromkeys(ensemble.output_names, one_hot)

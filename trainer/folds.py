@@ -1,0 +1,110 @@
+"""How recorded spikes are divided for a cross-validation: by recording day, or at random by spike as published."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from beam_pipelines import domain, splits
+
+# Of the cells that are not tested; they stop the training in time and calibrate the ensemble.
+_VALIDATION_SHARE = 0.2
+_FEWEST_VALIDATION_CELLS = 2  # of each class, as a calibration takes
+
+
+class FoldError(Exception):
+    """The recordings cannot be divided as asked; the message is one line for the user."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Fold:
+    """What one ensemble of a cross-validation is trained, calibrated and tested on.
+
+    Attributes
+    ----------
+    name : such as ``day A140313`` or ``fold 2 of 5``.
+    train, validation, test : (n,) int64, rows of the spikes, in rising order.
+    """
+
+    name: str
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+
+
+def fold_by_day(
+    cell: np.ndarray, label: np.ndarray, cell_names: Sequence[str], folds: int | None, seed: int
+) -> list[Fold]:
+    """Leaves each day out once, or groups of days: no day is on two sides of a fold, and so no cell is.
+
+    The validation cells are whole days too: what an ensemble is worth on a day that it has not seen is what is to be
+    calibrated.
+
+    Parameters
+    ----------
+    cell, label : (n,) int, of each spike.
+    cell_names : what ``cell`` indexes.
+    folds : how many groups the days are dealt out to; None: each day is a fold.
+    seed : of the order of the days.
+
+    Raises
+    ------
+    FoldError
+        If there are too few days, or without those of a fold too few cells of a class.
+    """
+    label_of = {cell_names[number]: int(label[cell == number][0]) for number in np.unique(cell)}
+    days = sorted({domain.recording_day(name) for name in label_of}, key=lambda day: _order(day, seed))
+    if folds is not None and not 2 <= folds <= len(days):
+        raise FoldError(f'folds {folds}: must be 2..{len(days)}, there are so many recording days')
+    if len(days) < 3:
+        raise FoldError(f'{len(days)} recording days ({", ".join(sorted(days))}); leaving one out takes at least 3')
+    # Days of one class follow each other, so that each group of days gets its share of them.
+    days.sort(key=lambda day: np.mean([of == 0 for name, of in label_of.items() if domain.recording_day(name) == day]))
+    groups = [[day] for day in sorted(days)] if folds is None else [days[first::folds] for first in range(folds)]
+    names = np.array(cell_names)[cell]
+    made = []
+    for number, group in enumerate(groups, start=1):
+        name = f'day {group[0]}' if folds is None else f'fold {number} of {folds}'
+        rest = {cell_id: of for cell_id, of in label_of.items() if domain.recording_day(cell_id) not in group}
+        held_out = _hold_out_days(rest, seed, name)
+        train = [cell_id for cell_id in rest if domain.recording_day(cell_id) not in held_out]
+        validation = [cell_id for cell_id in rest if domain.recording_day(cell_id) in held_out]
+        rows = [np.flatnonzero(np.isin(names, cells)) for cells in (train, validation)]
+        made.append(Fold(name, *rows, np.flatnonzero(~np.isin(names, list(rest)))))
+    return made
+
+
+def fold_by_spike(count: int, seed: int) -> list[Fold]:
+    """Divides spikes at random 70/15/15, as published: spikes of a cell are trained on and tested on."""
+    return [Fold('random by spike', **splits.split_spikes(count, seed))]
+
+
+def _hold_out_days(label_of: dict[str, int], seed: int, name: str) -> set[str]:
+    """Returns days that hold enough cells of each class to validate on, and leave cells of each class to train on."""
+    days = sorted({domain.recording_day(cell_id) for cell_id in label_of}, key=lambda day: _order(day, seed))
+    held_out: set[str] = set()
+    for label in range(len(domain.LABEL_NAMES)):
+        days_of_class = [domain.recording_day(cell_id) for cell_id, of in label_of.items() if of == label]
+        wanted = max(_FEWEST_VALIDATION_CELLS, math.floor(_VALIDATION_SHARE * len(days_of_class)))
+        for day in days:
+            if sum(of in held_out for of in days_of_class) >= wanted:
+                break
+            # Not the last day of the class: there would be nothing to train on.
+            if day in days_of_class and set(days_of_class) - held_out - {day}:
+                held_out.add(day)
+    for label, class_name in enumerate(domain.LABEL_NAMES):
+        days_of_class = {domain.recording_day(cell_id) for cell_id, of in label_of.items() if of == label}
+        if not days_of_class & held_out or not days_of_class - held_out:
+            raise FoldError(
+                f'{name}: without its cells {class_name} was recorded on {len(days_of_class)} days; training and'
+                ' validation on days of their own take more (fewer, larger folds make it worse: leave --folds out)'
+            )
+    return held_out
+
+
+def _order(day: str, seed: int) -> bytes:
+    return hashlib.sha256(f'{seed}/{day}'.encode()).digest()
