@@ -108,11 +108,13 @@ def fit_calibration(consensus: np.ndarray, label: np.ndarray) -> Calibration:
         )
         for method, fit in _METHODS.items()
     }
+    # Platt's targets make few cells less sure than they are; that must not keep them all undecided.
+    shrunk = np.array([np.abs(_platt_targets(label[rest]) - (label[rest] == 0)).mean() for rest in others])
     losses = {method: _log_losses(p_ser, label) for method, p_ser in left_out.items()}
     gained = losses['temperature'] - losses['isotonic']
     by_chance = 2 * gained.std(ddof=1) / math.sqrt(len(label))
     best = 'isotonic' if gained.mean() > max(by_chance, _LEAST_GAIN) else 'temperature'
-    confidence, decided, wrong = _choose_confidence(left_out[best], label)
+    confidence, decided, wrong = _choose_confidence(left_out[best], label, shrunk)
     return dataclasses.replace(
         _METHODS[best](consensus, label),
         confidence=confidence,
@@ -229,7 +231,7 @@ def _platt_targets(label: np.ndarray) -> np.ndarray:
     return np.where(label == 0, (ser + 1) / (ser + 2), 1 / (nser + 2))
 
 
-def _choose_confidence(p_ser: np.ndarray, label: np.ndarray) -> tuple[float, int, int]:
+def _choose_confidence(p_ser: np.ndarray, label: np.ndarray, shrunk: np.ndarray) -> tuple[float, int, int]:
     """Returns the lowest confidence at which few enough are wrong; how many are decided there, how many wrong.
 
     Few enough by count, and few enough by their own probabilities: where the count alone is looked at, the lowest
@@ -237,8 +239,7 @@ def _choose_confidence(p_ser: np.ndarray, label: np.ndarray) -> tuple[float, int
     """
     sureness = np.maximum(p_ser, 1 - p_ser)
     wrong = (p_ser < 0.5) != (label == 1)
-    # Platt's targets make few cells less sure than they are; that must not keep them all undecided.
-    expected_wrong = 1 - sureness - np.abs((label == 0) - _platt_targets(label))
+    expected_wrong = 1 - sureness - shrunk
     for confidence in (0.5, *np.unique(sureness)):
         decided = sureness >= confidence
         if decided.sum() < _FEWEST_CELLS:
