@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import matplotlib
 import numpy as np
@@ -21,6 +21,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
 from beam_pipelines import domain, published_udi
+from trainer.cell_bootstrap import calibration_bins
 from trainer.results import CellResult, ModelResult, SplitResult
 
 # Blue and ochre stay apart for every common colour blindness, and in grey print.
@@ -57,6 +58,7 @@ _FULL_WIDTH_IN, _HALF_WIDTH_IN = 11.0, 5.4
 _PNG_DPI = 200
 _MOST_CELLS_NAMED = 60
 _EXAMPLE_SPIKES = 8
+_MOST_WRONG_NAMED = 8
 _BIN_MS = 2 * published_udi.BIN_MS
 _LEAST_UDI_AXIS_MS = 2.5
 
@@ -145,6 +147,11 @@ def mean_waveforms(cells: Sequence[CellResult]) -> Figure:
         _draw_waveforms(others, by_outcome['undecided'], UNDECIDED_COLOUR, alpha=0.9, linestyle='dashed')
         _draw_waveforms(others, by_outcome['wrong'], WRONG_COLOUR, alpha=0.9)
         others.set_title(f'{name}: {len(by_outcome["wrong"])} wrong, {len(by_outcome["undecided"])} undecided')
+        wrong = [cell.cell for cell in by_outcome['wrong']]
+        listed = wrong[:_MOST_WRONG_NAMED] + ['...'] * (len(wrong) > _MOST_WRONG_NAMED)
+        others.text(
+            0.98, 0.04, '\n'.join(listed), transform=others.transAxes, ha='right', fontsize=7, color=WRONG_COLOUR
+        )
     for axes in panels:
         axes.axvline(0, color='#d5d9de', linewidth=0.8, zorder=0)
         axes.set_xlabel('time from trigger (ms)')
@@ -236,6 +243,62 @@ def cell_probabilities(cells: Sequence[CellResult]) -> Figure:
         axes.set_xticks([])
         axes.set_xlabel(f'{len(shown)} cells, in order of their probability')
     figure.legend(handles=_probability_legend(shown), loc='outside upper left', ncols=6, handletextpad=0.3)
+    return figure
+
+
+@matplotlib.rc_context(_STYLE)
+def reliability_diagram(cells: Sequence[CellResult], cell_metrics: Mapping) -> Figure:
+    """Draws the share of SER among cells of like probability; on the diagonal, probabilities come true."""
+    figure = Figure(figsize=(_HALF_WIDTH_IN, 3.5), layout='constrained')
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color='#d5d9de', linewidth=0.8, zorder=0)
+    labelled = [cell for cell in cells if cell.label is not None]
+    is_ser = np.array([cell.label == 0 for cell in labelled], dtype=bool)
+    looks = {
+        'p_ser_published': {'color': UNDECIDED_COLOUR, 'markerfacecolor': 'white', 'label': 'published consensus'},
+        'p_ser': {'color': INK, 'label': 'calibrated'},
+    }
+    for name, look in looks.items():
+        p_ser = np.array([getattr(cell, name) for cell in labelled])
+        bins = calibration_bins(p_ser)
+        for number in np.unique(bins):
+            of_bin = bins == number
+            size = 3 + 2 * math.sqrt(of_bin.sum())
+            axes.plot(
+                p_ser[of_bin].mean(), is_ser[of_bin].mean(), marker='o', linestyle='none', markersize=size, **look
+            )
+            look = {**look, 'label': None}
+    axes.set(xlim=(-0.03, 1.03), ylim=(-0.05, 1.05), xlabel='probability of SER', ylabel='share that is SER')
+    ece, low, high = (cell_metrics.get(name) for name in ('ece', 'ece_low', 'ece_high'))
+    if ece is not None and math.isfinite(ece) and low is not None:
+        axes.set_title(f'ECE {ece:.3f}, 95 % interval {low:.3f} to {high:.3f}')
+    if labelled:
+        axes.legend(loc='upper left')
+    return figure
+
+
+@matplotlib.rc_context(_STYLE)
+def coverage_accuracy(cells: Sequence[CellResult], cell_metrics: Mapping, confidence: float) -> Figure:
+    """Draws how right the verdicts are when only the surest cells get one, and which confidence was chosen."""
+    figure = Figure(figsize=(_HALF_WIDTH_IN, 3.5), layout='constrained')
+    axes = figure.subplots()
+    curve = cell_metrics.get('coverage_accuracy') or []
+    axes.plot(*np.reshape(curve, (-1, 2)).T, color=INK, linewidth=1.2, marker='.', markersize=4)
+    sureness = np.array([max(cell.p_ser, 1 - cell.p_ser) for cell in cells if cell.label is not None])
+    if (sureness >= confidence).any():
+        axes.axvline((sureness >= confidence).mean(), color=CLASS_COLOURS[0], linewidth=1, linestyle='dashed')
+    coverage, accuracy = cell_metrics.get('coverage'), cell_metrics.get('decided_accuracy')
+    if coverage and accuracy is not None:
+        axes.plot(coverage, accuracy, marker='D', color=CLASS_COLOURS[0], linestyle='none', zorder=3)
+    lowest = min([accuracy for _, accuracy in curve], default=0)
+    axes.set(xlim=(0, 1.03), ylim=(max(0, lowest - 0.1), 1.02), xlabel='share of the cells that get a verdict')
+    axes.set_ylabel('share of these that is right')
+    handles = [
+        Line2D([], [], color=INK, marker='.', label='the surest cells'),
+        Line2D([], [], color=CLASS_COLOURS[0], linestyle='dashed', label=f'confidence {confidence:.2f}'),
+        Line2D([], [], color=CLASS_COLOURS[0], marker='D', linestyle='none', label='verdicts given'),
+    ]
+    axes.legend(handles=handles, loc='lower left')
     return figure
 
 

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from beam_pipelines import domain
 from trainer import figures, published_figures
 from trainer.results import CellResult, ModelResult, SplitResult
-from trainer.summary import is_simulated, trained_on_warnings
+from trainer.summary import calibration_line, is_simulated, trained_on_warnings
 
 REPORT_NAME = 'report.html'
 HEADLINE_SPLIT = 'non_homogeneous/test'
@@ -103,6 +103,8 @@ class _Section:
     statements: list[str]
     metrics: list[dict]
     cells: list[CellResult]
+    wrong: list[CellResult]
+    widths: dict
     figures: list[_Illustration]
 
 
@@ -119,6 +121,8 @@ def _section(name: str, heading: str, which_cells: str, models: Sequence[ModelRe
             for unit in ('cell', 'spike')
         ],
         cells=split.cells,
+        wrong=_wrong_cells(split.cells),
+        widths=split.metrics.get('cell', {}),
         figures=_illustrations(split, models) if name == HEADLINE_SPLIT else [_confusion(name, models)],
     )
 
@@ -163,8 +167,30 @@ def _illustrations(split: SplitResult, models: Sequence[ModelResult]) -> list[_I
             _udi_caption(split.cells),
             half_width=True,
         ),
+        _Illustration(
+            'reliability.png',
+            figures.reliability_diagram(split.cells, split.metrics.get('cell', {})),
+            'Reliability diagram: stated probability against the share of cells that are SER',
+            'Do probabilities come true? On the diagonal they do. Cells are put together in ten steps of probability; '
+            'a larger dot is of more cells. ECE is the mean distance from the diagonal.',
+            half_width=True,
+        ),
+        _Illustration(
+            'coverage_accuracy.png',
+            figures.coverage_accuracy(split.cells, split.metrics.get('cell', {}), models[0].calibration.confidence),
+            'Accuracy of the verdicts against the share of cells that get one',
+            'Fewer verdicts, fewer mistakes: the accuracy of the surest cells. The dashed line is the confidence '
+            'chosen on validation cells; the diamond the verdicts that were given, which also need a clear interval.',
+            half_width=True,
+        ),
         _confusion(split.name, models),
     ]
+
+
+def _wrong_cells(cells: Sequence[CellResult]) -> list[CellResult]:
+    """Returns the cells whose verdict is not their label, the surest mistake first."""
+    wrong = [cell for cell in cells if figures.outcome(cell) == 'wrong']
+    return sorted(wrong, key=lambda cell: -abs(cell.p_ser - 0.5))
 
 
 def _udi_caption(cells: Sequence[CellResult]) -> str:
@@ -223,6 +249,7 @@ def _page(models: Sequence[ModelResult], sections: Sequence[_Section]) -> dict:
         'trained_on_warnings': trained_on_warnings(models),
         'is_published_protocol': any(info.get('protocol') == 'published' for info in infos),
         'training': [{'title': model.title, **_training(model.info)} for model in models],
+        'calibration': [calibration_line(model) for model in models],
         'undecided_rule': next((m['undecided_rule'] for m in cell_metrics.values() if m.get('undecided_rule')), None),
         'label_names': domain.LABEL_NAMES,
         'colours': {

@@ -24,7 +24,9 @@ FIGURE_FILES = {
     'cell_probabilities.png',
     'confusion_non_homogeneous.png',
     'confusion_original.png',
+    'coverage_accuracy.png',
     'mean_waveforms.png',
+    'reliability.png',
     'roc.png',
     'udi_histogram.png',
 }
@@ -231,6 +233,19 @@ class TestText:
         page = report.write_report(tmp_path, evil, None).read_text()
         assert EVIL_NAME not in page
         assert text_of(page).count(EVIL_NAME) >= 3
+
+    def test_wrong_cells_are_listed_by_name_the_surest_mistake_first(self, model, tmp_path):
+        cells = make_cells(5, 5, skill=9)
+        cells[3] = dataclasses.replace(cells[3], label=1 - cells[3].label)
+        page = text_of(report.write_report(tmp_path, with_cells(model, cells), None).read_text())
+        _, _, listed = page.partition('Called wrong')
+        assert listed.strip().startswith(f'{cells[3].cell} is {domain.LABEL_NAMES[cells[3].label]}, called')
+        assert 'No verdict is wrong' not in page
+
+    def test_typical_and_atypical_cells_are_counted(self, text, model):
+        cell = model.splits['non_homogeneous/test'].metrics['cell']
+        assert f'typical {cell["typical"]["n"]} {100 * cell["typical"]["accuracy"]:.1f} %' in text
+        assert f'atypical {cell["atypical"]["n"]} {100 * cell["atypical"]["accuracy"]:.1f} %' in text
 
 
 class TestUnusualResults:

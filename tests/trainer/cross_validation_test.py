@@ -1,0 +1,130 @@
+import csv
+import json
+import pathlib
+import subprocess
+
+import numpy as np
+import pytest
+
+from tests.conftest import error_line, run_command, write_spike_csv
+from tests.trainer.conftest import TINY_RUN, make_spikes, train_arguments
+
+pytestmark = pytest.mark.slow
+
+CONFIG = TINY_RUN | {'train_on': 'original', 'examples_per_epoch': 128, 'epochs': 2, 'kernel_sizes': (5,)}
+
+
+@pytest.fixture(scope='module')
+def data_of_days(tmp_path_factory) -> pathlib.Path:
+    """A data directory with `original`: four days of three cells, the classes of `make_spikes`, six spikes a cell."""
+    folder = tmp_path_factory.mktemp('days')
+    waveform, label = make_spikes(400)
+    for name in ('SER', 'NSER'):
+        of_class = iter(waveform[label == (name == 'NSER')])
+        for day in range(4):
+            for number in range(3):
+                cell = f'D{day}#{number}{name[0]}'
+                for spike in range(6):
+                    write_spike_csv(
+                        folder / 'recordings' / 'original' / name / cell, 1000 * (spike + 1), next(of_class)
+                    )
+    result = run_command(
+        'sero-build', '--recordings', folder / 'recordings', '--data_dir', folder / 'data', '--configs', 'original'
+    )
+    assert result.returncode == 0, result.stderr
+    return folder / 'data'
+
+
+def cross_validate(division: str, data_dir: pathlib.Path, workdir: pathlib.Path, *more: str, **config):
+    arguments = train_arguments(CONFIG | config, data_dir, workdir)
+    return run_command('sero-evaluate', f'--cross_validate={division}', *arguments, *more)
+
+
+@pytest.fixture(scope='module')
+def by_day(data_of_days, tmp_path_factory) -> tuple[pathlib.Path, subprocess.CompletedProcess]:
+    workdir = tmp_path_factory.mktemp('by_day')
+    result = cross_validate('day', data_of_days, workdir, '--folds=2')
+    assert result.returncode == 0, result.stderr
+    return workdir, result
+
+
+def test_each_cell_is_judged_once(by_day):
+    folder = by_day[0] / 'cross_validation' / 'day'
+    with open(folder / 'cells.csv', newline='') as file:
+        rows = list(csv.DictReader(file))
+    assert len({row['cell'] for row in rows}) == len(rows) == 24
+    assert all(row['n_spikes'] == '6' for row in rows)
+    metrics = json.loads((folder / 'metrics.json').read_text(), parse_constant=pytest.fail)
+    found = metrics['original/cross_validation_day']
+    assert (found['cell']['n'], found['spike']['n']) == (24, 144)
+    assert found['spike']['accuracy'] > 0.6
+    assert metrics['source'] == 'recorded'
+
+
+def test_progress_names_each_fold(by_day):
+    lines = [line for line in by_day[1].stderr.splitlines() if 'fold' in line]
+    assert [line.split(',')[0] for line in lines] == ['1 of 2: fold 1 of 2', '2 of 2: fold 2 of 2']
+    assert '12 cells tested, 6 trained on' in lines[0]
+
+
+def test_second_run_trains_only_the_fold_that_is_missing_and_finds_the_same(by_day, data_of_days):
+    folder = by_day[0] / 'cross_validation' / 'day'
+    before = {name: (folder / name).read_bytes() for name in ('cells.csv', 'metrics.json')}
+    kept = (folder / 'fold-001.npz').stat().st_mtime_ns
+    (folder / 'fold-002.npz').write_bytes((folder / 'fold-002.npz').read_bytes()[:-50])
+    result = cross_validate('day', data_of_days, by_day[0], '--folds=2')
+    assert result.returncode == 0, result.stderr
+    assert (folder / 'fold-001.npz').stat().st_mtime_ns == kept
+    assert [line for line in result.stderr.splitlines() if 'fold' in line][0].startswith('2 of 2: fold 2')
+    assert {name: (folder / name).read_bytes() for name in before} == before
+
+
+def test_other_settings_need_another_folder(by_day, data_of_days):
+    line = error_line(cross_validate('day', data_of_days, by_day[0], '--folds=2', seed=8))
+    folder = by_day[0] / 'cross_validation' / 'day'
+    assert line == f'sero-evaluate: {folder}: holds a cross-validation of other settings or data; use another --workdir'
+
+
+def test_synthetic_spikes_of_the_published_division_and_its_stamp(data_dir, tmp_path):
+    result = cross_validate('spike', data_dir, tmp_path, train_on='synthetic_small')
+    assert result.returncode == 0, result.stderr
+    assert 'random by spike, as published' in result.stdout
+    assert 'SIMULATED' in result.stdout
+    content = json.loads((tmp_path / 'cross_validation' / 'spike' / 'metrics.json').read_text())
+    assert content['source'] == 'simulated'
+
+
+def test_fold_uses_the_noise_of_its_training_cells_alone(data_dir):
+    from trainer.cross_validation import _synthesizer, read_recorded_spikes
+    from trainer.online_input import open_spike_bank
+    from trainer.stored_dataset import open_split
+
+    spikes = read_recorded_spikes(str(data_dir))
+    synthetic = open_split(str(data_dir), 'synthetic_small', 'train')
+    masks_from = synthetic.metadata['synthesis']['masks_from_cells']
+    [first, second] = list(masks_from)[:2]
+    bank = open_spike_bank(synthetic)
+    of_both = _synthesizer(synthetic, spikes.waveform, spikes.label, {first, second}).noise_masks
+    of_all = _synthesizer(synthetic, spikes.waveform, spikes.label, set(masks_from)).noise_masks
+    assert len(of_both) == masks_from[first] + masks_from[second] < len(of_all)
+    np.testing.assert_array_equal(of_all, bank.noise_masks)
+
+
+def test_recordings_of_too_few_days_are_named(data_dir, tmp_path):
+    line = error_line(cross_validate('day', data_dir, tmp_path))
+    assert line.startswith('sero-evaluate: day SIM0003: without its cells NSER was recorded on 0 days')
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['--cross_validate=day'], '--cross_validate takes a --config'),
+        (['--folds=3'], '--folds goes with --cross_validate'),
+        (['--cross_validate=spike', '--folds=3'], '--folds goes with --cross_validate=day'),
+        (['--cross_validate=day', '--baseline_workdir=b'], '--baseline_workdir does not go with --cross_validate'),
+    ],
+)
+def test_flags_that_do_not_go_together_are_named(arguments, message, tmp_path):
+    result = run_command('sero-evaluate', *arguments, '--data_dir', tmp_path, '--workdir', tmp_path)
+    assert result.returncode == 2
+    assert error_line(result) == f'sero-evaluate: {message}'
