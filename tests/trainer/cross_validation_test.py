@@ -112,7 +112,7 @@ def test_fold_uses_the_noise_of_its_training_cells_alone(data_dir):
 
 def test_recordings_of_too_few_days_are_named(data_dir, tmp_path):
     line = error_line(cross_validate('day', data_dir, tmp_path))
-    assert line.startswith('sero-evaluate: day SIM0003: without its cells NSER was recorded on 0 days')
+    assert line.startswith('sero-evaluate: day SIM0001: without its cells SER was recorded on 1 days')
 
 
 @pytest.mark.parametrize(
