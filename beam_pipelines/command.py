@@ -22,7 +22,7 @@ def run_command(module_name: str, parse_flags: Callable[[list[str]], list[str]] 
     """
     module = sys.modules[module_name]
     sys.modules['__main__'].__doc__ = module.__doc__
-    for flag in flags.FLAGS.get_flags_for_module(module_name):
+    for flag in flags.FLAGS.get_key_flags_for_module(module_name):
         flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
     try:
         app.run(module.main, flags_parser=parse_flags)

@@ -57,6 +57,7 @@ def define_flags() -> None:
     )
     flags.DEFINE_integer('folds', None, 'Deal the days out to so many folds; by default each day is one.')
     define_config_flag()
+    flags.declare_key_flag('config')  # so that --help has it
     flags.mark_flags_as_mutual_exclusive(['workdir', 'models'], required=True)
 
 

@@ -31,6 +31,7 @@ from trainer.start import BackendError, start_keras
 def define_flags() -> None:
     """Defines the command's flags: not at import, so that several commands can be imported side by side."""
     define_config_flag()
+    flags.declare_key_flag('config')  # so that --help has it
     flags.DEFINE_string('data_dir', None, 'TFDS data directory that sero-build or tfds build filled.', required=True)
     flags.DEFINE_string('workdir', None, 'Folder of the run: members, checkpoints, logs.', required=True)
     flags.DEFINE_bool(
