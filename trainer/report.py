@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 import pathlib
 from collections.abc import Mapping, Sequence
 
 import jinja2
-import markupsafe
 from matplotlib.figure import Figure
 
 from beam_pipelines import domain
-from trainer import figures, published_figures
+from trainer import figures, published_figures, report_page
+from trainer.report_page import REPORT_NAME, UNDEFINED, counted, is_defined, number, write_files
 from trainer.results import CellResult, ModelResult, SplitResult
 from trainer.summary import calibration_line, is_simulated, trained_on_warnings
 
-REPORT_NAME = 'report.html'
 HEADLINE_SPLIT = 'non_homogeneous/test'
 # Every split that a report shows, the headline first: its name, its heading, and what its cells are to the model.
 _SPLITS = (
@@ -30,7 +28,6 @@ _SPLITS = (
     ('original/test', 'Original recordings, test', 'test cells of the original recordings'),
 )
 
-_UNDEFINED = '–'
 _NO_BREAK_SPACE = '\N{NO-BREAK SPACE}'
 
 
@@ -75,7 +72,7 @@ def write_report(folder: pathlib.Path, model: ModelResult, baseline: ModelResult
     html = _template().render(_page(models, sections))
     files = {figure.file_name: figures.to_png(figure.drawing) for section in sections for figure in section.figures}
     files[REPORT_NAME] = html.encode()
-    _write_whole(folder, files)
+    write_files(folder, files)
     return folder / REPORT_NAME
 
 
@@ -200,7 +197,7 @@ def _udi_caption(cells: Sequence[CellResult]) -> str:
         'many cells.'
     )
     if n_unmeasured:
-        caption += f' Left out: {_counted(n_unmeasured, "cell")} whose width cannot be measured.'
+        caption += f' Left out: {counted(n_unmeasured, "cell")} whose width cannot be measured.'
     return caption
 
 
@@ -213,7 +210,7 @@ def _statements(name: str, which_cells: str, models: Sequence[ModelResult]) -> l
     if labelled:
         n_right = sum(cell.correct for cell in labelled)
         statements.append(
-            f'Of {_counted(len(labelled), "neuron")} ({which_cells}), the model calls {n_right} as labelled if it must '
+            f'Of {counted(len(labelled), "neuron")} ({which_cells}), the model calls {n_right} as labelled if it must '
             'choose.'
         )
         decided = [cell for cell in labelled if cell.verdict != 'undecided']
@@ -226,7 +223,7 @@ def _statements(name: str, which_cells: str, models: Sequence[ModelResult]) -> l
             n_baseline = sum(bool(cell.correct) for cell in models[1].splits[name].cells)
             statements.append(f'For comparison, the model {models[1].title} calls {n_baseline} as labelled.')
     if n_unlabelled:
-        statements.append(f'{_counted(n_unlabelled, "cell")} without a label: nothing to compare the verdict with.')
+        statements.append(f'{counted(n_unlabelled, "cell")} without a label: nothing to compare the verdict with.')
     return statements
 
 
@@ -252,13 +249,7 @@ def _page(models: Sequence[ModelResult], sections: Sequence[_Section]) -> dict:
         'calibration': [calibration_line(model) for model in models],
         'undecided_rule': next((m['undecided_rule'] for m in cell_metrics.values() if m.get('undecided_rule')), None),
         'label_names': domain.LABEL_NAMES,
-        'colours': {
-            'ser': figures.CLASS_COLOURS[0],
-            'nser': figures.CLASS_COLOURS[1],
-            'undecided': figures.UNDECIDED_COLOUR,
-            'wrong': figures.WRONG_COLOUR,
-            'ink': figures.INK,
-        },
+        'colours': report_page.COLOURS,
     }
 
 
@@ -270,7 +261,7 @@ def _headline_row(title: str, metrics: Mapping[str, Mapping]) -> dict:
         value = of_unit.get(column.key)
         values.append(
             {
-                'text': _percent(value) if column.as_percent else _number(value, 3),
+                'text': _percent(value) if column.as_percent else number(value, 3),
                 'interval': _interval(of_unit) if (column.unit, column.key) == ('cell', 'accuracy') else '',
             }
         )
@@ -282,25 +273,25 @@ def _training(info: Mapping) -> dict[str, str]:
     kernel_sizes = list(info.get('kernel_sizes') or [])
     examples_seen = info.get('examples_seen')
     return {
-        'Data': str(info.get('trained_on') or _UNDEFINED),
-        'Recordings': str(info.get('source') or _UNDEFINED),
+        'Data': str(info.get('trained_on') or UNDEFINED),
+        'Recordings': str(info.get('source') or UNDEFINED),
         'Split': {'by_cell': 'by cell', 'published': 'published (by spike)'}.get(
-            info.get('protocol'), str(info.get('protocol') or _UNDEFINED)
+            info.get('protocol'), str(info.get('protocol') or UNDEFINED)
         ),
-        'Network': str(info.get('architecture') or _UNDEFINED),
+        'Network': str(info.get('architecture') or UNDEFINED),
         'Members': _members(kernel_sizes),
-        'Examples seen': _UNDEFINED if examples_seen is None else f'{examples_seen:,}',
-        'Made': str(info.get('created') or _UNDEFINED)[:16].replace('T', ' '),
+        'Examples seen': UNDEFINED if examples_seen is None else f'{examples_seen:,}',
+        'Made': str(info.get('created') or UNDEFINED)[:16].replace('T', ' '),
         'Versions': ', '.join(f'{name} {version}' for name, version in (info.get('versions') or {}).items())
-        or _UNDEFINED,
-        'Data fingerprint': str(info.get('dataset_fingerprint') or _UNDEFINED),
+        or UNDEFINED,
+        'Data fingerprint': str(info.get('dataset_fingerprint') or UNDEFINED),
     }
 
 
 def _members(kernel_sizes: Sequence[int]) -> str:
     if not kernel_sizes:
-        return _UNDEFINED
-    return f'{_counted(len(kernel_sizes), "network")}, kernel sizes {_as_ranges(kernel_sizes)}'
+        return UNDEFINED
+    return f'{counted(len(kernel_sizes), "network")}, kernel sizes {_as_ranges(kernel_sizes)}'
 
 
 def _as_ranges(numbers: Sequence[int]) -> str:
@@ -310,68 +301,18 @@ def _as_ranges(numbers: Sequence[int]) -> str:
     return ', '.join(map(str, numbers))
 
 
-def _is_defined(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)
-
-
-def _number(value: float | None, digits: int) -> str:
-    return f'{value:.{digits}f}' if _is_defined(value) else _UNDEFINED
-
-
 def _percent(value: float | None) -> str:
-    return f'{100 * value:.1f}{_NO_BREAK_SPACE}%' if _is_defined(value) else _UNDEFINED
+    return f'{100 * value:.1f}{_NO_BREAK_SPACE}%' if is_defined(value) else UNDEFINED
 
 
 def _interval(cell_metrics: Mapping) -> str:
     low, high = cell_metrics.get('accuracy_low'), cell_metrics.get('accuracy_high')
-    if not (_is_defined(low) and _is_defined(high)):
+    if not (is_defined(low) and is_defined(high)):
         return ''
     return f'{100 * low:.1f}–{100 * high:.1f}{_NO_BREAK_SPACE}%'
 
 
-def _counted(count: int, noun: str) -> str:
-    return f'{count:,} {noun}' if count == 1 else f'{count:,} {noun}s'
-
-
-def _interval_bar(cell: CellResult) -> markupsafe.Markup:
-    """Draws a cell's probability and interval on a line from 0 to 1."""
-    if not all(map(_is_defined, (cell.p_ser, cell.p_ser_low, cell.p_ser_high))):
-        return markupsafe.Markup('')
-    low, middle, high = (100 * min(max(p, 0.0), 1.0) for p in (cell.p_ser_low, cell.p_ser, cell.p_ser_high))
-    return markupsafe.Markup(
-        '<span class="bar" aria-hidden="true"><i style="left:{:.1f}%;width:{:.1f}%"></i>'
-        '<b style="left:{:.1f}%"></b></span>'
-    ).format(low, max(high - low, 0.0), middle)
-
-
 def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader('trainer', 'templates'),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        'percent': _percent,
-        'number': _number,
-        'interval': _interval,
-        'interval_bar': _interval_bar,
-        'outcome': figures.outcome,
-        'is_defined': _is_defined,
-    }
+    environment = report_page.environment()
+    environment.filters |= {'percent': _percent, 'interval': _interval, 'outcome': figures.outcome}
     return environment.get_template('evaluation.html')
-
-
-def _write_whole(folder: pathlib.Path, files: Mapping[str, bytes]) -> None:
-    """Writes the files so that each appears whole, in their order, and none if one cannot be written."""
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = {name: folder / f'.{name}.{os.getpid()}.partial' for name in files}
-    try:
-        for name, content in files.items():
-            partial[name].write_bytes(content)
-        for name, path in partial.items():
-            os.replace(path, folder / name)
-    finally:
-        for path in partial.values():
-            path.unlink(missing_ok=True)
