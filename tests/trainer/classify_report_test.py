@@ -1,0 +1,349 @@
+import dataclasses
+import html
+import html.parser
+import json
+import pathlib
+import re
+import shutil
+import subprocess
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from beam_pipelines import detection, domain, simulated_cells
+from beam_pipelines.recordings import RejectedFile
+from beam_pipelines.spike_width import measure_udi_ms
+from trainer.classified_cell import ClassifiedCell, ClassifiedSpikes, TraceEnvelope
+from trainer.classify_report import write_report
+from trainer.results import CellResult
+from trainer.training_range import TrainingRange
+
+CHROMIUM = shutil.which('chromium')
+EVIL_NAME = '<img src=x onerror=alert(1)>'
+INFO = {
+    'source': 'simulated',
+    'protocol': 'by_cell',
+    'trained_on': 'synthetic_small',
+    'members': ['k20', 'k25', 'k30'],
+    'created': '2026-11-22T08:14:09+00:00',
+}
+REJECTED = [
+    RejectedFile(f'{EVIL_NAME}.abf', 'not_abf', 'begins with <b>'),
+    RejectedFile('day\udcff#002.abf', 'no_spikes', 'deepest sample -31.2 pA'),
+]
+WARNING = f'The noise is high: 9.1 pA, where {EVIL_NAME} had at most 4.3 pA.'
+
+
+def make_cell(number: int, seconds: float = 20.0, **changes) -> ClassifiedCell:
+    """Returns a simulated cell as `sero-classify` would find it; its class and its verdict follow from `number`."""
+    rng = np.random.default_rng(number)
+    label = number % 2
+    udi_ms = rng.uniform(0.3, 0.8) if label else rng.uniform(0.8, 1.6)
+    cell = simulated_cells.draw_cell(domain.LABEL_NAMES[label], udi_ms, 1.0, rng)
+    current_pa = rng.normal(0, 3, int(seconds * domain.SAMPLING_RATE_HZ)).astype(np.float32)
+    times_s = simulated_cells.spike_times_s(cell, seconds, rng)
+    simulated_cells.add_spikes(current_pa, cell, times_s, domain.SAMPLING_RATE_HZ, rng)
+    trigger = detection.find_triggers(current_pa)
+    waveform, kept = detection.cut_windows(current_pa, trigger)
+    before = waveform[:, :20]
+    amplitude_pa = before.mean(axis=1) - waveform.min(axis=1)
+    logit = (-1 if label else 1) * rng.uniform(0, 3)
+    p_ser = 1 / (1 + np.exp(-(logit + rng.normal(0, 1, len(waveform)))))
+    low, middle, high = 1 / (1 + np.exp(-(1.3 * logit + np.array([-0.8, 0, 0.8]))))
+    mean = waveform.mean(axis=0)
+    stretches = current_pa.reshape(-1, len(current_pa) // 2000)
+    result = CellResult(
+        cell=f'S2611{number % 28 + 1:02d}#{number:03d}',
+        verdict='undecided' if low < 0.5 < high else domain.LABEL_NAMES[int(middle < 0.5)],
+        p_ser=float(middle),
+        p_ser_low=float(low),
+        p_ser_high=float(high),
+        p_ser_published=float(p_ser.mean()),
+        n_spikes=len(waveform),
+        udi_ms=measure_udi_ms(mean, domain.SAMPLING_RATE_HZ),
+        label=None,
+        mean_waveform=mean,
+    )
+    classified = ClassifiedCell(
+        path=f'recordings/{result.cell}.abf',
+        result=result,
+        spikes=ClassifiedSpikes(
+            trigger=trigger[kept],
+            time_s=trigger[kept] / domain.SAMPLING_RATE_HZ,
+            waveform=waveform,
+            p_ser=p_ser,
+            amplitude_pa=amplitude_pa,
+            udi_ms=np.full(len(waveform), np.nan),
+            snr=amplitude_pa / before.std(axis=1),
+        ),
+        trace=TraceEnvelope(
+            time_s=(np.arange(len(stretches)) + 0.5) * seconds / len(stretches),
+            low_pa=stretches.min(axis=1),
+            high_pa=stretches.max(axis=1),
+        ),
+        duration_s=seconds,
+        saliency=0.002 * logit * np.gradient(mean),
+        warnings=(),
+        is_simulated=True,
+    )
+    return dataclasses.replace(classified, **changes)
+
+
+def with_result(cell: ClassifiedCell, /, **changes) -> ClassifiedCell:
+    return dataclasses.replace(cell, result=dataclasses.replace(cell.result, **changes))
+
+
+def with_spikes(cell: ClassifiedCell, count: int) -> ClassifiedCell:
+    """Returns the cell with its first spikes alone."""
+    fields = dataclasses.fields(ClassifiedSpikes)
+    spikes = ClassifiedSpikes(**{field.name: getattr(cell.spikes, field.name)[:count] for field in fields})
+    return with_result(dataclasses.replace(cell, spikes=spikes), n_spikes=count)
+
+
+@pytest.fixture(scope='module')
+def cells() -> list[ClassifiedCell]:
+    return [make_cell(number) for number in range(12)]
+
+
+@pytest.fixture(scope='module')
+def training_range() -> TrainingRange:
+    trained = [make_cell(number, seconds=5.0) for number in range(100, 130)]
+    return TrainingRange(
+        label=np.arange(30) % 2,
+        mean_waveform=np.array([cell.result.mean_waveform for cell in trained]),
+        udi_ms=np.array([cell.result.udi_ms for cell in trained]),
+        amplitude_pa=np.array([np.median(cell.spikes.amplitude_pa) for cell in trained]),
+        noise_pa=np.full(30, 3.0),
+        firing_rate_hz=np.array([len(cell.spikes.trigger) / 5 for cell in trained]),
+        n_spikes=np.array([cell.result.n_spikes for cell in trained]),
+    )
+
+
+def written(folder, cells, training_range, rejected=(), info=INFO) -> str:
+    return write_report(folder, cells, list(rejected), info, training_range).read_text()
+
+
+def text_of(page: str) -> str:
+    """Returns what a reader sees of an HTML page, with single spaces."""
+    body = re.sub(r'(?s)<(style|script)\b.*?</\1>', ' ', page)
+    return ' '.join(html.unescape(re.sub(r'<[^>]*>', ' ', body)).replace('\xa0', ' ').split())
+
+
+def pictures_of(page: str) -> list[ElementTree.Element]:
+    return [ElementTree.fromstring(svg) for svg in re.findall(r'(?s)<svg.*?</svg>', page)]
+
+
+class PageReader(html.parser.HTMLParser):
+    """Collects all tags, and the addresses in attributes that lead anywhere but to a place on the page."""
+
+    def __init__(self, page: str):
+        super().__init__()
+        self.addresses, self.tags = [], set()
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        sources = [value for name, value in attrs if name in ('src', 'href', 'srcset', 'data', 'action')]
+        self.addresses += [value for value in sources if not value.startswith('#')]
+
+
+class TestText:
+    def test_verdicts_of_all_cells_come_first(self, cells, training_range, tmp_path):
+        text = text_of(written(tmp_path, cells, training_range))
+        for cell in cells:
+            result = cell.result
+            assert f'{result.cell} {result.verdict} {result.p_ser:.2f} {result.p_ser_low:.2f} to' in text
+        ser = sum(cell.result.verdict == 'SER' for cell in cells)
+        assert 0 < ser < 12
+        assert f'{ser} SER {sum(cell.result.verdict == "NSER" for cell in cells)} NSER' in text
+        assert '12 cells judged' in text
+        assert 'Every file that was given could be used' in text
+
+    def test_rejected_files_are_listed_with_the_reason(self, cells, training_range, tmp_path):
+        text = text_of(written(tmp_path, cells[:2], training_range, REJECTED))
+        assert '2 files could not be used' in text
+        assert f'{EVIL_NAME}.abf the file is not an ABF1 or ABF2 file begins with <b>' in text
+        assert r'day\udcff#002.abf no trigger, or none whose window fits in its sweep deepest sample -31.2 pA' in text
+
+    def test_nothing_but_rejected_files(self, training_range, tmp_path):
+        assert 'No recording could be judged. 2 files could not be used' in text_of(
+            written(tmp_path, [], training_range, REJECTED)
+        )
+
+    def test_warnings_are_counted_and_quoted(self, cells, training_range, tmp_path):
+        warned = dataclasses.replace(cells[0], warnings=(WARNING, 'Only 4 spikes.'))
+        text = text_of(written(tmp_path, [warned, cells[1]], training_range))
+        assert '1 cell with a warning' in text
+        assert f'⚠ {WARNING} ⚠ Only 4 spikes.' in text
+
+    def test_all_text_is_escaped(self, cells, training_range, tmp_path):
+        evil = with_result(
+            dataclasses.replace(cells[0], path=f'{EVIL_NAME}.abf', warnings=(WARNING,)), cell=f'{EVIL_NAME}#1'
+        )
+        info = INFO | {'trained_on': EVIL_NAME, 'created': EVIL_NAME, 'undecided_rule': EVIL_NAME}
+        page = written(tmp_path, [evil], training_range, REJECTED, info)
+        assert '<img' not in page
+        assert '<b>' not in page
+        assert text_of(page).count(EVIL_NAME) == 7
+        assert PageReader(page).tags.isdisjoint({'img', 'iframe', 'object', 'embed', 'link', 'base'})
+
+    def test_simulated_recordings_are_stamped(self, cells, training_range, tmp_path):
+        recorded = dataclasses.replace(cells[0], is_simulated=False)
+        page = written(tmp_path, [recorded], training_range)
+        assert 'trained on simulated recordings What stands on this page' in text_of(page)
+        assert 'the recordings are simulated' not in page
+        real_info = INFO | {'source': 'recorded'}
+        page = written(tmp_path, [recorded, cells[1]], training_range, info=real_info)
+        assert '1 of 2 recordings are simulated What stands on this page' in text_of(page)
+        assert 'simulated' not in text_of(written(tmp_path, [recorded], training_range, info=real_info))
+
+    def test_cell_stands_beside_the_range_of_the_training_cells(self, cells, training_range, tmp_path):
+        text = text_of(written(tmp_path, cells[:1], training_range))
+        low, high = np.percentile(training_range.udi_ms[::2], (5, 95))
+        assert f'Spike width, UDI (ms) {cells[0].result.udi_ms:.2f} {low:.2f} to {high:.2f}' in text
+        assert 'Noise before spikes (pA) 2.9 3.0 to 3.0 3.0 to 3.0' in text
+
+
+class TestUnusualCells:
+    def test_spike_csvs_have_no_trace(self, cells, training_range, tmp_path):
+        page = written(tmp_path, [dataclasses.replace(cells[0], trace=None, duration_s=0.0)], training_range)
+        assert 'class="trace"' not in page
+        assert 'The consensus for each single spike' in page
+
+    def test_one_spike(self, cells, training_range, tmp_path):
+        text = text_of(written(tmp_path, [with_spikes(cells[0], 1)], training_range))
+        assert '1 spike ·' in text
+        assert 'The only spike.' in text
+        assert 'Firing rate (Hz) –' in text
+
+    def test_udi_that_cannot_be_measured(self, cells, training_range, tmp_path):
+        page = written(tmp_path, [with_result(cells[0], udi_ms=float('nan'))], training_range)
+        assert 'this cell’s cannot be measured' in page
+        assert 'nan' not in text_of(page).lower().split()
+
+    def test_artefact_does_not_flatten_the_trace(self, cells, training_range, tmp_path):
+        low_pa = cells[0].trace.low_pa.copy()
+        low_pa[1000] = -9000
+        page = written(
+            tmp_path,
+            [dataclasses.replace(cells[0], trace=dataclasses.replace(cells[0].trace, low_pa=low_pa))],
+            training_range,
+        )
+        assert 'artefacts reach beyond the picture' in page
+        assert '−2000' not in page
+
+    def test_training_cells_of_one_class_and_flat_spikes(self, cells, training_range, tmp_path):
+        only_ser = TrainingRange(
+            **{field.name: getattr(training_range, field.name)[::2] for field in dataclasses.fields(TrainingRange)}
+        )
+        flat = dataclasses.replace(cells[0], saliency=np.zeros(160))
+        page = written(tmp_path, [with_result(flat, mean_waveform=np.zeros(160, np.float32))], only_ser)
+        assert 'nan' not in text_of(page).lower().split()
+        assert not re.search(r'd="[^"]*nan', page)
+
+
+class TestFile:
+    def test_same_verdicts_give_the_same_page_and_nothing_else(self, cells, training_range, tmp_path):
+        first = written(tmp_path / 'a', cells[:2], training_range, REJECTED)
+        assert written(tmp_path / 'b', cells[:2], training_range, REJECTED) == first
+        assert [path.name for path in (tmp_path / 'a').iterdir()] == ['report.html']
+
+    def test_nothing_is_loaded(self, cells, training_range, tmp_path):
+        page = written(tmp_path, cells[:2], training_range, REJECTED)
+        assert PageReader(page).addresses == []
+        assert not re.search(r'@import|url\(|fetch\(|XMLHttpRequest', page)
+
+    def test_300_cells_stay_under_15_mb(self, training_range, tmp_path):
+        # 100 s at 3 Hz, as the published recordings are; twelve of them, twenty-five times over.
+        full = [make_cell(number, seconds=100.0) for number in range(12)]
+        many = [with_result(full[number % 12], cell=f'day#{number}') for number in range(300)]
+        page = written(tmp_path, many, training_range)
+        assert len(page.encode()) < 15e6
+        assert all(f'>day#{number}<' in page for number in range(300))
+
+
+class TestPictures:
+    def test_every_spike_is_marked_and_has_its_probability(self, cells, training_range, tmp_path):
+        activity = pictures_of(written(tmp_path, cells[:1], training_range))[1]
+        strokes = {path.get('class'): path.get('d').count('M') for path in activity.iter('path')}
+        count = cells[0].result.n_spikes
+        assert strokes['trigger'] == count
+        assert strokes['dot ser'] + strokes['dot nser'] == count
+
+    def test_saliency_for_ser_points_up_and_for_nser_down(self, cells, training_range, tmp_path):
+        saliency = np.zeros(160)
+        saliency[50:53], saliency[90:100] = 1.0, -1.0
+        page = written(tmp_path, [dataclasses.replace(cells[0], saliency=saliency)], training_range)
+        shape = pictures_of(page)[3]
+        bars = {
+            path.get('class'): re.findall(r'M(\d+) (\d+)V(\d+)', path.get('d'))
+            for path in shape.iter('path')
+            if path.get('class', '').startswith('bar')
+        }
+        assert len(bars['bar-ser']) == 3
+        assert len(bars['bar-nser']) == 10
+        assert all(int(end) < int(zero) for _, zero, end in bars['bar-ser'])
+        assert all(int(end) > int(zero) for _, zero, end in bars['bar-nser'])
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason='no Chromium')
+def test_browser_renders_and_sorts_without_errors_or_requests(cells, training_range, tmp_path):
+    cells = [*cells[:5], with_result(cells[5], cell=f'{EVIL_NAME}.abf', udi_ms=float('nan'))]
+    path = write_report(tmp_path / 'verdicts', cells, REJECTED, INFO, training_range)
+    probe = """<script>
+        const column = n => [...document.querySelectorAll('.verdicts tbody tr')].map(row => row.cells[n].innerText);
+        const heads = [...document.querySelectorAll('.verdicts thead th')];
+        const click = n => { heads[n].firstElementChild.click(); return column(n); };
+        window.addEventListener('load', () => {
+          const sorted = heads.map((_, n) => [click(n), heads[n].ariaSort, click(n), heads[n].ariaSort]);
+          const found = {sorted, lost: [...document.querySelectorAll('.verdicts a')].filter(
+              link => document.querySelector(link.hash).querySelector('bdi').textContent !== link.textContent).length,
+            pictures: [...document.querySelectorAll('figure svg')].map(svg => svg.getBoundingClientRect().height),
+            unfilled: [...document.querySelectorAll('use')].filter(use => !use.getBBox().width).length,
+            loaded: performance.getEntriesByType('resource').length};
+          document.documentElement.dataset.probe = JSON.stringify(found);
+        });</script>"""
+    probed = tmp_path / 'probed.html'
+    probed.write_text(path.read_text() + probe)
+    done = subprocess.run(
+        [
+            *(CHROMIUM, '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run'),
+            *('--disable-background-networking', '--disable-component-update', '--disable-sync'),
+            *(f'--user-data-dir={tmp_path / "profile"}', '--dump-dom', '--enable-logging=stderr'),
+            *('--virtual-time-budget=5000', probed.as_uri()),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert 'CONSOLE' not in done.stderr
+    found = json.loads(html.unescape(re.search(r'data-probe="([^"]*)"', done.stdout)[1]))
+    assert found['loaded'] == 0
+    assert found['lost'] == 0
+    assert found['unfilled'] == 0
+    assert len(found['pictures']) == 4 * len(cells)
+    assert all(height > 100 for height in found['pictures'])
+    for up, ascending, down, descending in found['sorted']:
+        assert (ascending, descending) == ('ascending', 'descending')
+        assert sorted(up) == sorted(down)
+    by_p_ser, by_spikes, by_udi = (found['sorted'][column] for column in (2, 4, 5))
+    p_ser = [float(shown.split()[0]) for shown in by_p_ser[0]]
+    assert p_ser == sorted(p_ser)
+    assert by_p_ser[2] == by_p_ser[0][::-1]
+    assert [int(shown) for shown in by_spikes[0]] == sorted(cell.result.n_spikes for cell in cells)
+    assert by_udi[0][-1] == by_udi[2][-1] == '–'
+    assert by_udi[0][:-1] == by_udi[2][:-1][::-1] == sorted(by_udi[0][:-1], key=float)
+
+
+def test_old_report_stays_until_the_new_one_is_whole(cells, training_range, tmp_path, monkeypatch):
+    (tmp_path / 'report.html').write_text('old')
+
+    def fail(path, content):
+        raise OSError('no space left')
+
+    monkeypatch.setattr(pathlib.Path, 'write_bytes', fail)
+    with pytest.raises(OSError, match='no space left'):
+        write_report(tmp_path, cells[:1], [], INFO, training_range)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [('report.html', 'old')]

@@ -1,0 +1,172 @@
+"""Small plots as SVG of a few kilobytes, which go into an HTML page as they are: axes, lines, areas, bars, marks.
+
+A page with three hundred cells holds over a thousand of them, so curves are paths of whole numbers: the unit is a fifth
+of a pixel. Looks (colours, widths, sizes of letters) are the page's style sheet's business, by class.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+import math
+
+import markupsafe
+import numpy as np
+
+_UNITS = 5  # a pixel
+_TICK = 4 * _UNITS
+_HIDES = _UNITS // 2  # marks that are no farther from each other cannot be told apart
+
+
+@dataclasses.dataclass(frozen=True)
+class Panel:
+    """A rectangle of a plot with its scales.
+
+    Attributes
+    ----------
+    left, top, width, height : in pixels of the plot.
+    x_range, y_range : what lies at its left and right, and at its bottom and top edge.
+    """
+
+    left: float
+    top: float
+    width: float
+    height: float
+    x_range: tuple[float, float]
+    y_range: tuple[float, float]
+
+    def x(self, value: np.ndarray | float) -> np.ndarray:
+        """Returns where values lie, in the plot's units."""
+        first, last = self.x_range
+        share = (np.asarray(value, np.float64) - first) / (last - first)
+        return np.rint(_UNITS * (self.left + self.width * share)).astype(np.int64)
+
+    def y(self, value: np.ndarray | float) -> np.ndarray:
+        """Returns where values lie, in the plot's units; what lies beyond the edge is put on it."""
+        bottom, top = self.y_range
+        share = np.clip((np.asarray(value, np.float64) - bottom) / (top - bottom), 0, 1)
+        return np.rint(_UNITS * (self.top + self.height * (1 - share))).astype(np.int64)
+
+    def x_px(self, value: float) -> float:
+        """Returns where a value lies, in pixels."""
+        return float(self.x(value)) / _UNITS
+
+    def y_px(self, value: float) -> float:
+        """Returns where a value lies, in pixels."""
+        return float(self.y(value)) / _UNITS
+
+    def line(self, x: np.ndarray, y: np.ndarray, look: str) -> str:
+        """Draws a curve."""
+        return f'<path class="{look}" d="{_curve(self.x(x), self.y(y))}"/>'
+
+    def lines(self, x: np.ndarray, curves: np.ndarray, look: str) -> str:
+        """Draws (n, points) curves over the same places."""
+        at = self.x(x)
+        return f'<path class="{look}" d="{"".join(_curve(at, y) for y in self.y(curves))}"/>'
+
+    def area(self, x: np.ndarray, low: np.ndarray, high: np.ndarray, look: str) -> str:
+        """Fills what lies between two curves."""
+        at = np.concatenate([self.x(x), self.x(x)[::-1]])
+        return f'<path class="{look}" d="{_curve(at, np.concatenate([self.y(low), self.y(high)[::-1]]))}z"/>'
+
+    def bars(self, left: np.ndarray, width: float, height: np.ndarray, look: str) -> str:
+        """Draws bars from 0 up or down; those of height 0 are left out."""
+        there = height != 0
+        zero, wide = int(self.y(0.0)), int(self.x(self.x_range[0] + width) - self.x(self.x_range[0]))
+        edges = zip(self.x(left[there]), self.y(height[there]), strict=True)
+        return f'<path class="{look}" d="{"".join(f"M{x} {zero}V{y}h{wide}V{zero}" for x, y in edges)}"/>'
+
+    def dots(self, x: np.ndarray, y: np.ndarray, look: str) -> str:
+        """Draws round marks; those that would hide each other wholly are drawn once."""
+        places = np.unique(np.column_stack([self.x(x) // _HIDES * _HIDES, self.y(y) // _HIDES * _HIDES]), axis=0)
+        return f'<path class="{look}" d="{"".join(f"M{x} {y}h0" for x, y in places)}"/>'
+
+    def ticks_at(self, x: np.ndarray, top_px: float, height_px: float, look: str) -> str:
+        """Draws an upright stroke at each place, at the same height in the plot."""
+        places = np.unique(self.x(x) // _HIDES * _HIDES)
+        top, height = round(_UNITS * top_px), round(_UNITS * height_px)
+        return f'<path class="{look}" d="{"".join(f"M{place} {top}v{height}" for place in places)}"/>'
+
+    def rule(self, look: str, x: float | None = None, y: float | None = None) -> str:
+        """Draws a straight line from edge to edge: upright at ``x``, or level at ``y``."""
+        if x is not None:
+            return f'<path class="{look}" d="M{self.x(x)} {_UNITS * self.top:.0f}v{_UNITS * self.height:.0f}"/>'
+        return f'<path class="{look}" d="M{_UNITS * self.left:.0f} {self.y(y)}h{_UNITS * self.width:.0f}"/>'
+
+    def x_axis(self, name: str | None, most_ticks: int = 8) -> str:
+        """Draws the axis below; without a name, its line and ticks alone."""
+        bottom = _UNITS * (self.top + self.height)
+        ticks = tick_values(*self.x_range, most_ticks)
+        marks = ''.join(f'M{self.x(value)} {bottom:.0f}v{_TICK}' for value in ticks)
+        drawn = f'<path class="axis" d="M{_UNITS * self.left:.0f} {bottom:.0f}h{_UNITS * self.width:.0f}{marks}"/>'
+        if name is None:
+            return drawn
+        numbers = ''.join(
+            text(self.x_px(value), bottom / _UNITS + 18, label, 'middle')
+            for value, label in zip(ticks, tick_labels(ticks), strict=True)
+        )
+        return drawn + numbers + text(self.left + self.width / 2, bottom / _UNITS + 36, name, 'middle', 'name')
+
+    def y_axis(self, name: str, most_ticks: int = 5) -> str:
+        """Draws the axis on the left, with its name upright beside it."""
+        ticks = tick_values(*self.y_range, most_ticks)
+        left = _UNITS * self.left
+        marks = ''.join(f'M{left:.0f} {self.y(value)}h{-_TICK}' for value in ticks)
+        drawn = f'<path class="axis" d="M{left:.0f} {_UNITS * self.top:.0f}v{_UNITS * self.height:.0f}{marks}"/>'
+        numbers = ''.join(
+            text(self.left - 7, self.y_px(value) + 4, label, 'end')
+            for value, label in zip(ticks, tick_labels(ticks), strict=True)
+        )
+        return drawn + numbers + upright_text(13, self.top + self.height / 2, name)
+
+
+def plot(width_px: int, height_px: int, description: str, *parts: str) -> markupsafe.Markup:
+    """Returns an ``svg`` element; ``description`` is for those who cannot see it."""
+    return markupsafe.Markup(
+        f'<svg viewBox="0 0 {_UNITS * width_px} {_UNITS * height_px}" role="img"'
+        f' aria-label="{html.escape(description)}">{"".join(parts)}</svg>'
+    )
+
+
+def shared(name: str, *parts: str) -> markupsafe.Markup:
+    """Returns parts that many plots of a page ``use``: what is the same in each is written once."""
+    return markupsafe.Markup(f'<g id="{html.escape(name)}">{"".join(parts)}</g>')
+
+
+def use(name: str) -> str:
+    """Puts what ``shared`` has named into a plot."""
+    return f'<use href="#{html.escape(name)}"/>'
+
+
+def text(x_px: float, y_px: float, content: str, anchor: str = 'start', look: str = '') -> str:
+    """Writes a line of text."""
+    look = f' class="{look}"' if look else ''
+    place = f'x="{_UNITS * x_px:.0f}" y="{_UNITS * y_px:.0f}" text-anchor="{anchor}"'
+    return f'<text{look} {place}>{html.escape(content)}</text>'
+
+
+def upright_text(x_px: float, y_px: float, content: str) -> str:
+    """Writes the name of an axis from below to above, its middle at the place."""
+    turned = f'transform="translate({_UNITS * x_px:.0f} {_UNITS * y_px:.0f}) rotate(-90)"'
+    return f'<text class="name" text-anchor="middle" {turned}>{html.escape(content)}</text>'
+
+
+def tick_values(first: float, last: float, most: int) -> np.ndarray:
+    """Returns at most ``most`` round numbers at equal distances within a range."""
+    least_step = (last - first) / most
+    power = 10.0 ** math.floor(math.log10(least_step))
+    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= least_step)
+    return step * np.arange(math.ceil(first / step - 1e-9), math.floor(last / step + 1e-9) + 1)
+
+
+def tick_labels(ticks: np.ndarray) -> list[str]:
+    """Writes round numbers with as many decimals as they need, and with a true minus sign."""
+    step = abs(ticks[1] - ticks[0]) if len(ticks) > 1 else abs(float(ticks[0])) if len(ticks) and ticks[0] else 1.0
+    decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+    return [f'{value + 0.0:.{decimals}f}'.replace('-', '\N{MINUS SIGN}') for value in ticks.round(decimals)]
+
+
+def _curve(x: np.ndarray, y: np.ndarray) -> str:
+    """Returns the path through points: absolute for the first, relative and thus short for the others."""
+    steps = ' '.join(f'{dx} {dy}' for dx, dy in zip(np.diff(x).tolist(), np.diff(y).tolist(), strict=True))
+    return f'M{x[0]} {y[0]}' + (f'l{steps.replace(" -", "-")}' if steps else 'h0')
