@@ -16,7 +16,7 @@ from trainer.training_range import TrainingRange
 
 _WIDE_PX, _NARROW_PX = 1072, 344
 _LEFT_PX, _RIGHT_PX = 58, 12
-_TRACE_COLUMNS = 480
+_TRACE_COLUMNS = 800
 _MOST_SPIKES_OVERLAID = 20
 _LEVEL_SAMPLES = 20
 _TIME_MS = (np.arange(domain.SPIKE_SAMPLES) - domain.SAMPLES_BEFORE_TRIGGER) / domain.SAMPLING_RATE_HZ * 1e3
@@ -71,14 +71,14 @@ class CellPictures:
 
     def activity(self, cell: ClassifiedCell) -> Picture:
         """Draws the recording with its triggers, and below it the probability of each spike."""
-        last_s = max(cell.duration_s, float(cell.spikes.time_s[-1]) * 1.02, 1e-3)
+        last_s = cell.duration_s or 1.02 * max(float(cell.spikes.time_s[-1]), 1e-3)
         width_px = _WIDE_PX - _LEFT_PX - _RIGHT_PX
         parts, top_px, caption, cut = [], 12, '', ''
         if cell.trace is not None:
             trace = Panel(_LEFT_PX, 6, width_px, 104, (0, last_s), _trace_range(cell))
             time_s, low_pa, high_pa = _thinned(cell.trace)
             parts += [
-                trace.area(time_s, low_pa, high_pa, 'trace'),
+                trace.uprights(time_s, low_pa, high_pa, max(1.0, width_px / len(time_s)), 'trace'),
                 trace.rule('threshold', y=domain.TRIGGER_PA),
                 trace.ticks_at(cell.spikes.time_s, 114, 8, 'trigger'),
                 trace.y_axis('current (pA)', 4),
@@ -88,7 +88,7 @@ class CellPictures:
             top_px = 136
             caption = (
                 f'Above, the recording{cut} with a stroke for each spike and the trigger level of '
-                f'{domain.TRIGGER_PA:.0f} pA dashed; below, '
+                f'{svg_plot.MINUS}{-domain.TRIGGER_PA:.0f} pA dashed; below, '
             )
         panel = Panel(_LEFT_PX, top_px, width_px, 84, (0, last_s), (-0.04, 1.04))
         ser = cell.spikes.p_ser >= 0.5
@@ -98,7 +98,7 @@ class CellPictures:
             panel.dots(cell.spikes.time_s[ser], cell.spikes.p_ser[ser], 'dot ser'),
             panel.dots(cell.spikes.time_s[~ser], cell.spikes.p_ser[~ser], 'dot nser'),
             panel.x_axis('time in the recording (s)', 10),
-            panel.y_axis('p(SER) of a spike', 2),
+            panel.y_axis('p(SER)', 2),
         ]
         caption += 'the consensus for each single spike, not calibrated, and for all of them (line).'
         svg = svg_plot.plot(
@@ -152,16 +152,16 @@ class CellPictures:
             evidence.bars(left_ms, _SAMPLE_MS, np.maximum(saliency, 0), 'bar-ser'),
             evidence.bars(left_ms, _SAMPLE_MS, np.minimum(saliency, 0), 'bar-nser'),
             evidence.rule('half', y=0),
-            evidence.y_axis('evidence', 3),
+            evidence.y_axis('log-odds', 4),
             evidence.x_axis('time from trigger (ms)'),
-            svg_plot.text(_NARROW_PX - _RIGHT_PX, 172, 'for SER ↑', 'end', 'ser'),
-            svg_plot.text(_NARROW_PX - _RIGHT_PX, 223, 'for NSER ↓', 'end', 'nser'),
+            svg_plot.text(_LEFT_PX + 6, 173, '↑ SER', 'start', 'ser'),
+            svg_plot.text(_LEFT_PX + 6, 222, '↓ NSER', 'start', 'nser'),
         )
         return Picture(
             svg,
             'Above, this cell’s mean spike (black) over those of the training cells, all drawn equally deep (blue: '
             'SER, dashed ochre: NSER; shaded: the middle 80 % of the cells); below, how much each sample moves the '
-            'verdict, in log-odds, away from that on a spike midway between the classes.',
+            'verdict towards SER or NSER, in log-odds, compared with a spike midway between the classes.',
         )
 
     def udi(self, cell: ClassifiedCell) -> Picture:

@@ -104,7 +104,7 @@ def _page(
         'summary': _summary(cells),
         'rejected': [{'path': file.path, 'reason': REASONS[file.reason], 'detail': file.detail} for file in rejected],
         'rejected_count': counted(len(rejected), 'file'),
-        'warned_count': counted(sum(bool(cell.warnings) for cell in cells), 'cell'),
+        'warned_words': _warned_words(cells),
         'simulated_words': _simulated_words(cells, info),
         'model': _model_words(info),
         'is_published_protocol': info.get('protocol') == 'published',
@@ -129,6 +129,13 @@ def _simulated_words(cells: Sequence[ClassifiedCell], info: dict) -> str | None:
         which = 'the recordings are' if simulated == len(cells) else f'{simulated} of {len(cells)} recordings are'
         words.append(f'{which} simulated')
     return '; '.join(words) or None
+
+
+def _warned_words(cells: Sequence[ClassifiedCell]) -> str:
+    warned = sum(bool(cell.warnings) for cell in cells)
+    if not warned:
+        return 'There are no warnings.'
+    return f'There are warnings of {counted(warned, "cell")}: read them before you believe the verdict.'
 
 
 def _model_words(info: dict) -> str:
@@ -174,8 +181,8 @@ def _traits(cell: ClassifiedCell, ranges: dict[str, list[np.ndarray]]) -> list[_
         trait('Noise before spikes (pA)', _noise_pa(cell), 'noise_pa', one_decimal),
         trait('Firing rate (Hz)', rate_hz, 'firing_rate_hz', one_decimal),
         trait('Spikes', cell.result.n_spikes, 'n_spikes', whole),
-        _Trait('Signal to noise', one_decimal(float(np.median(spikes.snr))), (UNDEFINED, UNDEFINED)),
-        _Trait('Spikes that lean to SER', f'{np.mean(spikes.p_ser >= 0.5):.0%}', (UNDEFINED, UNDEFINED)),
+        _Trait('Signal to noise', one_decimal(float(np.median(spikes.snr))), ('', '')),
+        _Trait('Spikes that lean to SER', f'{np.mean(spikes.p_ser >= 0.5):.0%}', ('', '')),
     ]
 
 

@@ -13,6 +13,8 @@ import math
 import markupsafe
 import numpy as np
 
+MINUS = '\N{MINUS SIGN}'
+
 _UNITS = 5  # a pixel
 _TICK = 4 * _UNITS
 _HIDES = _UNITS // 2  # marks that are no farther from each other cannot be told apart
@@ -81,11 +83,16 @@ class Panel:
         places = np.unique(np.column_stack([self.x(x) // _HIDES * _HIDES, self.y(y) // _HIDES * _HIDES]), axis=0)
         return f'<path class="{look}" d="{"".join(f"M{x} {y}h0" for x, y in places)}"/>'
 
+    def uprights(self, x: np.ndarray, low: np.ndarray, high: np.ndarray, width_px: float, look: str) -> str:
+        """Draws an upright stroke from ``low`` to ``high`` at each place."""
+        wide = f'stroke-width="{_UNITS * width_px:.0f}"'
+        return f'<path class="{look}" {wide} d="{_strokes(self.x(x), self.y(high), self.y(low))}"/>'
+
     def ticks_at(self, x: np.ndarray, top_px: float, height_px: float, look: str) -> str:
         """Draws an upright stroke at each place, at the same height in the plot."""
         places = np.unique(self.x(x) // _HIDES * _HIDES)
-        top, height = round(_UNITS * top_px), round(_UNITS * height_px)
-        return f'<path class="{look}" d="{"".join(f"M{place} {top}v{height}" for place in places)}"/>'
+        top, bottom = (np.full(places.shape, round(_UNITS * edge)) for edge in (top_px, top_px + height_px))
+        return f'<path class="{look}" d="{_strokes(places, top, bottom)}"/>'
 
     def rule(self, look: str, x: float | None = None, y: float | None = None) -> str:
         """Draws a straight line from edge to edge: upright at ``x``, or level at ``y``."""
@@ -163,10 +170,18 @@ def tick_labels(ticks: np.ndarray) -> list[str]:
     """Writes round numbers with as many decimals as they need, and with a true minus sign."""
     step = abs(ticks[1] - ticks[0]) if len(ticks) > 1 else abs(float(ticks[0])) if len(ticks) and ticks[0] else 1.0
     decimals = max(0, -math.floor(math.log10(step) + 1e-9))
-    return [f'{value + 0.0:.{decimals}f}'.replace('-', '\N{MINUS SIGN}') for value in ticks.round(decimals)]
+    return [f'{value + 0.0:.{decimals}f}'.replace('-', MINUS) for value in ticks.round(decimals)]
 
 
 def _curve(x: np.ndarray, y: np.ndarray) -> str:
     """Returns the path through points: absolute for the first, relative and thus short for the others."""
     steps = ' '.join(f'{dx} {dy}' for dx, dy in zip(np.diff(x).tolist(), np.diff(y).tolist(), strict=True))
     return f'M{x[0]} {y[0]}' + (f'l{steps.replace(" -", "-")}' if steps else 'h0')
+
+
+def _strokes(x: np.ndarray, top: np.ndarray, bottom: np.ndarray) -> str:
+    """Returns the path of upright strokes, each begun from where the last ended, which is short."""
+    down = bottom - top
+    dx, dy = np.diff(x, prepend=0), top - np.append(0, bottom[:-1])
+    moves = ''.join(f'm{a} {b}v{c}' for a, b, c in zip(dx.tolist(), dy.tolist(), down.tolist(), strict=True))
+    return moves.replace(' -', '-')

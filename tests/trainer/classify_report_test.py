@@ -174,7 +174,7 @@ class TestText:
     def test_warnings_are_counted_and_quoted(self, cells, training_range, tmp_path):
         warned = dataclasses.replace(cells[0], warnings=(WARNING, 'Only 4 spikes.'))
         text = text_of(written(tmp_path, [warned, cells[1]], training_range))
-        assert '1 cell with a warning' in text
+        assert 'There are warnings of 1 cell:' in text
         assert f'⚠ {WARNING} ⚠ Only 4 spikes.' in text
 
     def test_all_text_is_escaped(self, cells, training_range, tmp_path):
@@ -266,7 +266,7 @@ class TestFile:
 class TestPictures:
     def test_every_spike_is_marked_and_has_its_probability(self, cells, training_range, tmp_path):
         activity = pictures_of(written(tmp_path, cells[:1], training_range))[1]
-        strokes = {path.get('class'): path.get('d').count('M') for path in activity.iter('path')}
+        strokes = {path.get('class'): path.get('d').lower().count('m') for path in activity.iter('path')}
         count = cells[0].result.n_spikes
         assert strokes['trigger'] == count
         assert strokes['dot ser'] + strokes['dot nser'] == count
