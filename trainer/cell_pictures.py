@@ -15,7 +15,7 @@ from trainer.svg_plot import Panel
 from trainer.training_range import TrainingRange
 
 _WIDE_PX, _NARROW_PX = 1072, 344
-_LEFT_PX, _RIGHT_PX = 58, 12
+_LEFT_PX, _RIGHT_PX = 58, 16
 _TRACE_COLUMNS = 800
 _MOST_SPIKES_OVERLAID = 20
 _LEVEL_SAMPLES = 20
@@ -131,7 +131,7 @@ class CellPictures:
             panel.y_axis('current (pA)'),
         )
         which = (
-            'Every spike' if len(chosen) == count else f'{len(chosen)} of {count:,} spikes, evenly over the recording,'
+            'Every spike' if len(chosen) == count else f'{len(chosen)} of {count:,} spikes spread over the recording'
         )
         return Picture(
             svg, f'{which} (thin) and the mean of all {count:,} (thick).' if count > 1 else 'The only spike.'

@@ -85,7 +85,7 @@ class Panel:
 
     def uprights(self, x: np.ndarray, low: np.ndarray, high: np.ndarray, width_px: float, look: str) -> str:
         """Draws an upright stroke from ``low`` to ``high`` at each place."""
-        wide = f'stroke-width="{_UNITS * width_px:.0f}"'
+        wide = f'stroke-width="{math.ceil(_UNITS * width_px)}"'
         return f'<path class="{look}" {wide} d="{_strokes(self.x(x), self.y(high), self.y(low))}"/>'
 
     def ticks_at(self, x: np.ndarray, top_px: float, height_px: float, look: str) -> str:
