@@ -152,7 +152,7 @@ class CellPictures:
             evidence.bars(left_ms, _SAMPLE_MS, np.maximum(saliency, 0), 'bar-ser'),
             evidence.bars(left_ms, _SAMPLE_MS, np.minimum(saliency, 0), 'bar-nser'),
             evidence.rule('half', y=0),
-            evidence.y_axis('log-odds', 4),
+            evidence.y_axis('log-odds'),
             evidence.x_axis('time from trigger (ms)'),
             svg_plot.text(_LEFT_PX + 6, 173, '↑ SER', 'start', 'ser'),
             svg_plot.text(_LEFT_PX + 6, 222, '↓ NSER', 'start', 'nser'),
