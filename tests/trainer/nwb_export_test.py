@@ -1,0 +1,118 @@
+import datetime
+import subprocess
+import sys
+
+import numpy as np
+import pynwb
+import pytest
+
+from tests.conftest import SHARED, needs_shared
+from tests.trainer.classified_cells import make_cell
+from trainer.nwb_export import export_nwb
+
+INFO = {'source': 'simulated', 'trained_on': 'synthetic_small', 'kernel_sizes': [5, 8], 'protocol': 'by_cell'}
+
+
+def read(path) -> pynwb.NWBFile:
+    return pynwb.NWBHDF5IO(str(path), 'r').read()
+
+
+@pytest.fixture
+def simulated(recordings_root):
+    path = next((recordings_root / 'original' / 'SER').glob('*.abf'))
+    return make_cell(path.stem, path, is_simulated=True)
+
+
+def test_file_is_valid_by_pynwb_and_holds_what_was_found(simulated, tmp_path):
+    (path,) = export_nwb(tmp_path, [simulated], INFO)
+    assert path == tmp_path / f'{simulated.result.cell}.nwb'
+    assert pynwb.validate(path=str(path)) == []
+    units = read(path).units
+    assert len(units) == 1
+    np.testing.assert_array_equal(units['spike_times'][0], simulated.spikes.time_s)
+    # One electrode: (spikes, electrodes, samples).
+    waveforms = np.asarray(units['waveforms'][0])
+    np.testing.assert_allclose(waveforms[:, 0], simulated.spikes.waveform * 1e-12, rtol=1e-6)
+    np.testing.assert_allclose(units['waveform_mean'][0], simulated.result.mean_waveform * 1e-12, rtol=1e-6)
+    assert units.waveform_unit == 'amperes'
+    assert units.waveform_rate == 40_000
+    np.testing.assert_array_equal(units['obs_intervals'][0], [[0, 5]])
+    for column in ('cell', 'verdict', 'p_ser', 'p_ser_low', 'p_ser_high', 'p_ser_published', 'n_spikes', 'udi_ms'):
+        assert units[column][0] == getattr(simulated.result, column), column
+
+
+def test_unit_survives_in_the_file_itself(simulated, tmp_path):
+    import h5py
+
+    (path,) = export_nwb(tmp_path, [simulated], INFO)
+    with h5py.File(path) as file:
+        for name in ('waveforms', 'waveform_mean'):
+            assert file['units'][name].attrs['unit'] == 'amperes'
+            assert file['units'][name].attrs['sampling_rate'] == 40_000
+
+
+def test_simulated_stamps_of_recording_and_model_follow(simulated, tmp_path):
+    file = read(export_nwb(tmp_path, [simulated], INFO)[0])
+    assert 'SIMULATED' in file.session_description
+    assert 'SIMULATED' in file.notes
+    assert 'synthetic_small' in file.notes
+
+
+def test_recorded_cell_and_model_carry_no_stamp(tmp_path):
+    file = read(export_nwb(tmp_path, [make_cell('A#1', 'A#1.abf')], INFO | {'source': 'recorded'})[0])
+    texts = [file.session_description, file.notes, *file.keywords]
+    assert not any('simulated' in text.lower() for text in texts)
+
+
+def test_unknown_start_is_said(simulated, tmp_path):
+    # Simulated recordings have no date in their header; nor has a file that is gone.
+    for cell in (simulated, make_cell('A#1', tmp_path / 'gone.abf')):
+        file = read(export_nwb(tmp_path, [cell], INFO)[0])
+        assert file.session_start_time == datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+        assert 'NOT KNOWN' in file.session_description
+
+
+@needs_shared
+def test_start_is_that_of_the_header(tmp_path):
+    cell = make_cell('18425108', SHARED / 'data' / 'abf' / '18425108.abf')
+    file = read(export_nwb(tmp_path, [cell], INFO)[0])
+    assert file.session_start_time.replace(tzinfo=None) == datetime.datetime(2018, 4, 25, 15, 47, 51, 40_000)
+    assert 'NOT KNOWN' not in file.session_description
+
+
+def test_cells_of_the_same_name_do_not_replace_each_other(tmp_path):
+    cells = [make_cell('A#1', f'{folder}/A#1.abf', spikes=count) for folder, count in (('a', 3), ('b', 4))]
+    paths = export_nwb(tmp_path, cells, INFO)
+    assert [path.name for path in paths] == ['A#1.nwb', 'A#1-2.nwb']
+    assert [read(path).units['n_spikes'][0] for path in paths] == [3, 4]
+
+
+def test_odd_cells_make_valid_files(tmp_path):
+    odd = make_cell(
+        '<img src=x onerror=alert(1)>', 'gone.abf', spikes=1, udi_ms=np.nan, duration_s=0.0,
+        verdict='undecided', warnings=('the noise is 12 pA', 'few spikes'),
+    )  # fmt: skip
+    (path,) = export_nwb(tmp_path, [odd], INFO)
+    assert pynwb.validate(path=str(path)) == []
+    units = read(path).units
+    assert np.isnan(units['udi_ms'][0])
+    assert 'obs_intervals' not in units.colnames
+    assert units['warnings'][0] == 'the noise is 12 pA; few spikes'
+
+
+def test_failed_export_leaves_nothing(tmp_path):
+    broken = make_cell('A#1', 'A#1.abf', p_ser_low='no number')
+    with pytest.raises(ValueError):
+        export_nwb(tmp_path, [broken], INFO)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_pynwb_is_one_line():
+    program = (
+        'import sys; sys.modules["pynwb"] = None\n'  # as if it were not installed
+        'from trainer.nwb_export import ExportError, export_nwb\n'
+        'try: export_nwb(".", [], {})\n'
+        'except ExportError as error: print(error)'
+    )
+    result = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, timeout=60, check=True)
+    assert result.stdout == "NWB files need pynwb, which is not installed: pip install '.[nwb]'\n"

@@ -1,0 +1,173 @@
+"""Verdicts as NWB files (Neurodata Without Borders), one a recording: its cell is the one row of the units table."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import pathlib
+import uuid
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+import beam_pipelines
+from beam_pipelines import domain
+from beam_pipelines.abf_start_time import read_start_time
+from trainer.classified_cell import ClassifiedCell
+
+_AMPERES_PER_PA = 1e-12
+
+# NWB demands a start; this one is what nobody takes for a recording's.
+_UNKNOWN_START = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+
+_COLUMNS = {
+    'cell': 'cell id: recording day # number',
+    'verdict': 'SER (serotonergic), NSER (not) or undecided',
+    'p_ser': 'calibrated probability that the cell is serotonergic, 0..1',
+    'p_ser_low': 'lower end of the 95 % interval of p_ser',
+    'p_ser_high': 'upper end of the 95 % interval of p_ser',
+    'p_ser_published': 'published consensus of the networks, not calibrated',
+    'n_spikes': 'number of spikes that the verdict rests on',
+    'udi_ms': 'upstroke-downstroke interval of the mean spike in ms; NaN where it cannot be measured',
+    'warnings': 'what does not look like the recordings that the model was trained on; empty if nothing',
+}
+
+
+class ExportError(Exception):
+    """The cells cannot be exported; the message is one line for the user."""
+
+
+def check_can_export_nwb() -> None:
+    """Raises ExportError if pynwb is not installed: before minutes of work rather than after them."""
+    try:
+        import pynwb  # noqa: F401
+    except ImportError:
+        raise ExportError("NWB files need pynwb, which is not installed: pip install '.[nwb]'") from None
+
+
+def export_nwb(folder: pathlib.Path, cells: Sequence[ClassifiedCell], info: Mapping) -> list[pathlib.Path]:
+    """Writes one ``CELL.nwb`` a cell; of cells of the same name the second is ``CELL-2.nwb``.
+
+    Currents are in amperes, times in s from the recording's start. The start is that of the ABF header, whose local
+    time is written as UTC because the header has no time zone; where it is unknown, 1970-01-01 and a sentence in
+    ``session_description`` stand in its place.
+
+    Parameters
+    ----------
+    folder : exists; to write into. A file of the same name is replaced.
+    cells : to write.
+    info : the content of the model's ``model_info.json``.
+
+    Returns
+    -------
+    The files, in the order of the cells; each appears whole or not at all.
+
+    Raises
+    ------
+    ExportError
+        If pynwb is not installed.
+    OSError
+        If a file cannot be written.
+    """
+    check_can_export_nwb()
+    paths: list[pathlib.Path] = []
+    for cell in cells:
+        path, number = pathlib.Path(folder) / f'{cell.result.cell}.nwb', 1
+        while path in paths:
+            number += 1
+            path = path.with_name(f'{cell.result.cell}-{number}.nwb')
+        _write_whole(path, cell, info)
+        paths.append(path)
+    return paths
+
+
+def _write_whole(path: pathlib.Path, cell: ClassifiedCell, info: Mapping) -> None:
+    import pynwb
+
+    partial = path.with_name(f'.{os.getpid()}.partial.nwb')
+    try:
+        with pynwb.NWBHDF5IO(str(partial), 'w') as io:
+            io.write(_nwb_file(cell, info))
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _nwb_file(cell: ClassifiedCell, info: Mapping):
+    import pynwb
+
+    start = read_start_time(cell.path)
+    file = pynwb.NWBFile(
+        session_description=_session_description(cell, start),
+        identifier=str(uuid.uuid4()),
+        session_start_time=start.replace(tzinfo=datetime.timezone.utc) if start else _UNKNOWN_START,
+        session_id=cell.result.cell,
+        source_script=f'sero-spikes {beam_pipelines.__version__}',
+        source_script_file_name='sero-classify',
+        notes=_model_description(info),
+        keywords=_keywords(cell, info),
+    )
+    units = pynwb.misc.Units(
+        name='units',
+        description=(
+            'One cell, and whether it is serotonergic by the shape of its spikes. Spike times are those of the trigger,'
+            f' the first sample at or below {domain.TRIGGER_PA:g} pA; a waveform begins'
+            f' {1e3 * domain.SAMPLES_BEFORE_TRIGGER / domain.SAMPLING_RATE_HZ:g} ms before it.'
+        ),
+        waveform_rate=float(domain.SAMPLING_RATE_HZ),
+        waveform_unit='amperes',
+        resolution=1 / domain.SAMPLING_RATE_HZ,
+    )
+    for name, description in _COLUMNS.items():
+        units.add_column(name=name, description=description)
+    spikes, result = cell.spikes, cell.result
+    observed = {'obs_intervals': [[0.0, cell.duration_s]]} if cell.duration_s > 0 else {}
+    units.add_unit(
+        spike_times=spikes.time_s,
+        waveforms=_amperes(spikes.waveform)[:, np.newaxis],  # (spikes, electrodes, samples)
+        waveform_mean=_amperes(result.mean_waveform),
+        **observed,
+        cell=result.cell,
+        verdict=result.verdict,
+        p_ser=float(result.p_ser),
+        p_ser_low=float(result.p_ser_low),
+        p_ser_high=float(result.p_ser_high),
+        p_ser_published=float(result.p_ser_published),
+        n_spikes=int(result.n_spikes),
+        udi_ms=float(result.udi_ms),
+        warnings='; '.join(cell.warnings),
+    )
+    file.units = units
+    return file
+
+
+def _amperes(current_pa: np.ndarray) -> np.ndarray:
+    return (current_pa * _AMPERES_PER_PA).astype(np.float32)
+
+
+def _session_description(cell: ClassifiedCell, start: datetime.datetime | None) -> str:
+    if cell.is_simulated:
+        first = 'SIMULATED recording, which says nothing about real neurons.'
+    else:
+        first = 'Loose-patch recording of one cell, current in pA.'
+    if start:
+        second = 'session_start_time is the local time in the ABF header; its time zone is not known, UTC is written.'
+    else:
+        second = 'session_start_time is NOT KNOWN; 1970-01-01 stands in its place.'
+    return f'{first} Spikes and verdict of sero-spikes on {os.path.basename(cell.path)}. {second}'
+
+
+def _model_description(info: Mapping) -> str:
+    stamp = ' The model was trained on SIMULATED recordings.' if info.get('source') == 'simulated' else ''
+    fields = ('trained_on', 'source', 'protocol', 'architecture', 'kernel_sizes', 'created', 'dataset_fingerprint')
+    known = ', '.join(f'{field} {info[field]}' for field in fields if info.get(field))
+    return f'Verdict by a sero-spikes model: {known}.{stamp}'
+
+
+def _keywords(cell: ClassifiedCell, info: Mapping) -> list[str]:
+    keywords = ['loose patch', 'dorsal raphe', 'cell type classification']
+    if cell.is_simulated:
+        keywords.append('simulated recording')
+    if info.get('source') == 'simulated':
+        keywords.append('model trained on simulated recordings')
+    return keywords
