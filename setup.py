@@ -67,7 +67,7 @@ setuptools.setup(
     },
     entry_points={
         'console_scripts': [
-            'sero-download = beam_pipelines.download:run',
+            'sero-download = trainer.download:run',
             'sero-simulate = beam_pipelines.simulate:run',
             'sero-build = beam_pipelines.build:run',
             'sero-verify = beam_pipelines.verify:run',

@@ -11,7 +11,6 @@ import io
 import itertools
 import json
 import os
-import re
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -22,9 +21,7 @@ import numpy as np
 
 from trainer.checkpoints import ModelError
 from trainer.models import build_member
-
-_FILE = re.compile(r'ModConvBinNormN(\d+)(?:-v(\d+))?\.keras')
-_FILE_NAMES = 'ModConvBinNormN{k}.keras or ModConvBinNormN{k}-v{chunk}.keras'
+from trainer.published_model_names import FILE, FILE_NAMES
 
 # With the optimizer's state they have about 1 MB; what is much larger is no such file, whatever it unpacks to.
 _MOST_BYTES = 64 << 20
@@ -77,15 +74,15 @@ def find_files(folder: str, kernel_sizes: Sequence[int] | None = None) -> dict[i
     except OSError as error:
         raise ModelError(f'{folder}: {error.strerror}') from None
     # Without a chunk is before the first.
-    found = sorted((int(match[1]), int(match[2] or -1), match[0]) for match in map(_FILE.fullmatch, names) if match)
+    found = sorted((int(match[1]), int(match[2] or -1), match[0]) for match in map(FILE.fullmatch, names) if match)
     if not found:
-        raise ModelError(f'{folder}: holds no file {_FILE_NAMES}')
+        raise ModelError(f'{folder}: holds no file {FILE_NAMES}')
     paths = {kernel_size: os.path.join(folder, name) for kernel_size, _, name in found}
     if kernel_sizes is None:
         return paths
     for kernel_size in kernel_sizes:
         if kernel_size not in paths:
-            raise ModelError(f'{folder}: holds no file {_FILE_NAMES.format(k=kernel_size, chunk="{chunk}")}')
+            raise ModelError(f'{folder}: holds no file {FILE_NAMES.format(k=kernel_size, chunk="{chunk}")}')
     return {kernel_size: paths[kernel_size] for kernel_size in kernel_sizes}
 
 

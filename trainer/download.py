@@ -1,0 +1,104 @@
+r"""Downloads the published recordings and the authors' models from their public Google Drive folders, by gdown.
+
+    pip install '.[drive]'
+    sero-download --recordings recordings --models authors
+
+Started again, it fetches what is missing. Recordings come as a recordings root, `recordings/original/SER/...`, and then
+their cells and spikes are counted, as sero-build would use them, and compared with the published numbers: status 1 if
+they differ. To count what is there already, such as what a browser has downloaded:
+
+    sero-download --recordings recordings --nodownload
+
+Untried on Google Drive itself, which could not be reached from where this was written.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+
+from absl import flags
+
+from beam_pipelines.command import run_command
+
+
+def define_flags() -> None:
+    """Defines the command's flags: not at import, so that several commands can be imported side by side."""
+    flags.DEFINE_string('recordings', None, 'Recordings root to fill: `original` and `non_homogeneous`.')
+    flags.DEFINE_string('models', None, "Folder for the authors' models.")
+    flags.DEFINE_boolean('download', True, 'Download; with --nodownload only count what is there.')
+
+
+def main(argv: list[str]) -> int:
+    if argv[1:]:
+        return _fail(f'unexpected argument {argv[1]!r}', status=2)
+    if not (flags.FLAGS.recordings or flags.FLAGS.models):
+        return _fail('give --recordings, --models or both: folders to download into', status=2)
+    from trainer.drive_folders import DriveError
+
+    recordings, models = (path and pathlib.Path(path) for path in (flags.FLAGS.recordings, flags.FLAGS.models))
+    try:
+        if flags.FLAGS.download:
+            _download(recordings, models)
+        return max(_check_recordings(recordings) if recordings else 0, _check_models(models) if models else 0)
+    except (DriveError, OSError) as error:
+        return _fail(' '.join(str(error).split()))
+
+
+def _fail(message: str, status: int = 1) -> int:
+    print(f'sero-download: {message}', file=sys.stderr)
+    return status
+
+
+def _download(recordings: pathlib.Path | None, models: pathlib.Path | None) -> None:
+    from trainer import drive_folders
+
+    wanted = [(name, id, recordings / name) for name, id in drive_folders.RECORDINGS.items()] if recordings else []
+    if models:
+        wanted.append(('models', drive_folders.MODELS, models))
+    for name, drive_id, folder in wanted:
+        listed, fetched = drive_folders.fetch_folder(name, drive_id, folder)
+        print(f'{name}: {listed:,} files, {fetched:,} of them fetched now')
+
+
+def _check_recordings(root: pathlib.Path) -> int:
+    from trainer.published_counts import PUBLISHED, count_root, describe_counts
+
+    if not root.is_dir():
+        return _fail(f'{root}: no such folder')
+    print('counting cells and spikes ...')
+    found = count_root(root)
+    print(describe_counts(found))
+    if found.simulated_files:
+        print('These are SIMULATED recordings and not the published ones.')
+    if found.rejected:
+        first = found.rejected[0]
+        print(f'{len(found.rejected):,} files cannot be used, the first: {first.path}: {first.reason}: {first.detail}')
+    different = [name for name, published in PUBLISHED.items() if found.folders[name] != published]
+    if different:
+        return _fail(f'{root}: not the published numbers of cells and spikes in {", ".join(different)}')
+    return 0
+
+
+def _check_models(folder: pathlib.Path) -> int:
+    from trainer.published_model_names import CONSENSUS_KERNEL_SIZES, FILE_NAMES, kernel_sizes_below
+
+    found = kernel_sizes_below(folder)
+    for parent, kernel_sizes in found.items():
+        print(f'{parent}: models with kernel sizes {", ".join(map(str, kernel_sizes))}')
+    missing = [set(CONSENSUS_KERNEL_SIZES) - set(kernel_sizes) for kernel_sizes in found.values()]
+    if not found:
+        return _fail(f'{folder}: holds no file {FILE_NAMES}')
+    if all(missing):
+        sizes = ', '.join(map(str, sorted(min(missing, key=len))))
+        return _fail(f'{folder}: no folder has all models of the published consensus; the fullest lacks {sizes}')
+    return 0
+
+
+def run() -> None:
+    define_flags()
+    run_command(__name__)
+
+
+if __name__ == '__main__':
+    run()

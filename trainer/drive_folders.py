@@ -1,0 +1,110 @@
+"""The authors' public Google Drive folders, and how their files come into folders of ours, by gdown.
+
+Untried on Drive itself, which could not be reached from where this was written.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from collections.abc import Callable
+
+# Source: the README of the authors' repository DLAtypicalSerotoninergicCells. Their synthetic spikes are not here:
+# sero-build makes its own from the recordings.
+RECORDINGS = {
+    'original/SER': '1OH8HZlfHk17qekf3vjGcXjaARikYGg2E',
+    'original/NSER': '1SzHVo5lmmJy1U2PvwYhHpvdnFpe9lCyP',
+    'non_homogeneous/SER': '1XyLrbP1sxxOk67H8gqVojcj1wM53QXkn',
+    'non_homogeneous/NSER': '1-4eZgkowcaDTr8z4ylcT5YxMkn3OPStD',
+}
+MODELS = '1zjwc-_P6zjsmc77BdwgBhxrEhBGw8Igz'
+
+_TIMEOUT_S = 60
+_RETRIES = 3
+
+# When Drive has had enough of someone, it refuses one file after the other.
+_MOST_FAILURES_IN_A_ROW = 5
+
+
+class DriveError(Exception):
+    """Not everything could be fetched; the message is one line for the user."""
+
+
+def check_can_download() -> None:
+    """Raises DriveError if gdown is not installed."""
+    try:
+        import gdown  # noqa: F401
+    except ImportError:
+        raise DriveError("downloads need gdown, which is not installed: pip install '.[drive]'") from None
+
+
+def fetch_folder(name: str, drive_id: str, folder: pathlib.Path) -> tuple[int, int]:
+    """Fetches the files of a Drive folder, at any depth, that are not there yet.
+
+    A file appears when it is whole; what an interrupted download has left of one is gone on with.
+
+    Parameters
+    ----------
+    name : of the folder, for messages.
+    drive_id : its id on Google Drive.
+    folder : where its files belong; is made if it is not there.
+
+    Returns
+    -------
+    How many files the Drive folder holds, and how many of them were fetched now.
+
+    Raises
+    ------
+    DriveError
+        If gdown is not installed, Drive cannot be reached, the folder is empty, or files could not be fetched; then all
+        others were, unless Drive refuses one after the other.
+    OSError
+        If a file cannot be written.
+    """
+    check_can_download()
+    import gdown
+    import tqdm
+
+    where = f'{name} (Drive folder {drive_id})'
+    try:
+        listed = _ask(gdown.download_folder, id=drive_id, output=str(folder), skip_download=True)
+    except DriveError as error:
+        raise DriveError(f'{where}: {error}') from None
+    if not listed:
+        raise DriveError(f'{where}: Google Drive lists no files; the folder may not be public any more')
+    missing = [file for file in listed if not os.path.exists(file.local_path)]
+    failures: list[str] = []
+    in_a_row = 0
+    for file in tqdm.tqdm(missing, desc=name, unit='file'):
+        os.makedirs(os.path.dirname(file.local_path), exist_ok=True)
+        try:
+            _ask(gdown.download, id=file.id, output=file.local_path, resume=True, retries=_RETRIES)
+            in_a_row = 0
+        except DriveError as error:
+            failures.append(f'{file.path}: {error}')
+            in_a_row += 1
+            if in_a_row == _MOST_FAILURES_IN_A_ROW:
+                raise DriveError(
+                    f'{where}: stopped after {in_a_row} failures in a row, the last: {failures[-1]}; the same command'
+                    ' goes on'
+                ) from None
+    if failures:
+        raise DriveError(
+            f'{where}: {len(failures)} of {len(listed)} files could not be fetched, the first: {failures[0]}; the same'
+            ' command fetches what is missing'
+        )
+    return len(listed), len(missing)
+
+
+def _ask(function: Callable, **arguments: object):
+    """Calls a function of gdown; what goes wrong on the way to Drive or in its answer is a DriveError."""
+    import requests
+
+    try:
+        return function(quiet=True, timeout=_TIMEOUT_S, **arguments)
+    except (requests.ConnectionError, requests.Timeout) as error:
+        raise DriveError(f'Google Drive cannot be reached ({type(error).__name__})') from None
+    except Exception as error:  # gdown raises whatever a page that it does not know makes it stumble over
+        if isinstance(error, OSError) and not isinstance(error, requests.RequestException):
+            raise
+        raise DriveError(f'gdown: {" ".join(f"{type(error).__name__}: {error}".split())}') from None

@@ -1,0 +1,92 @@
+"""How many cells and spikes were published, and how many a recordings root holds."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+
+from beam_pipelines import domain
+from beam_pipelines.ingest import ingest_cell
+from beam_pipelines.recordings import RejectedFile, group_files, is_ignored
+
+
+@dataclasses.dataclass(frozen=True)
+class Count:
+    """Cells and spikes of one class of one set."""
+
+    cells: int
+    spikes: int
+
+
+# Source: ``published_method.md``, "Data sets".
+PUBLISHED = {
+    'original/SER': Count(108, 29_773),
+    'original/NSER': Count(45, 13_554),
+    'non_homogeneous/SER': Count(55, 18_595),
+    'non_homogeneous/NSER': Count(26, 6_021),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class RootCount:
+    """What a recordings root holds.
+
+    Attributes
+    ----------
+    folders : cells and spikes that can be used, by ``SET/CLASS``.
+    rejected : the files that cannot be used.
+    simulated_files : used files that say of themselves that they were simulated.
+    """
+
+    folders: dict[str, Count]
+    rejected: tuple[RejectedFile, ...]
+    simulated_files: int
+
+
+def count_root(root: pathlib.Path) -> RootCount:
+    """Reads all recordings of a root, as ``sero-build`` does, and counts what can be used.
+
+    Raises
+    ------
+    OSError
+        If a folder cannot be read; one that is not there holds nothing.
+    """
+    files = [
+        (recording_set, label, path)
+        for recording_set in domain.RECORDING_SETS
+        for label, name in enumerate(domain.LABEL_NAMES)
+        for path in _files_below(root / recording_set / name)
+    ]
+    recordings, of_no_cell = group_files(files)
+    rejected = [file for _, file in of_no_cell]
+    folders = dict.fromkeys(PUBLISHED, Count(0, 0))
+    simulated_files = 0
+    for recording in recordings:
+        spikes, report = ingest_cell(recording, seed=0, max_masks=0, resample=False)
+        rejected.extend(report.rejected)
+        simulated_files += report.simulated_files
+        if spikes is not None:
+            name = f'{recording.recording_set}/{domain.LABEL_NAMES[recording.label]}'
+            folders[name] = Count(folders[name].cells + 1, folders[name].spikes + report.spikes)
+    return RootCount(folders, tuple(rejected), simulated_files)
+
+
+def _files_below(folder: pathlib.Path) -> list[str]:
+    def raise_unless_missing(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            raise error
+
+    walk = os.walk(folder, followlinks=True, onerror=raise_unless_missing)
+    return sorted(os.path.join(parent, name) for parent, _, names in walk for name in names if not is_ignored(name))
+
+
+def describe_counts(found: RootCount) -> str:
+    """Returns a table, found beside published, for a terminal."""
+    form = '{:<21}{:>7}{:>11}{:>9}{:>11}  {}'
+    lines = [form.format('', 'cells', 'published', 'spikes', 'published', '').rstrip()]
+    for name, published in PUBLISHED.items():
+        count = found.folders[name]
+        numbers = (f'{number:,}' for number in (count.cells, published.cells, count.spikes, published.spikes))
+        lines.append(form.format(name, *numbers, 'as published' if count == published else 'DIFFERS'))
+    return '\n'.join(lines)

@@ -1,0 +1,20 @@
+"""What the authors' model files are called; importing this loads no Keras."""
+
+import os
+import re
+
+FILE = re.compile(r'ModConvBinNormN(\d+)(?:-v(\d+))?\.keras')
+FILE_NAMES = 'ModConvBinNormN{k}.keras or ModConvBinNormN{k}-v{chunk}.keras'
+
+# The published consensus is of these.
+CONSENSUS_KERNEL_SIZES = range(20, 31)
+
+
+def kernel_sizes_below(folder: str | os.PathLike) -> dict[str, list[int]]:
+    """Returns {folder: kernel sizes of the authors' files in it} of a folder and all below it that hold any."""
+    found = {}
+    for parent, _, names in sorted(os.walk(folder)):
+        kernel_sizes = sorted({int(match[1]) for match in map(FILE.fullmatch, names) if match})
+        if kernel_sizes:
+            found[parent] = kernel_sizes
+    return found
