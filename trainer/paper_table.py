@@ -1,0 +1,98 @@
+"""Prints the published figures beside those of two runs that sero-evaluate has evaluated side by side.
+
+    python -m trainer.paper_table paper/synthetic paper/original
+
+The first folder is of the run trained on synthetic spikes, which was evaluated with the second as its baseline.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+from beam_pipelines import domain
+from trainer import published_figures
+from trainer.published_figures import TRAINED_ON_ORIGINAL, TRAINED_ON_SYNTHETIC
+
+_ORIGINAL, _OTHER_DAYS = 'original/test', 'non_homogeneous/test'
+
+
+def paper_table(metrics: dict, baseline_info: dict) -> str:
+    """Returns a line a published figure, with ours beside it.
+
+    Parameters
+    ----------
+    metrics : the content of ``metrics.json`` of a run trained on synthetic spikes, with a baseline trained on original.
+    baseline_info : the content of that baseline's ``model_info.json``.
+    """
+    rows = [('', 'published', 'here')]
+    validation = baseline_info.get('validation', {})
+    for kernel_size, accuracy in published_figures.SINGLE_NETWORKS.items():
+        ours = validation.get(f'k{kernel_size}', {}).get('accuracy')
+        what = f'network k={kernel_size} trained on original, original spikes, accuracy'
+        rows.append((what, _number(accuracy), f'{_number(ours)} (validation spikes)' if ours else 'not trained'))
+    parts = (
+        (TRAINED_ON_ORIGINAL, metrics['baseline'], _ORIGINAL, 'spike', 'original test spikes'),
+        (TRAINED_ON_SYNTHETIC, metrics, _OTHER_DAYS, 'cell', 'cells of other days'),
+    )
+    for published, ours_by_split, split, unit, on_what in parts:
+        for name, figure in published.metrics[split][unit].items():
+            ours = ours_by_split[split][unit].get(name)
+            rows.append((f'consensus {published.title}, {on_what}, {name}', _number(figure), _number(ours)))
+    ours = _precision(metrics['baseline'][_OTHER_DAYS]['cell']['confusion'])
+    for name, figure in published_figures.PRECISION_TRAINED_ON_ORIGINAL.items():
+        what = f'consensus trained on original, cells of other days called {name}, share right'
+        rows.append((what, _number(figure), _number(ours[name])))
+    width = max(len(row[0]) for row in rows)
+    lines = [f'{what.ljust(width)}  {published:<9}  {here}'.rstrip() for what, published, here in rows]
+    return '\n'.join([*lines, '', *_remarks(metrics)])
+
+
+def _precision(confusion: list[list[int]]) -> dict[str, float | None]:
+    """Returns the share that is right of the cells called SER and of those called NSER, if all must be called."""
+    called = [sum(column) for column in zip(*confusion, strict=True)]
+    return {name: confusion[i][i] / called[i] if called[i] else None for i, name in enumerate(domain.LABEL_NAMES)}
+
+
+def _number(value: float | None) -> str:
+    return '-' if value is None else f'{value:.4f}'
+
+
+def _remarks(metrics: dict) -> list[str]:
+    model, baseline = metrics['model'], metrics['baseline']['model']
+    remarks = [
+        f'published: {published_figures.SOURCE}',
+        f'here: trained on {model["trained_on"]} ({model["examples_seen"]:,} examples) and on {baseline["trained_on"]}'
+        f' ({baseline["examples_seen"]:,} examples); protocol {model["protocol"]}',
+    ]
+    sources = {model['source'], baseline['source'], *metrics['evaluated_recordings'].values()}
+    if 'simulated' in sources:
+        remarks.append('All figures under "here" are of SIMULATED recordings and say nothing about real neurons.')
+    return remarks
+
+
+def main(argv: list[str]) -> int:
+    if len(argv) != 3:
+        print('paper_table: expected two folders, of the run on synthetic spikes and of its baseline', file=sys.stderr)
+        return 2
+    try:
+        metrics = _read(os.path.join(argv[1], 'evaluation', 'metrics.json'))
+        print(paper_table(metrics, _read(os.path.join(argv[2], 'model_info.json'))))
+    except OSError as error:
+        print(f'paper_table: {error.filename}: {error.strerror}', file=sys.stderr)
+        return 1
+    except KeyError as error:
+        path = os.path.join(argv[1], 'evaluation', 'metrics.json')
+        print(f'paper_table: {path}: holds no {error}; evaluate the run with --baseline_workdir', file=sys.stderr)
+        return 1
+    return 0
+
+
+def _read(path: str) -> dict:
+    with open(path, encoding='utf-8') as file:
+        return json.load(file)
+
+
+if __name__ == '__main__':
+    sys.exit(main(sys.argv))
