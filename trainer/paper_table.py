@@ -62,13 +62,13 @@ def _number(value: float | None) -> str:
 def _remarks(metrics: dict) -> list[str]:
     model, baseline = metrics['model'], metrics['baseline']['model']
     remarks = [
-        f'published: {published_figures.SOURCE}',
-        f'here: trained on {model["trained_on"]} ({model["examples_seen"]:,} examples) and on {baseline["trained_on"]}'
+        f'left: {published_figures.SOURCE}',
+        f'right: trained on {model["trained_on"]} ({model["examples_seen"]:,} examples) and on {baseline["trained_on"]}'
         f' ({baseline["examples_seen"]:,} examples); protocol {model["protocol"]}',
     ]
     sources = {model['source'], baseline['source'], *metrics['evaluated_recordings'].values()}
     if 'simulated' in sources:
-        remarks.append('All figures under "here" are of SIMULATED recordings and say nothing about real neurons.')
+        remarks.append('All figures on the right are of SIMULATED recordings and say nothing about real neurons.')
     return remarks
 
 
