@@ -26,9 +26,11 @@ class Recording:
     Attributes
     ----------
     sweeps : arrays of (n,) float32 in pA at 40 kHz; a gap-free recording is one sweep.
+    sampling_rate_hz : that of the file; other than 40 kHz if the sweeps were resampled.
     """
 
     sweeps: list[np.ndarray]
+    sampling_rate_hz: float
 
 
 def read_abf(path: str, resample: bool = False) -> Recording:
@@ -59,24 +61,41 @@ def read_abf(path: str, resample: bool = False) -> Recording:
         raise RecordingRejected('unreadable', f'pyABF: {type(error).__name__}: {error}') from error
 
     channel = _current_channel(abf.adcUnits)
-    rate_hz = abf.dataRate
-    if abs(rate_hz - domain.SAMPLING_RATE_HZ) <= _RATE_TOLERANCE_HZ:
-        rate_hz = domain.SAMPLING_RATE_HZ
-    if rate_hz != domain.SAMPLING_RATE_HZ:
-        if not resample:
-            raise RecordingRejected(
-                'wrong_rate', f'{rate_hz} Hz, expected {domain.SAMPLING_RATE_HZ} Hz (--resample takes other rates)'
-            )
-        if rate_hz < _MIN_RESAMPLED_RATE_HZ:
-            raise RecordingRejected('wrong_rate', f'{rate_hz} Hz is too slow to resample a 4 ms spike from')
+    rate_hz = usable_rate_hz(abf.dataRate, resample)
     sweeps = _sweeps(abf, channel)
     # pyABF's objects refer to each other, so they live on until the garbage collector comes; their arrays must not.
     del abf.data, abf.sweepX, abf.sweepY
     if not all(np.isfinite(sweep).all() for sweep in sweeps):
         raise RecordingRejected('not_finite', 'a sample is not a finite number')
-    if rate_hz != domain.SAMPLING_RATE_HZ:
-        sweeps = [_resample(sweep, rate_hz) for sweep in sweeps]
-    return Recording(sweeps)
+    return Recording([bring_to_40_khz(sweep, rate_hz) for sweep in sweeps], rate_hz)
+
+
+def usable_rate_hz(rate_hz: float, resample: bool) -> float:
+    """Returns the sampling rate, rid of rounding errors, if it is 40 kHz or may be resampled.
+
+    Raises
+    ------
+    RecordingRejected
+        If it may not, or is too low for a spike's shape.
+    """
+    if abs(rate_hz - domain.SAMPLING_RATE_HZ) <= _RATE_TOLERANCE_HZ:
+        return domain.SAMPLING_RATE_HZ
+    if not resample:
+        raise RecordingRejected(
+            'wrong_rate', f'{rate_hz:g} Hz, expected {domain.SAMPLING_RATE_HZ} Hz (--resample takes other rates)'
+        )
+    if not rate_hz >= _MIN_RESAMPLED_RATE_HZ:
+        raise RecordingRejected('wrong_rate', f'{rate_hz:g} Hz is too slow to resample a 4 ms spike from')
+    return rate_hz
+
+
+def bring_to_40_khz(current_pa: np.ndarray, rate_hz: float) -> np.ndarray:
+    """Resamples (n,) float32 that was sampled at ``rate_hz``; what is at 40 kHz stays as it is."""
+    if rate_hz == domain.SAMPLING_RATE_HZ:
+        return current_pa
+    from scipy import signal  # Here because most recordings never need it.
+
+    return signal.resample_poly(current_pa, domain.SAMPLING_RATE_HZ, round(rate_hz)).astype(np.float32)
 
 
 def _current_channel(units: list[str]) -> int:
@@ -104,9 +123,3 @@ def _sweeps(abf, channel: int) -> list[np.ndarray]:
             'bad_header', f'{len(sweeps)} sweeps hold {sum(map(len, sweeps))} of {len(current_pa)} samples'
         )
     return sweeps
-
-
-def _resample(current_pa: np.ndarray, rate_hz: int) -> np.ndarray:
-    from scipy import signal  # Here because most recordings never need it.
-
-    return signal.resample_poly(current_pa, domain.SAMPLING_RATE_HZ, rate_hz).astype(np.float32)

@@ -2,9 +2,57 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
+
 import numpy as np
 
 from beam_pipelines import domain
+
+
+@dataclasses.dataclass(frozen=True)
+class DetectedSpikes:
+    """The spikes of a recording.
+
+    Attributes
+    ----------
+    waveforms : (s, 160) float32, pA.
+    triggers : (s,) int64, sample indices in the recording, rising.
+    found : of each sweep all triggers, (k,) int64, sample indices in the sweep; some windows do not fit.
+    """
+
+    waveforms: np.ndarray
+    triggers: np.ndarray
+    found: tuple[np.ndarray, ...]
+
+    @property
+    def triggers_found(self) -> int:
+        return sum(map(len, self.found))
+
+
+def detect_spikes(sweeps: Sequence[np.ndarray]) -> DetectedSpikes:
+    """Finds and cuts the spikes of a recording, none across a sweep's border.
+
+    Parameters
+    ----------
+    sweeps : arrays of (n,) float32 in pA at 40 kHz.
+    """
+    waveforms, triggers, found, start = [], [], [], 0
+    for current_pa in sweeps:
+        found.append(find_triggers(current_pa))
+        cut, kept = cut_windows(current_pa, found[-1])
+        waveforms.append(cut)
+        triggers.append(found[-1][kept] + start)
+        start += len(current_pa)
+    return DetectedSpikes(np.concatenate(waveforms), np.concatenate(triggers), tuple(found))
+
+
+def no_spikes_detail(spikes: DetectedSpikes, sweeps: Sequence[np.ndarray]) -> str:
+    """Says of a recording without a spike what there was instead."""
+    return (
+        f'{spikes.triggers_found} triggers at {domain.TRIGGER_PA:g} pA in'
+        f' {sum(map(len, sweeps)) / domain.SAMPLING_RATE_HZ:.1f} s, none with a whole window in its sweep'
+    )
 
 
 def find_triggers(current_pa: np.ndarray, threshold_pa: float = domain.TRIGGER_PA) -> np.ndarray:

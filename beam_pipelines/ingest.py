@@ -126,36 +126,27 @@ def ingest_cell(
 
 def _ingest_abf(recording, seed, max_masks, resample, local_copy):
     (path,) = recording.paths
-    triggers_found, start = 0, 0
-    waveforms, triggers, stretches = [], [], []
+    triggers_found, duration_s = 0, 0.0
     try:
         with local_copy(path) as local_path:
             sweeps = read_abf(local_path, resample).sweeps
             simulated = is_simulated(local_path)
-        for current_pa in sweeps:
-            found = detection.find_triggers(current_pa)
-            cut, kept = detection.cut_windows(current_pa, found)
-            triggers_found += len(found)
-            waveforms.append(cut)
-            triggers.append(found[kept] + start)
-            stretches.append(noise_masks.find_quiet_stretches(current_pa, found) + start)
-            start += len(current_pa)
-        spikes = sum(map(len, triggers))
+        duration_s = sum(map(len, sweeps)) / domain.SAMPLING_RATE_HZ
+        detected = detection.detect_spikes(sweeps)
+        triggers_found, spikes = detected.triggers_found, len(detected.triggers)
         if not spikes:
-            raise RecordingRejected(
-                'no_spikes',
-                f'{triggers_found} triggers at {domain.TRIGGER_PA:g} pA in {start / domain.SAMPLING_RATE_HZ:.1f} s,'
-                ' none with a whole window in its sweep',
-            )
+            raise RecordingRejected('no_spikes', detection.no_spikes_detail(detected, sweeps))
     except RecordingRejected as error:
         rejected = RejectedFile(path, error.reason, error.detail)
-        return None, IngestReport(0, (rejected,), triggers_found, 0, triggers_found, start / domain.SAMPLING_RATE_HZ)
+        return None, IngestReport(0, (rejected,), triggers_found, 0, triggers_found, duration_s)
 
+    starts = np.cumsum([0, *map(len, sweeps)])
+    stretches = [
+        noise_masks.find_quiet_stretches(current_pa, found) + start
+        for current_pa, found, start in zip(sweeps, detected.found, starts[:-1], strict=True)
+    ]
     mask_starts = _choose(np.concatenate(stretches), max_masks, seed, recording.cell_id)
-    spikes_of_cell = CellSpikes(
-        np.concatenate(waveforms), np.concatenate(triggers), _cut_masks(sweeps, mask_starts), mask_starts
-    )
-    duration_s = start / domain.SAMPLING_RATE_HZ
+    spikes_of_cell = CellSpikes(detected.waveforms, detected.triggers, _cut_masks(sweeps, mask_starts), mask_starts)
     return spikes_of_cell, IngestReport(
         1, (), triggers_found, spikes, triggers_found - spikes, duration_s, int(simulated)
     )

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 
 from beam_pipelines.rejection import RecordingRejected
 
-# What file managers leave behind: no recording, and no reason to bother anyone.
-_IGNORED_NAMES = ('thumbs.db', 'desktop.ini')
+# What file managers and sero-simulate leave behind: no recording, and no reason to bother anyone.
+_IGNORED_NAMES = ('thumbs.db', 'desktop.ini', 'simulated.json')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +63,7 @@ def _cell_id(path: str) -> str:
 
 
 def is_ignored(path: str) -> bool:
-    """Whether the file is hidden or left by a file manager."""
+    """Whether the file is hidden, left by a file manager, or the truth about simulated recordings."""
     name = posixpath.basename(path)
     return name.startswith('.') or name.lower() in _IGNORED_NAMES
 
