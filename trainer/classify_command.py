@@ -1,0 +1,100 @@
+r"""Says of each new recording whether the neuron is serotonergic, and how sure that is.
+
+    sero-classify --model runs/synthetic --output_dir verdicts A140313#073.abf
+    sero-classify --model runs/synthetic --output_dir verdicts --export nwb,phy recordings_of_today
+
+A PATH is an .abf file, a folder of such files or of published spike CSVs (CELL/CELL_trigger_N.csv), at any depth.
+Writes cells.csv, spikes.csv, rejected.jsonl and report.html into the output folder, in place of those of a run before.
+Files that cannot be used are listed with the reason in rejected.jsonl, and the status is 1.
+
+During an experiment, a verdict on each .abf file as soon as the acquisition program has closed it, until Ctrl-C:
+
+    sero-classify --model runs/synthetic --output_dir verdicts --watch D:/today
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import sys
+
+from absl import flags
+
+from beam_pipelines.command import run_command
+from trainer.start import start_keras
+
+
+def define_flags() -> None:
+    """Defines the command's flags: not at import, so that several commands can be imported side by side."""
+    flags.DEFINE_string('model', None, 'Folder of a run of sero-train that has ended.', required=True)
+    flags.DEFINE_string('output_dir', None, 'Folder to write to.', required=True)
+    flags.DEFINE_string(
+        'watch', None, 'Folder in which recordings appear; judges each .abf file when it is closed, until Ctrl-C.'
+    )
+    flags.DEFINE_bool('resample', False, 'Bring sampling rates other than 40000 Hz to it, from 10000 Hz on.')
+    flags.DEFINE_bool('allow_rejected', False, 'Exit with status 0 even if files were rejected.')
+    flags.DEFINE_list('export', [], 'Other formats to write too: nwb (needs pynwb), phy.')
+
+
+def main(argv: list[str]) -> int:
+    paths, watched = argv[1:], flags.FLAGS.watch
+    if bool(paths) == bool(watched):
+        print('sero-classify: give files or folders to judge, or one folder to --watch', file=sys.stderr)
+        return 2
+    # Here, so that --help is there at once.
+    from trainer.classify_outputs import EXPORTS, OUTPUT_NAMES, REJECTED, make_folder
+    from trainer.classify_summary import findings_lines, verdict_lines
+    from trainer.new_recordings import PathError, find_recordings
+    from trainer.nwb_export import ExportError, check_can_export_nwb
+    from trainer.reading_pool import ReadingPool
+
+    folder = pathlib.Path(flags.FLAGS.output_dir)
+    try:
+        for name in flags.FLAGS.export:
+            if name not in EXPORTS:
+                raise PathError(f'--export={name}: expected some of {", ".join(EXPORTS)}')
+        if 'nwb' in flags.FLAGS.export:
+            check_can_export_nwb()
+        recordings, rejected = find_recordings(paths, str(folder), OUTPUT_NAMES) if paths else ([], [])
+        if watched and not os.path.isdir(watched):
+            raise PathError(f'--watch={watched}: no such folder')
+        make_folder(folder)
+    except (ExportError, OSError, PathError) as error:
+        print(f'sero-classify: {error}', file=sys.stderr)
+        return 1
+    # The readers begin before TensorFlow, which takes longer to load than a recording to read.
+    with ReadingPool(flags.FLAGS.resample, len(recordings)) as pool:
+        reading = pool.read(recordings)
+        start_keras()
+        from trainer.classify_run import ClassifyError, judge_all, load, write
+        from trainer.classify_watch import watch
+
+        try:
+            classifier = load(flags.FLAGS.model)
+            if watched:
+                watch(classifier, pool, watched, folder, flags.FLAGS.export)
+                return 0
+            findings = judge_all(classifier, reading, recordings, rejected)
+            report = write(findings, classifier, folder, flags.FLAGS.export)
+        except (ClassifyError, OSError) as error:
+            print(f'sero-classify: {error}', file=sys.stderr)
+            return 1
+    cells = findings.sorted_cells()
+    lines = [*verdict_lines(cells), '', *findings_lines(findings, classifier), f'report: {report}']
+    print('\n'.join(lines))
+    if findings.rejected:
+        print(
+            f'sero-classify: {len(findings.rejected)} files were rejected, see {folder / REJECTED};'
+            ' the verdicts are on the others',
+            file=sys.stderr,
+        )
+    return 0 if cells and (flags.FLAGS.allow_rejected or not findings.rejected) else 1
+
+
+def run() -> None:
+    define_flags()
+    run_command(__name__)
+
+
+if __name__ == '__main__':
+    run()

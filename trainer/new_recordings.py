@@ -1,0 +1,86 @@
+"""Finds the recordings in the files and folders that a user names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator, Sequence
+
+from beam_pipelines.recordings import RecordingFiles, RejectedFile, group_files, is_ignored
+
+
+class PathError(Exception):
+    """What the user has named cannot be used; the message is one line."""
+
+
+def find_recordings(
+    paths: Sequence[str], output_dir: str, output_names: Collection[str]
+) -> tuple[list[RecordingFiles], list[RejectedFile]]:
+    """Finds the recordings, one a cell, in files and, at any depth, in folders.
+
+    Hidden files and folders are passed over, and in the output folder what ``sero-classify`` has written itself.
+
+    Parameters
+    ----------
+    paths : files and folders.
+    output_dir : where the verdicts go; it may lie within a folder of recordings.
+    output_names : names of files and folders that verdicts are written to.
+
+    Returns
+    -------
+    The recordings, whose set and label mean nothing here, and the files that belong to none.
+
+    Raises
+    ------
+    PathError
+        If a path does not exist or a folder cannot be read, or there is no file at all.
+    """
+    output_dir = os.path.realpath(output_dir)
+    files: dict[str, None] = {}
+    for path in paths:
+        if not os.path.exists(path):
+            raise PathError(f'{path}: no such file or folder')
+        found = _walk(path, output_dir, output_names) if os.path.isdir(path) else [path]
+        # A spike CSV's cell is the folder that it lies in, also where the path does not name it.
+        files.update(dict.fromkeys(map(os.path.abspath, found)))
+    usable, rejected = [], []
+    for path in files:
+        if is_ignored(path):
+            continue
+        if _is_text(path):
+            usable.append(('original', 0, path))
+        else:
+            rejected.append(RejectedFile(path, 'bad_name', 'the path is not UTF-8'))
+    if not usable and not rejected:
+        raise PathError(f'{", ".join(paths)}: no file in there')
+    recordings, of_no_cell = group_files(usable)
+    return recordings, rejected + [file for _, file in of_no_cell]
+
+
+def count_files(recordings: Sequence[RecordingFiles]) -> int:
+    """Returns how many files the recordings have."""
+    return sum(len(files.paths) for recording in recordings for files in (recording, *recording.spares))
+
+
+def _walk(folder: str, output_dir: str, output_names: Collection[str]) -> Iterator[str]:
+    visited = set()
+    for parent, folders, names in os.walk(folder, followlinks=True, onerror=_raise):
+        real = os.path.realpath(parent)
+        if real in visited:  # by a link to a folder that it lies in
+            folders.clear()
+            continue
+        visited.add(real)
+        own = output_names if real == output_dir else ()
+        folders[:] = sorted(name for name in folders if not name.startswith('.') and name not in own)
+        yield from (os.path.join(parent, name) for name in sorted(names) if name not in own)
+
+
+def _raise(error: OSError) -> None:
+    raise PathError(f'{error.filename}: {error.strerror}')
+
+
+def _is_text(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
