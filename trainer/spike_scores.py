@@ -1,12 +1,12 @@
-"""Scores spikes that are not in a dataset, in batches of few different lengths."""
+"""Scores spikes that are not in a dataset."""
 
 from __future__ import annotations
 
 import keras
 import numpy as np
 
-_BATCH = 1024
-_LEAST_BATCH = 64
+# Of one length always: another one is compiled anew, which takes longer than all spikes of a recording.
+_BATCH = 128
 
 
 def score_spikes(model: keras.Model, waveform: np.ndarray) -> np.ndarray:
@@ -24,8 +24,6 @@ def score_spikes(model: keras.Model, waveform: np.ndarray) -> np.ndarray:
     parts = []
     for start in range(0, len(waveform), _BATCH):
         batch = waveform[start : start + _BATCH]
-        # Each length is compiled anew, so a batch is filled up to the next power of two.
-        length = max(_LEAST_BATCH, 1 << (len(batch) - 1).bit_length())
-        outputs = model.predict_on_batch(np.pad(batch, ((0, length - len(batch)), (0, 0))))
+        outputs = model.predict_on_batch(np.pad(batch, ((0, _BATCH - len(batch)), (0, 0))))
         parts.append(np.stack([np.asarray(outputs[name]) for name in model.output_names], axis=1)[: len(batch)])
     return np.concatenate(parts)

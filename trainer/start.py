@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
+import io
 import os
 import sys
 import tempfile
@@ -27,7 +29,8 @@ def start_keras(backend: str | None = None) -> None:
     BackendError
         If the backend is another one, or not installed.
     """
-    faulthandler.enable()  # a mapped shard that is cut off while it is read ends the process: say where
+    with contextlib.suppress(io.UnsupportedOperation):  # in some notebooks standard error is no file
+        faulthandler.enable()  # a mapped shard that is cut off while it is read ends the process: say where
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
     backend = backend or os.environ.get('KERAS_BACKEND') or 'tensorflow'
     if backend not in _BACKENDS:

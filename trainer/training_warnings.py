@@ -75,7 +75,8 @@ def _noise(cell: CellTraits, seen: TrainingRange) -> str | None:
     if cell.noise_pa < least / _MARGIN:
         return (
             f'The noise of this recording ({cell.noise_pa:.1f} pA) is far below that of the quietest recording the'
-            f' model has seen ({least:.1f} pA); a stronger filter changes the shape of spikes, and the verdict may not hold.'
+            f' model has seen ({least:.1f} pA); a stronger filter changes the shape of spikes, and the verdict'
+            ' may not hold.'
         )
     return None
 
