@@ -53,7 +53,7 @@ def start_keras(backend: str | None = None) -> None:
             if error.name != backend:
                 raise
             raise BackendError(f"{backend} is not installed: pip install '{backend}'") from None
-        except BaseException:
+        except Exception:
             log.seek(0)
             sys.stderr.write(log.read().decode(errors='replace'))
             raise
