@@ -35,6 +35,10 @@ _LEAST_GAIN = 0.01
 # At chance, so many of the surest cells are all right once in 32 times; fewer prove nothing of a confidence.
 _FEWEST_CELLS = 5
 
+# With fewer, a confidence that keeps the target error would leave nearly every cell undecided, however right they are:
+# none is chosen, and whoever uses the calibration says so.
+_FEWEST_CELLS_TO_CHOOSE = 10
+
 
 class CalibrationError(Exception):
     """A calibration is missing or cannot be fitted; the message is one line for the user."""
@@ -51,7 +55,8 @@ class Calibration:
     temperature : more than 1 where the consensus is too sure.
     knots : (consensus, probability) pairs, rising; between them the probability is interpolated.
     confidence : a cell whose more probable class has less than this is undecided, 0.5..1.
-    target_error : the share of wrong verdicts that the confidence was chosen for; NaN if none was.
+    target_error : the share of wrong verdicts that the confidence was chosen for; NaN if there were too few cells
+        to choose it.
     cells, wrong, decided : how many validation cells there were; of them, how many were decided at that confidence and
         how many of these wrong, each with a calibration that was fitted on the other cells.
     log_loss : mean log loss of the validation cells, each with a calibration that was fitted on the others, by method.
@@ -75,6 +80,11 @@ class Calibration:
             return np.interp(consensus, *np.transpose(self.knots))
         return np.asarray(consensus)
 
+    @property
+    def has_chosen_confidence(self) -> bool:
+        """Whether there were validation cells enough to choose the confidence."""
+        return not math.isnan(self.target_error)
+
 
 def fit_calibration(consensus: np.ndarray, label: np.ndarray) -> Calibration:
     """Fits a calibration on validation cells.
@@ -83,7 +93,8 @@ def fit_calibration(consensus: np.ndarray, label: np.ndarray) -> Calibration:
     Isotonic regression has many more parameters: it is taken only where it is better by more than two standard errors
     of the difference. Both are fitted on Platt's targets instead of 0 and 1, (n + 1) / (n + 2) of n cells of a class: a
     few cells that are all right do not prove certainty. The confidence is the lowest at which at most ``TARGET_ERROR``
-    of the decided cells are wrong; if there is none at which five or more are decided, it is 1, and no cell is.
+    of the decided cells are wrong; if there is none at which five or more are decided, it is 1, and no cell is. On
+    fewer than ten cells none is chosen: it is 0.5, and there is no target error.
 
     Parameters
     ----------
@@ -114,11 +125,15 @@ def fit_calibration(consensus: np.ndarray, label: np.ndarray) -> Calibration:
     gained = losses['temperature'] - losses['isotonic']
     by_chance = 2 * gained.std(ddof=1) / math.sqrt(len(label))
     best = 'isotonic' if gained.mean() > max(by_chance, _LEAST_GAIN) else 'temperature'
-    confidence, decided, wrong = _choose_confidence(left_out[best], label, shrunk)
+    can_choose = len(label) >= _FEWEST_CELLS_TO_CHOOSE
+    if can_choose:
+        confidence, decided, wrong = _choose_confidence(left_out[best], label, shrunk)
+    else:
+        confidence, decided, wrong = 0.5, len(label), int(_is_wrong(left_out[best], label).sum())
     return dataclasses.replace(
         _METHODS[best](consensus, label),
         confidence=confidence,
-        target_error=TARGET_ERROR,
+        target_error=TARGET_ERROR if can_choose else math.nan,
         cells=len(label),
         decided=decided,
         wrong=wrong,
@@ -238,7 +253,7 @@ def _choose_confidence(p_ser: np.ndarray, label: np.ndarray, shrunk: np.ndarray)
     confidence is one at which these cells happened to be right, and others are wrong a third more often.
     """
     sureness = np.maximum(p_ser, 1 - p_ser)
-    wrong = (p_ser < 0.5) != (label == 1)
+    wrong = _is_wrong(p_ser, label)
     expected_wrong = 1 - sureness - shrunk
     for confidence in (0.5, *np.unique(sureness)):
         decided = sureness >= confidence
@@ -247,6 +262,10 @@ def _choose_confidence(p_ser: np.ndarray, label: np.ndarray, shrunk: np.ndarray)
         if max(wrong[decided].mean(), expected_wrong[decided].mean()) <= TARGET_ERROR:
             return float(confidence), int(decided.sum()), int(wrong[decided].sum())
     return 1.0, 0, 0
+
+
+def _is_wrong(p_ser: np.ndarray, label: np.ndarray) -> np.ndarray:
+    return (p_ser < 0.5) != (label == 1)
 
 
 def _log_losses(p_ser: np.ndarray, label: np.ndarray) -> np.ndarray:

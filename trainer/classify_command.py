@@ -9,7 +9,7 @@ Files that cannot be used are listed with the reason in rejected.jsonl, and the 
 
 During an experiment, a verdict on each .abf file as soon as the acquisition program has closed it, until Ctrl-C:
 
-    sero-classify --model runs/synthetic --output_dir verdicts --watch D:/today
+    sero-classify --model runs/synthetic --output_dir verdicts --watch today
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ def write_report(
     folder : made if it is not there.
     cells : the verdicts, in the order in which they are shown.
     rejected : the files that could not be used.
-    info : the model's ``model_info.json``; its ``undecided_rule``, if it has one, is quoted.
+    info : the model's ``model_info.json`` with its ``calibration``; its ``undecided_rule``, if it has one, is quoted.
     training_range : of the model.
 
     Returns
@@ -108,6 +108,7 @@ def _page(
         'simulated_words': _simulated_words(cells, info),
         'model': _model_words(info),
         'is_published_protocol': info.get('protocol') == 'published',
+        'is_calibrated': info['calibration']['method'] != 'none',
         'undecided_rule': info.get('undecided_rule'),
         'colours': report_page.COLOURS,
     }

@@ -278,14 +278,14 @@ def reliability_diagram(cells: Sequence[CellResult], cell_metrics: Mapping) -> F
 
 
 @matplotlib.rc_context(_STYLE)
-def coverage_accuracy(cells: Sequence[CellResult], cell_metrics: Mapping, confidence: float) -> Figure:
-    """Draws how right the verdicts are when only the surest cells get one, and which confidence was chosen."""
+def coverage_accuracy(cells: Sequence[CellResult], cell_metrics: Mapping, confidence: float | None) -> Figure:
+    """Draws how right the verdicts are when only the surest cells get one, and the confidence, if one was chosen."""
     figure = Figure(figsize=(_HALF_WIDTH_IN, 3.5), layout='constrained')
     axes = figure.subplots()
     curve = cell_metrics.get('coverage_accuracy') or []
     axes.plot(*np.reshape(curve, (-1, 2)).T, color=INK, linewidth=1.2, marker='.', markersize=4)
     sureness = np.array([max(cell.p_ser, 1 - cell.p_ser) for cell in cells if cell.label is not None])
-    if (sureness >= confidence).any():
+    if confidence is not None and (sureness >= confidence).any():
         axes.axvline((sureness >= confidence).mean(), color=CLASS_COLOURS[0], linewidth=1, linestyle='dashed')
     coverage, accuracy = cell_metrics.get('coverage'), cell_metrics.get('decided_accuracy')
     if coverage and accuracy is not None:
@@ -295,9 +295,11 @@ def coverage_accuracy(cells: Sequence[CellResult], cell_metrics: Mapping, confid
     axes.set_ylabel('share of these that is right')
     handles = [
         Line2D([], [], color=INK, marker='.', label='the surest cells'),
-        Line2D([], [], color=CLASS_COLOURS[0], linestyle='dashed', label=f'confidence {confidence:.2f}'),
         Line2D([], [], color=CLASS_COLOURS[0], marker='D', linestyle='none', label='verdicts given'),
     ]
+    if confidence is not None:
+        chosen = Line2D([], [], color=CLASS_COLOURS[0], linestyle='dashed', label=f'confidence {confidence:.2f}')
+        handles.insert(1, chosen)
     axes.legend(handles=handles, loc='lower left')
     return figure
 

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 
 from beam_pipelines import domain
 from trainer import figures, published_figures, report_page
+from trainer.calibration import Calibration
 from trainer.report_page import REPORT_NAME, UNDEFINED, counted, is_defined, number, write_files
 from trainer.results import CellResult, ModelResult, SplitResult
 from trainer.summary import calibration_line, is_simulated, trained_on_warnings
@@ -172,16 +173,24 @@ def _illustrations(split: SplitResult, models: Sequence[ModelResult]) -> list[_I
             'a larger dot is of more cells. ECE is the mean distance from the diagonal.',
             half_width=True,
         ),
-        _Illustration(
-            'coverage_accuracy.png',
-            figures.coverage_accuracy(split.cells, split.metrics.get('cell', {}), models[0].calibration.confidence),
-            'Accuracy of the verdicts against the share of cells that get one',
-            'Fewer verdicts, fewer mistakes: the accuracy of the surest cells. The dashed line is the confidence '
-            'chosen on validation cells; the diamond the verdicts that were given, which also need a clear interval.',
-            half_width=True,
-        ),
+        _coverage_accuracy(split, models[0].calibration),
         _confusion(split.name, models),
     ]
+
+
+def _coverage_accuracy(split: SplitResult, calibration: Calibration) -> _Illustration:
+    chosen = calibration.has_chosen_confidence
+    confidence = 'The dashed line is the confidence chosen on validation cells; the' if chosen else 'The'
+    return _Illustration(
+        'coverage_accuracy.png',
+        figures.coverage_accuracy(
+            split.cells, split.metrics.get('cell', {}), calibration.confidence if chosen else None
+        ),
+        'Accuracy of the verdicts against the share of cells that get one',
+        f'Fewer verdicts, fewer mistakes: the accuracy of the surest cells. {confidence} diamond is of the verdicts '
+        'that were given, which also need a clear interval.',
+        half_width=True,
+    )
 
 
 def _wrong_cells(cells: Sequence[CellResult]) -> list[CellResult]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from beam_pipelines import domain
+from trainer.calibration import Calibration
 from trainer.results import CellResult, ModelResult, SplitResult
 
 _MOST_VERDICTS = 40
@@ -96,14 +97,20 @@ def trained_on_warnings(models: Sequence[ModelResult]) -> list[str]:
 
 def calibration_line(model: ModelResult) -> str:
     """Says what a model's probabilities are calibrated by."""
-    calibration = model.calibration
-    if calibration.method == 'none':
-        return f'{model.title}: not calibrated, the probabilities are the published consensus'
-    by = f'temperature {calibration.temperature:.2f}' if calibration.method == 'temperature' else 'isotonic regression'
     where = ' by this evaluation, because the run left no calibration' if model.is_calibrated_here else ''
+    return f'{model.title}: {calibration_words(model.calibration, where)}'
+
+
+def calibration_words(calibration: Calibration, where: str = '') -> str:
+    """Says what probabilities are calibrated by, and what that promises of the verdicts."""
+    if calibration.method == 'none':
+        return 'not calibrated, the probabilities are the published consensus; no confidence is chosen'
+    by = f'temperature {calibration.temperature:.2f}' if calibration.method == 'temperature' else 'isotonic regression'
+    words = f'probabilities calibrated on {calibration.cells} cells of original/validation{where} ({by})'
+    if not calibration.has_chosen_confidence:
+        return f'{words}; these are too few to choose a confidence on, so how many verdicts are wrong is not known'
     return (
-        f'{model.title}: probabilities calibrated on {calibration.cells} cells of original/validation{where} ({by}); of'
-        f' these {calibration.decided} have a confidence of at least {calibration.confidence:.2f}, and'
+        f'{words}; of these {calibration.decided} have a confidence of at least {calibration.confidence:.2f}, and'
         f' {calibration.wrong} of them are wrong'
     )
 

@@ -66,11 +66,13 @@ def main(argv: list[str]) -> int:
         return 1
     import tensorflow as tf
 
+    from trainer import calibration
     from trainer.checkpoints import ModelError
     from trainer.interrupts import Interrupted
     from trainer.run_keeper import RunError
     from trainer.stored_dataset import DatasetError
     from trainer.strategies import open_strategy
+    from trainer.summary import calibration_words
     from trainer.training import count_members, train
 
     try:
@@ -84,7 +86,8 @@ def main(argv: list[str]) -> int:
             strategy,
             flags.FLAGS.profile,
         )
-    except (DatasetError, ModelError, RunError, ValueError) as error:
+        fitted = calibration.load(flags.FLAGS.workdir) if calibration.is_written(flags.FLAGS.workdir) else None
+    except (calibration.CalibrationError, DatasetError, ModelError, RunError, ValueError) as error:
         print(f'sero-train: {error}', file=sys.stderr)
         return 1
     except Interrupted as interrupted:
@@ -111,6 +114,8 @@ def main(argv: list[str]) -> int:
         f'{count_members(len(info["members"]))} trained on {info["trained_on"]} ({info["source"]} recordings),'
         f' {info["examples_seen"]:,} examples; model in {flags.FLAGS.workdir}'
     )
+    if fitted:  # the chief of several workers leaves it; a run of an earlier version has none
+        print(calibration_words(fitted))
     return 0
 
 

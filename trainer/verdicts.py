@@ -41,6 +41,9 @@ def undecided_rule(calibration: Calibration) -> str:
     )
     if calibration.confidence > 0.5:
         rule += f', or if neither class has a probability of at least {calibration.confidence:.2f}'
+    elif not calibration.has_chosen_confidence:
+        cells = f'{calibration.cells} validation cells were' if calibration.cells else 'the validation cells were'
+        rule += f'; {cells} too few to choose a confidence on, so how many verdicts are wrong is not known'
     return rule
 
 

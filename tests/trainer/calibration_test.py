@@ -113,6 +113,24 @@ def test_confidence_is_no_higher_than_it_must_be():
     assert (fitted.cells, fitted.decided, fitted.wrong) == (20, 19, 0)
 
 
+@pytest.mark.parametrize(('cells', 'is_chosen'), [(9, False), (10, True)])
+def test_confidence_is_chosen_on_ten_cells_or_more(cells, is_chosen, tmp_path):
+    label = np.arange(cells) % 2
+    consensus = np.where(label == 0, 0.9, 0.1)
+    consensus[:2] = 0.45, 0.55  # both wrong
+    fitted = fit_calibration(consensus, label)
+    assert fitted.method == 'temperature'
+    assert fitted.has_chosen_confidence == is_chosen
+    calibration.write(str(tmp_path), fitted)
+    written = json.loads((tmp_path / 'calibration.json').read_text())
+    if is_chosen:
+        assert written['confidence'] > 0.5
+        assert written['target_error'] == TARGET_ERROR
+    else:
+        assert (written['confidence'], written['target_error']) == (0.5, None)
+        assert (written['cells'], written['decided'], written['wrong']) == (9, 9, 2)
+
+
 @pytest.mark.parametrize(
     ('label', 'message'),
     [

@@ -27,6 +27,7 @@ INFO = {
     'trained_on': 'synthetic_small',
     'members': ['k20', 'k25', 'k30'],
     'created': '2026-11-22T08:14:09+00:00',
+    'calibration': {'method': 'temperature'},
 }
 REJECTED = [
     RejectedFile(f'{EVIL_NAME}.abf', 'not_abf', 'begins with <b>'),

@@ -179,4 +179,11 @@ def test_confidence_holds_for_both_classes():
 def test_rule_names_the_confidence_if_there_is_one():
     assert 'fewer than 5 spikes' in undecided_rule(AS_PUBLISHED)
     assert 'at least' not in undecided_rule(AS_PUBLISHED)
-    assert undecided_rule(Calibration(confidence=0.873)).endswith('a probability of at least 0.87')
+    chosen = Calibration(confidence=0.873, target_error=0.03)
+    assert undecided_rule(chosen).endswith('a probability of at least 0.87')
+    assert undecided_rule(Calibration(target_error=0.03)).endswith('contains one half')
+
+
+def test_rule_says_that_the_validation_cells_were_too_few_to_choose_a_confidence():
+    assert '8 validation cells were too few' in undecided_rule(Calibration('temperature', cells=8))
+    assert 'the validation cells were too few' in undecided_rule(AS_PUBLISHED)
