@@ -32,7 +32,9 @@ def verdict_lines(cells: Sequence[ClassifiedCell]) -> list[str]:
 
 
 def findings_lines(findings: Findings, classifier: Classifier) -> list[str]:
-    """Returns what became of all files, triggers and cells, and why any of it is of simulated recordings."""
+    """Returns what became of all files, triggers and cells, how far to believe it, and if any of it is simulated."""
+    from trainer.summary import calibration_words  # scikit-learn takes a second to import
+
     cells, counts = findings.sorted_cells(), findings.counts
     verdicts = [cell.result.verdict for cell in cells]
     lines = [
@@ -42,6 +44,7 @@ def findings_lines(findings: Findings, classifier: Classifier) -> list[str]:
         f'{len(cells)} cells: {", ".join(f"{verdicts.count(name)} {name}" for name in ("SER", "NSER", "undecided"))};'
         f' {sum(bool(cell.warnings) for cell in cells)} with warnings',
     ]
+    lines.append(f'{classifier.ensemble.title}: {calibration_words(classifier.calibration)}')
     simulated = sum(cell.is_simulated for cell in cells)
     if simulated:
         lines.append(f'{simulated} of the recordings are SIMULATED; their verdicts say nothing about real neurons.')

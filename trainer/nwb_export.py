@@ -23,7 +23,7 @@ _UNKNOWN_START = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 _COLUMNS = {
     'cell': 'cell id: recording day # number',
     'verdict': 'SER (serotonergic), NSER (not) or undecided',
-    'p_ser': 'calibrated probability that the cell is serotonergic, 0..1',
+    'p_ser': 'probability that the cell is serotonergic, 0..1; calibrated, unless the notes say that it is not',
     'p_ser_low': 'lower end of the 95 % interval of p_ser',
     'p_ser_high': 'upper end of the 95 % interval of p_ser',
     'p_ser_published': 'published consensus of the networks, not calibrated',
@@ -56,7 +56,7 @@ def export_nwb(folder: pathlib.Path, cells: Sequence[ClassifiedCell], info: Mapp
     ----------
     folder : exists; to write into. A file of the same name is replaced.
     cells : to write.
-    info : the content of the model's ``model_info.json``.
+    info : the content of the model's ``model_info.json``, and its ``calibration``.
 
     Returns
     -------
@@ -149,7 +149,7 @@ def _session_description(cell: ClassifiedCell, start: datetime.datetime | None) 
     if cell.is_simulated:
         first = 'SIMULATED recording, which says nothing about real neurons.'
     else:
-        first = 'Loose-patch recording of one cell, current in pA.'
+        first = 'Loose-patch recording of one cell.'
     if start:
         second = 'session_start_time is the local time in the ABF header; its time zone is not known, UTC is written.'
     else:
@@ -161,7 +161,9 @@ def _model_description(info: Mapping) -> str:
     stamp = ' The model was trained on SIMULATED recordings.' if info.get('source') == 'simulated' else ''
     fields = ('trained_on', 'source', 'protocol', 'architecture', 'kernel_sizes', 'created', 'dataset_fingerprint')
     known = ', '.join(f'{field} {info[field]}' for field in fields if info.get(field))
-    return f'Verdict by a sero-spikes model: {known}.{stamp}'
+    is_calibrated = info['calibration']['method'] != 'none'
+    calibration = '' if is_calibrated else ' Its probabilities are NOT calibrated: p_ser is p_ser_published.'
+    return f'Verdict by a sero-spikes model: {known}.{stamp}{calibration}'
 
 
 def _keywords(cell: ClassifiedCell, info: Mapping) -> list[str]:

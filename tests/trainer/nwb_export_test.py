@@ -10,7 +10,13 @@ from tests.conftest import SHARED, needs_shared
 from tests.trainer.classified_cells import make_cell
 from trainer.nwb_export import export_nwb
 
-INFO = {'source': 'simulated', 'trained_on': 'synthetic_small', 'kernel_sizes': [5, 8], 'protocol': 'by_cell'}
+INFO = {
+    'source': 'simulated',
+    'trained_on': 'synthetic_small',
+    'kernel_sizes': [5, 8],
+    'protocol': 'by_cell',
+    'calibration': {'method': 'temperature'},
+}
 
 
 def read(path) -> pynwb.NWBFile:
@@ -62,6 +68,12 @@ def test_recorded_cell_and_model_carry_no_stamp(tmp_path):
     file = read(export_nwb(tmp_path, [make_cell('A#1', 'A#1.abf')], INFO | {'source': 'recorded'})[0])
     texts = [file.session_description, file.notes, *file.keywords]
     assert not any('simulated' in text.lower() for text in texts)
+
+
+def test_model_that_is_not_calibrated_says_so(simulated, tmp_path):
+    assert 'NOT calibrated' not in read(export_nwb(tmp_path, [simulated], INFO)[0]).notes
+    info = INFO | {'calibration': {'method': 'none'}}
+    assert 'NOT calibrated' in read(export_nwb(tmp_path, [simulated], info)[0]).notes
 
 
 def test_unknown_start_is_said(simulated, tmp_path):
