@@ -15,7 +15,6 @@ import os
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import expit
-from sklearn.isotonic import IsotonicRegression
 
 from beam_pipelines import domain
 from trainer.whole_files import write_whole
@@ -230,6 +229,8 @@ def _fit_temperature(consensus: np.ndarray, label: np.ndarray) -> Calibration:
 
 
 def _fit_isotonic(consensus: np.ndarray, label: np.ndarray) -> Calibration:
+    from sklearn.isotonic import IsotonicRegression  # takes a second to import, and who only applies does without
+
     regression = IsotonicRegression(out_of_bounds='clip').fit(consensus, _platt_targets(label))
     return Calibration(
         'isotonic',

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from trainer.classified_cell import ClassifiedCell
+from trainer.summary import calibration_words
 
 if TYPE_CHECKING:
     from trainer.classifier import Classifier
@@ -33,8 +34,6 @@ def verdict_lines(cells: Sequence[ClassifiedCell]) -> list[str]:
 
 def findings_lines(findings: Findings, classifier: Classifier) -> list[str]:
     """Returns what became of all files, triggers and cells, how far to believe it, and if any of it is simulated."""
-    from trainer.summary import calibration_words  # scikit-learn takes a second to import
-
     cells, counts = findings.sorted_cells(), findings.counts
     verdicts = [cell.result.verdict for cell in cells]
     lines = [
