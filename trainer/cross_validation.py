@@ -225,7 +225,7 @@ def _synthesizer(synthetic: StoredSplit, waveform: np.ndarray, label: np.ndarray
 def _result(
     division: str, spikes: RecordedSpikes, p_ser: np.ndarray, label: np.ndarray, cells: list[CellResult]
 ) -> SplitResult:
-    rule = 'as sero-evaluate has it; each fold has its own calibration and confidence'
+    rule = 'as sero-evaluate has it; each fold has its own calibration, and confidence if on ten or more cells'
     metrics = {
         'spike': binary_metrics(p_ser, label),
         'cell': cell_metrics(cells) | {'undecided_rule': rule},
