@@ -57,6 +57,8 @@ def load(model_dir: str | os.PathLike) -> Classifier:
     ------
     ModelError, CalibrationError, TrainingRangeError
         If the folder holds no such run, or a damaged one; one line that names the file.
+    BackendError
+        If Keras cannot compute with the backend in ``KERAS_BACKEND``.
     """
     from trainer.start import start_keras
 

@@ -21,7 +21,7 @@ import sys
 from absl import flags
 
 from beam_pipelines.command import run_command
-from trainer.start import start_keras
+from trainer.start import BackendError, start_keras
 
 
 def define_flags() -> None:
@@ -65,7 +65,11 @@ def main(argv: list[str]) -> int:
     # The readers begin before TensorFlow, which takes longer to load than a recording to read.
     with ReadingPool(flags.FLAGS.resample, len(recordings)) as pool:
         reading = pool.read(recordings)
-        start_keras()
+        try:
+            start_keras()
+        except BackendError as error:
+            print(f'sero-classify: {error}', file=sys.stderr)
+            return 1
         from trainer.classify_run import ClassifyError, judge_all, load, write
         from trainer.classify_watch import watch
 
