@@ -186,25 +186,28 @@ def test_progress_shows_rate_and_time_left_where_the_output_is_a_file(synthetic_
 @pytest.mark.slow
 def test_command_says_what_it_trains_on_what_and_nothing_else(synthetic_run):
     _, result = synthetic_run
-    first, *others = result.stderr.splitlines()
+    first, *others, last = result.stderr.splitlines()
     assert first.startswith('training 2 members on synthetic_small/train (127,006 spikes, simulated recordings, input')
     assert all(line.startswith('epoch ') for line in others), result.stderr
+    assert last.startswith('WARNING: the probabilities are not calibrated: validation cells that are SER: 1;')
 
 
 @pytest.mark.slow
 def test_command_ends_with_where_the_model_is(synthetic_run):
     workdir, result = synthetic_run
-    kept, where = result.stdout.splitlines()
+    kept, where, calibrated = result.stdout.splitlines()
     assert re.fullmatch(r'ended after epoch 3; kept of each member .* \(k5: [123], k8: [123]\)', kept)
     assert where == (
         f'2 members trained on synthetic_small (simulated recordings), {3 * 46 * 32:,} examples; model in {workdir}'
     )
+    assert calibrated == 'not calibrated, the probabilities are the published consensus; no confidence is chosen'
 
 
 @pytest.mark.slow
 def test_folder_of_a_run_holds_what_the_next_commands_look_for(synthetic_run):
     workdir: pathlib.Path = synthetic_run[0]
     assert sorted(path.name for path in workdir.iterdir()) == [
+        'calibration.json',
         'checkpoints',
         'config.json',
         'consensus.keras',
@@ -212,6 +215,7 @@ def test_folder_of_a_run_holds_what_the_next_commands_look_for(synthetic_run):
         'model_info.json',
         'saved_model',
         'tensorboard',
+        'training_range.npz',
     ]
     assert sorted(path.name for path in (workdir / 'members').iterdir()) == ['k5.keras', 'k8.keras']
 
