@@ -22,13 +22,14 @@ from trainer.whole_files import write_whole
 FILE_NAME = 'calibration.json'
 TARGET_ERROR = 0.03
 
-# Where a consensus is exactly 0 or 1, its log-odds would be infinite; and no number of cells proves a certainty.
-_LEAST_P = 1e-4
+# Where a consensus is exactly 0 or 1, its log-odds would be infinite.
+_LEAST_CONSENSUS = 1e-4
 
-# Of one over the temperature.
-_SLOPES = (1e-3, 100.0)
+_LOG_TEMPERATURES = (-math.log(100), math.log(1000))
 
-# Isotonic regression has many more parameters than a temperature: it has to be better by this much, in log loss a cell.
+# Isotonic regression has many more parameters than a temperature, and its steps give different cells one probability:
+# it takes this many cells, and has to be better by this much, in log loss a cell.
+_FEWEST_CELLS_FOR_ISOTONIC = 100
 _LEAST_GAIN = 0.01
 
 # At chance, so many of the surest cells are all right once in 32 times; fewer prove nothing of a confidence.
@@ -52,6 +53,7 @@ class Calibration:
     method : ``temperature`` (log-odds divided by ``temperature``), ``isotonic`` (a rising curve through ``knots``) or
         ``none``.
     temperature : more than 1 where the consensus is too sure.
+    least_p : the lowest probability that a ``temperature`` gives, and what it lacks of 1 at the highest.
     knots : (consensus, probability) pairs, rising; between them the probability is interpolated.
     confidence : a cell whose more probable class has less than this is undecided, 0.5..1.
     target_error : the share of wrong verdicts that the confidence was chosen for; NaN if there were too few cells
@@ -70,11 +72,12 @@ class Calibration:
     wrong: int = 0
     decided: int = 0
     log_loss: dict[str, float] = dataclasses.field(default_factory=dict)
+    least_p: float = 0.0
 
     def apply(self, consensus: np.ndarray) -> np.ndarray:
         """Returns the probability of SER of each consensus, 0..1; any shape."""
         if self.method == 'temperature':
-            return np.clip(expit(_log_odds(consensus) / self.temperature), _LEAST_P, 1 - _LEAST_P)
+            return self.least_p + (1 - 2 * self.least_p) * expit(_log_odds(consensus) / self.temperature)
         if self.method == 'isotonic':
             return np.interp(consensus, *np.transpose(self.knots))
         return np.asarray(consensus)
@@ -89,9 +92,11 @@ def fit_calibration(consensus: np.ndarray, label: np.ndarray) -> Calibration:
     """Fits a calibration on validation cells.
 
     Temperature or isotonic regression, by how well each predicts a cell, in log loss, when fitted on the other cells.
-    Isotonic regression has many more parameters: it is taken only where it is better by more than two standard errors
-    of the difference. Both are fitted on Platt's targets instead of 0 and 1, (n + 1) / (n + 2) of n cells of a class: a
-    few cells that are all right do not prove certainty. The confidence is the lowest at which at most ``TARGET_ERROR``
+    Isotonic regression has many more parameters: it is taken only on a hundred cells or more, and where it is better by
+    more than two standard errors of the difference. A few cells that are all right do not prove certainty: of n cells
+    no probability goes beyond 1 / (n + 2) and (n + 1) / (n + 2) (Laplace's rule of succession; for isotonic regression
+    Platt's targets, the same within each class), and the temperature stays near 1, what the networks say themselves,
+    unless the cells speak against it. The confidence is the lowest at which at most ``TARGET_ERROR``
     of the decided cells are wrong; if there is none at which five or more are decided, it is 1, and no cell is. On
     fewer than ten cells none is chosen: it is 0.5, and there is no target error.
 
@@ -118,15 +123,14 @@ def fit_calibration(consensus: np.ndarray, label: np.ndarray) -> Calibration:
         )
         for method, fit in _METHODS.items()
     }
-    # Platt's targets make few cells less sure than they are; that must not keep them all undecided.
-    shrunk = np.array([np.abs(_platt_targets(label[rest]) - (label[rest] == 0)).mean() for rest in others])
     losses = {method: _log_losses(p_ser, label) for method, p_ser in left_out.items()}
     gained = losses['temperature'] - losses['isotonic']
     by_chance = 2 * gained.std(ddof=1) / math.sqrt(len(label))
-    best = 'isotonic' if gained.mean() > max(by_chance, _LEAST_GAIN) else 'temperature'
+    has_gained = len(label) >= _FEWEST_CELLS_FOR_ISOTONIC and gained.mean() > max(by_chance, _LEAST_GAIN)
+    best = 'isotonic' if has_gained else 'temperature'
     can_choose = len(label) >= _FEWEST_CELLS_TO_CHOOSE
     if can_choose:
-        confidence, decided, wrong = _choose_confidence(left_out[best], label, shrunk)
+        confidence, decided, wrong = _choose_confidence(left_out[best], label)
     else:
         confidence, decided, wrong = 0.5, len(label), int(_is_wrong(left_out[best], label).sum())
     return dataclasses.replace(
@@ -214,18 +218,22 @@ _POSSIBLE = {
     'cells': lambda value: value >= 0,
     'wrong': lambda value: value >= 0,
     'decided': lambda value: value >= 0,
+    'least_p': lambda value: 0 <= value < 0.5,
     'log_loss': lambda value: all(0 <= loss < math.inf for loss in dict(value).values()),
 }
 
 
 def _fit_temperature(consensus: np.ndarray, label: np.ndarray) -> Calibration:
-    log_odds, target = _log_odds(consensus), _platt_targets(label)
+    least_p = _least_p(label)
 
-    def log_loss(slope: float) -> float:
-        return float(np.mean(np.logaddexp(0, slope * log_odds) - target * slope * log_odds))
+    def loss(log_temperature: float) -> float:
+        fitted = Calibration('temperature', temperature=math.exp(log_temperature), least_p=least_p)
+        # The prior: a temperature between 1/7 and 7 in 95 of 100 ensembles.
+        return float(_log_losses(fitted.apply(consensus), label).sum() + log_temperature**2 / 2)
 
-    # No slope below 0: an ensemble that is mostly wrong on these cells knows nothing; it must not be turned round.
-    return Calibration('temperature', temperature=1 / float(minimize_scalar(log_loss, bounds=_SLOPES).x))
+    # Never below 0: an ensemble that is mostly wrong on these cells knows nothing; it must not be turned round.
+    fitted = math.exp(minimize_scalar(loss, bounds=_LOG_TEMPERATURES).x)
+    return Calibration('temperature', temperature=fitted, least_p=least_p)
 
 
 def _fit_isotonic(consensus: np.ndarray, label: np.ndarray) -> Calibration:
@@ -247,7 +255,11 @@ def _platt_targets(label: np.ndarray) -> np.ndarray:
     return np.where(label == 0, (ser + 1) / (ser + 2), 1 / (nser + 2))
 
 
-def _choose_confidence(p_ser: np.ndarray, label: np.ndarray, shrunk: np.ndarray) -> tuple[float, int, int]:
+def _least_p(label: np.ndarray) -> float:
+    return 1 / (len(label) + 2)
+
+
+def _choose_confidence(p_ser: np.ndarray, label: np.ndarray) -> tuple[float, int, int]:
     """Returns the lowest confidence at which few enough are wrong; how many are decided there, how many wrong.
 
     Few enough by count, and few enough by their own probabilities: where the count alone is looked at, the lowest
@@ -255,7 +267,8 @@ def _choose_confidence(p_ser: np.ndarray, label: np.ndarray, shrunk: np.ndarray)
     """
     sureness = np.maximum(p_ser, 1 - p_ser)
     wrong = _is_wrong(p_ser, label)
-    expected_wrong = 1 - sureness - shrunk
+    # What few cells take from every probability must not keep them all undecided.
+    expected_wrong = 1 - sureness - _least_p(label[1:])
     for confidence in (0.5, *np.unique(sureness)):
         decided = sureness >= confidence
         if decided.sum() < _FEWEST_CELLS:
@@ -271,9 +284,9 @@ def _is_wrong(p_ser: np.ndarray, label: np.ndarray) -> np.ndarray:
 
 def _log_losses(p_ser: np.ndarray, label: np.ndarray) -> np.ndarray:
     likelihood = np.where(label == 0, p_ser, 1 - p_ser)
-    return -np.log(np.maximum(likelihood, _LEAST_P))
+    return -np.log(likelihood)
 
 
 def _log_odds(consensus: np.ndarray) -> np.ndarray:
-    clipped = np.clip(consensus, _LEAST_P, 1 - _LEAST_P)
+    clipped = np.clip(consensus, _LEAST_CONSENSUS, 1 - _LEAST_CONSENSUS)
     return np.log(clipped / (1 - clipped))

@@ -53,24 +53,36 @@ def test_isotonic_is_taken_where_no_temperature_fits():
 
 
 def test_isotonic_does_not_win_by_chance():
-    methods = [fit_calibration(*draw_cells(24, sureness=1, seed=seed)).method for seed in range(20)]
-    assert methods.count('temperature') >= 18
+    methods = [fit_calibration(*draw_cells(100, sureness=1, seed=seed)).method for seed in range(10)]
+    assert methods.count('temperature') >= 9
+
+
+def test_few_cells_leave_the_temperature_near_what_the_networks_say():
+    temperatures = [fit_calibration(*draw_cells(12, sureness=1, seed=seed)).temperature for seed in range(8)]
+    assert np.abs(np.log(temperatures)).max() < math.log(2.5)
+
+
+def test_cells_that_differ_keep_different_probabilities():
+    consensus, label = draw_cells(24, sureness=1)
+    p_ser = fit_calibration(consensus, label).apply(np.linspace(0.001, 0.999, 50))
+    assert np.all(np.diff(p_ser) > 0)
 
 
 @pytest.mark.parametrize('cells', [3, 12])
 def test_few_cells_that_are_all_right_do_not_give_certainty(cells):
     label = np.repeat([0, 1], cells)
     fitted = fit_calibration(np.where(label == 0, 0.9999, 0.0001), label)
-    # Of n cells of a class that are all right: (n + 1) / (n + 2).
-    assert fitted.apply(np.array([0.9999, 0.0001])) == pytest.approx([(cells + 1) / (cells + 2), 1 / (cells + 2)], 1e-3)
+    # Of n cells that are all right: (n + 1) / (n + 2).
+    least_p = 1 / (2 * cells + 2)
+    assert fitted.apply(np.array([0.9999, 0.0001])) == pytest.approx([1 - least_p, least_p], abs=2e-3)
 
 
 def test_no_probability_is_0_or_1():
     label = np.repeat([0, 1], 50)
     fitted = fit_calibration(np.where(label == 0, 0.51, 0.49), label)
     assert fitted.temperature < 0.1
-    assert 0 < fitted.apply(np.array([0.0]))[0] < 0.001
-    assert 0.999 < fitted.apply(np.array([1.0]))[0] < 1
+    assert 0 < fitted.apply(np.array([0.0]))[0] < 0.01
+    assert 0.99 < fitted.apply(np.array([1.0]))[0] < 1
 
 
 def test_an_ensemble_that_is_mostly_wrong_is_not_turned_round_and_decides_nothing():
