@@ -25,6 +25,12 @@ def bootstrap_accuracy(correct: np.ndarray) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def bootstrap_difference(correct: np.ndarray, baseline_correct: np.ndarray) -> tuple[float, float]:
+    """Returns the 95 % interval of the difference of two accuracies on the same cells; (n,), (n,) bool."""
+    # Each cell with itself: that some cells are harder than others does not widen it.
+    return bootstrap_accuracy(correct.astype(float) - baseline_correct)
+
+
 def bootstrap_calibration_error(p_ser: np.ndarray, label: np.ndarray) -> tuple[float, float]:
     """Returns the 95 % interval of the expected calibration error: (n,), (n,) -> (low, high), NaN without cells."""
     if not len(p_ser):

@@ -85,6 +85,7 @@ def main(argv: list[str]) -> int:
     from trainer.stored_dataset import DatasetError
     from trainer.summary import (
         calibration_line,
+        difference_line,
         headline_table,
         is_simulated,
         trained_on_warnings,
@@ -118,6 +119,8 @@ def main(argv: list[str]) -> int:
     print(verdict_lines(model.splits['non_homogeneous/test'], str(folder / 'cells.csv')))
     print()
     print(headline_table([*others, model]))
+    if baseline:
+        print(difference_line(model, baseline))
     for warning in [*unfinished_warnings([*others, model]), *trained_on_warnings([*others, model])]:
         print(f'WARNING: {warning}')
     for result in (*others, model):

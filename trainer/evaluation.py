@@ -15,7 +15,7 @@ from beam_pipelines import domain
 from beam_pipelines.spike_width import measure_udi_ms
 from trainer.calibration import Calibration
 from trainer.cell_calibration import calibrate
-from trainer.metrics import binary_metrics, cell_metrics
+from trainer.metrics import accuracy_difference, binary_metrics, cell_metrics
 from trainer.predictions import SpikeScores, TrainedEnsemble, score_split
 from trainer.results import CellResult, ModelResult, SplitResult
 from trainer.stored_dataset import StoredSplit, open_split
@@ -92,6 +92,9 @@ def write_metrics(path: str, model: ModelResult, baseline: ModelResult | None) -
     content = _metrics_of(model)
     if baseline:
         content['baseline'] = _metrics_of(baseline)
+        content['difference'] = {
+            name: accuracy_difference(split.cells, baseline.splits[name].cells) for name, split in model.splits.items()
+        }
     write_json(path, content)
 
 

@@ -11,6 +11,7 @@ from sklearn import metrics as sklearn_metrics
 from trainer.cell_bootstrap import (
     bootstrap_accuracy,
     bootstrap_calibration_error,
+    bootstrap_difference,
     calibration_bins,
 )
 from trainer.results import CellResult
@@ -76,6 +77,24 @@ def cell_metrics(cells: Sequence[CellResult]) -> dict:
     result |= _typical_and_atypical(known)
     result['p_ser_published'] = {cell.cell: cell.p_ser_published for cell in cells}
     return result
+
+
+def accuracy_difference(cells: Sequence[CellResult], baseline: Sequence[CellResult]) -> dict:
+    """Returns by how much the accuracy on the labelled cells that both have judged is above the baseline's.
+
+    ``accuracy_difference`` with its 95 % interval by a bootstrap over cells (``_low``, ``_high``), and ``n``.
+    """
+    of_baseline = {cell.cell: cell.correct for cell in baseline}
+    both = [cell for cell in cells if cell.label is not None and of_baseline.get(cell.cell) is not None]
+    correct = np.array([cell.correct for cell in both], bool)
+    baseline_correct = np.array([of_baseline[cell.cell] for cell in both], bool)
+    low, high = bootstrap_difference(correct, baseline_correct)
+    return {
+        'accuracy_difference': _ratio(int(correct.sum()) - int(baseline_correct.sum()), len(both)),
+        'accuracy_difference_low': low,
+        'accuracy_difference_high': high,
+        'n': len(both),
+    }
 
 
 def brier_score(p_ser: np.ndarray, label: np.ndarray) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from beam_pipelines import domain
 from trainer.calibration import Calibration
+from trainer.metrics import accuracy_difference
 from trainer.results import CellResult, ModelResult, SplitResult
 
 _MOST_VERDICTS = 40
@@ -18,6 +19,16 @@ def headline_table(models: Sequence[ModelResult]) -> str:
         *(_row(model) for model in models),
     ]
     return _aligned(rows)
+
+
+def difference_line(model: ModelResult, baseline: ModelResult) -> str:
+    """Says by how much the model is better than the baseline on cells of other days."""
+    found = accuracy_difference(*(result.splits['non_homogeneous/test'].cells for result in (model, baseline)))
+    return (
+        f'{model.title} - {baseline.title}: {found["accuracy_difference"]:+.3f} on the same {found["n"]} cells of other'
+        f' days (95 % interval, bootstrap over cells: {found["accuracy_difference_low"]:+.3f} to'
+        f' {found["accuracy_difference_high"]:+.3f})'
+    )
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> str:

@@ -191,3 +191,13 @@ def test_either_a_run_or_the_authors_models_are_evaluated(folders, tmp_path):
     assert result.returncode == 1
     assert 'workdir' in result.stderr and 'models' in result.stderr
     assert 'Traceback' not in result.stderr
+
+
+@pytest.mark.slow
+def test_difference_to_the_baseline_has_an_interval_over_the_same_cells(metrics, evaluated):
+    for split in ('non_homogeneous/test', 'original/test'):
+        found = metrics['difference'][split]
+        ours, baselines = (content[split]['cell']['accuracy'] for content in (metrics, metrics['baseline']))
+        assert found['accuracy_difference'] == pytest.approx(ours - baselines)
+        assert found['accuracy_difference_low'] <= found['accuracy_difference'] <= found['accuracy_difference_high']
+        assert found['n'] == metrics[split]['cell']['n']
