@@ -14,6 +14,8 @@ from beam_pipelines.rejection import RecordingRejected
 from tests.conftest import ROOT
 from trainer import classify
 
+pytestmark = pytest.mark.slow  # for the run that is trained first
+
 
 @pytest.fixture(scope='module')
 def model(synthetic_run):

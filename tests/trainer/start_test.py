@@ -32,3 +32,10 @@ def test_backend_that_cannot_be_is_one_line(command, monkeypatch):
     arguments = {'sero-train': ['--config', CONFIG_FILE], 'sero-evaluate': []}[command]
     result = run_command(command, *arguments, '--data_dir', 'nowhere', '--workdir', 'nowhere')
     assert error_line(result) == f"{command}: KERAS_BACKEND 'torch': expected tensorflow or jax"
+
+
+def test_backend_that_cannot_be_is_one_line_of_sero_classify_too(monkeypatch, tmp_path):
+    monkeypatch.setenv('KERAS_BACKEND', 'torch')
+    (tmp_path / 'cell.abf').touch()
+    result = run_command('sero-classify', '--model', 'nowhere', '--output_dir', tmp_path / 'out', tmp_path / 'cell.abf')
+    assert error_line(result) == "sero-classify: KERAS_BACKEND 'torch': expected tensorflow or jax"
