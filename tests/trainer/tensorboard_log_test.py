@@ -68,4 +68,4 @@ def test_profile_of_early_steps_is_written_and_the_command_says_where(data_dir, 
 def test_run_that_is_too_short_for_a_profile_says_so(data_dir, tmp_path, capfd):
     config = TINY_RUN | {'epochs': 1, 'kernel_sizes': (5,), 'examples_per_epoch': 320}
     train(config, str(data_dir), str(tmp_path / 'run'), profile=True)
-    assert capfd.readouterr().err.splitlines()[-1] == 'no profile: it begins with step 11, and 10 were made'
+    assert 'no profile: it begins with step 11, and 10 were made' in capfd.readouterr().err.splitlines()
