@@ -1,6 +1,10 @@
 """Shared by all tests: tiny simulated recordings and a dataset built of them, made once a session; paths of shared/."""
 
 import os
+
+# Before JAX is imported by whatever comes first: it would set a lower one, for all commands that tests start.
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+
 import pathlib
 import shutil
 import subprocess

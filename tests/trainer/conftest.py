@@ -1,12 +1,9 @@
 """Shared by the tests of the trainer: spikes of two plain classes, shards made of them, tiny runs of sero-train."""
 
-import os
 import pathlib
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-
-os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
 import numpy as np
 import pytest
