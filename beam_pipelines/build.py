@@ -59,8 +59,8 @@ def main(argv: list[str]) -> int:
     # Here, so that --help is there at once: Beam takes a second to import.
     from apache_beam.options.pipeline_options import PipelineOptions
 
+    from beam_pipelines.build_paths import BuildPaths
     from beam_pipelines.job import BuildError, run_build
-    from beam_pipelines.pipeline import BuildPaths
     from beam_pipelines.plan import BuildOptions
 
     started = time.monotonic()

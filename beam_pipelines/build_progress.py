@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import TextIO
 
 from beam_pipelines import storage
-from beam_pipelines.pipeline import BuildPaths
+from beam_pipelines.build_paths import BuildPaths
 from beam_pipelines.plan import BuildOptions, DatasetPlan
 
 _SECONDS_BETWEEN_UPDATES = 0.5

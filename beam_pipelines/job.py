@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import os
 import shutil
 import sys
 import tempfile
@@ -15,15 +14,15 @@ import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
-from beam_pipelines import datasets, domain, standard_error, storage
+from beam_pipelines import datasets, standard_error, storage
 from beam_pipelines.build_lock import only_build
+from beam_pipelines.build_paths import BuildPaths
 from beam_pipelines.build_progress import progress_shown
+from beam_pipelines.find_recordings import NoRecordings, find_recordings
 from beam_pipelines.finish import METADATA_FILE
-from beam_pipelines.pipeline import BuildPaths, build_pipeline
+from beam_pipelines.pipeline import build_pipeline
 from beam_pipelines.plan import BuildOptions
-from beam_pipelines.recordings import RecordingFiles, RejectedFile, group_files, is_ignored
 
-SIMULATED_FILE = 'SIMULATED.json'
 _LOCAL_RUNNER = 'FnApiRunner'
 
 
@@ -70,7 +69,10 @@ def run_build(
         If the user's input does not allow it, or the disk is full.
     """
     paths = BuildPaths(options.data_dir)
-    recordings, rejected = _find_recordings(options)
+    try:
+        recordings, _ = find_recordings(options.recordings, options.recording_sets)
+    except NoRecordings as error:
+        raise BuildError(str(error)) from error
     _check_writable(options, paths)
     lock = only_build(paths.lock) if storage.is_local(paths.root) else contextlib.nullcontext()
     with lock:
@@ -83,11 +85,9 @@ def run_build(
         folders = {config: paths.dataset(config) if publish else paths.work(config) for config in wanted.configs}
         replaced = {config: _finished_at(folders[config]) for config in options.configs}
         if options.configs:
-            simulated = storage.exists(FileSystems.join(options.recordings, SIMULATED_FILE))
-            source = 'simulated' if simulated else 'recorded'
             with _shown_locally(options, len(recordings), default_runner(pipeline_options)):
                 with beam.Pipeline(options=pipeline_options) as pipeline:
-                    build_pipeline(pipeline, recordings, rejected, options, source, publish)
+                    build_pipeline(pipeline, options, publish)
         storage.remove(paths.staging)
         if publish:
             storage.remove(paths.running)
@@ -144,40 +144,6 @@ def _shown_locally(options: BuildOptions, recordings: int, runner: str) -> Itera
             log.seek(0)
             sys.stderr.write(log.read().decode(errors='replace'))
             raise
-
-
-def _find_recordings(
-    options: BuildOptions,
-) -> tuple[list[RecordingFiles], list[tuple[str, RejectedFile]]]:
-    """Finds the recordings of the sets that are asked for, and the files among them that cannot be any.
-
-    Both sets are looked at in any case: a cell of ``original`` must not come into ``non_homogeneous`` because the two
-    are built one after the other.
-    """
-    root = options.recordings
-    if storage.is_local(root) and not os.path.isdir(root):
-        raise BuildError(
-            f'{root}: no such folder; expected recordings in {root}/original/SER, {root}/original/NSER, ...'
-        )
-    needed = {datasets.CONFIGS[config].recording_set for config in options.configs}
-    files = []
-    for recording_set in domain.RECORDING_SETS:
-        for label, name in enumerate(domain.LABEL_NAMES):
-            folder = FileSystems.join(root, recording_set, name)
-            try:
-                paths = [path for path in storage.list_files(folder) if not is_ignored(path)]
-            except OSError as error:
-                raise BuildError(f'{error.filename or folder}: {error.strerror or error}') from error
-            if not paths and recording_set in needed:
-                raise BuildError(
-                    f'{folder}: no recordings; expected .abf files or CELL/CELL_trigger_N.csv, or other --configs'
-                )
-            files.extend((recording_set, label, path) for path in paths)
-    recordings, rejected = group_files(files)
-    return (
-        [recording for recording in recordings if recording.recording_set in needed],
-        [(recording_set, file) for recording_set, file in rejected if recording_set in needed],
-    )
 
 
 def _check_protocol(options: BuildOptions, paths: BuildPaths) -> None:

@@ -46,6 +46,11 @@ class BuildOptions:
             ser, nser = self.synthetic_examples
             raise ValueError(f'synthetic_examples {ser}, {nser}: must not be negative, nor both 0')
 
+    @property
+    def recording_sets(self) -> frozenset[str]:
+        """The recording sets that the configs are made from."""
+        return frozenset(datasets.CONFIGS[config].recording_set for config in self.configs)
+
     def examples_of(self, config: datasets.DatasetConfig) -> tuple[int, int] | None:
         """Returns how many synthetic examples of each class a dataset has, SER first; None if it has recorded ones."""
         return self.synthetic_examples if config.name == 'synthetic' else config.synthetic_examples

@@ -7,8 +7,8 @@ import os
 import numpy as np
 
 from beam_pipelines import storage
+from beam_pipelines.build_paths import BuildPaths
 from beam_pipelines.ingest import CellSpikes, IngestReport
-from beam_pipelines.pipeline import BuildPaths
 from beam_pipelines.plan import BuildOptions, DatasetPlan, IngestedCell, plan_dataset
 
 _CELLS, _SPIKES_A_CELL, _MASKS_A_CELL = 150, 280, 10  # of the published order: 43,000 spikes, 600 masks of 105 cells

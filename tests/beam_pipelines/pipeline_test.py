@@ -1,40 +1,35 @@
+import collections
 import json
 import shutil
 
 import apache_beam as beam
 import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.util import assert_that
 
 from beam_pipelines import storage
+from beam_pipelines.build_paths import BuildPaths
 from beam_pipelines.ingest import CellSpikes
-from beam_pipelines.pipeline import BuildPaths, IngestRecordings, build_pipeline
+from beam_pipelines.ingest_recordings import FindAndIngest
+from beam_pipelines.pipeline import build_pipeline
 from beam_pipelines.plan import BuildOptions
-from beam_pipelines.recordings import RejectedFile, group_files
 
 
-def _options(data_dir, configs=('original',), **changes) -> BuildOptions:
-    return BuildOptions('recordings', str(data_dir), configs, **{'num_masks': 20, **changes})
+def _options(recordings, data_dir, configs=('original',), **changes) -> BuildOptions:
+    return BuildOptions(str(recordings), str(data_dir), configs, **{'num_masks': 20, **changes})
 
 
-def _recordings(root, recording_set='original'):
-    files = [
-        (recording_set, label, str(path))
-        for label, name in enumerate(('SER', 'NSER'))
-        for path in sorted((root / recording_set / name).iterdir())
-    ]
-    return group_files(files)
+def _counters(result) -> collections.Counter[str]:
+    """Returns each counter's sum over the steps that count it."""
+    counters = collections.Counter()
+    for counter in result.metrics().query()['counters']:
+        counters[f'{counter.key.metric.namespace}/{counter.key.metric.name}'] += counter.committed
+    return counters
 
 
-def _counters(result) -> dict[str, int]:
-    return {
-        f'{counter.key.metric.namespace}/{counter.key.metric.name}': counter.committed
-        for counter in result.metrics().query()['counters']
-    }
-
-
-def _run(recordings, rejected, options):
-    pipeline = beam.Pipeline('FnApiRunner')
-    build_pipeline(pipeline, recordings, rejected, options, 'simulated')
+def _run(options, *beam_options):
+    pipeline = beam.Pipeline(options=PipelineOptions(['--runner=FnApiRunner', *beam_options]))
+    build_pipeline(pipeline, options)
     result = pipeline.run()
     result.wait_until_finish()
     return result
@@ -49,8 +44,7 @@ def recordings_with_faults(recordings_root, tmp_path):
 
 
 def test_counters_account_for_recordings_and_spikes(recordings_with_faults, tmp_path):
-    recordings, rejected = _recordings(recordings_with_faults)
-    counters = _counters(_run(recordings, rejected, _options(tmp_path)))
+    counters = _counters(_run(_options(recordings_with_faults, tmp_path)))
     metadata = storage.read_json(f'{BuildPaths(str(tmp_path)).dataset("original")}/metadata.json')
     assert counters['recordings/used'] == metadata['files_used'] == 8
     assert counters['recordings/rejected'] == metadata['files_rejected'] == 2
@@ -60,7 +54,7 @@ def test_counters_account_for_recordings_and_spikes(recordings_with_faults, tmp_
 
 
 def test_rejected_files_of_readers_and_of_the_listing_are_written_down(recordings_with_faults, tmp_path):
-    _run(*_recordings(recordings_with_faults), _options(tmp_path))
+    _run(_options(recordings_with_faults, tmp_path))
     lines = storage.read_bytes(BuildPaths(str(tmp_path)).rejected).decode().splitlines()
     assert [json.loads(line)['reason'] for line in lines] == ['unknown_format', 'not_abf']
 
@@ -74,9 +68,9 @@ def test_staged_spikes_hold_what_the_report_says(recordings_root, tmp_path):
             assert len(spikes.masks) == result.cell.masks == 20
             assert spikes.fingerprint() == result.cell.fingerprint
 
-    recordings, _ = _recordings(recordings_root)
+    options = _options(recordings_root, tmp_path)
     with beam.Pipeline('FnApiRunner') as pipeline:
-        assert_that(pipeline | beam.Create(recordings) | IngestRecordings(_options(tmp_path)), check)
+        assert_that(pipeline | beam.Create([options.recordings]) | FindAndIngest(options), check)
 
 
 def test_spikes_that_cannot_be_staged_are_a_result_with_an_error(recordings_root, tmp_path):
@@ -85,14 +79,13 @@ def test_spikes_that_cannot_be_staged_are_a_result_with_an_error(recordings_root
         assert all(result.cell is None and 'Not a directory' in result.error for result in results)
 
     (tmp_path / 'file').touch()
-    recordings, _ = _recordings(recordings_root)
+    options = _options(recordings_root, tmp_path / 'file')
     with beam.Pipeline('FnApiRunner') as pipeline:
-        assert_that(pipeline | beam.Create(recordings) | IngestRecordings(_options(tmp_path / 'file')), check)
+        assert_that(pipeline | beam.Create([options.recordings]) | FindAndIngest(options), check)
 
 
 def test_a_plan_that_fails_is_written_down_and_does_not_stop_other_datasets(recordings_root, tmp_path):
-    options = _options(tmp_path, ('original', 'synthetic_small'), num_masks=10**7)
-    _run(*_recordings(recordings_root), options)
+    _run(_options(recordings_root, tmp_path, ('original', 'synthetic_small'), num_masks=10**7))
     paths = BuildPaths(str(tmp_path))
     assert storage.exists(f'{paths.dataset("original")}/dataset_info.json')
     assert not storage.exists(paths.dataset('synthetic_small'))
@@ -107,19 +100,59 @@ def test_shards_of_another_build_in_the_work_folder_are_not_taken_over(recording
     (work.parent / f'{work.name}.plan.json').write_text('{"fingerprint": "of something else"}')
     name = 'sero_spikes-train.tfrecord-00000-of-00001'
     (work / name).write_bytes(b'other spikes')
-    _run(*_recordings(recordings_root), _options(tmp_path))
+    _run(_options(recordings_root, tmp_path))
     folder = tmp_path / 'sero_spikes/original/1.0.0'
     assert (folder / name).read_bytes() == (data_dir / 'sero_spikes/original/1.0.0' / name).read_bytes()
     assert not work.exists()
 
 
 def test_the_list_of_rejected_files_is_there_even_if_none_was(recordings_root, tmp_path):
-    _run(*_recordings(recordings_root), _options(tmp_path))
+    _run(_options(recordings_root, tmp_path))
     assert storage.read_bytes(BuildPaths(str(tmp_path)).rejected) == b''
 
 
 def test_every_file_is_known_to_be_rejected_where_no_recording_is_left(tmp_path):
-    rejected = [('original', RejectedFile(f'r/{number}.txt', 'unknown_format', 'a note')) for number in range(3)]
-    _run([], rejected, _options(tmp_path))
+    for name in ('SER', 'NSER'):
+        folder = tmp_path / 'recordings/original' / name
+        folder.mkdir(parents=True)
+        (folder / 'notes.txt').write_text('a note')
+    _run(_options(tmp_path / 'recordings', tmp_path))
+    paths = BuildPaths(str(tmp_path))
+    assert storage.read_json(paths.failure('original'))['error'] == 'original: no usable SER recording in original/SER'
+    lines = storage.read_bytes(paths.rejected).decode().splitlines()
+    assert [json.loads(line)['reason'] for line in lines] == ['unknown_format'] * 2
+
+
+def test_recordings_that_are_gone_when_a_worker_looks_are_written_down(tmp_path):
+    _run(_options(tmp_path / 'none', tmp_path))
     failure = storage.read_json(BuildPaths(str(tmp_path)).failure('original'))
-    assert failure['error'] == 'original: no usable SER recording in original/SER'
+    assert failure['error'].startswith(f'{tmp_path}/none: no such folder; expected recordings in')
+
+
+def test_the_job_does_not_grow_with_the_recordings(recordings_root, tmp_path):
+    def described(root):
+        pipeline = beam.Pipeline('FnApiRunner')
+        build_pipeline(pipeline, _options(root, tmp_path))
+        return pipeline.to_runner_api().SerializeToString()
+
+    more = shutil.copytree(recordings_root, tmp_path / 'more')
+    for number in range(100):
+        (more / f'original/SER/copy{number}#1.abf').touch()
+    size = len(described(recordings_root))
+    assert abs(len(described(more)) - size) < 500
+    assert b'.abf' not in described(more)
+
+
+@pytest.mark.parametrize(
+    'beam_options, workers',
+    [([], 1), (['--direct_running_mode=multi_processing', '--direct_num_workers=2'], 2)],
+    ids=['one worker', 'two workers'],
+)
+def test_a_worker_loads_the_spikes_of_a_dataset_once_and_not_for_every_shard(
+    recordings_root, tmp_path, beam_options, workers
+):
+    # Two datasets in one job: what a worker holds of the one must not go when it needs the other.
+    options = _options(recordings_root, tmp_path, ('original', 'synthetic_small'), max_shard_bytes=2 << 20)
+    counters = _counters(_run(options, *beam_options))
+    assert counters['shards/written'] > 40
+    assert 2 <= counters['banks/loaded'] <= 2 * workers

@@ -1,0 +1,58 @@
+"""Where a build puts what."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from apache_beam.io.filesystems import FileSystems
+
+from beam_pipelines import datasets
+from beam_pipelines.finish import REJECTED_FILE
+
+
+@dataclasses.dataclass(frozen=True)
+class BuildPaths:
+    """Where a build puts what; nothing but whole datasets and ``rejected.jsonl`` is left when it ends well."""
+
+    data_dir: str
+
+    @property
+    def root(self) -> str:
+        return FileSystems.join(self.data_dir, datasets.NAME)
+
+    @property
+    def staging(self) -> str:
+        """Spikes of each cell, between reading and writing."""
+        return FileSystems.join(self.root, '.staging')
+
+    @property
+    def running(self) -> str:
+        """The options of a build that has not ended, and which datasets were not there when it began."""
+        return FileSystems.join(self.root, '.running.json')
+
+    @property
+    def lock(self) -> str:
+        return FileSystems.join(self.root, '.lock')
+
+    @property
+    def rejected(self) -> str:
+        return FileSystems.join(self.root, REJECTED_FILE)
+
+    def dataset(self, config: str) -> str:
+        return FileSystems.join(self.root, config, datasets.VERSION)
+
+    def work(self, config: str) -> str:
+        """The folder in which a dataset grows, beside its place."""
+        return FileSystems.join(self.root, config, f'{datasets.VERSION}.building')
+
+    def plan(self, config: str) -> str:
+        """The dataset's plan, which tells a build that is started again whose the shards in the work folder are."""
+        return f'{self.work(config)}.plan.json'
+
+    def failure(self, config: str) -> str:
+        """Why the dataset could not be built, for the process that started the build."""
+        return f'{self.work(config)}.failure.json'
+
+    def replaced(self, config: str) -> str:
+        """Where a dataset is put while the one that replaces it is moved to its place."""
+        return FileSystems.join(self.root, config, f'{datasets.VERSION}.replaced')

@@ -1,0 +1,138 @@
+"""The part of the Beam job that finds the recordings, reads them and stages their spikes."""
+
+import dataclasses
+import hashlib
+from collections.abc import Iterator
+from typing import Literal
+
+import apache_beam as beam
+from apache_beam.io.filesystems import FileSystems
+
+from beam_pipelines import storage
+from beam_pipelines.build_paths import BuildPaths
+from beam_pipelines.find_recordings import NoRecordings, find_recordings
+from beam_pipelines.ingest import IngestReport, ingest_cell, rejection_report
+from beam_pipelines.plan import BuildOptions, IngestedCell
+from beam_pipelines.recordings import RecordingFiles
+
+_UNUSABLE = 'unusable'
+
+
+@dataclasses.dataclass(frozen=True)
+class IngestResult:
+    """What became of some files of one recording set.
+
+    Attributes
+    ----------
+    recording_set : ``original`` or ``non_homogeneous``.
+    report : what became of the files and their triggers.
+    cell : the cell, None if every file was rejected.
+    error : why the spikes could not be staged, a fault of the disk and not of the recording.
+    """
+
+    recording_set: str
+    report: IngestReport
+    cell: IngestedCell | None = None
+    error: str | None = None
+
+
+@dataclasses.dataclass
+class FindAndIngest(beam.PTransform):
+    """Finds recordings, reads them and stages the spikes of each cell: recordings roots -> ``IngestResult``.
+
+    The roots are listed by a worker: the job holds no list of files, so its description does not grow with them, and
+    a job that is stored as a template reads what is there when it runs.
+
+    Attributes
+    ----------
+    options : the build's options.
+    """
+
+    options: BuildOptions
+
+    def expand(self, roots: beam.PCollection[str]) -> beam.PCollection[IngestResult]:
+        recordings, unusable = roots | 'FindRecordings' >> beam.ParDo(_Find(self.options)).with_outputs(
+            _UNUSABLE, main='recordings'
+        )
+        ingested = recordings | 'Ingest' >> IngestRecordings(self.options)
+        return (ingested, unusable) | 'AllFiles' >> beam.Flatten() | 'CountFiles' >> beam.ParDo(_CountFiles())
+
+
+class _Find(beam.DoFn):
+    def __init__(self, options: BuildOptions):
+        self._recording_sets = options.recording_sets
+
+    def process(
+        self, root: str
+    ) -> Iterator[RecordingFiles | beam.pvalue.TaggedOutput[Literal['unusable'], IngestResult]]:
+        try:
+            recordings, rejected = find_recordings(root, self._recording_sets)
+        except NoRecordings as error:
+            for recording_set in self._recording_sets:
+                nothing = IngestReport(0, (), 0, 0, 0, 0.0)
+                yield beam.pvalue.TaggedOutput(_UNUSABLE, IngestResult(recording_set, nothing, error=str(error)))
+            return
+        yield from recordings
+        for recording_set, file in rejected:
+            yield beam.pvalue.TaggedOutput(_UNUSABLE, IngestResult(recording_set, rejection_report(file)))
+
+
+@dataclasses.dataclass
+class IngestRecordings(beam.PTransform):
+    """Reads recordings and stages the spikes of each cell: ``RecordingFiles`` -> ``IngestResult``.
+
+    Attributes
+    ----------
+    options : the build's options.
+    """
+
+    options: BuildOptions
+
+    def expand(self, recordings: beam.PCollection[RecordingFiles]) -> beam.PCollection[IngestResult]:
+        return (
+            recordings | 'SpreadRecordings' >> beam.Reshuffle() | 'ReadRecording' >> beam.ParDo(_Ingest(self.options))
+        )
+
+
+class _Ingest(beam.DoFn):
+    def __init__(self, options: BuildOptions):
+        self._options = options
+
+    def process(self, recording: RecordingFiles) -> Iterator[IngestResult]:
+        options = self._options
+        spikes, report = ingest_cell(recording, options.seed, options.num_masks, options.resample, storage.local_copy)
+        if spikes is None:
+            yield IngestResult(recording.recording_set, report)
+            return
+        name = hashlib.sha256(recording.cell_id.encode()).hexdigest()[:32]
+        staged = FileSystems.join(BuildPaths(options.data_dir).staging, f'{name}.npz')
+        try:
+            storage.write_bytes(staged, spikes.to_bytes())
+        except OSError as error:
+            yield IngestResult(recording.recording_set, report, error=f'{staged}: {error.strerror or error}')
+            return
+        cell = IngestedCell(
+            recording.recording_set,
+            recording.label,
+            recording.cell_id,
+            staged,
+            spikes.fingerprint(),
+            len(spikes.masks),
+            report,
+            spikes.spikes_fingerprint(),
+        )
+        yield IngestResult(recording.recording_set, report, cell)
+
+
+class _CountFiles(beam.DoFn):
+    """Counts what became of the files, among them those that no recording was made of."""
+
+    def process(self, result: IngestResult) -> Iterator[IngestResult]:
+        report = result.report
+        beam.metrics.Metrics.counter('recordings', 'used').inc(result.cell is not None)
+        beam.metrics.Metrics.counter('recordings', 'rejected').inc(len(report.rejected))
+        for file in report.rejected:
+            beam.metrics.Metrics.counter('rejected', file.reason).inc()
+        beam.metrics.Metrics.counter('spikes', 'detected').inc(report.spikes)
+        beam.metrics.Metrics.counter('spikes', 'dropped').inc(report.dropped)
+        yield result

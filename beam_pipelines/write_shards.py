@@ -1,0 +1,93 @@
+"""The part of the Beam job that writes shards, all workers side by side."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import apache_beam as beam
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.utils import shared
+
+from beam_pipelines import datasets, storage
+from beam_pipelines.build_paths import BuildPaths
+from beam_pipelines.examples import ExampleSource
+from beam_pipelines.plan import DatasetPlan
+from beam_pipelines.shards import WrittenShard, write_shard
+
+
+@dataclasses.dataclass(frozen=True)
+class ShardTask:
+    """One shard to make."""
+
+    config: str
+    fingerprint: str
+    split: str
+    number: int
+
+
+@dataclasses.dataclass(frozen=True)
+class FailedShard:
+    """A shard that could not be written, and why."""
+
+    error: str
+
+
+@dataclasses.dataclass
+class WriteShards(beam.PTransform):
+    """Writes the shards of planned datasets: ``ShardTask`` -> ``WrittenShard`` or ``FailedShard``.
+
+    Attributes
+    ----------
+    data_dir : the TFDS data directory, in which the datasets' work folders hold their plans.
+    """
+
+    data_dir: str
+
+    def expand(self, tasks: beam.PCollection) -> beam.PCollection:
+        return tasks | 'SpreadShards' >> beam.Reshuffle() | 'WriteShard' >> beam.ParDo(_WriteShard(self.data_dir))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Bank:
+    """What a worker needs to make any shard of a dataset."""
+
+    plan: DatasetPlan
+    source: ExampleSource
+
+
+class _WriteShard(beam.DoFn):
+    """Writes shards; a worker loads a dataset's spikes and masks once, however many of its shards it writes."""
+
+    def __init__(self, data_dir: str):
+        self._paths = BuildPaths(data_dir)
+        self._shared = shared.Shared()
+        self._bank = None
+        self._loaded = beam.metrics.Metrics.counter('banks', 'loaded')
+        self._written = beam.metrics.Metrics.counter('shards', 'written')
+        self._reused = beam.metrics.Metrics.counter('shards', 'reused')
+
+    def process(self, task: ShardTask | FailedShard) -> Iterator[WrittenShard | FailedShard]:
+        if isinstance(task, FailedShard):
+            yield task
+            return
+        try:
+            # Held here, because Beam itself holds only the last that any step of the job has asked for.
+            self._bank = self._shared.acquire(lambda: self._load(task.config), tag=task.fingerprint)
+        except OSError as error:
+            yield FailedShard(f'{error.strerror or error}: {task.config}: the recorded spikes could not be read')
+            return
+        plan = self._bank.plan
+        name = datasets.shard_name(task.split, task.number, plan.shards[task.split])
+        first, stop = plan.shard_range(task.split, task.number)
+        path = FileSystems.join(self._paths.work(task.config), name)
+        try:
+            shard = write_shard(self._bank.source, task.split, task.number, first, stop, path)
+        except OSError as error:
+            yield FailedShard(f'{error.strerror or error}: {name} ({(stop - first):,} records) could not be written')
+            return
+        (self._reused if shard.reused else self._written).inc()
+        yield shard
+
+    def _load(self, config: str) -> _Bank:
+        plan = DatasetPlan.from_json(storage.read_json(self._paths.plan(config)))
+        self._loaded.inc()
+        return _Bank(plan, ExampleSource(plan, storage.read_bytes))
