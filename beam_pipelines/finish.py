@@ -46,6 +46,8 @@ def finish_dataset(
     """
     written = sorted(written, key=lambda shard: (list(plan.shards).index(shard.split), shard.number))
     _check_shards(plan, written, folder)
+    # Left by workers that died while they wrote; others have written their shards.
+    storage.remove_temporary_files(folder)
     storage.write_json(FileSystems.join(folder, record_layout.FILE_NAME), record_layout.as_json())
     synthesis = _write_what_it_is_made_of(plan, folder) if plan.synthetic_examples else None
     lengths = {split: [shard.examples for shard in written if shard.split == split] for split in plan.shards}

@@ -99,9 +99,7 @@ def _remove_left_behind(options: BuildOptions, paths: BuildPaths) -> None:
     storage.remove(paths.staging)
     for config in options.configs:
         storage.remove(paths.failure(config))
-    for path in storage.list_files(paths.root):
-        if storage.is_temporary(path):
-            storage.remove(path)
+    storage.remove_temporary_files(paths.root)
 
 
 def _claim(options: BuildOptions, paths: BuildPaths, overwrite: bool) -> tuple[str, ...]:

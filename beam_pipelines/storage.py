@@ -57,6 +57,13 @@ def is_temporary(path: str) -> bool:
     return _TEMPORARY in path
 
 
+def remove_temporary_files(folder: str) -> None:
+    """Removes all files below a folder that never became whole."""
+    for path in list_files(folder):
+        if is_temporary(path):
+            remove(path)
+
+
 def exists(path: str) -> bool:
     return FileSystems.exists(path)
 

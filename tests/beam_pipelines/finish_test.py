@@ -5,7 +5,7 @@ import google_crc32c
 import numpy as np
 import pytest
 
-from beam_pipelines import datasets, record_layout
+from beam_pipelines import datasets, record_layout, storage
 from beam_pipelines.finish import finish_dataset
 from beam_pipelines.ingest import rejection_report
 from beam_pipelines.recordings import RejectedFile
@@ -56,6 +56,15 @@ def test_finishing_again_gives_the_same_files(grown):
     before = files_of(folder)
     finish_dataset(plan, [], written, str(folder), 'recorded')
     assert files_of(folder) == before
+
+
+def test_what_a_worker_left_that_died_while_it_wrote_is_removed(grown):
+    plan, written, folder = grown
+    unfinished = storage.create_whole(str(folder / 'shard'))
+    unfinished.__enter__()
+    (left,) = (path for path in folder.iterdir() if storage.is_temporary(path.name))
+    finish_dataset(plan, [], written, str(folder), 'recorded')
+    assert not left.exists()
 
 
 def test_rejected_files_stand_beside_the_dataset_that_they_are_missing_in(grown):

@@ -1,0 +1,230 @@
+"""A Flink cluster on this machine: a job manager, task managers, and a pool of Python workers for each of them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+from scripts.flink_jars import BEAM_FLINK, FlinkJars
+
+_POOL_HOST = 'worker-pool'
+_SECONDS_TO_START = 90
+
+# Two slots a task manager, though a job takes one: the other is for the work of a task manager that dies. The network
+# memory is for a job of some thirty stages, all of which Flink deploys at once.
+_CONFIGURATION = """
+jobmanager.rpc.address: localhost
+jobmanager.rpc.port: {rpc_port}
+jobmanager.memory.process.size: 1024m
+rest.address: localhost
+rest.bind-address: localhost
+rest.port: {rest_port}
+cluster.evenly-spread-out-slots: true
+heartbeat.interval: 1000
+heartbeat.timeout: 8000
+restart-strategy.type: fixed-delay
+restart-strategy.fixed-delay.attempts: 5
+restart-strategy.fixed-delay.delay: 1 s
+taskmanager.numberOfTaskSlots: 2
+taskmanager.cpu.cores: 2.0
+taskmanager.memory.framework.heap.size: 128m
+taskmanager.memory.framework.off-heap.size: 128m
+taskmanager.memory.task.heap.size: 384m
+taskmanager.memory.task.off-heap.size: 128m
+taskmanager.memory.network.min: 256m
+taskmanager.memory.network.max: 256m
+taskmanager.memory.managed.size: 128m
+taskmanager.memory.jvm-metaspace.size: 256m
+taskmanager.memory.jvm-overhead.min: 128m
+taskmanager.memory.jvm-overhead.max: 128m
+taskmanager.network.sort-shuffle.min-buffers: 16
+"""
+
+# What Flink's own start scripts give Java 17.
+_OPENED = (
+    'java.base/java.lang',
+    'java.base/java.net',
+    'java.base/java.io',
+    'java.base/java.nio',
+    'java.base/sun.nio.ch',
+    'java.base/java.lang.reflect',
+    'java.base/java.text',
+    'java.base/java.time',
+    'java.base/java.util',
+    'java.base/java.util.concurrent',
+    'java.base/java.util.concurrent.atomic',
+    'java.base/java.util.concurrent.locks',
+)
+
+
+class ClusterError(Exception):
+    """The cluster does not start; the message is one line for the user."""
+
+
+class FlinkCluster(contextlib.AbstractContextManager):
+    """Runs a Flink cluster for as long as the block runs.
+
+    Parameters
+    ----------
+    jars : what it is started from.
+    folder : for its configuration and its logs; must be there.
+    task_managers : how many to start.
+
+    Attributes
+    ----------
+    folder : as given.
+
+    Raises
+    ------
+    ClusterError
+        On entering the block, if a process ends or does not get ready.
+    """
+
+    def __init__(self, jars: FlinkJars, folder: pathlib.Path, task_managers: int = 2):
+        self.folder = folder
+        self._jars = jars
+        self._count = task_managers
+        self._rest_port, self._rpc_port, self._pool_port = _free_ports(3)
+        self._task_managers: dict[int, subprocess.Popen] = {}
+        self._exit_stack = contextlib.ExitStack()
+
+    def __enter__(self) -> FlinkCluster:
+        with contextlib.ExitStack() as stack:
+            self._exit_stack = stack
+            self._start()
+            self._exit_stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._exit_stack.close()
+
+    @property
+    def beam_options(self) -> list[str]:
+        """Beam's options for a job that runs here."""
+        return [
+            '--runner=FlinkRunner',
+            f'--flink_master=localhost:{self._rest_port}',
+            f'--flink_version={BEAM_FLINK}',
+            f'--flink_job_server_jar={self._jars.job_server}',
+            '--environment_type=EXTERNAL',
+            f'--environment_config={_POOL_HOST}:{self._pool_port}',
+            # Without it, a worker ends with each stage of the job and the next one starts anew.
+            '--environment_cache_millis=60000',
+            f'--parallelism={self._count}',
+        ]
+
+    def overview(self) -> dict:
+        """Returns what the job manager says of its task managers and jobs."""
+        return self._ask('overview')
+
+    def jobs(self) -> list[dict]:
+        """Returns what the job manager says of each of its jobs, the oldest first."""
+        jobs = [self._ask(f'jobs/{job["id"]}') for job in self._ask('jobs')['jobs']]
+        return sorted(jobs, key=lambda job: job['start-time'])
+
+    def task_managers_of(self, job: dict, stage: str) -> list[str]:
+        """Returns which task managers ran a stage of a job; ``stage`` is a part of its name."""
+        (vertex,) = (vertex for vertex in job['vertices'] if stage in vertex['name'])
+        answer = self._ask(f'jobs/{job["jid"]}/vertices/{vertex["id"]}/taskmanagers')
+        return [task_manager['taskmanager-id'] for task_manager in answer['taskmanagers']]
+
+    def kill_task_manager(self, number: int) -> None:
+        """Kills a task manager (SIGKILL); its Python workers end by themselves."""
+        self._task_managers[number].send_signal(signal.SIGKILL)
+        self._task_managers[number].wait()
+
+    def _start(self) -> None:
+        configuration = _CONFIGURATION.format(rest_port=self._rest_port, rpc_port=self._rpc_port)
+        (self.folder / 'flink-conf.yaml').write_text(configuration)
+        job_manager = self._start_java(
+            'org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint', 'job_manager', '-Xmx512m'
+        )
+        for number in range(self._count):
+            self._start_worker_pool(number)
+            self._task_managers[number] = self._start_java(
+                'org.apache.flink.runtime.taskexecutor.TaskManagerRunner',
+                f'task_manager_{number}',
+                '-Xmx512m',
+                '-XX:MaxDirectMemorySize=512m',
+                f'-Djdk.net.hosts.file={self._write_hosts(number)}',
+            )
+        self._wait_until_ready([job_manager, *self._task_managers.values()])
+
+    def _wait_until_ready(self, processes: list[subprocess.Popen]) -> None:
+        started = time.monotonic()
+        while time.monotonic() - started < _SECONDS_TO_START:
+            if any(process.poll() is not None for process in processes):
+                raise ClusterError(f'{self.folder}: a process of the cluster has ended, see the logs there')
+            with contextlib.suppress(urllib.error.URLError, ConnectionError):
+                if self.overview()['taskmanagers'] == self._count:
+                    return
+            time.sleep(0.2)
+        raise ClusterError(f'{self.folder}: the cluster was not ready after {_SECONDS_TO_START} s, see the logs there')
+
+    def _ask(self, path: str) -> dict:
+        with urllib.request.urlopen(f'http://localhost:{self._rest_port}/{path}', timeout=10) as answer:
+            return json.load(answer)
+
+    def _start_java(self, main_class: str, name: str, *options: str) -> subprocess.Popen:
+        opened = [f'--add-opens={package}=ALL-UNNAMED' for package in _OPENED]
+        logging = ['-Dorg.slf4j.simpleLogger.showDateTime=true', '-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS']
+        program = ['-cp', self._jars.cluster, main_class, '--configDir', str(self.folder)]
+        command = ['java', *opened, *logging, *options, *program]
+        return self._start_process(command, name)
+
+    def _start_worker_pool(self, number: int) -> None:
+        """Starts the pool of a task manager, at an address of its own.
+
+        Task managers on hosts of their own each have a pool at the same ``localhost:PORT``. Here they would share one,
+        and stop each other's workers: a pool knows a worker by its number, and each task manager counts from 1. So each
+        has an address, which its Java takes for that of the host ``worker-pool``; Beam's pool listens at a port of all
+        addresses, and what comes to the address is passed on to it.
+        """
+        (port,) = _free_ports(1)
+        pool = [sys.executable, '-m', 'apache_beam.runners.worker.worker_pool_main', f'--service_port={port}']
+        # It starts its workers as "python".
+        path = os.pathsep.join([os.path.dirname(sys.executable), os.environ['PATH']])
+        self._start_process(pool, f'worker_pool_{number}', os.environ | {'PATH': path})
+        passing = [sys.executable, '-m', 'scripts.pass_on', _address(number), str(self._pool_port), str(port)]
+        self._start_process(passing, f'pass_on_{number}')
+
+    def _write_hosts(self, number: int) -> pathlib.Path:
+        path = self.folder / f'hosts_{number}'
+        path.write_text(f'127.0.0.1 localhost {socket.gethostname()}\n{_address(number)} {_POOL_HOST}\n')
+        return path
+
+    def _start_process(self, command: list[str], name: str, environment: dict[str, str] | None = None):
+        log = self._exit_stack.enter_context(open(self.folder / f'{name}.log', 'w', encoding='utf-8'))
+        # A group of its own, so that what it starts ends with it, and Ctrl-C reaches only this process.
+        process = subprocess.Popen(
+            command, stdout=log, stderr=subprocess.STDOUT, env=environment, start_new_session=True
+        )
+        self._exit_stack.callback(_end, process)
+        return process
+
+
+def _address(number: int) -> str:
+    return f'127.0.0.{number + 2}'
+
+
+def _end(process: subprocess.Popen) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(('', 0))
+        return [one.getsockname()[1] for one in sockets]

@@ -1,0 +1,45 @@
+r"""Runs sero-build on a Flink cluster that is started on this machine for it: a job manager and two task managers.
+
+    python -m scripts.flink_local -- --recordings=demo/recordings --data_dir=demo/flink
+
+What stands after -- goes to sero-build, with Beam's options for the cluster behind it. Flink and Beam's job server come
+from Maven Central; Java and Maven must be there. The logs of the cluster are in FOLDER/cluster.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import subprocess
+import sys
+
+from absl import app, flags
+
+from scripts.flink_cluster import ClusterError, FlinkCluster
+from scripts.flink_jars import JarsError, get_jars
+
+_FOLDER = flags.DEFINE_string('folder', '.tools/flink', 'Folder for the jars and for the logs of the cluster.')
+_TASK_MANAGERS = flags.DEFINE_integer('task_managers', 2, 'Task managers to start.', lower_bound=1)
+
+
+def main(argv: list[str]) -> int:
+    folder = pathlib.Path(_FOLDER.value).resolve()
+    logs = folder / 'cluster'
+    try:
+        logs.mkdir(parents=True, exist_ok=True)
+        jars = get_jars(folder)
+        print(f'job server: {jars.job_server_is}', file=sys.stderr)
+        with FlinkCluster(jars, logs, _TASK_MANAGERS.value) as cluster:
+            overview = cluster.overview()
+            print(f'Flink {overview["flink-version"]}, {overview["taskmanagers"]} task managers', file=sys.stderr)
+            sero_build = pathlib.Path(sys.executable).with_name('sero-build')
+            status = subprocess.run([sero_build, *argv[1:], '--', *cluster.beam_options]).returncode
+            for job in cluster.jobs():
+                print(f'Flink job {job["state"]} after {job["duration"] / 1000:.1f} s', file=sys.stderr)
+    except (ClusterError, JarsError, OSError) as error:
+        print(f'flink_local: {error}', file=sys.stderr)
+        return 1
+    return status
+
+
+if __name__ == '__main__':
+    app.run(main)

@@ -1,0 +1,103 @@
+"""The job on a Flink cluster of two task managers on this machine."""
+
+import json
+import pathlib
+import subprocess
+import sys
+import time
+
+import pytest
+
+from beam_pipelines import storage
+from scripts.flink_cluster import FlinkCluster
+from scripts.flink_jars import JarsError, get_jars
+from tests.conftest import NUM_MASKS, ROOT, shards_of
+
+pytestmark = [pytest.mark.flink, pytest.mark.slow]
+
+_JARS = ROOT / '.tools/flink'
+_SERO_BUILD = pathlib.Path(sys.executable).with_name('sero-build')
+_TIMEOUT_S = 300
+
+
+@pytest.fixture(scope='module')
+def jars():
+    _JARS.mkdir(parents=True, exist_ok=True)
+    try:
+        return get_jars(_JARS)
+    except JarsError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope='module')
+def cluster(jars, tmp_path_factory):
+    with FlinkCluster(jars, tmp_path_factory.mktemp('cluster')) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def command(recordings_root):
+    """Gives the command of a build with many shards."""
+
+    def of(data_dir, beam_options):
+        return [
+            _SERO_BUILD, '--recordings', recordings_root, '--data_dir', data_dir, '--configs=original,synthetic',
+            f'--num_masks={NUM_MASKS}', '--synthetic_examples=200000,200000', '--max_shard_size_mb=8',
+            '--', *beam_options,
+        ]  # fmt: skip
+
+    return of
+
+
+@pytest.fixture
+def expected(command, tmp_path):
+    subprocess.run(command(tmp_path / 'local', []), check=True, capture_output=True, timeout=_TIMEOUT_S)
+    return _shards(tmp_path / 'local')
+
+
+def _shards(data_dir):
+    return {config: shards_of(data_dir / 'sero_spikes' / config / '1.0.0') for config in ('original', 'synthetic')}
+
+
+def test_two_task_managers_write_the_same_bytes_as_one_process(cluster, command, expected, tmp_path):
+    build = command(tmp_path / 'data', cluster.beam_options)
+    result = subprocess.run(build, capture_output=True, text=True, timeout=_TIMEOUT_S)
+    assert result.returncode == 0, result.stderr
+    assert _shards(tmp_path / 'data') == expected
+    job = cluster.jobs()[-1]
+    assert job['state'] == 'FINISHED'
+    for stage in ('Ingest/{Ingest', 'Build_synthetic/WriteShards'):
+        assert len(cluster.task_managers_of(job, stage)) == 2, stage
+
+
+def test_a_worker_that_dies_behind_a_written_shard_leaves_it_to_be_found_by_the_next(cluster, tmp_path):
+    def run(name, marker, beam_options):
+        job = [sys.executable, '-m', 'tests.scripts.dying_worker', tmp_path / name, marker, *beam_options]
+        result = subprocess.run(job, capture_output=True, text=True, timeout=_TIMEOUT_S, cwd=ROOT)
+        assert result.returncode == 0, result.stderr
+        work = tmp_path / name / 'sero_spikes/synthetic/1.0.0.building'
+        whole = {path.name: path.read_bytes() for path in work.iterdir() if not storage.is_temporary(path.name)}
+        return json.loads(result.stdout.splitlines()[-1]), whole
+
+    died = tmp_path / 'died'
+    counters, shards = run('flink', died, cluster.beam_options)
+    assert died.exists()
+    assert counters['reused'] >= 1
+    # Where the mark is there already, none dies.
+    assert run('local', died, ['--runner=FnApiRunner']) == ({'loaded': 1, 'written': len(shards)}, shards)
+
+
+# The last: it leaves a cluster of one.
+def test_a_task_manager_that_dies_in_the_middle_changes_no_byte(cluster, command, expected, tmp_path):
+    build = command(tmp_path / 'data', cluster.beam_options)
+    work = tmp_path / 'data/sero_spikes/synthetic/1.0.0.building'
+    with subprocess.Popen(build, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        while not (written := list(work.glob('*.tfrecord-*-of-00037'))):
+            assert running.poll() is None, running.communicate()
+            time.sleep(0.01)
+        cluster.kill_task_manager(0)
+        assert len(written) < len(expected['synthetic']) == 37
+        _, errors = running.communicate(timeout=_TIMEOUT_S)
+    assert running.returncode == 0, errors
+    assert _shards(tmp_path / 'data') == expected
+    assert cluster.overview()['taskmanagers'] == 1
