@@ -66,8 +66,10 @@ def get_jars(folder: pathlib.Path) -> FlinkJars:
         copied = _maven(
             folder, 'dependency:copy', f'-Dartifact=org.apache.beam:{name}:{beam}', f'-DoutputDirectory={folder}'
         )
-        if copied.returncode:
+        if 'find artifact' in copied.stdout:
             none.touch()
+        elif copied.returncode:
+            raise JarsError(f'{name} {beam}: Maven could not get it: {_first_error(copied)}')
     if jar.exists():
         return FlinkJars(f'{cluster}/*', jar, f'{name} {beam}')
     parts = _with_dependencies(folder / f'beam-flink-{_OTHER_RUNNER[2]}', (_OTHER_RUNNER,))
@@ -95,8 +97,7 @@ def _with_dependencies(folder: pathlib.Path, artifacts: tuple[tuple[str, str, st
     got = _maven(project, 'dependency:copy-dependencies', '-DincludeScope=runtime', '-DoutputDirectory=jars')
     if got.returncode:
         wanted = ', '.join(f'{name} {version}' for _, name, version in artifacts)
-        errors = [line for line in got.stdout.splitlines() if 'ERROR' in line] or ['']
-        raise JarsError(f'{wanted}: Maven could not get it: {errors[0].partition("] ")[2]}')
+        raise JarsError(f'{wanted}: Maven could not get it: {_first_error(got)}')
     os.rename(project / 'jars', folder)
     shutil.rmtree(project)
     return folder
@@ -106,6 +107,11 @@ def _maven(folder: pathlib.Path, *arguments: str) -> subprocess.CompletedProcess
     command = ['mvn', '--batch-mode', '--quiet', *arguments]
     print(f'getting jars: {" ".join(command)}', file=sys.stderr)
     return subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def _first_error(maven: subprocess.CompletedProcess) -> str:
+    errors = (line.partition('] ')[2] for line in maven.stdout.splitlines() if 'ERROR' in line)
+    return next(errors, f'status {maven.returncode}')
 
 
 def _write_starter(jar: pathlib.Path, parts: pathlib.Path) -> None:

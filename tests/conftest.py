@@ -5,8 +5,10 @@ import os
 # Before JAX is imported by whatever comes first: it would set a lower one, for all commands that tests start.
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
+import contextlib
 import pathlib
 import shutil
+import socket
 import subprocess
 import sys
 
@@ -36,6 +38,15 @@ def error_line(result: subprocess.CompletedProcess) -> str:
     lines = result.stderr.strip().splitlines()
     assert len(lines) == 1, result.stderr
     return lines[0]
+
+
+def free_ports(count: int) -> list[int]:
+    """Returns ports of this machine that nobody listens at."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(('', 0))
+        return [one.getsockname()[1] for one in sockets]
 
 
 def copy_without_stamp(recordings_root: pathlib.Path, target: pathlib.Path) -> pathlib.Path:
