@@ -11,6 +11,8 @@ tfds.load and sero-train; files that could not be used are listed in DATA_DIR/se
 
 from __future__ import annotations
 
+import contextlib
+import io
 import sys
 import time
 
@@ -60,6 +62,7 @@ def main(argv: list[str]) -> int:
     from apache_beam.options.pipeline_options import PipelineOptions
 
     from beam_pipelines.build_paths import BuildPaths
+    from beam_pipelines.detached_build import DetachedBuild
     from beam_pipelines.job import BuildError, run_build
     from beam_pipelines.plan import BuildOptions
 
@@ -82,6 +85,9 @@ def main(argv: list[str]) -> int:
     except (BuildError, ValueError) as error:
         print(f'sero-build: {error}', file=sys.stderr)
         return 1
+    if isinstance(built, DetachedBuild):
+        print(built.line)
+        return 0
     sets = {dataset.metadata['recording_set']: dataset.metadata for dataset in built}
     for recording_set, metadata in sets.items():
         print(
@@ -109,8 +115,14 @@ def _check_beam_options(arguments: list[str], pipeline_options: type) -> None:
         previous = arguments[number - 1] if number else ''
         if not argument.startswith('--') and not (previous.startswith('--') and '=' not in previous):
             raise ValueError(f'unexpected argument {argument!r}; Beam options are --name=value')
-    options = pipeline_options(arguments)
-    unknown = set(options.get_all_options(retain_unknown_options=True)) - set(options.get_all_options())
+    usage = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(usage):
+            options = pipeline_options(arguments)
+            unknown = set(options.get_all_options(retain_unknown_options=True)) - set(options.get_all_options())
+    except SystemExit:
+        # argparse has written all options that there are before it says which is wrong.
+        raise ValueError(usage.getvalue().splitlines()[-1].partition('error: argument ')[2]) from None
     if unknown:
         raise ValueError(f'--{min(unknown)}: Beam has no such option')
 

@@ -31,6 +31,11 @@ class BuildPaths:
         return FileSystems.join(self.root, '.running.json')
 
     @property
+    def submitted(self) -> str:
+        """A note of a job that nobody waits for, until it ends well."""
+        return FileSystems.join(self.root, '.submitted.json')
+
+    @property
     def lock(self) -> str:
         return FileSystems.join(self.root, '.lock')
 

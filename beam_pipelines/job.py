@@ -18,6 +18,14 @@ from beam_pipelines import datasets, standard_error, storage
 from beam_pipelines.build_lock import only_build
 from beam_pipelines.build_paths import BuildPaths
 from beam_pipelines.build_progress import progress_shown
+from beam_pipelines.dataflow_options import check_dataflow_options, is_template
+from beam_pipelines.detached_build import (
+    DetachedBuild,
+    describe_submitted,
+    note_submission,
+    staged_template,
+    submitted,
+)
 from beam_pipelines.find_recordings import NoRecordings, find_recordings
 from beam_pipelines.finish import METADATA_FILE
 from beam_pipelines.pipeline import build_pipeline
@@ -49,7 +57,7 @@ def default_runner(options: PipelineOptions) -> str:
 
 def run_build(
     options: BuildOptions, pipeline_options: PipelineOptions, overwrite: bool = False, publish: bool = True
-) -> list[BuiltDataset]:
+) -> list[BuiltDataset] | DetachedBuild:
     """Builds datasets.
 
     Parameters
@@ -61,7 +69,8 @@ def run_build(
 
     Returns
     -------
-    The datasets, in the order of ``options.configs``.
+    The datasets, in the order of ``options.configs``; or how the build goes on, if Beam's options say that the job is
+    staged as a template, or submitted and not waited for.
 
     Raises
     ------
@@ -69,13 +78,25 @@ def run_build(
         If the user's input does not allow it, or the disk is full.
     """
     paths = BuildPaths(options.data_dir)
+    runner = default_runner(pipeline_options)
+    pipeline = _new_pipeline(options, pipeline_options)
+    # The local runner has run the job when it returns, whatever the option says.
+    detached = runner != _LOCAL_RUNNER and pipeline_options.view_as(StandardOptions).no_wait_until_finish
+    if not publish and (detached or is_template(pipeline_options)):
+        raise BuildError('--template_location and --no_wait_until_finish are for sero-build')
     try:
         recordings, _ = find_recordings(options.recordings, options.recording_sets)
     except NoRecordings as error:
         raise BuildError(str(error)) from error
+    if is_template(pipeline_options):
+        _check_protocol(options, paths)
+        with pipeline:
+            build_pipeline(pipeline, options, overwrite=overwrite, detached=True)
+        return staged_template(pipeline_options, options.data_dir)
     _check_writable(options, paths)
     lock = only_build(paths.lock) if storage.is_local(paths.root) else contextlib.nullcontext()
     with lock:
+        _check_nothing_submitted(paths)
         wanted = options
         if publish:
             options = dataclasses.replace(wanted, configs=_claim(wanted, paths, overwrite))
@@ -85,13 +106,29 @@ def run_build(
         folders = {config: paths.dataset(config) if publish else paths.work(config) for config in wanted.configs}
         replaced = {config: _finished_at(folders[config]) for config in options.configs}
         if options.configs:
-            with _shown_locally(options, len(recordings), default_runner(pipeline_options)):
-                with beam.Pipeline(options=pipeline_options) as pipeline:
-                    build_pipeline(pipeline, options, publish)
+            with _noted(paths, pipeline_options, detached), _shown_locally(options, len(recordings), runner), pipeline:
+                build_pipeline(pipeline, options, publish, overwrite, detached)
+            if detached:
+                return submitted(pipeline_options, pipeline.result, options.data_dir)
         storage.remove(paths.staging)
         if publish:
             storage.remove(paths.running)
         return [_outcome(config, paths, folder, replaced.get(config)) for config, folder in folders.items()]
+
+
+def _new_pipeline(options: BuildOptions, pipeline_options: PipelineOptions) -> beam.Pipeline:
+    """Makes an empty pipeline; raises BuildError, before anything is written, if Beam's options do not allow it."""
+    try:
+        check_dataflow_options(options, pipeline_options)
+        return beam.Pipeline(options=pipeline_options)
+    except ValueError as error:
+        # Beam's own errors have several lines.
+        raise BuildError(' '.join(str(error).split())) from error
+
+
+def _check_nothing_submitted(paths: BuildPaths) -> None:
+    if storage.exists(paths.submitted):
+        raise BuildError(describe_submitted(paths))
 
 
 def _remove_left_behind(options: BuildOptions, paths: BuildPaths) -> None:
@@ -123,6 +160,20 @@ def _claim(options: BuildOptions, paths: BuildPaths, overwrite: bool) -> tuple[s
     pending = tuple(config for config in options.configs if overwrite or config not in present)
     storage.write_json(paths.running, {'request': request, 'started': sorted({*started, *pending})})
     return pending
+
+
+@contextlib.contextmanager
+def _noted(paths: BuildPaths, pipeline_options: PipelineOptions, detached: bool) -> Iterator[None]:
+    """Keeps other builds away while a job that nobody waits for works; nothing is noted if it cannot be submitted."""
+    if not detached:
+        yield
+        return
+    note_submission(paths, pipeline_options)
+    try:
+        yield
+    except BaseException:
+        storage.remove(paths.submitted)
+        raise
 
 
 @contextlib.contextmanager

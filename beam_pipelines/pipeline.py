@@ -30,17 +30,22 @@ class BuildDataset(beam.PTransform):
     config : name of the config.
     options : the build's options.
     publish : move the dataset to its place; without it, it stays in the work folder for the caller.
+    overwrite : replace a dataset that is there when the job runs.
+    detached : nobody waits for the job, so a dataset that cannot be built makes it fail.
     """
 
     config: str
     options: BuildOptions
     publish: bool = True
+    overwrite: bool = False
+    detached: bool = False
 
     def expand(self, ingested: beam.PCollection[IngestResult]) -> beam.PCollection[str]:
         start = ingested.pipeline | 'Start' >> beam.Create([self.config])
         written = (
             start
-            | 'Plan' >> beam.FlatMap(_plan, beam.pvalue.AsList(ingested), self.options)
+            | 'Plan'
+            >> beam.FlatMap(_plan, beam.pvalue.AsList(ingested), self.options, self.publish and not self.overwrite)
             | 'WriteShards' >> WriteShards(self.options.data_dir)
         )
         return start | 'Finish' >> beam.FlatMap(
@@ -49,11 +54,17 @@ class BuildDataset(beam.PTransform):
             beam.pvalue.AsList(written),
             self.options,
             self.publish,
+            self.detached,
         )
 
 
-def _plan(config: str, ingested: Sequence[IngestResult], options: BuildOptions) -> Iterator[ShardTask | FailedShard]:
-    """Plans a dataset into its work folder and hands out its shards; a plan that fails is a failed shard."""
+def _plan(
+    config: str, ingested: Sequence[IngestResult], options: BuildOptions, keep: bool
+) -> Iterator[ShardTask | FailedShard]:
+    """Plans a dataset into its work folder and hands out its shards; a plan that fails is a failed shard.
+
+    If a dataset is there that is to be kept, and it is what would be built, there is nothing to do.
+    """
     paths = BuildPaths(options.data_dir)
     try:
         errors = [result.error for result in ingested if result.error]
@@ -61,6 +72,8 @@ def _plan(config: str, ingested: Sequence[IngestResult], options: BuildOptions) 
             raise ValueError(min(errors))
         plan = plan_dataset(config, [result.cell for result in ingested if result.cell], options)
         _check_splits(plan, options)
+        if keep and _is_there(plan, paths):
+            return
         planned = paths.plan(config)
         if not storage.exists(planned) or storage.read_json(planned)['fingerprint'] != plan.fingerprint:
             storage.remove(paths.work(config))  # Left by a build of something else.
@@ -75,6 +88,17 @@ def _plan(config: str, ingested: Sequence[IngestResult], options: BuildOptions) 
     for split, shards in plan.shards.items():
         for number in range(shards):
             yield ShardTask(config, plan.fingerprint, split, number)
+
+
+def _is_there(plan: DatasetPlan, paths: BuildPaths) -> bool:
+    """Whether the dataset of a plan is there, as after a template has run twice; raises ValueError if it is another."""
+    place = paths.dataset(plan.config)
+    metadata = FileSystems.join(place, METADATA_FILE)
+    if not storage.exists(metadata):
+        return False
+    if storage.read_json(metadata)['fingerprint'] != plan.fingerprint:
+        raise ValueError(f'{place}: exists and is kept; --overwrite replaces it')
+    return not storage.exists(paths.work(plan.config))
 
 
 def _check_splits(plan: DatasetPlan, options: BuildOptions) -> None:
@@ -98,12 +122,15 @@ def _finish(
     written: Sequence[WrittenShard | FailedShard],
     options: BuildOptions,
     publish: bool,
+    detached: bool,
 ) -> Iterator[str]:
     paths = BuildPaths(options.data_dir)
     work = paths.work(config)
     failures = [shard.error for shard in written if isinstance(shard, FailedShard)]
     recording_set = datasets.CONFIGS[config].recording_set
     reports = [result.report for result in ingested if result.recording_set == recording_set]
+    if failures and detached:
+        raise RuntimeError(f'{min(failures)}; rejected files are listed in {paths.rejected}')
     try:
         if failures:
             storage.write_json(paths.failure(config), {'error': min(failures)})
@@ -116,6 +143,8 @@ def _finish(
             if publish:
                 _publish(config, paths)
     except OSError as error:
+        if detached:
+            raise
         with contextlib.suppress(OSError):
             storage.write_json(paths.failure(config), {'error': f'{work}: {error.strerror or error}'})
         return
@@ -133,14 +162,20 @@ def _publish(config: str, paths: BuildPaths) -> None:
     storage.remove(paths.plan(config))
 
 
-def build_pipeline(pipeline: beam.Pipeline, options: BuildOptions, publish: bool = True) -> None:
+def build_pipeline(
+    pipeline: beam.Pipeline,
+    options: BuildOptions,
+    publish: bool = True,
+    overwrite: bool = False,
+    detached: bool = False,
+) -> None:
     """Adds the whole job to a pipeline.
 
     Parameters
     ----------
     pipeline : the pipeline.
     options : the build's options.
-    publish : see ``BuildDataset``.
+    publish, overwrite, detached : see ``BuildDataset``.
     """
     paths = BuildPaths(options.data_dir)
     ingested = pipeline | 'Root' >> beam.Create([options.recordings]) | 'Ingest' >> FindAndIngest(options)
@@ -149,11 +184,14 @@ def build_pipeline(pipeline: beam.Pipeline, options: BuildOptions, publish: bool
         | 'RejectedPath' >> beam.Create([paths.rejected])
         | 'ListRejected' >> beam.Map(_list_rejected, beam.pvalue.AsList(ingested))
     )
-    finished = [ingested | f'Build_{config}' >> BuildDataset(config, options, publish) for config in options.configs]
+    finished = [
+        ingested | f'Build_{config}' >> BuildDataset(config, options, publish, overwrite, detached)
+        for config in options.configs
+    ]
     (
         pipeline
         | 'Staging' >> beam.Create([paths.staging])
-        | 'RemoveStaging' >> beam.Map(_remove_staging, *map(beam.pvalue.AsList, [*finished, listed]))
+        | 'RemoveStaging' >> beam.Map(_remove_staging, paths.submitted, *map(beam.pvalue.AsList, [*finished, listed]))
     )
 
 
@@ -162,7 +200,8 @@ def _list_rejected(path: str, ingested: Sequence[IngestResult]) -> None:
         storage.write_bytes(path, rejected_lines([result.report for result in ingested]))
 
 
-def _remove_staging(staging: str, *ended: Sequence) -> None:
+def _remove_staging(staging: str, submitted: str, *ended: Sequence) -> None:
     """Runs when all that it is given has ended."""
     del ended
     storage.remove(staging)
+    storage.remove(submitted)

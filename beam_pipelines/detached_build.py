@@ -1,0 +1,75 @@
+"""A build that runs without this process: staged as a template, or submitted and not waited for."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, StandardOptions
+from apache_beam.runners.runner import PipelineResult
+
+from beam_pipelines import storage
+from beam_pipelines.build_paths import BuildPaths
+from beam_pipelines.dataflow_options import is_dataflow
+
+
+@dataclasses.dataclass(frozen=True)
+class DetachedBuild:
+    """A build that has not ended when the command does; ``line`` tells the user how it goes on."""
+
+    line: str
+
+
+def staged_template(pipeline_options: PipelineOptions, data_dir: str) -> DetachedBuild:
+    """Says where a template was staged and how Dataflow runs it.
+
+    Parameters
+    ----------
+    pipeline_options : Beam's own options, after Beam has staged the job.
+    data_dir : where the datasets will be.
+    """
+    cloud = pipeline_options.view_as(GoogleCloudOptions)
+    staged = f'staged job {cloud.job_name} as template {cloud.template_location}, its files in {cloud.staging_location}'
+    if not cloud.template_location.startswith('gs://'):
+        return DetachedBuild(f'{staged}; nothing has run, and Dataflow itself runs templates on gs:// only')
+    return DetachedBuild(
+        f'{staged}; nothing has run; gcloud dataflow jobs run {cloud.job_name}'
+        f' --gcs-location={cloud.template_location} --project={cloud.project} --region={cloud.region}'
+        f' builds the datasets in {data_dir}'
+    )
+
+
+def note_submission(paths: BuildPaths, pipeline_options: PipelineOptions) -> None:
+    """Writes down that a job is going to work in the data directory; its last step removes the note."""
+    standard, cloud = pipeline_options.view_as(StandardOptions), pipeline_options.view_as(GoogleCloudOptions)
+    job = f'{standard.runner} job {cloud.job_name}' if cloud.job_name else f'{standard.runner} job'
+    now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds')
+    storage.write_json(paths.submitted, {'job': job, 'submitted': now})
+
+
+def describe_submitted(paths: BuildPaths) -> str:
+    """Says which job was submitted into the data directory and has not ended well, as far as its note tells."""
+    note = storage.read_json(paths.submitted)
+    return (
+        f'{paths.root}: {note["job"]}, submitted {note["submitted"]}, has not ended well; if it failed or was'
+        f' cancelled, remove {paths.submitted} and build again'
+    )
+
+
+def submitted(pipeline_options: PipelineOptions, result: PipelineResult, data_dir: str) -> DetachedBuild:
+    """Says which job was submitted and how its outcome is learnt.
+
+    Parameters
+    ----------
+    pipeline_options : Beam's own options.
+    result : what Beam's runner gave when the job was submitted.
+    data_dir : where the datasets will be.
+    """
+    job = pipeline_options.view_as(StandardOptions).runner + ' job'
+    if is_dataflow(pipeline_options):
+        cloud = pipeline_options.view_as(GoogleCloudOptions)
+        job += f' {result.job_id()} (project {cloud.project}, region {cloud.region})'
+    return DetachedBuild(
+        f'submitted {job}, not waited for: it builds the datasets in {data_dir};'
+        ' the same command, given again when it has ended, says what came of them'
+    )
