@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging as standard_logging
 import sys
 import time
 
@@ -58,6 +59,8 @@ def main(argv: list[str]) -> int:
     if not flags.FLAGS['verbosity'].present:
         # Beam tells of every optional package that it does not find.
         logging.set_verbosity(logging.ERROR)
+        # A job on Dataflow takes minutes or hours: here Beam tells its id, its states and its workers' messages.
+        standard_logging.getLogger('apache_beam.runners.dataflow.dataflow_runner').setLevel(standard_logging.INFO)
     # Here, so that --help is there at once: Beam takes a second to import.
     from apache_beam.options.pipeline_options import PipelineOptions
 

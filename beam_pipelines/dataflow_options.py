@@ -5,8 +5,8 @@ What would be found out only on the workers is found here too.
 
 from __future__ import annotations
 
+import importlib
 import os
-from importlib import util
 from urllib.parse import urlparse
 
 from apache_beam.options.pipeline_options import (
@@ -14,6 +14,7 @@ from apache_beam.options.pipeline_options import (
     PipelineOptions,
     SetupOptions,
     StandardOptions,
+    TestOptions,
     WorkerOptions,
 )
 
@@ -53,8 +54,12 @@ def check_dataflow_options(options: BuildOptions, pipeline_options: PipelineOpti
         if cloud.template_location:
             raise ValueError(f'--template_location: is for --runner={_RUNNER}')
         return
-    if not util.find_spec('google.cloud.dataflow_v1beta3'):
-        raise ValueError(f"--runner={_RUNNER}: needs Google's libraries; pip install 'sero-spikes[gcp]'")
+    try:
+        importlib.import_module('google.cloud.dataflow_v1beta3')
+    except ModuleNotFoundError as error:
+        raise ValueError(f"--runner={_RUNNER}: needs Google's libraries; pip install '.[gcp]'") from error
+    if pipeline_options.view_as(TestOptions).dry_run:
+        raise ValueError('--dry_run: would build nothing; --template_location stages a job that is not run')
     for name in ('project', 'region', 'temp_location'):
         if not getattr(cloud, name) and not (name == 'region' and os.environ.get('CLOUDSDK_COMPUTE_REGION')):
             raise ValueError(f'--{name}: is needed with --runner={_RUNNER}')

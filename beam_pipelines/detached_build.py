@@ -25,17 +25,20 @@ def staged_template(pipeline_options: PipelineOptions, data_dir: str) -> Detache
 
     Parameters
     ----------
-    pipeline_options : Beam's own options, after Beam has staged the job.
+    pipeline_options : Beam's own options.
     data_dir : where the datasets will be.
     """
-    cloud = pipeline_options.view_as(GoogleCloudOptions)
-    staged = f'staged job {cloud.job_name} as template {cloud.template_location}, its files in {cloud.staging_location}'
-    if not cloud.template_location.startswith('gs://'):
-        return DetachedBuild(f'{staged}; nothing has run, and Dataflow itself runs templates on gs:// only')
+    template = pipeline_options.view_as(GoogleCloudOptions).template_location
+    # Beam chooses names that were not given, and folders below those that were.
+    job = storage.read_json(template)['environment']['sdkPipelineOptions']['options']
+    staged = (
+        f'staged job {job["job_name"]} as template {template}, its files in {job["staging_location"]}; nothing has run'
+    )
+    if not template.startswith('gs://'):
+        return DetachedBuild(f'{staged}, and Dataflow itself runs templates on gs:// only')
     return DetachedBuild(
-        f'{staged}; nothing has run; gcloud dataflow jobs run {cloud.job_name}'
-        f' --gcs-location={cloud.template_location} --project={cloud.project} --region={cloud.region}'
-        f' builds the datasets in {data_dir}'
+        f'{staged}; gcloud dataflow jobs run {job["job_name"]} --gcs-location={template}'
+        f' --project={job["project"]} --region={job["region"]} builds the datasets in {data_dir}'
     )
 
 
