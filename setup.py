@@ -43,13 +43,16 @@ setuptools.setup(
         'tensorflow-datasets',
     ],
     extras_require={
-        'gcp': ['apache-beam[gcp]'],
+        'gcp': ['apache-beam[gcp]', 'build'],  # build: what Beam makes the package for its workers with
         'jax': ['jax'],
         'drive': ['gdown'],
         'nwb': ['pynwb'],
         'fast': ['numba'],
         'bench': ['array-record', 'grain', 'torch', 'webdataset'],  # the peers in benchmarks.input_throughput
         'dev': [
+            # On 3.10 it needs other versions than those pinned, for which pip looks for minutes.
+            'apache-beam[gcp] ; python_version >= "3.11"',
+            'build ; python_version >= "3.11"',
             'cryptography',
             'gdown',
             'ipykernel',
