@@ -1,5 +1,6 @@
 """Shared by all tests: tiny simulated recordings and a dataset built of them, made once a session; paths of shared/."""
 
+import importlib.util
 import os
 
 # Before JAX is imported by whatever comes first: it would set a lower one, for all commands that tests start.
@@ -20,6 +21,10 @@ SHARED = ROOT.parent / 'shared'
 # Few, so that a few seconds of silence in each tiny recording are enough.
 NUM_MASKS = 50
 
+needs_gcp = pytest.mark.skipif(
+    not importlib.util.find_spec('google.oauth2') or not importlib.util.find_spec('google.cloud.dataflow_v1beta3'),
+    reason="Google's libraries are not here: pip install '.[gcp]'",
+)
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason='../shared is not here')
 
 

@@ -1,0 +1,71 @@
+import sys
+
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from beam_pipelines.dataflow_options import check_dataflow_options
+from beam_pipelines.plan import BuildOptions
+from tests.conftest import needs_gcp
+
+_JOB = {'runner': 'DataflowRunner', 'project': 'p', 'region': 'r', 'temp_location': 'gs://b/t', 'setup_file': __file__}
+
+
+def _check(recordings='gs://b/r', data_dir='gs://b/d', **changes) -> None:
+    arguments = [f'--{name}={value}' for name, value in {**_JOB, **changes}.items() if value]
+    check_dataflow_options(BuildOptions(recordings, data_dir, ('original',)), PipelineOptions(arguments))
+
+
+@needs_gcp
+@pytest.mark.parametrize(
+    'changes',
+    [
+        {},
+        {'runner': 'dataflow'},
+        {'setup_file': None, 'sdk_container_image': 'i'},
+        {'dataflow_endpoint': 'http://localhost:1', 'temp_location': '/', 'recordings': 'r', 'data_dir': 'd'},
+    ],
+)
+def test_a_job_that_can_be(changes):
+    _check(**changes)
+
+
+@needs_gcp
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({'project': None}, '--project: is needed'),
+        ({'region': None}, '--region: is needed'),
+        ({'temp_location': None}, '--temp_location: is needed'),
+        ({'temp_location': '/tmp'}, '--temp_location=/tmp: expected a gs:// path'),
+        ({'staging_location': 'b/s'}, '--staging_location=b/s: expected a gs:// path'),
+        ({'template_location': 'j.json'}, '--template_location=j.json: expected a gs:// path'),
+        ({'temp_location': '/no/such', 'dataflow_endpoint': 'http://localhost:1'}, 'location=/no/such: no such folder'),
+        ({'recordings': 'r'}, "--recordings=r: Dataflow's workers cannot reach it"),
+        ({'data_dir': '/d'}, "--data_dir=/d: Dataflow's workers cannot reach it"),
+        ({'setup_file': None}, '--setup_file: is needed'),
+        ({'setup_file': './no.py'}, '--setup_file=./no.py: no such file'),
+        ({'dry_run': '1'}, '--dry_run: would build nothing'),
+    ],
+)
+def test_what_is_missing_or_cannot_be_is_named(monkeypatch, changes, message):
+    monkeypatch.delenv('CLOUDSDK_COMPUTE_REGION', raising=False)
+    with pytest.raises(ValueError, match=message):
+        _check(**changes)
+
+
+@needs_gcp
+def test_the_region_may_come_from_the_environment(monkeypatch):
+    monkeypatch.setenv('CLOUDSDK_COMPUTE_REGION', 'r')
+    _check(region=None)
+
+
+def test_the_extra_that_is_missing_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'google.cloud.dataflow_v1beta3', None)
+    with pytest.raises(ValueError, match=r"--runner=DataflowRunner: needs Google's libraries; pip install '\.\[gcp\]'"):
+        _check()
+
+
+def test_other_runners_are_left_alone_but_have_no_templates():
+    _check(runner='FlinkRunner', project=None, recordings='r')
+    with pytest.raises(ValueError, match='--template_location: is for --runner=DataflowRunner'):
+        _check(runner='FlinkRunner', template_location='gs://b/j.json')
