@@ -83,7 +83,7 @@ def main(argv: list[str]) -> int:
             recipe=Recipe(*_two_numbers('masks_a_spike', int), *_two_numbers('weights', float)),
             synthetic_examples=_two_numbers('synthetic_examples', int),
         )
-        _check_beam_options(argv[1:], PipelineOptions)
+        check_beam_options(argv[1:], PipelineOptions)
         built = run_build(options, PipelineOptions(argv[1:]), overwrite=flags.FLAGS.overwrite)
     except (BuildError, ValueError) as error:
         print(f'sero-build: {error}', file=sys.stderr)
@@ -112,7 +112,7 @@ def main(argv: list[str]) -> int:
     return 1 if rejected and not flags.FLAGS.allow_rejected else 0
 
 
-def _check_beam_options(arguments: list[str], pipeline_options: type) -> None:
+def check_beam_options(arguments: list[str], pipeline_options: type) -> None:
     """Raises ValueError if Beam would pass over an argument, as it does with a warning in its log."""
     for number, argument in enumerate(arguments):
         previous = arguments[number - 1] if number else ''

@@ -3,6 +3,7 @@ import sys
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from beam_pipelines.build import check_beam_options
 from beam_pipelines.dataflow_options import check_dataflow_options
 from beam_pipelines.plan import BuildOptions
 from tests.conftest import needs_gcp
@@ -69,3 +70,35 @@ def test_other_runners_are_left_alone_but_have_no_templates():
     _check(runner='FlinkRunner', project=None, recordings='r')
     with pytest.raises(ValueError, match='--template_location: is for --runner=DataflowRunner'):
         _check(runner='FlinkRunner', template_location='gs://b/j.json')
+
+
+def test_options_of_dataflow_are_let_through_to_beam():
+    check_beam_options(
+        [
+            '--num_workers=2',
+            '--max_num_workers', '100',
+            '--worker_machine_type=n2-standard-4',
+            '--machine_type=n2-standard-4',
+            '--disk_size_gb=50',
+            '--no_use_public_ips',
+            '--subnetwork=regions/r/subnetworks/s',
+            '--service_account_email=a@b',
+            '--label=a=b',
+            '--experiment=use_sibling_sdk_workers',
+            '--experiments=a,b',
+            '--dataflow_service_options=enable_prime',
+            '--sdk_container_image=r-docker.pkg.dev/p/r/i:1',
+            '--sdk_location=container',
+            '--prebuild_sdk_container_engine=cloud_build',
+            '--docker_registry_push_url=r-docker.pkg.dev/p/r',
+            '--autoscaling_algorithm=THROUGHPUT_BASED',
+            '--number_of_worker_harness_threads=2',
+            '--flexrs_goal=COST_OPTIMIZED',
+        ],
+        PipelineOptions,
+    )  # fmt: skip
+
+
+def test_a_value_that_beam_refuses_is_one_line():
+    with pytest.raises(ValueError, match="^--num_workers: invalid int value: 'two'$"):
+        check_beam_options(['--num_workers=two'], PipelineOptions)

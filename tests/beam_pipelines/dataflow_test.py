@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import tarfile
+import time
 from pathlib import Path
 
 import apache_beam
@@ -18,9 +19,8 @@ pytestmark = [pytest.mark.gcp, needs_gcp]
 _CONFIGS = ('original', 'synthetic_small')
 
 
-def _build(recordings, data_dir, folder, *arguments, endpoint='http://localhost:18555', configs=_CONFIGS):
-    return run_command(
-        'sero-build',
+def _arguments(recordings, data_dir, folder, *arguments, endpoint='http://localhost:18555', configs=_CONFIGS) -> list:
+    return [
         '--recordings', recordings,
         '--data_dir', data_dir,
         '--configs', ','.join(configs),
@@ -36,7 +36,11 @@ def _build(recordings, data_dir, folder, *arguments, endpoint='http://localhost:
         f'--staging_location={folder}',
         f'--setup_file={ROOT}/setup.py',
         *arguments,
-    )  # fmt: skip
+    ]  # fmt: skip
+
+
+def _build(*arguments, **changes) -> subprocess.CompletedProcess:
+    return run_command('sero-build', *_arguments(*arguments, **changes))
 
 
 def _run_staged(folder: Path) -> subprocess.CompletedProcess:
@@ -167,3 +171,28 @@ def test_a_job_that_nobody_waits_for_keeps_others_away_until_it_has_ended(record
         assert [job['name'] for job in server.submitted] == ['j']
     assert files_of(_dataset(data, 'original')) == files_of(_dataset(data_dir, 'original'))
     assert sorted(path.name for path in (data / 'sero_spikes').iterdir()) == ['original', 'rejected.jsonl']
+
+
+@pytest.mark.slow
+def test_a_job_that_is_waited_for_ends_in_the_summary(recordings_root, data_dir, tmp_path):
+    staging = tmp_path / 'staging'
+    staging.mkdir()
+    with dataflow_stand_in() as server:
+        arguments = _arguments(
+            recordings_root, tmp_path / 'data', staging, endpoint=server.endpoint, configs=('original',)
+        )
+        command = [Path(sys.executable).parent / 'sero-build', *map(str, arguments)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        deadline = time.monotonic() + 60
+        while not server.submitted:
+            assert process.poll() is None, process.stderr.read()
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        result = _run_staged(staging)
+        assert result.returncode == 0, result.stderr
+        server.state = 'JOB_STATE_DONE'
+        summary, log = process.communicate(timeout=60)
+    assert process.returncode == 0, log
+    assert summary.startswith('original: 8 files = 8 used + 0 rejected; ')
+    assert f'Job {JOB_ID} is in state JOB_STATE_' in log
+    assert files_of(_dataset(tmp_path / 'data', 'original')) == files_of(_dataset(data_dir, 'original'))
