@@ -1,4 +1,8 @@
-"""One build at a time in a data directory on this machine."""
+"""One build at a time in a data directory on this machine.
+
+Nothing keeps two builds apart that go into the same bucket, or into the same folder from two machines: there is no lock
+that both would see. They end in the same bytes if they are of the same recordings and options, and else in a mixture.
+"""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ import dataclasses
 
 NAME = 'sero_spikes'
 VERSION = '1.0.0'
+INFO_FILE = 'dataset_info.json'  # TFDS's; a folder without it is no dataset
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,6 +20,7 @@ SHARED = ROOT.parent / 'shared'
 
 # Few, so that a few seconds of silence in each tiny recording are enough.
 NUM_MASKS = 50
+TINY_PROFILE_SEED = 1
 
 needs_gcp = pytest.mark.skipif(
     not importlib.util.find_spec('google.oauth2') or not importlib.util.find_spec('google.cloud.dataflow_v1beta3'),
@@ -62,7 +63,8 @@ def copy_without_stamp(recordings_root: pathlib.Path, target: pathlib.Path) -> p
     return target
 
 
-def _profile():
+def tiny_profile():
+    """Returns the profile of ``recordings_root``."""
     # Imported late, so that tests of other parts need not load it.
     from beam_pipelines.simulated_recordings import Profile
 
@@ -74,7 +76,7 @@ def recordings_root(tmp_path_factory) -> pathlib.Path:
     """A recordings root of simulated cells: four of each class and set, 5 s each. Not to be changed: copy it."""
     from beam_pipelines.simulated_recordings import simulate
 
-    return simulate(tmp_path_factory.mktemp('simulated') / 'recordings', _profile(), seed=1)
+    return simulate(tmp_path_factory.mktemp('simulated') / 'recordings', tiny_profile(), TINY_PROFILE_SEED)
 
 
 @pytest.fixture(scope='session')
@@ -90,6 +92,30 @@ def data_dir(recordings_root, tmp_path_factory) -> pathlib.Path:
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     return folder
+
+
+@pytest.fixture(scope='session')
+def gcs_environment(tmp_path_factory) -> dict[str, str]:
+    """A stand-in for Google Cloud Storage that runs for the session; the environment by which clients find it."""
+    from tests import gcs_stand_in
+
+    program = gcs_stand_in.find_server()
+    if program is None:
+        pytest.skip('fake-gcs-server is neither on the path nor in .tools/bin')
+    if importlib.util.find_spec('google.cloud.storage') is None:
+        pytest.skip('the extra gcp is not installed')
+    with gcs_stand_in.running(program, tmp_path_factory.mktemp('gcs')) as environment:
+        yield environment
+
+
+@pytest.fixture
+def bucket(gcs_environment, monkeypatch) -> str:
+    """A new bucket of the stand-in, such as ``gs://b1``; this process and the commands it starts find it."""
+    from tests import gcs_stand_in
+
+    for name, value in gcs_environment.items():
+        monkeypatch.setenv(name, value)
+    return gcs_stand_in.make_bucket(gcs_environment)
 
 
 def shards_of(folder: pathlib.Path) -> dict[str, bytes]:

@@ -96,12 +96,14 @@ def test_removing_takes_folders_files_and_nothing(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_a_folder_moves_with_all_that_is_in_it(tmp_path):
-    (tmp_path / 'a').mkdir()
-    (tmp_path / 'a' / 'x').write_bytes(b'1')
-    storage.move_folder(str(tmp_path / 'a'), str(tmp_path / 'b'))
-    assert os.listdir(tmp_path) == ['b']
-    assert (tmp_path / 'b' / 'x').read_bytes() == b'1'
+def test_a_folder_takes_the_place_of_another_and_nothing_of_that_stays(tmp_path):
+    a, b = tmp_path / 'a', tmp_path / 'b'
+    for folder in (a, b):
+        folder.mkdir()
+        (folder / f'of {folder.name}').write_bytes(b'1')
+        assert storage.is_in_place(str(folder), 'any')
+    storage.put_in_place(str(a), str(b), str(tmp_path / 'aside'), 'any')
+    assert os.listdir(tmp_path) == ['b'] and os.listdir(b) == ['of a']
 
 
 def test_a_local_file_is_its_own_local_copy(tmp_path):
