@@ -1,9 +1,9 @@
-"""Shows how far a build on this machine is, by looking at what it has written."""
+"""Shows how far a build by this machine is, by looking at what it has written."""
 
 from __future__ import annotations
 
 import contextlib
-import os
+import posixpath
 import threading
 import time
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from beam_pipelines.build_paths import BuildPaths
 from beam_pipelines.plan import BuildOptions, DatasetPlan
 
 _SECONDS_BETWEEN_UPDATES = 0.5
-_SECONDS_BETWEEN_LINES = 10.0  # where the output is a file, a line that rewrites itself is of no use
+_SECONDS_BETWEEN_LINES = 10.0  # in a file, where a line cannot rewrite itself; an object store asks money for a look
 
 
 @contextlib.contextmanager
@@ -23,7 +23,7 @@ def progress_shown(options: BuildOptions, recordings: int, output: TextIO) -> It
 
     Parameters
     ----------
-    options : the build's options; ``data_dir`` is local.
+    options : the build's options.
     recordings : how many cells there are to read.
     output : where to write, a terminal or a file.
     """
@@ -40,7 +40,8 @@ def progress_shown(options: BuildOptions, recordings: int, output: TextIO) -> It
 def _show(options: BuildOptions, recordings: int, output: TextIO, ended: threading.Event) -> None:
     rewrites = output.isatty()
     started = time.monotonic()
-    while not ended.wait(_SECONDS_BETWEEN_UPDATES if rewrites else _SECONDS_BETWEEN_LINES):
+    often = rewrites and storage.is_local(options.data_dir)
+    while not ended.wait(_SECONDS_BETWEEN_UPDATES if often else _SECONDS_BETWEEN_LINES):
         line = f'{time.monotonic() - started:4.0f} s  {_describe(options, recordings)}'
         output.write(f'\r\033[K{line}' if rewrites else f'{line}\n')
         output.flush()
@@ -55,7 +56,7 @@ def _describe(options: BuildOptions, recordings: int) -> str:
         parts = [f'{_count(paths.staging, ".npz")}/{recordings} cells read']
         for config in options.configs:
             plan_path = paths.plan(config)
-            if os.path.exists(plan_path):
+            if storage.exists(plan_path):
                 plan = DatasetPlan.from_json(storage.read_json(plan_path))
                 parts.append(f'{config}: {_count(paths.work(config), "tfrecord-")}/{sum(plan.shards.values())} shards')
     except OSError:
@@ -64,6 +65,5 @@ def _describe(options: BuildOptions, recordings: int) -> str:
 
 
 def _count(folder: str, part_of_name: str) -> int:
-    if not os.path.isdir(folder):
-        return 0
-    return sum(part_of_name in name and not storage.is_temporary(name) for name in os.listdir(folder))
+    names = map(posixpath.basename, storage.list_files(folder))
+    return sum(part_of_name in name and not storage.is_temporary(name) for name in names)

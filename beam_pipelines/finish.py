@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import os
+import tempfile
 from collections.abc import Sequence
 
 import google_crc32c
@@ -53,13 +55,17 @@ def finish_dataset(
     lengths = {split: [shard.examples for shard in written if shard.split == split] for split in plan.shards}
     num_bytes = {split: sum(of_split) * record_layout.RECORD_BYTES for split, of_split in lengths.items()}
     storage.write_bytes(FileSystems.join(folder, REJECTED_FILE), rejected_lines(reports))
-    tfds_metadata.write_dataset_info(
-        folder,
-        datasets.CONFIGS[plan.config],
-        [cell.cell_id for cell in plan.cells],
-        tfds_metadata.split_infos(lengths, num_bytes, folder),
-        _metadata(plan, reports, written, source, synthesis),
-    )
+    # By way of a local folder: TFDS would reach an object store by TensorFlow's client and not by Beam's.
+    with tempfile.TemporaryDirectory() as local:
+        tfds_metadata.write_dataset_info(
+            local,
+            datasets.CONFIGS[plan.config],
+            [cell.cell_id for cell in plan.cells],
+            tfds_metadata.split_infos(lengths, num_bytes, local),
+            _metadata(plan, reports, written, source, synthesis),
+        )
+        for name in sorted(os.listdir(local), key=lambda name: (name == datasets.INFO_FILE, name)):
+            storage.upload(os.path.join(local, name), FileSystems.join(folder, name))
 
 
 def rejected_lines(reports: Sequence[IngestReport]) -> bytes:

@@ -27,7 +27,8 @@ class IngestResult:
     recording_set : ``original`` or ``non_homogeneous``.
     report : what became of the files and their triggers.
     cell : the cell, None if every file was rejected.
-    error : why the spikes could not be staged, a fault of the disk and not of the recording.
+    error : why the files could not be fetched or the spikes not be staged, a fault of the storage and not of the
+        recording.
     """
 
     recording_set: str
@@ -100,7 +101,14 @@ class _Ingest(beam.DoFn):
 
     def process(self, recording: RecordingFiles) -> Iterator[IngestResult]:
         options = self._options
-        spikes, report = ingest_cell(recording, options.seed, options.num_masks, options.resample, storage.local_copy)
+        try:
+            spikes, report = ingest_cell(
+                recording, options.seed, options.num_masks, options.resample, storage.local_copy
+            )
+        except OSError as error:  # Of an object store; what is wrong with a recording itself is in the report.
+            fault = f'{error.filename or recording.paths[0]}: {error.strerror or error}'
+            yield IngestResult(recording.recording_set, IngestReport(0, (), 0, 0, 0, 0.0), error=fault)
+            return
         if spikes is None:
             yield IngestResult(recording.recording_set, report)
             return

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
@@ -30,6 +31,7 @@ from beam_pipelines.find_recordings import NoRecordings, find_recordings
 from beam_pipelines.finish import METADATA_FILE
 from beam_pipelines.pipeline import build_pipeline
 from beam_pipelines.plan import BuildOptions
+from beam_pipelines.store_access import check_access
 
 _LOCAL_RUNNER = 'FnApiRunner'
 
@@ -55,6 +57,18 @@ def default_runner(options: PipelineOptions) -> str:
     return standard.runner
 
 
+def _storage_faults_in_one_line(build: Callable) -> Callable:
+    @functools.wraps(build)
+    def wrapped(*arguments, **keywords):
+        try:
+            return build(*arguments, **keywords)
+        except OSError as error:
+            raise BuildError(f'{error.filename or "storage"}: {error.strerror or error}') from error
+
+    return wrapped
+
+
+@_storage_faults_in_one_line
 def run_build(
     options: BuildOptions, pipeline_options: PipelineOptions, overwrite: bool = False, publish: bool = True
 ) -> list[BuiltDataset] | DetachedBuild:
@@ -77,6 +91,9 @@ def run_build(
     BuildError
         If the user's input does not allow it, or the disk is full.
     """
+    FileSystems.set_options(pipeline_options)
+    for root in (options.recordings, options.data_dir):
+        check_access(root, pipeline_options)
     paths = BuildPaths(options.data_dir)
     runner = default_runner(pipeline_options)
     pipeline = _new_pipeline(options, pipeline_options)
@@ -150,11 +167,12 @@ def _claim(options: BuildOptions, paths: BuildPaths, overwrite: bool) -> tuple[s
     request = json.loads(json.dumps({'options': dataclasses.asdict(options), 'overwrite': overwrite}))
     earlier = storage.read_json(paths.running) if storage.exists(paths.running) else {}
     started = earlier['started'] if earlier.get('request') == request else []
-    present = [config for config in options.configs if storage.exists(paths.dataset(config))]
+    present = [config for config in options.configs if storage.is_in_place(paths.dataset(config), datasets.INFO_FILE)]
     for config in present:
         if config in started:
-            # Its plan is the last thing to go, and may have been spared.
-            storage.remove(paths.plan(config))
+            # What goes last may have been spared.
+            for left in (paths.plan(config), paths.work(config), paths.replaced(config)):
+                storage.remove(left)
         elif not overwrite:
             raise BuildError(f'{paths.dataset(config)}: exists and is kept; --overwrite replaces it')
     pending = tuple(config for config in options.configs if overwrite or config not in present)
@@ -182,7 +200,7 @@ def _shown_locally(options: BuildOptions, recordings: int, runner: str) -> Itera
 
     If the pipeline raises, all that was held back is shown.
     """
-    if runner != _LOCAL_RUNNER or not storage.is_local(options.data_dir):
+    if runner != _LOCAL_RUNNER:
         yield
         return
     with tempfile.TemporaryFile() as log:
@@ -239,7 +257,7 @@ def _check_disk_space(options: BuildOptions, paths: BuildPaths) -> None:
 def _finished_at(folder: str) -> float | None:
     """Returns when the dataset in a folder was finished, in s since 1970; None if there is none."""
     metadata = FileSystems.join(folder, METADATA_FILE)
-    return FileSystems.last_updated(metadata) if storage.exists(metadata) else None
+    return storage.last_updated(metadata) if storage.exists(metadata) else None
 
 
 def _outcome(config: str, paths: BuildPaths, folder: str, replaced: float | None) -> BuiltDataset:

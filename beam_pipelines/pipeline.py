@@ -136,12 +136,14 @@ def _finish(
             storage.write_json(paths.failure(config), {'error': min(failures)})
             return
         # A bundle that is tried again after it has moved the dataset finds its work done.
-        if storage.exists(work):
+        if storage.exists(work) and storage.exists(paths.plan(config)):
             plan = DatasetPlan.from_json(storage.read_json(paths.plan(config)))
             source = 'simulated' if are_simulated(options.recordings) else 'recorded'
             finish_dataset(plan, reports, written, work, source)
             if publish:
                 _publish(config, paths)
+        elif publish:
+            storage.remove(work)
     except OSError as error:
         if detached:
             raise
@@ -152,14 +154,15 @@ def _finish(
 
 
 def _publish(config: str, paths: BuildPaths) -> None:
-    """Moves a finished dataset to its place; one that is there is removed only when the new one stands there."""
-    place, replaced = paths.dataset(config), paths.replaced(config)
-    if storage.exists(place):
-        storage.remove(replaced)
-        storage.move_folder(place, replaced)
-    storage.move_folder(paths.work(config), place)
-    storage.remove(replaced)
+    """Moves a finished dataset to its place.
+
+    On an object store the work folder stays for a moment: without its plan, it is known for what is left of a move.
+    """
+    storage.put_in_place(
+        paths.work(config), paths.dataset(config), aside=paths.replaced(config), last=datasets.INFO_FILE
+    )
     storage.remove(paths.plan(config))
+    storage.remove(paths.work(config))
 
 
 def build_pipeline(
