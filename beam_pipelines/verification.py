@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import os
+import posixpath
 
 import google_crc32c
 import numpy as np
 
-from beam_pipelines import datasets, domain, record_layout
+from beam_pipelines import datasets, domain, record_layout, storage
+from beam_pipelines.store_access import check_access
 
 _BLOCK = 4096
-_INFO_FILE = 'dataset_info.json'
 _METADATA_FILE = 'metadata.json'
 
 
@@ -61,19 +60,24 @@ def find_datasets(folder: str) -> list[str]:
     VerificationError
         If there is none.
     """
-    found = sorted(path for path, _, files in os.walk(folder) if _INFO_FILE in files)
+    try:
+        check_access(folder)
+        files = storage.list_files(folder)
+    except OSError as error:
+        raise VerificationError(f'{error.filename or folder}: {error.strerror}') from error
+    found = sorted(posixpath.dirname(path) for path in files if posixpath.basename(path) == datasets.INFO_FILE)
     if not found:
-        raise VerificationError(f'{folder}: no dataset there (no {_INFO_FILE} at or below it)')
+        raise VerificationError(f'{folder}: no dataset there (no {datasets.INFO_FILE} at or below it)')
     return found
 
 
 def verify_dataset(folder: str) -> Checked:
     """Reads every record of a dataset; metadata that cannot be read is an error like any other."""
     try:
-        info = _read_json(folder, _INFO_FILE)
+        info = _read_json(folder, datasets.INFO_FILE)
         metadata = _read_json(folder, _METADATA_FILE)
         layout = _read_json(folder, record_layout.FILE_NAME)
-        record_layout.check_json(layout, os.path.join(folder, record_layout.FILE_NAME))
+        record_layout.check_json(layout, posixpath.join(folder, record_layout.FILE_NAME))
         cell_labels = np.array([cell['label'] for cell in metadata['cells']])
         spikes = np.array([cell['spikes'] for cell in metadata['cells']])
         shards, bank = _list_shards(folder, info, metadata), _find_bank(folder, metadata)
@@ -108,7 +112,7 @@ def _list_shards(folder: str, info: dict, metadata: dict) -> list[_File]:
         for number, length in enumerate(split['shardLengths']):
             name = datasets.shard_name(split['name'], number, len(split['shardLengths']))
             crc32c = metadata['crc32c'].get(name)
-            shards.append(_File(os.path.join(folder, name), int(length), _INFO_FILE, crc32c, masks))
+            shards.append(_File(posixpath.join(folder, name), int(length), datasets.INFO_FILE, crc32c, masks))
     return shards
 
 
@@ -117,7 +121,7 @@ def _find_bank(folder: str, metadata: dict) -> list[_File]:
     if 'synthesis' not in metadata:
         return []
     synthesis = metadata['synthesis']
-    path = os.path.join(folder, synthesis['spike_bank'])
+    path = posixpath.join(folder, synthesis['spike_bank'])
     examples, crc32c = int(synthesis['spike_bank_examples']), synthesis['spike_bank_crc32c']
     return [_File(path, examples, _METADATA_FILE, crc32c, masks=0)]
 
@@ -126,21 +130,19 @@ def _check_noise_masks(folder: str, metadata: dict) -> list[str]:
     """Returns what is wrong with the file of the noise masks of a synthetic dataset."""
     if 'synthesis' not in metadata:
         return []
-    path = os.path.join(folder, metadata['synthesis']['noise_masks'])
+    path = posixpath.join(folder, metadata['synthesis']['noise_masks'])
     promised = metadata['synthesis']['noise_masks_crc32c']
     try:
-        with open(path, 'rb') as file:
-            crc32c = f'{google_crc32c.value(file.read()):08x}'
+        crc32c = f'{google_crc32c.value(storage.read_bytes(path)):08x}'
     except OSError as error:
         return [f'{path}: {error.strerror}']
     return [] if crc32c == promised else [f'{path}: CRC-32C {crc32c}, {_METADATA_FILE} promises {promised}']
 
 
 def _read_json(folder: str, name: str) -> dict:
-    path = os.path.join(folder, name)
+    path = posixpath.join(folder, name)
     try:
-        with open(path, encoding='utf-8') as file:
-            return json.load(file)
+        return storage.read_json(path)
     except OSError as error:
         raise VerificationError(f'{path}: {error.strerror}') from None
     except ValueError as error:
@@ -152,7 +154,7 @@ def _verify_file(file: _File, cell_labels: np.ndarray, found: np.ndarray) -> Che
     errors, records = [], 0
     checksum = google_crc32c.Checksum()
     try:
-        with open(file.path, 'rb') as content:
+        with storage.local_copy(file.path) as path, open(path, 'rb') as content:
             while block := content.read(_BLOCK * record_layout.RECORD_BYTES):
                 checksum.update(block)
                 whole, rest = divmod(len(block), record_layout.RECORD_BYTES)

@@ -2,6 +2,7 @@ r"""Reads every record of a built dataset and checks it: CRCs, layout, counts, r
 
     sero-verify data/sero_spikes/original/1.0.0
     sero-verify data/sero_spikes
+    sero-verify gs://bucket/data/sero_spikes
 
 A folder is searched for datasets at any depth. What is wrong goes to standard error, a line each, naming shard and
 record; the last line of standard output is one JSON object. Status 1 if anything is wrong.
@@ -14,10 +15,17 @@ import os
 import sys
 import time
 
+from absl import flags, logging
+
 from beam_pipelines.command import run_command
 
 
 def main(argv: list[str]) -> int:
+    if not flags.FLAGS['verbosity'].present:
+        # Beam tells of every optional package that it does not find.
+        logging.set_verbosity(logging.ERROR)
+    # Here, so that --help is there at once: Beam takes a second to import.
+    from beam_pipelines.storage import is_local
     from beam_pipelines.verification import VerificationError, find_datasets, verify_dataset
 
     if not argv[1:]:
@@ -39,7 +47,7 @@ def main(argv: list[str]) -> int:
             print(f'sero-verify: {error}', file=sys.stderr)
     seconds = time.monotonic() - started
     summary = {
-        'datasets': [os.path.abspath(folder) for folder in folders],
+        'datasets': [os.path.abspath(folder) if is_local(folder) else folder for folder in folders],
         'records': records,
         'errors': errors,
         'seconds': round(seconds, 3),
