@@ -2,6 +2,7 @@
 
     sero-simulate --output_dir recordings --profile demo
     sero-simulate --output_dir recordings_paper --profile paper --seed 1
+    sero-simulate --output_dir gs://bucket/recordings
 
 ``demo`` is 40 cells in ``original`` and 20 in ``non_homogeneous``, 30 s each (150 MB); ``paper`` has the published
 numbers of cells, 153 and 81, 100 s each (1.9 GB). ``SIMULATED.json`` holds the parameters and every spike's place. The
@@ -10,7 +11,7 @@ recordings are a stand-in to try the software on; nothing found on them is a fin
 
 import sys
 
-from absl import flags
+from absl import flags, logging
 
 from beam_pipelines.command import run_command
 from beam_pipelines.simulated_recordings import PROFILES, SimulationError, simulate
@@ -30,7 +31,15 @@ def main(argv: list[str]) -> int:
         print(f'sero-simulate: unknown argument {argv[1]!r}', file=sys.stderr)
         return 2
     try:
-        root = simulate(flags.FLAGS.output_dir, flags.FLAGS.profile, flags.FLAGS.seed)
+        if '://' in flags.FLAGS.output_dir:
+            if not flags.FLAGS['verbosity'].present:
+                logging.set_verbosity(logging.ERROR)  # Beam tells of every optional package that it does not find.
+            # Here, because only this needs Beam, which takes a second to import.
+            from beam_pipelines.simulated_upload import simulate_into
+
+            root = simulate_into(flags.FLAGS.output_dir, flags.FLAGS.profile, flags.FLAGS.seed)
+        else:
+            root = simulate(flags.FLAGS.output_dir, flags.FLAGS.profile, flags.FLAGS.seed)
     except SimulationError as error:
         print(f'sero-simulate: {error}', file=sys.stderr)
         return 1
