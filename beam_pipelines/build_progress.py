@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import posixpath
 import threading
 import time
@@ -65,5 +66,8 @@ def _describe(options: BuildOptions, recordings: int) -> str:
 
 
 def _count(folder: str, part_of_name: str) -> int:
-    names = map(posixpath.basename, storage.list_files(folder))
+    if not storage.is_local(folder):
+        names = map(posixpath.basename, storage.list_files(folder))
+    else:
+        names = os.listdir(folder) if os.path.isdir(folder) else ()
     return sum(part_of_name in name and not storage.is_temporary(name) for name in names)
