@@ -19,6 +19,10 @@ from beam_pipelines.plan import BuildOptions
 _SIMULATED_PROFILE = 'demo'
 
 
+class RemoteDataDirError(Exception):
+    """The data directory is on an object store, where this builder cannot work; the message is one line."""
+
+
 class Builder(tfds.core.dataset_builder.FileReaderBuilder):
     """Builder of the sero_spikes dataset."""
 
@@ -33,6 +37,16 @@ class Builder(tfds.core.dataset_builder.FileReaderBuilder):
     files (40 kHz, pA, one cell a file, named day#number.abf) or CELL/CELL_trigger_N.csv spike files. Without
     --manual_dir, the dataset is built from simulated recordings.
     """
+
+    def __init__(self, *, data_dir=None, **keywords):
+        try:
+            super().__init__(data_dir=data_dir, **keywords)
+        except Exception as error:
+            if not _is_remote(data_dir):
+                raise
+            _report_in_one_line(RemoteDataDirError)
+            reason = str(error).strip().splitlines()[0]
+            raise RemoteDataDirError(f'{data_dir}: {reason}; sero-build --data_dir goes by Beam') from error
 
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(
@@ -54,6 +68,8 @@ class Builder(tfds.core.dataset_builder.FileReaderBuilder):
         # While it is being prepared, TFDS gives the dataset a folder of its own: DATA_DIR/NAME/CONFIG/TEMPORARY.
         folder = os.fspath(self.data_path)
         data_dir = os.path.dirname(os.path.dirname(os.path.dirname(folder)))
+        if _is_remote(data_dir):
+            raise BuildError(f'{data_dir}: tfds build writes local folders only; sero-build --data_dir writes there')
         _check_supported(self.info, download_config, BuildError)
         _remove_left_behind(folder)
         if download_config.manual_dir is None:
@@ -81,6 +97,10 @@ class Builder(tfds.core.dataset_builder.FileReaderBuilder):
         # TFDS writes its own files anew beside the shards, so those of the job may be overwritten.
         shutil.copytree(built.folder, folder, dirs_exist_ok=True, copy_function=os.replace)
         shutil.rmtree(built.folder)
+
+
+def _is_remote(data_dir: str | os.PathLike | None) -> bool:
+    return '://' in os.fspath(data_dir or '')
 
 
 def _tell(message: str) -> None:
