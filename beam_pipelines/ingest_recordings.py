@@ -55,7 +55,7 @@ class FindAndIngest(beam.PTransform):
         recordings, unusable = roots | 'FindRecordings' >> beam.ParDo(_Find(self.options)).with_outputs(
             _UNUSABLE, main='recordings'
         )
-        ingested = recordings | 'Ingest' >> IngestRecordings(self.options)
+        ingested = recordings | 'Recordings' >> IngestRecordings(self.options)
         return (ingested, unusable) | 'AllFiles' >> beam.Flatten() | 'CountFiles' >> beam.ParDo(_CountFiles())
 
 

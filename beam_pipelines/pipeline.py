@@ -181,7 +181,7 @@ def build_pipeline(
     publish, overwrite, detached : see ``BuildDataset``.
     """
     paths = BuildPaths(options.data_dir)
-    ingested = pipeline | 'Root' >> beam.Create([options.recordings]) | 'Ingest' >> FindAndIngest(options)
+    ingested = pipeline | 'RecordingsRoot' >> beam.Create([options.recordings]) | 'Ingest' >> FindAndIngest(options)
     listed = (
         pipeline
         | 'RejectedPath' >> beam.Create([paths.rejected])

@@ -72,11 +72,8 @@ def test_the_steps_have_names_that_say_what_they_do(staged):
     transforms = pipeline.components.transforms
     (root,) = pipeline.root_transform_ids
     assert [transforms[key].unique_name for key in transforms[root].subtransforms] == [
-        'Recordings',
+        'RecordingsRoot',
         'Ingest',
-        'UnusableFiles',
-        'AllFiles',
-        'CountFiles',
         'RejectedPath',
         'ListRejected',
         'Build_original',
@@ -85,7 +82,8 @@ def test_the_steps_have_names_that_say_what_they_do(staged):
         'RemoveStaging',
     ]
     names = {transform.unique_name for transform in transforms.values()}
-    assert 'Ingest/ReadRecording' in names
+    for step in ('FindRecordings', 'Recordings/SpreadRecordings', 'Recordings/ReadRecording', 'AllFiles', 'CountFiles'):
+        assert f'Ingest/{step}' in names
     for config in _CONFIGS:
         for step in ('Start', 'Plan', 'WriteShards', 'WriteShards/SpreadShards', 'WriteShards/WriteShard', 'Finish'):
             assert f'Build_{config}/{step}' in names

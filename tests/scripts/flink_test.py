@@ -66,7 +66,7 @@ def test_two_task_managers_write_the_same_bytes_as_one_process(cluster, command,
     assert _shards(tmp_path / 'data') == expected
     job = cluster.jobs()[-1]
     assert job['state'] == 'FINISHED'
-    for stage in ('Ingest/{Ingest', 'Build_synthetic/WriteShards'):
+    for stage in ('Ingest/{Recordings', 'Build_synthetic/WriteShards'):
         assert len(cluster.task_managers_of(job, stage)) == 2, stage
 
 
