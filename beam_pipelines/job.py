@@ -19,6 +19,7 @@ from beam_pipelines import datasets, standard_error, storage
 from beam_pipelines.build_lock import only_build
 from beam_pipelines.build_paths import BuildPaths
 from beam_pipelines.build_progress import progress_shown
+from beam_pipelines.cluster_errors import ClusterError, cluster_errors
 from beam_pipelines.dataflow_options import check_dataflow_options, is_template
 from beam_pipelines.detached_build import (
     DetachedBuild,
@@ -107,8 +108,8 @@ def run_build(
         raise BuildError(str(error)) from error
     if is_template(pipeline_options):
         _check_protocol(options, paths)
-        with pipeline:
-            build_pipeline(pipeline, options, overwrite=overwrite, detached=True)
+        build_pipeline(pipeline, options, overwrite=overwrite, detached=True)
+        _run(pipeline, pipeline_options)
         return staged_template(pipeline_options, options.data_dir)
     _check_writable(options, paths)
     lock = only_build(paths.lock) if storage.is_local(paths.root) else contextlib.nullcontext()
@@ -123,8 +124,9 @@ def run_build(
         folders = {config: paths.dataset(config) if publish else paths.work(config) for config in wanted.configs}
         replaced = {config: _finished_at(folders[config]) for config in options.configs}
         if options.configs:
-            with _noted(paths, pipeline_options, detached), _shown_locally(options, len(recordings), runner), pipeline:
-                build_pipeline(pipeline, options, publish, overwrite, detached)
+            build_pipeline(pipeline, options, publish, overwrite, detached)
+            with _noted(paths, pipeline_options, detached), _shown_locally(options, len(recordings), runner):
+                _run(pipeline, pipeline_options)
             if detached:
                 return submitted(pipeline_options, pipeline.result, options.data_dir)
         storage.remove(paths.staging)
@@ -141,6 +143,19 @@ def _new_pipeline(options: BuildOptions, pipeline_options: PipelineOptions) -> b
     except ValueError as error:
         # Beam's own errors have several lines.
         raise BuildError(' '.join(str(error).split())) from error
+
+
+def _run(pipeline: beam.Pipeline, pipeline_options: PipelineOptions) -> None:
+    """Runs a pipeline and waits for its end, unless Beam's options say otherwise; one that a cluster cannot run is a
+    BuildError."""
+    if default_runner(pipeline_options) == _LOCAL_RUNNER:
+        with pipeline:
+            return
+    try:
+        with cluster_errors(pipeline_options), pipeline:
+            return
+    except ClusterError as error:
+        raise BuildError(str(error)) from error
 
 
 def _check_nothing_submitted(paths: BuildPaths) -> None:
