@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import pathlib
+import re
 import signal
 import socket
 import subprocess
@@ -70,6 +72,22 @@ class ClusterError(Exception):
     """The cluster does not start; the message is one line for the user."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """A stage of a job.
+
+    Attributes
+    ----------
+    name : the steps of the pipeline that Flink has fused.
+    seconds : how long it took.
+    read : how many elements each task manager has read.
+    """
+
+    name: str
+    seconds: float
+    read: tuple[int, ...]
+
+
 class FlinkCluster(contextlib.AbstractContextManager):
     """Runs a Flink cluster for as long as the block runs.
 
@@ -131,11 +149,16 @@ class FlinkCluster(contextlib.AbstractContextManager):
         jobs = [self._ask(f'jobs/{job["id"]}') for job in self._ask('jobs')['jobs']]
         return sorted(jobs, key=lambda job: job['start-time'])
 
-    def task_managers_of(self, job: dict, stage: str) -> list[str]:
-        """Returns which task managers ran a stage of a job; ``stage`` is a part of its name."""
-        (vertex,) = (vertex for vertex in job['vertices'] if stage in vertex['name'])
-        answer = self._ask(f'jobs/{job["jid"]}/vertices/{vertex["id"]}/taskmanagers')
-        return [task_manager['taskmanager-id'] for task_manager in answer['taskmanagers']]
+    def stages(self, job: dict) -> list[Stage]:
+        """Returns the stages of a job in which Python ran."""
+        stages = []
+        for vertex in job['vertices']:
+            name = re.search(r'MapPartition at \[\d+\](.*?)\)( ->|$)', vertex['name'])
+            if name:
+                answer = self._ask(f'jobs/{job["jid"]}/vertices/{vertex["id"]}/taskmanagers')
+                read = tuple(one['metrics']['read-records'] for one in answer['taskmanagers'])
+                stages.append(Stage(name[1], vertex['duration'] / 1000, read))
+        return stages
 
     def kill_task_manager(self, number: int) -> None:
         """Kills a task manager (SIGKILL); its Python workers end by themselves."""

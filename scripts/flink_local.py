@@ -12,8 +12,9 @@ import pathlib
 import subprocess
 import sys
 
-from absl import app, flags
+from absl import flags
 
+from beam_pipelines.command import run_command
 from scripts.flink_cluster import ClusterError, FlinkCluster
 from scripts.flink_jars import JarsError, get_jars
 
@@ -34,6 +35,9 @@ def main(argv: list[str]) -> int:
             sero_build = pathlib.Path(sys.executable).with_name('sero-build')
             status = subprocess.run([sero_build, *argv[1:], '--', *cluster.beam_options]).returncode
             for job in cluster.jobs():
+                for stage in cluster.stages(job):
+                    read = ' + '.join(map(str, stage.read))
+                    print(f'{stage.seconds:6.1f} s  {read:>9} elements  {stage.name}', file=sys.stderr)
                 print(f'Flink job {job["state"]} after {job["duration"] / 1000:.1f} s', file=sys.stderr)
     except (ClusterError, JarsError, OSError) as error:
         print(f'flink_local: {error}', file=sys.stderr)
@@ -42,4 +46,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == '__main__':
-    app.run(main)
+    run_command(__name__)

@@ -66,8 +66,11 @@ def test_two_task_managers_write_the_same_bytes_as_one_process(cluster, command,
     assert _shards(tmp_path / 'data') == expected
     job = cluster.jobs()[-1]
     assert job['state'] == 'FINISHED'
-    for stage in ('Ingest/{Recordings', 'Build_synthetic/WriteShards'):
-        assert len(cluster.task_managers_of(job, stage)) == 2, stage
+    read = {stage.name: stage.read for stage in cluster.stages(job)}
+    assert sum(read['Ingest/{Recordings, AllFiles, CountFiles}']) == 8
+    assert sum(read['Build_synthetic/WriteShards/WriteShard']) == 37
+    for stage in ('Ingest/{Recordings, AllFiles, CountFiles}', 'Build_synthetic/WriteShards/WriteShard'):
+        assert len(read[stage]) == 2 and all(read[stage]), stage
 
 
 def test_a_worker_that_dies_behind_a_written_shard_leaves_it_to_be_found_by_the_next(cluster, tmp_path):
