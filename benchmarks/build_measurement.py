@@ -1,0 +1,124 @@
+r"""One measurement of ``build_scale``: what one build of ``synthetic`` took, in this process. Prints one JSON object.
+
+python -m benchmarks.build_measurement --recordings=recordings --folder=/tmp/scale --examples=127006
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import resource
+import tempfile
+import time
+
+import apache_beam as beam
+from absl import app, flags
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from beam_pipelines import datasets, storage
+from beam_pipelines.build_paths import BuildPaths
+from beam_pipelines.pipeline import build_pipeline
+from beam_pipelines.plan import BuildOptions
+from benchmarks import discarding_store
+from benchmarks.job_flows import flows_of, seconds_of_transforms
+
+_CONFIG = 'synthetic'
+_STAGES = {
+    'find': 'Ingest/FindRecordings/ParDo(_Find)',
+    'read': 'Ingest/Ingest/ReadRecording',
+    'plan': f'Build_{_CONFIG}/Plan',
+    'write': f'Build_{_CONFIG}/WriteShards/WriteShard',
+    'finish': f'Build_{_CONFIG}/Finish',
+}
+
+_RECORDINGS = flags.DEFINE_string('recordings', None, 'Recordings root.', required=True)
+_FOLDER = flags.DEFINE_string('folder', None, 'Folder to write below; what is written is removed.', required=True)
+_EXAMPLES = flags.DEFINE_integer('examples', None, 'Spikes to make.', required=True)
+_NUM_MASKS = flags.DEFINE_integer('num_masks', 600, 'Noise masks.')
+_SHARDS = flags.DEFINE_integer('shards', None, 'Fewest shards; as many as 128 MiB each need by default.')
+_WORKERS = flags.DEFINE_integer('workers', 1, 'Beam workers; one is this process.', lower_bound=1)
+_DISCARD = flags.DEFINE_bool('discard', False, 'Throw the content of the shards away.')
+
+
+def main(argv: list[str]) -> None:
+    del argv
+    with tempfile.TemporaryDirectory(dir=_FOLDER.value) as folder:
+        data_dir = f'{discarding_store.SCHEME}://{folder}' if _DISCARD.value else folder
+        print(json.dumps(_measure(_build_options(data_dir))))
+
+
+def _build_options(data_dir: str) -> BuildOptions:
+    options = BuildOptions(
+        recordings=_RECORDINGS.value,
+        data_dir=data_dir,
+        configs=(_CONFIG,),
+        num_masks=_NUM_MASKS.value,
+        synthetic_examples=(_EXAMPLES.value - _EXAMPLES.value // 2, _EXAMPLES.value // 2),
+    )
+    if _SHARDS.value:
+        options = dataclasses.replace(options, max_shard_bytes=options.required_bytes(_CONFIG) // _SHARDS.value)
+    return options
+
+
+def _measure(options: BuildOptions) -> dict:
+    arguments = ['--runner=FnApiRunner', f'--beam_plugin={discarding_store.__name__}']
+    if _WORKERS.value > 1:
+        arguments += ['--direct_running_mode=multi_processing', f'--direct_num_workers={_WORKERS.value}']
+    pipeline = beam.Pipeline(options=PipelineOptions(arguments))
+    # Publishing is measured apart: in the job it is a part of the step Finish.
+    build_pipeline(pipeline, options, publish=False)
+    job = pipeline.to_runner_api()
+    started = time.perf_counter()
+    result = pipeline.run()
+    result.wait_until_finish()
+    job_seconds = time.perf_counter() - started
+    publish_seconds = _publish(BuildPaths(options.data_dir))
+    infos = list(result.monitoring_infos())
+    of_transform = seconds_of_transforms(infos)
+    flows = flows_of(job, infos)
+    shards = _shard_sizes(BuildPaths(options.data_dir))
+    return {
+        'examples': _EXAMPLES.value,
+        'workers': _WORKERS.value,
+        'discarded': _DISCARD.value,
+        'seconds': job_seconds + publish_seconds,
+        'stages': {stage: of_transform[name] for stage, name in _STAGES.items()} | {'publish': publish_seconds},
+        'peak_mb': _peak_mb(),
+        'worker_peak_mb': resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024,
+        'recorded_spikes': _counter(result, 'spikes', 'detected'),
+        'shards': len(shards),
+        'shard_bytes': sum(shards),
+        'job_bytes': job.ByteSize(),
+        'flows': [dataclasses.asdict(flow) for flow in flows],
+        'moved_bytes': sum(flow.moved_bytes for flow in flows),
+    }
+
+
+def _publish(paths: BuildPaths) -> float:
+    """Puts the dataset in its place as the job's last step does; returns how long that took, in s."""
+    started = time.perf_counter()
+    work = paths.work(_CONFIG)
+    storage.put_in_place(work, paths.dataset(_CONFIG), aside=paths.replaced(_CONFIG), last=datasets.INFO_FILE)
+    storage.remove(work)
+    return time.perf_counter() - started
+
+
+def _peak_mb() -> float:
+    """Returns the peak memory of this process alone: what getrusage says of it may be of the one that started it."""
+    with open('/proc/self/status') as status:
+        return next(int(line.split()[1]) for line in status if line.startswith('VmHWM:')) / 1024
+
+
+def _shard_sizes(paths: BuildPaths) -> list[int]:
+    files = storage.list_files(paths.dataset(_CONFIG))
+    return [size for path, size in files.items() if os.path.basename(path).startswith(f'{datasets.NAME}-')]
+
+
+def _counter(result, namespace: str, name: str) -> int:
+    query = beam.metrics.MetricsFilter().with_namespace(namespace).with_name(name)
+    return sum(counter.result for counter in result.metrics().query(query)['counters'])
+
+
+if __name__ == '__main__':
+    app.run(main)

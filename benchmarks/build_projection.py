@@ -1,0 +1,63 @@
+"""What 10^10 spikes on 100 workers would take, from the measurements of ``build_scale`` and assumptions with names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from beam_pipelines import record_layout
+from benchmarks.job_flows import Flow
+
+SPIKES = 10**10
+WORKERS = 100  # of one core each
+SHARD_BYTES = 128 << 20
+
+# Assumed, not measured: no object store was at hand.
+STORE_MB_A_SECOND = 100  # that one worker sends to the store
+COPY_SECONDS = 0.1  # to copy or delete one object within the store
+COPIES_AT_A_TIME = 16  # as beam_pipelines.storage publishes
+
+
+def table(by_spikes: Sequence[dict], by_recordings: Sequence[dict], by_shards: Sequence[dict]) -> str:
+    """Returns the projection as a Markdown table.
+
+    Parameters
+    ----------
+    by_spikes, by_recordings, by_shards : the measurements, each rising.
+    """
+    thrown_away = [one for one in by_spikes if one['discarded']][-1]
+    many = by_shards[-1]
+    few_cells, many_cells = by_recordings[0], by_recordings[-1]
+    rate = thrown_away['examples'] / thrown_away['stages']['write']
+    num_bytes = SPIKES * record_layout.RECORD_BYTES
+    shards = -(-num_bytes // SHARD_BYTES)
+    more = shards / many['shards']
+    written = next(flow for flow in (Flow(**flow) for flow in many['flows']) if flow.made_by.endswith('/WriteShard'))
+    more_mb = many_cells['peak_mb'] - few_cells['peak_mb']
+    more_spikes = many_cells['recorded_spikes'] - few_cells['recorded_spikes']
+
+    at_many = f'measured at {many["shards"]:,} shards'
+    rows = [
+        ('shards', f'{num_bytes / 1e12:.2f} TB in {shards:,} files of 128 MiB', 'arithmetic'),
+        ('making them', f'{SPIKES / WORKERS / rate:,.0f} s', f'measured: {rate:,.0f} spikes/s a core'),
+        (
+            'sending them to the store',
+            f'{num_bytes / WORKERS / STORE_MB_A_SECOND / 1e6:,.0f} s',
+            f'assumed: {STORE_MB_A_SECOND} MB/s a worker (a core makes {rate * record_layout.RECORD_BYTES / 1e6:,.0f})',
+        ),
+        ('Plan, on one worker', f'{many["stages"]["plan"] * more:.1f} s', at_many),
+        ('Finish, on one worker', f'{many["stages"]["finish"] * more:.1f} s', f'{at_many}, on a local disk'),
+        ('side input of Finish', f'{written.total_bytes * more / 1e6:.1f} MB', at_many),
+        ('all that is shuffled or a side input', f'{many["moved_bytes"] * more / 1e6:.1f} MB', at_many),
+        (
+            'publishing in an object store, from one worker',
+            f'{2 * shards * COPY_SECONDS / COPIES_AT_A_TIME:,.0f} s',
+            f'assumed: {COPY_SECONDS} s to copy and as much to delete an object, {COPIES_AT_A_TIME} at a time',
+        ),
+        (
+            'memory of each worker, for each recorded spike',
+            f'{more_mb * 2**20 / more_spikes:,.0f} bytes',
+            f'measured between {few_cells["recordings"]:,} and {many_cells["recordings"]:,} recordings',
+        ),
+    ]
+    lines = [('10^10 spikes, 100 workers', 'projected', 'from'), ('---',) * 3, *rows]
+    return '\n'.join(f'| {" | ".join(line)} |' for line in lines) + '\n'
