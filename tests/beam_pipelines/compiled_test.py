@@ -22,6 +22,18 @@ def test_rows_are_the_same_byte_for_byte(monkeypatch, first, stop):
     assert record_layout.find_bad_records(compiled_rows) == []
 
 
+def test_the_last_of_ten_thousand_million_rows_are_the_same(monkeypatch):
+    examples_in_all = 10**10
+    made = []
+    for worth_compiling in (0, 2 * examples_in_all):
+        monkeypatch.setattr(examples, '_WORTH_COMPILING', worth_compiling)
+        _, source = make_source('synthetic', synthetic_examples=(examples_in_all // 2, examples_in_all // 2))
+        blocks = source.blocks('train', examples_in_all - 5_000, examples_in_all)
+        made.append(np.concatenate([block.copy() for block in blocks]))
+    assert len(made[0]) == 5_000
+    assert np.array_equal(*made)
+
+
 def test_a_large_dataset_is_compiled_and_a_small_one_is_not(monkeypatch):
     made = []
     monkeypatch.setattr(compiled, 'RowMaker', lambda *arguments: made.append(arguments))
