@@ -33,7 +33,7 @@ def table(by_spikes: Sequence[dict], by_recordings: Sequence[dict], by_shards: S
     more = shards / many['shards']
     written = next(flow for flow in (Flow(**flow) for flow in many['flows']) if flow.made_by.endswith('/WriteShard'))
     more_mb = many_cells['peak_mb'] - few_cells['peak_mb']
-    more_spikes = many_cells['recorded_spikes'] - few_cells['recorded_spikes']
+    more_cells = many_cells['recordings'] - few_cells['recordings']
 
     at_many = f'measured at {many["shards"]:,} shards'
     rows = [
@@ -44,6 +44,11 @@ def table(by_spikes: Sequence[dict], by_recordings: Sequence[dict], by_shards: S
             f'{num_bytes / WORKERS / STORE_MB_A_SECOND / 1e6:,.0f} s',
             f'assumed: {STORE_MB_A_SECOND} MB/s a worker (a core makes {rate * record_layout.RECORD_BYTES / 1e6:,.0f})',
         ),
+        (
+            'giving whole shards their names in an object store',
+            f'{2 * shards * COPY_SECONDS / WORKERS:,.0f} s',
+            f'assumed: {COPY_SECONDS} s to copy and as much to delete an object, one after the other on each worker',
+        ),
         ('Plan, on one worker', f'{many["stages"]["plan"] * more:.1f} s', at_many),
         ('Finish, on one worker', f'{many["stages"]["finish"] * more:.1f} s', f'{at_many}, on a local disk'),
         ('side input of Finish', f'{written.total_bytes * more / 1e6:.1f} MB', at_many),
@@ -51,12 +56,12 @@ def table(by_spikes: Sequence[dict], by_recordings: Sequence[dict], by_shards: S
         (
             'publishing in an object store, from one worker',
             f'{2 * shards * COPY_SECONDS / COPIES_AT_A_TIME:,.0f} s',
-            f'assumed: {COPY_SECONDS} s to copy and as much to delete an object, {COPIES_AT_A_TIME} at a time',
+            f'assumed: the same, {COPIES_AT_A_TIME} at a time',
         ),
         (
-            'memory of each worker, for each recorded spike',
-            f'{more_mb * 2**20 / more_spikes:,.0f} bytes',
-            f'measured between {few_cells["recordings"]:,} and {many_cells["recordings"]:,} recordings',
+            'memory of a worker, for each recording',
+            f'{more_mb * 1024 / more_cells:,.0f} KiB',
+            f'measured between {few_cells["recordings"]:,} and {many_cells["recordings"]:,} recordings, one process',
         ),
     ]
     lines = [('10^10 spikes, 100 workers', 'projected', 'from'), ('---',) * 3, *rows]

@@ -9,8 +9,8 @@ build of ``synthetic`` in a process of its own, without imports and without ``se
 - Spikes: made of the 40 recordings in ``original`` of the profile ``demo``. More than --most_written are NOT written:
   they go to ``discard://`` (``discarding_store``), which keeps the shards' sizes and throws their bytes away. The
   largest number that is written is measured both ways.
-- Recordings: 10 s each, half SER and half NSER, ``original`` only; 100 masks and 127,006 spikes whatever their number.
-- Shards: --shard_examples spikes in more and more shards, so that what is done once a shard can be seen.
+- Recordings: 10 s each, half SER and half NSER, ``original`` only; --same_examples spikes of all.
+- Shards: --same_examples spikes in more and more shards, so that what is done once a shard can be seen.
 
 Times of stages and bytes of PCollections are Beam's own (monitoring infos of the job's result). Beam takes samples of
 both, so that a stage of some milliseconds may count as none; with two workers a stage's time is the sum of both. What
@@ -33,18 +33,21 @@ from benchmarks.measuring import run_in_process
 
 _STAGES = ('find', 'read', 'plan', 'write', 'finish', 'publish')
 _SECONDS_A_RECORDING = 10.0
-_MASKS_OF_FEW_RECORDINGS = 100  # ten recordings of that length have no more
-_EXAMPLES_OF_RECORDINGS = 127_006
 
 _EXAMPLES = flags.DEFINE_list('examples', ['127006', '1270060', '12700600', '127006000'], 'Numbers of spikes, rising.')
 _MOST_WRITTEN = flags.DEFINE_integer('most_written', 12_700_600, 'What has more spikes is made and thrown away.')
 _RECORDINGS = flags.DEFINE_list('recordings', ['10', '100', '1000'], 'Numbers of recordings, rising.')
 _SHARDS = flags.DEFINE_list('shards', ['8', '1000', '10000', '56327'], 'Numbers of shards, rising.')
 _WORKERS = flags.DEFINE_list('workers', ['1', '2'], 'Beam workers that spikes are made by; 1 must be among them.')
-_SHARD_EXAMPLES = flags.DEFINE_integer('shard_examples', 1_270_060, 'Spikes that are put into those shards.')
+_SAME_EXAMPLES = flags.DEFINE_integer('same_examples', 1_270_060, 'Spikes, while recordings or shards grow.')
 _FOLDER = flags.DEFINE_string('folder', None, 'Folder on the disk to write to; a temporary one by default.')
-flags.register_validator('recordings', lambda counts: len(counts) > 1, 'What grows needs two numbers.')
+flags.register_validator('recordings', lambda counts: len(set(counts)) > 1, 'What grows needs two numbers.')
 flags.register_validator('workers', lambda workers: '1' in workers, '1 must be among them.')
+flags.register_multi_flags_validator(
+    ['examples', 'most_written'],
+    lambda values: min(map(int, values['examples'])) <= values['most_written'],
+    'The fewest --examples must be written.',
+)
 
 
 def main(argv: list[str]) -> None:
@@ -53,7 +56,7 @@ def main(argv: list[str]) -> None:
         demo = simulate(os.path.join(folder, 'demo'), PROFILES['demo'])
         by_spikes = _grow_spikes(folder, demo)
         by_recordings = _grow_recordings(folder)
-        by_shards = [_measure(folder, demo, _SHARD_EXAMPLES.value, shards=int(shards)) for shards in _SHARDS.value]
+        by_shards = [_measure(folder, demo, _SAME_EXAMPLES.value, shards=int(shards)) for shards in _SHARDS.value]
     # What moves most: the most spikes that one process has really written.
     shown = [one for one in by_spikes if one['workers'] == 1 and not one['discarded']][-1]
     print(_table_of_spikes(by_spikes))
@@ -82,7 +85,7 @@ def _grow_recordings(folder: str) -> list[dict]:
         none = {'SER': 0, 'NSER': 0}
         cells = {'original': {'SER': count - count // 2, 'NSER': count // 2}, 'non_homogeneous': none}
         root = simulate(os.path.join(folder, 'grown'), Profile('grown', cells, _SECONDS_A_RECORDING))
-        one = _measure(folder, root, _EXAMPLES_OF_RECORDINGS, num_masks=_MASKS_OF_FEW_RECORDINGS)
+        one = _measure(folder, root, _SAME_EXAMPLES.value)
         measurements.append({'recordings': count} | one)
         shutil.rmtree(root)
     return measurements

@@ -91,7 +91,7 @@ def test_of_a_shard_nothing_but_its_size_is_kept(tmp_path):
 def test_the_tables_are_printed_and_the_last_line_is_json(tmp_path):
     result = _run(
         'build_scale', '--examples=1000', '--most_written=1000', '--workers=1', '--recordings=10,14',
-        '--shards=3', '--shard_examples=1000', f'--folder={tmp_path}',
+        '--shards=3', '--same_examples=1000', f'--folder={tmp_path}',
     )  # fmt: skip
     *lines, last = result.stdout.splitlines()
     summary = json.loads(last)
