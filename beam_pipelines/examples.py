@@ -75,7 +75,11 @@ def read_bank(plan: DatasetPlan, read_staged: Callable[[str], bytes]) -> tuple[E
     RuntimeError
         See ``read_planned_cell``.
     """
-    cells = [read_planned_cell(cell, read_staged) for cell in plan.cells]
+    cells = []
+    for planned in plan.cells:
+        cell = read_planned_cell(planned, read_staged)
+        # A copy, so that the masks that are not used can go: every cell stages as many as the whole dataset may need.
+        cells.append(dataclasses.replace(cell, masks=cell.masks[: planned.masks].copy()))
     cell = np.repeat(np.arange(len(cells)), [len(cell.waveforms) for cell in cells])
     spikes = Examples(
         waveform=np.concatenate([cell.waveforms for cell in cells]),
@@ -84,8 +88,7 @@ def read_bank(plan: DatasetPlan, read_staged: Callable[[str], bytes]) -> tuple[E
         trigger=np.concatenate([cell.triggers for cell in cells]),
         mask=np.zeros(len(cell), np.int64),
     )
-    masks = [cell.masks[: planned.masks] for cell, planned in zip(cells, plan.cells, strict=True)]
-    return spikes, np.concatenate(masks)
+    return spikes, np.concatenate([cell.masks for cell in cells])
 
 
 class ExampleSource:
