@@ -26,7 +26,7 @@ from benchmarks.job_flows import flows_of, seconds_of_transforms
 _CONFIG = 'synthetic'
 _STAGES = {
     'find': 'Ingest/FindRecordings/ParDo(_Find)',
-    'read': 'Ingest/Ingest/ReadRecording',
+    'read': 'Ingest/Recordings/ReadRecording',
     'plan': f'Build_{_CONFIG}/Plan',
     'write': f'Build_{_CONFIG}/WriteShards/WriteShard',
     'finish': f'Build_{_CONFIG}/Finish',
