@@ -44,7 +44,7 @@ def test_what_goes_through_the_steps_is_counted(measured, recordings_root):
     flows = {flow['made_by']: Flow(**flow) for flow in measured['flows']}
     cells = len(list(recordings_root.glob('original/*/*.abf')))
     shards = measured['shards']
-    assert flows['Ingest/Ingest/ReadRecording'].elements == cells
+    assert flows['Ingest/Recordings/ReadRecording'].elements == cells
     assert flows['Build_synthetic/Plan'].elements == flows['Build_synthetic/WriteShards/WriteShard'].elements == shards
     # The reports on the recordings are read by the list of rejected files, the plan and the last step.
     assert flows['Ingest/CountFiles'].side_inputs == 3
