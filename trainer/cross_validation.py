@@ -20,6 +20,7 @@ from beam_pipelines import record_layout
 from beam_pipelines.synthesis import Synthesizer
 from trainer.calibration import Calibration
 from trainer.cell_calibration import calibrate
+from trainer.config_checks import check_config
 from trainer.evaluation import judge_cells, write_cells, write_json
 from trainer.fold_training import recorded_epochs, synthetic_epochs, train_in_memory
 from trainer.folds import Fold, fold_by_day, fold_by_spike
@@ -30,7 +31,6 @@ from trainer.results import CellResult, SplitResult
 from trainer.run_keeper import RunError
 from trainer.shard_reader import read_rows
 from trainer.stored_dataset import StoredSplit, open_split
-from trainer.training import check_config
 from trainer.verdicts import spike_p_ser
 from trainer.whole_files import write_whole
 

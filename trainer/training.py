@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import sys
 
@@ -13,31 +11,23 @@ import tensorflow as tf
 from beam_pipelines import domain
 from beam_pipelines.synthesis import Synthesizer
 from trainer import checkpoints, published_models
-from trainer.config_fields import check_fields
-from trainer.ensemble import build_ensemble, compile_ensemble, join_members, member_losses, uses_xla
+from trainer.config_checks import check_config
+from trainer.ensemble import member_losses
 from trainer.input_pipeline import dataset_errors, training_batches
 from trainer.input_wait import InputWait, LogInputWait
 from trainer.interrupts import StopRequests
-from trainer.learning_rate import SCHEDULES, learning_rate_over_run
-from trainer.models import PRECISIONS, check_member
 from trainer.online_input import OnlineEnsemble, online_batches, open_spike_bank
 from trainer.progress import ProgressLine
-from trainer.run_keeper import CHECKPOINTS_FOLDER, MEMBERS_FOLDER, RunError, RunKeeper
+from trainer.run_keeper import CHECKPOINTS_FOLDER, RunError, RunKeeper
 from trainer.run_outcome import complete_run
+from trainer.run_start import claim_workdir, find_init_files, resume_run, start_run
 from trainer.start import describe_device
 from trainer.step_profile import StepProfile
 from trainer.stored_dataset import StoredSplit, open_split
 from trainer.strategies import OneDevice
 from trainer.tensorboard_log import FOLDER, TensorBoardLog
 from trainer.validation import Validation
-from trainer.whole_files import write_whole
 
-_CONFIG_FILE = 'config.json'
-
-# What may change when a run goes on: more epochs are a longer run, not another one.
-_FREE = ('epochs', 'checkpoint_seconds', 'checkpoint_steps', 'checkpoints_kept')
-
-_LARGEST = (1 << 31) - 1
 _BATCHES_READY = 8
 
 
@@ -81,7 +71,7 @@ def train(
     """
     strategy = strategy or OneDevice()
     check_config(config)
-    init_files = _find_init_files(init_from, config) if init_from else {}
+    init_files = find_init_files(init_from, config) if init_from else {}
     if config['batch_size'] % strategy.replicas:
         raise RunError(f'batch_size {config["batch_size"]}: cannot be shared evenly by {strategy.replicas} devices')
     if config['precision'] == 'mixed_float16' and not strategy.can_scale_loss:
@@ -106,9 +96,9 @@ def train(
         dataset=(train_split.metadata['fingerprint'], validation_split.metadata['fingerprint']),
         checkpoints=checkpoints.list_steps(os.path.join(workdir, CHECKPOINTS_FOLDER)),
     )
-    _claim_workdir(workdir, config, strategy.is_chief)
+    claim_workdir(workdir, config, strategy.is_chief)
     with strategy.scope():
-        ensemble, state = _resume(workdir, data_dir, train_split, init_from, init_files) or _start(
+        ensemble, state = resume_run(workdir, data_dir, train_split, init_from, init_files) or start_run(
             config, train_split, init_files
         )
     strategy.check_same(step=state['step'])
@@ -163,118 +153,6 @@ def _announce(train_split: StoredSplit, validation_split: StoredSplit, config: d
         f' {validation_split.name} ({validation_split.examples:,}), {describe_device()}',
         file=sys.stderr,
     )
-
-
-def check_config(config: dict) -> None:
-    """Raises RunError if a field of a config is missing or cannot be used; names it and its value."""
-    try:
-        check_fields(config)
-    except ValueError as error:
-        raise RunError(str(error)) from None
-    kernel_sizes = config['kernel_sizes']
-    if not kernel_sizes:
-        raise RunError('kernel_sizes is empty; give at least one kernel size')
-    if len(set(kernel_sizes)) < len(kernel_sizes):
-        raise RunError(f'kernel_sizes {tuple(kernel_sizes)}: each can be there only once')
-    try:
-        for kernel_size in kernel_sizes:
-            check_member(config['architecture'], kernel_size)
-    except ValueError as error:
-        raise RunError(str(error)) from None
-    if config['precision'] not in PRECISIONS:
-        raise RunError(f'precision {config["precision"]!r}: expected one of {", ".join(PRECISIONS)}')
-    if config['input'] not in ('tfrecord', 'online', 'tfds'):
-        raise RunError(f'input {config["input"]!r}: expected tfrecord, online or tfds')
-    for field in ('batch_size', 'examples_per_epoch', 'epochs', 'patience', 'checkpoints_kept'):
-        if not 1 <= config[field] <= _LARGEST:
-            raise RunError(f'{field} {config[field]}: must be 1..{_LARGEST}')
-    if not 0 <= config['seed'] < 1 << 32:
-        raise RunError(f'seed {config["seed"]}: must be 0..{(1 << 32) - 1}')
-    if config['learning_rate_schedule'] not in SCHEDULES:
-        raise RunError(
-            f'learning_rate_schedule {config["learning_rate_schedule"]!r}: expected one of {", ".join(SCHEDULES)}'
-        )
-    if not 0 < config['learning_rate'] < math.inf:
-        raise RunError(f'learning_rate {config["learning_rate"]}: must be more than 0')
-    for field in ('checkpoint_seconds', 'checkpoint_steps'):
-        if not config[field] >= 0:
-            raise RunError(f'{field} {config[field]}: must be 0 or more')
-    if config['examples_per_epoch'] < config['batch_size']:
-        raise RunError(
-            f'examples_per_epoch {config["examples_per_epoch"]} is less than one batch, batch_size'
-            f' {config["batch_size"]}'
-        )
-
-
-def _claim_workdir(workdir: str, config: dict, writes: bool) -> None:
-    """Writes the config into the run's folder, or checks that the run that is there has the same."""
-    path = os.path.join(workdir, _CONFIG_FILE)
-    content = json.loads(json.dumps(config))
-    # A run without a checkpoint, such as one that failed at once, may begin again in another way.
-    if os.path.exists(path) and checkpoints.list_steps(os.path.join(workdir, CHECKPOINTS_FOLDER)):
-        with open(path, encoding='utf-8') as file:
-            earlier = json.load(file)
-        # Cosine depends on how long the run is to be.
-        free = [field for field in _FREE if field != 'epochs' or content['learning_rate_schedule'] == 'constant']
-        for field in content:
-            if field not in free and content[field] != earlier.get(field):
-                raise RunError(
-                    f'{workdir}: holds a run with {field} {earlier.get(field)!r}, asked for {content[field]!r};'
-                    ' use another --workdir'
-                )
-    if not writes:
-        return
-    try:
-        os.makedirs(os.path.join(workdir, MEMBERS_FOLDER), exist_ok=True)
-        write_whole(path, json.dumps(content, indent=2, sort_keys=True) + '\n')
-    except OSError as error:
-        raise RunError(f'{workdir}: cannot be written: {error.strerror}') from None
-
-
-def _find_init_files(folder: str, config: dict) -> dict[int, str]:
-    if config['architecture'] != 'published':
-        raise RunError(
-            f'architecture {config["architecture"]}: the networks in {folder} take time and current;'
-            ' give --config.architecture=published'
-        )
-    return published_models.find_files(folder, config['kernel_sizes'])
-
-
-def _resume(
-    workdir: str, data_dir: str, train_split: StoredSplit, init_from: str | None, init_files: dict[int, str]
-) -> tuple[keras.Model, dict] | None:
-    """Returns the ensemble and the state of the run that is there, or None."""
-    resumed = checkpoints.load_newest(os.path.join(workdir, CHECKPOINTS_FOLDER))
-    if not resumed:
-        return None
-    ensemble, state = resumed
-    if state['dataset_fingerprint'] != train_split.metadata['fingerprint']:
-        raise RunError(f'{workdir}: was trained on other data than {train_split.name} in {data_dir} holds now')
-    if init_files and published_models.describe_files(init_files) != state.get('init_from'):
-        raise RunError(f'{workdir}: holds a run that was not started from the files in {init_from}')
-    ensemble.jit_compile = uses_xla()  # the checkpoint may be of the other backend
-    return ensemble, state
-
-
-def _start(config: dict, train_split: StoredSplit, init_files: dict[int, str]) -> tuple[keras.Model, dict]:
-    """Returns an untrained ensemble, or one with the authors' weights, and the state of a run that begins."""
-    precision = config['precision']
-    if init_files:
-        keras.utils.set_random_seed(config['seed'])  # of the dropout
-        ensemble = join_members(
-            [published_models.load_published_member(path, size, precision) for size, path in init_files.items()]
-        )
-    else:
-        ensemble = build_ensemble(config['architecture'], config['kernel_sizes'], config['seed'], precision)
-    compile_ensemble(ensemble, precision, learning_rate_over_run(config))
-    return ensemble, {
-        'step': 0,
-        'epoch': 0,
-        'best': dict.fromkeys(ensemble.output_names, math.inf),
-        'best_epoch': dict.fromkeys(ensemble.output_names, 0),
-        'dataset_fingerprint': train_split.metadata['fingerprint'],
-        'init_from': published_models.describe_files(init_files) or None,
-    }
 
 
 def _shown(
