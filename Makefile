@@ -43,8 +43,10 @@ paper: $(INSTALLED)
 	$(BIN)/sero-evaluate --workdir $(PAPER)/synthetic --baseline_workdir $(PAPER)/original --data_dir $(PAPER)/data
 	$(BIN)/python -m trainer.paper_table $(PAPER)/synthetic $(PAPER)/original
 
+# Two at a time, for two cores: most tests start programs, which take one core and wait much. The fixtures of a file are
+# made once, as the file stays with one worker; conftest.py has the order.
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

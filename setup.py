@@ -63,6 +63,7 @@ setuptools.setup(
             'pandas',
             'pynwb',
             'pytest',
+            'pytest-xdist',
             'ruff',
             'tf_keras',
             'tfrecord',

@@ -12,6 +12,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -44,6 +45,20 @@ def error_line(result: subprocess.CompletedProcess) -> str:
     lines = result.stderr.strip().splitlines()
     assert len(lines) == 1, result.stderr
     return lines[0]
+
+
+def help_of(command: str) -> str:
+    """Returns what ``--help`` of a console command shows, and fails the test if it takes 2 s or more.
+
+    The best of three tries counts, because other tests may run beside this one.
+    """
+    seconds = []
+    while not seconds or min(seconds) >= 2 and len(seconds) < 3:
+        started = time.monotonic()
+        result = run_command(command, '--help')
+        seconds.append(time.monotonic() - started)
+    assert min(seconds) < 2
+    return result.stdout
 
 
 def free_ports(count: int) -> list[int]:
@@ -116,6 +131,12 @@ def bucket(gcs_environment, monkeypatch) -> str:
     for name, value in gcs_environment.items():
         monkeypatch.setenv(name, value)
     return gcs_stand_in.make_bucket(gcs_environment)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts files with slow tests first, so that at the end of a run no worker waits long for another."""
+    slow = {item.path for item in items if item.get_closest_marker('slow')}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 def shards_of(folder: pathlib.Path) -> dict[str, bytes]:

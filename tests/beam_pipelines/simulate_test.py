@@ -1,6 +1,7 @@
 import subprocess
 import sys
-import time
+
+from tests.conftest import help_of
 
 
 def _sero_simulate(*args: object) -> subprocess.CompletedProcess:
@@ -61,11 +62,9 @@ def test_unknown_profile_missing_root_and_negative_seed(tmp_path):
 
 
 def test_help_is_quick_and_names_the_flags():
-    started_s = time.monotonic()
-    process = _sero_simulate('--help')
-    assert time.monotonic() - started_s < 2
-    assert '--output_dir' in process.stdout
-    assert 'sero-simulate --output_dir' in process.stdout
+    text = help_of('sero-simulate')
+    assert '--output_dir' in text
+    assert 'sero-simulate --output_dir' in text
 
 
 def test_neither_beam_nor_tensorflow_is_imported():

@@ -3,12 +3,11 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 
 import pytest
 
 from beam_pipelines import record_layout
-from tests.conftest import error_line, run_command
+from tests.conftest import error_line, help_of, run_command
 from tests.trainer.conftest import CONFIG_FILE, TINY_RUN, train_arguments
 from trainer.stored_dataset import dataset_folder
 
@@ -20,20 +19,10 @@ from trainer.stored_dataset import dataset_folder
         ('sero-evaluate', ['--workdir', '--baseline_workdir', '--data_dir', 'sero-evaluate --workdir']),
     ],
 )
-def test_help_shows_flags_and_an_example(command, shown):
-    result = run_command(command, '--help')
-    for text in shown:
-        assert text in result.stdout
-
-
-@pytest.mark.parametrize('command', ['sero-train', 'sero-evaluate'])
-def test_help_is_there_in_two_seconds(command):
-    seconds = []
-    for _ in range(3):
-        started = time.monotonic()
-        run_command(command, '--help')
-        seconds.append(time.monotonic() - started)
-    assert min(seconds) < 2
+def test_help_is_there_in_two_seconds_and_shows_flags_and_an_example(command, shown):
+    text = help_of(command)
+    for part in shown:
+        assert part in text
 
 
 @pytest.mark.parametrize('module', ['trainer.train', 'trainer.evaluate'])
