@@ -97,14 +97,6 @@ def _prepare_sero(folder: str, examples: int):
     return run
 
 
-def _make_source(folder: str, examples: int):
-    from beam_pipelines import storage
-    from beam_pipelines.examples import ExampleSource
-    from benchmarks.sample_dataset import prepare
-
-    return ExampleSource(prepare(folder, examples), storage.read_bytes)
-
-
 def _example_dicts(source, first: int, stop: int):
     """Yields one dict a spike, from blocks made as fast as ours are: what differs is how they are written."""
     made = source.make('train', first, stop)
@@ -124,8 +116,9 @@ def _prepare_tfds_beam(folder: str, examples: int):
     from apache_beam.options.pipeline_options import PipelineOptions
 
     from beam_pipelines import tfds_metadata
+    from benchmarks.sample_dataset import open_source
 
-    source = _make_source(folder, examples)
+    open_source(folder, examples)
 
     class StockSpikes(tfds.core.GeneratorBasedBuilder):
         VERSION = tfds.core.Version('1.0.0')
@@ -140,7 +133,7 @@ def _prepare_tfds_beam(folder: str, examples: int):
         def _generate_examples(self):
             def pairs(first):
                 stop = min(first + _BLOCK, examples)
-                for offset, example in enumerate(_example_dicts(source, first, stop)):
+                for offset, example in enumerate(_example_dicts(open_source(folder, examples), first, stop)):
                     yield first + offset, example
 
             return beam.Create(range(0, examples, _BLOCK)) | beam.FlatMap(pairs)
@@ -165,14 +158,19 @@ def _prepare_beam_tfrecord(folder: str, examples: int):
     import tensorflow  # noqa: F401 (its import is not part of the time)
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    source = _make_source(folder, examples)
+    from benchmarks.sample_dataset import open_source
+
+    open_source(folder, examples)
+
+    def serialize(first):
+        yield from _serialized(open_source(folder, examples), first, min(first + _BLOCK, examples))
 
     def run():
         with beam.Pipeline(options=PipelineOptions(['--runner=FnApiRunner'])) as pipeline:
             (
                 pipeline
                 | beam.Create(range(0, examples, _BLOCK))
-                | beam.FlatMap(lambda first: _serialized(source, first, min(first + _BLOCK, examples)))
+                | beam.FlatMap(serialize)
                 | beam.io.WriteToTFRecord(os.path.join(folder, 'train.tfrecord'), num_shards=2)
             )
 
@@ -182,7 +180,9 @@ def _prepare_beam_tfrecord(folder: str, examples: int):
 def _prepare_tf_writer(folder: str, examples: int):
     import tensorflow as tf
 
-    source = _make_source(folder, examples)
+    from benchmarks.sample_dataset import open_source
+
+    source = open_source(folder, examples)
 
     def run():
         with tf.io.TFRecordWriter(os.path.join(folder, 'train.tfrecord')) as writer:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import os
 
 import numpy as np
 
 from beam_pipelines import storage
 from beam_pipelines.build_paths import BuildPaths
+from beam_pipelines.examples import ExampleSource
 from beam_pipelines.ingest import CellSpikes, IngestReport
 from beam_pipelines.plan import BuildOptions, DatasetPlan, IngestedCell, plan_dataset
 
@@ -56,3 +58,13 @@ def prepare(data_dir: str, examples: int) -> DatasetPlan:
     plan = plan_dataset('synthetic', cells, options)
     storage.write_json(paths.plan('synthetic'), plan.to_json())
     return plan
+
+
+@functools.cache
+def open_source(data_dir: str, examples: int) -> ExampleSource:
+    """Prepares the dataset and opens what makes its examples, once a process.
+
+    To be called within a Beam function: a source that a function holds is pickled and compressed anew for every step,
+    which takes Beam longer than many examples.
+    """
+    return ExampleSource(prepare(data_dir, examples), storage.read_bytes)
