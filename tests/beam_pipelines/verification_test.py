@@ -13,7 +13,9 @@ from tests.conftest import error_line, run_command
 
 @pytest.fixture
 def datasets_copy(data_dir, tmp_path):
-    shutil.copytree(data_dir / 'sero_spikes', tmp_path / 'sero_spikes')
+    """A copy of the recorded datasets."""
+    for config in ('original', 'non_homogeneous'):
+        shutil.copytree(data_dir / 'sero_spikes' / config, tmp_path / 'sero_spikes' / config)
     return tmp_path / 'sero_spikes'
 
 
@@ -42,7 +44,8 @@ def test_datasets_as_built_pass_and_all_records_are_counted(data_dir):
     assert summary['records'] == sum(path.stat().st_size for path in files) // record_layout.RECORD_BYTES
 
 
-def test_every_flipped_byte_is_found_and_named_by_file_and_record(datasets_copy):
+def test_every_flipped_byte_is_found_and_named_by_file_and_record(datasets_copy, data_dir):
+    shutil.copytree(data_dir / 'sero_spikes' / 'synthetic_small', datasets_copy / 'synthetic_small')
     files = sorted(path for path in datasets_copy.rglob('*') if '.tfrecord' in path.name)
     generator = np.random.default_rng(0)
     flipped = set()
@@ -124,9 +127,13 @@ def test_a_missing_checksum_is_an_error(datasets_copy):
 
 
 @pytest.fixture
-def bank(datasets_copy):
-    """The recorded spikes that the copy's `synthetic_small` was made of."""
-    return datasets_copy / 'synthetic_small' / '1.0.0' / 'spike_bank.tfrecord'
+def bank(data_dir, tmp_path):
+    """The recorded spikes that a `synthetic_small` was made of; it is a copy, but its large shard is the original."""
+    built, copied = (folder / 'sero_spikes' / 'synthetic_small' / '1.0.0' for folder in (data_dir, tmp_path))
+    shutil.copytree(built, copied, ignore=shutil.ignore_patterns('*.tfrecord-*'))
+    for shard in built.glob('*.tfrecord-*'):
+        (copied / shard.name).hardlink_to(shard)
+    return copied / 'spike_bank.tfrecord'
 
 
 def _promise(bank, **promises) -> None:

@@ -35,7 +35,7 @@ def cluster(jars, tmp_path_factory):
         yield cluster
 
 
-@pytest.fixture
+@pytest.fixture(scope='module')
 def command(recordings_root):
     """Gives the command of a build with many shards."""
 
@@ -49,10 +49,11 @@ def command(recordings_root):
     return of
 
 
-@pytest.fixture
-def expected(command, tmp_path):
-    subprocess.run(command(tmp_path / 'local', []), check=True, capture_output=True, timeout=_TIMEOUT_S)
-    return _shards(tmp_path / 'local')
+@pytest.fixture(scope='module')
+def expected(command, tmp_path_factory):
+    data_dir = tmp_path_factory.mktemp('local')
+    subprocess.run(command(data_dir, []), check=True, capture_output=True, timeout=_TIMEOUT_S)
+    return _shards(data_dir)
 
 
 def _shards(data_dir):

@@ -37,7 +37,7 @@ def validation_auc(demo_data, tmp_path_factory) -> Callable[[str], float]:
             'sero-train',
             '--config', ROOT / 'trainer' / 'configs' / 'demo.py',
             '--config.kernel_sizes=(10,)',
-            '--config.epochs=2',
+            '--config.epochs=1',
             f'--config.precision={precision}',
             '--backend', 'jax',
             '--data_dir', demo_data,
