@@ -31,8 +31,11 @@ def jars():
 
 @pytest.fixture(scope='module')
 def cluster(jars, tmp_path_factory):
-    with FlinkCluster(jars, tmp_path_factory.mktemp('cluster')) as cluster:
-        yield cluster
+    with pytest.MonkeyPatch.context() as patch:
+        # The Java here lives for a minute or two, of which compiling for longer lives would take the most.
+        patch.setenv('JDK_JAVA_OPTIONS', '-XX:TieredStopAtLevel=1 -XX:+UseSerialGC')
+        with FlinkCluster(jars, tmp_path_factory.mktemp('cluster')) as cluster:
+            yield cluster
 
 
 @pytest.fixture(scope='module')
