@@ -9,6 +9,8 @@ from apache_beam.io.filesystems import FileSystems
 from beam_pipelines import datasets
 from beam_pipelines.finish import REJECTED_FILE
 
+_CHARACTERS_OF_FINGERPRINT = 16
+
 
 @dataclasses.dataclass(frozen=True)
 class BuildPaths:
@@ -47,8 +49,15 @@ class BuildPaths:
         return FileSystems.join(self.root, config, datasets.VERSION)
 
     def work(self, config: str) -> str:
-        """The folder in which a dataset grows, beside its place."""
+        """The folder that holds what grows, beside its place."""
         return FileSystems.join(self.root, config, f'{datasets.VERSION}.building')
+
+    def growing(self, config: str, fingerprint: str) -> str:
+        """The folder in which the dataset of a plan grows.
+
+        It has a name of its own, so that a worker of a job that was given up cannot write into what another job builds.
+        """
+        return FileSystems.join(self.work(config), fingerprint[:_CHARACTERS_OF_FINGERPRINT])
 
     def plan(self, config: str) -> str:
         """The dataset's plan, which tells a build that is started again whose the shards in the work folder are."""

@@ -59,7 +59,8 @@ def _describe(options: BuildOptions, recordings: int) -> str:
             plan_path = paths.plan(config)
             if storage.exists(plan_path):
                 plan = DatasetPlan.from_json(storage.read_json(plan_path))
-                parts.append(f'{config}: {_count(paths.work(config), "tfrecord-")}/{sum(plan.shards.values())} shards')
+                written = _count(paths.growing(config, plan.fingerprint), 'tfrecord-')
+                parts.append(f'{config}: {written}/{sum(plan.shards.values())} shards')
     except OSError:
         return 'a dataset is being moved to its place'  # It went while it was looked at.
     return ', '.join(parts)

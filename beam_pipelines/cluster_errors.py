@@ -33,7 +33,7 @@ def cluster_errors(pipeline_options: PipelineOptions) -> Iterator[None]:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:_MOST_CHARACTERS]
         runner = pipeline_options.view_as(StandardOptions).runner
         raise ClusterError(
-            f'{runner}: {reason}; what is whole is kept, the same command goes on with it; --verbosity=0 shows more'
+            f'{runner}: {reason}; what is whole is kept, and the same command goes on with it'
         ) from error
 
 

@@ -47,7 +47,8 @@ def finish_dataset(
         If a shard is missing or has another size than planned, which must never happen.
     """
     written = sorted(written, key=lambda shard: (list(plan.shards).index(shard.split), shard.number))
-    _check_shards(plan, written, folder)
+    check_shard_sizes(plan, folder)
+    _check_reports(plan, written, folder)
     # Left by workers that died while they wrote; others have written their shards.
     storage.remove_temporary_files(folder)
     storage.write_json(FileSystems.join(folder, record_layout.FILE_NAME), record_layout.as_json())
@@ -74,7 +75,8 @@ def rejected_lines(reports: Sequence[IngestReport]) -> bytes:
     return ''.join(f'{json.dumps(dataclasses.asdict(file))}\n' for file in files).encode()
 
 
-def _check_shards(plan: DatasetPlan, written: Sequence[WrittenShard], folder: str) -> None:
+def check_shard_sizes(plan: DatasetPlan, folder: str) -> None:
+    """Raises RuntimeError if a folder lacks a shard of a plan, or holds one of another size than planned."""
     sizes = {FileSystems.split(path)[1]: size for path, size in storage.list_files(folder).items()}
     for split, shards in plan.shards.items():
         for number in range(shards):
@@ -83,6 +85,9 @@ def _check_shards(plan: DatasetPlan, written: Sequence[WrittenShard], folder: st
             expected = (stop - first) * record_layout.RECORD_BYTES
             if sizes.get(name) != expected:
                 raise RuntimeError(f'{folder}/{name}: {sizes.get(name)} bytes, expected {expected}')
+
+
+def _check_reports(plan: DatasetPlan, written: Sequence[WrittenShard], folder: str) -> None:
     planned = [(split, number) for split, shards in plan.shards.items() for number in range(shards)]
     if [(shard.split, shard.number) for shard in written] != planned:
         raise RuntimeError(f'{folder}: {len(written)} shards were reported, {len(planned)} planned')

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -13,14 +14,15 @@ from collections.abc import Callable, Iterator
 
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
-from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions, StandardOptions
+from apache_beam.runners.runner import PipelineState
 
 from beam_pipelines import datasets, standard_error, storage
 from beam_pipelines.build_lock import only_build
 from beam_pipelines.build_paths import BuildPaths
 from beam_pipelines.build_progress import progress_shown
 from beam_pipelines.cluster_errors import ClusterError, cluster_errors
-from beam_pipelines.dataflow_options import check_dataflow_options, is_template
+from beam_pipelines.dataflow_options import check_dataflow_options, is_dataflow, is_template
 from beam_pipelines.detached_build import (
     DetachedBuild,
     describe_submitted,
@@ -95,11 +97,15 @@ def run_build(
     FileSystems.set_options(pipeline_options)
     for root in (options.recordings, options.data_dir):
         check_access(root, pipeline_options)
-    paths = BuildPaths(options.data_dir)
     runner = default_runner(pipeline_options)
+    if runner != _LOCAL_RUNNER:
+        options = _with_absolute_paths(options)
+    paths = BuildPaths(options.data_dir)
     pipeline = _new_pipeline(options, pipeline_options)
     # The local runner has run the job when it returns, whatever the option says.
     detached = runner != _LOCAL_RUNNER and pipeline_options.view_as(StandardOptions).no_wait_until_finish
+    if detached:
+        _check_job_goes_on(pipeline_options)
     if not publish and (detached or is_template(pipeline_options)):
         raise BuildError('--template_location and --no_wait_until_finish are for sero-build')
     try:
@@ -121,18 +127,36 @@ def run_build(
         _check_protocol(options, paths)
         _check_disk_space(options, paths)
         _remove_left_behind(options, paths)
-        folders = {config: paths.dataset(config) if publish else paths.work(config) for config in wanted.configs}
-        replaced = {config: _finished_at(folders[config]) for config in options.configs}
+        replaced = {config: _finished_at(_folder(config, paths, publish)) for config in options.configs}
         if options.configs:
             build_pipeline(pipeline, options, publish, overwrite, detached)
-            with _noted(paths, pipeline_options, detached), _shown_locally(options, len(recordings), runner):
+            with _noted(paths, pipeline, pipeline_options), _shown_locally(options, len(recordings), runner):
                 _run(pipeline, pipeline_options)
             if detached:
                 return submitted(pipeline_options, pipeline.result, options.data_dir)
         storage.remove(paths.staging)
         if publish:
             storage.remove(paths.running)
-        return [_outcome(config, paths, folder, replaced.get(config)) for config, folder in folders.items()]
+        return [_outcome(config, paths, publish, replaced.get(config)) for config in wanted.configs]
+
+
+def _with_absolute_paths(options: BuildOptions) -> BuildOptions:
+    """Returns the options with local paths that mean the same in another folder, where the workers of a cluster run."""
+    local = {
+        name: os.path.abspath(path)
+        for name in ('recordings', 'data_dir')
+        if storage.is_local(path := getattr(options, name))
+    }
+    return dataclasses.replace(options, **local)
+
+
+def _check_job_goes_on(pipeline_options: PipelineOptions) -> None:
+    """Raises BuildError if a job would end with this command, because this command runs its job server."""
+    runner = pipeline_options.view_as(StandardOptions).runner
+    if not is_dataflow(pipeline_options) and not pipeline_options.view_as(PortableOptions).job_endpoint:
+        raise BuildError(
+            f'--no_wait_until_finish: with --runner={runner} needs --job_endpoint, a job server that stays'
+        )
 
 
 def _new_pipeline(options: BuildOptions, pipeline_options: PipelineOptions) -> beam.Pipeline:
@@ -196,17 +220,35 @@ def _claim(options: BuildOptions, paths: BuildPaths, overwrite: bool) -> tuple[s
 
 
 @contextlib.contextmanager
-def _noted(paths: BuildPaths, pipeline_options: PipelineOptions, detached: bool) -> Iterator[None]:
-    """Keeps other builds away while a job that nobody waits for works; nothing is noted if it cannot be submitted."""
-    if not detached:
+def _noted(paths: BuildPaths, pipeline: beam.Pipeline, pipeline_options: PipelineOptions) -> Iterator[None]:
+    """Keeps other builds away while a cluster works, as it may longer than this process; the job's last step ends that.
+
+    A job that fails is noted no longer. One that is interrupted here is cancelled, and noted still if that is not known
+    to have worked.
+    """
+    if default_runner(pipeline_options) == _LOCAL_RUNNER:
         yield
         return
     note_submission(paths, pipeline_options)
     try:
         yield
+    except KeyboardInterrupt:
+        if _is_cancelled(pipeline):
+            storage.remove(paths.submitted)
+        else:
+            print(f'the job may go on without this command; {describe_submitted(paths)}', file=sys.stderr)
+        raise
     except BaseException:
         storage.remove(paths.submitted)
         raise
+
+
+def _is_cancelled(pipeline: beam.Pipeline) -> bool:
+    """Cancels a job; returns whether its runner says that it is."""
+    try:
+        return pipeline.result is not None and pipeline.result.cancel() == PipelineState.CANCELLED
+    except Exception:  # Of whatever kind: the job server may have been interrupted too.
+        return False
 
 
 @contextlib.contextmanager
@@ -275,11 +317,19 @@ def _finished_at(folder: str) -> float | None:
     return storage.last_updated(metadata) if storage.exists(metadata) else None
 
 
-def _outcome(config: str, paths: BuildPaths, folder: str, replaced: float | None) -> BuiltDataset:
-    """Says what became of a dataset that was to be built in a folder.
+def _folder(config: str, paths: BuildPaths, publish: bool) -> str:
+    """Returns where a dataset is, or will be, when it is finished."""
+    if publish or not storage.exists(paths.plan(config)):
+        return paths.dataset(config)
+    return paths.growing(config, storage.read_json(paths.plan(config))['fingerprint'])
+
+
+def _outcome(config: str, paths: BuildPaths, publish: bool, replaced: float | None) -> BuiltDataset:
+    """Says what became of a dataset that was to be built.
 
     Parameters
     ----------
+    publish : see ``run_build``.
     replaced : when the dataset that stood there before was finished, None if there was none.
 
     Raises
@@ -290,9 +340,10 @@ def _outcome(config: str, paths: BuildPaths, folder: str, replaced: float | None
     if storage.exists(paths.failure(config)):
         error = storage.read_json(paths.failure(config))['error']
         storage.remove(paths.failure(config))
-        # Whole shards are kept for the next run; a plan that failed leaves none.
+        # Whole shards are kept for the next run.
         storage.remove_if_empty(FileSystems.join(paths.root, config))
         raise BuildError(f'{error}; rejected files are listed in {paths.rejected}')
+    folder = _folder(config, paths, publish)
     # By its time and not by its fingerprint, which is the same if a dataset is replaced by what it should have been.
     if _finished_at(folder) in (None, replaced):
         raise BuildError(f'{folder}: was not finished, and what hindered it could not be written either; disk full?')

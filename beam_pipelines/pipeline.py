@@ -6,6 +6,8 @@ shuffle. A fault in the data is a result like any other, not an exception.
 
 import contextlib
 import dataclasses
+import os
+import uuid
 from collections.abc import Iterator, Sequence
 
 import apache_beam as beam
@@ -14,7 +16,7 @@ from apache_beam.io.filesystems import FileSystems
 from beam_pipelines import datasets, storage
 from beam_pipelines.build_paths import BuildPaths
 from beam_pipelines.find_recordings import are_simulated
-from beam_pipelines.finish import METADATA_FILE, finish_dataset, rejected_lines
+from beam_pipelines.finish import METADATA_FILE, check_shard_sizes, finish_dataset, rejected_lines
 from beam_pipelines.ingest_recordings import FindAndIngest, IngestResult
 from beam_pipelines.plan import BuildOptions, DatasetPlan, plan_dataset
 from beam_pipelines.shards import WrittenShard
@@ -72,16 +74,16 @@ def _plan(
             raise ValueError(min(errors))
         plan = plan_dataset(config, [result.cell for result in ingested if result.cell], options)
         _check_splits(plan, options)
-        if keep and _is_there(plan, paths):
-            return
         planned = paths.plan(config)
+        if keep and _is_there(plan, paths):
+            storage.remove(planned)
+            return
+        # A plan that is there stays as it is: its time tells whether the dataset was published after it.
         if not storage.exists(planned) or storage.read_json(planned)['fingerprint'] != plan.fingerprint:
             storage.remove(paths.work(config))  # Left by a build of something else.
-        storage.write_json(planned, plan.to_json())
+            storage.write_json(planned, plan.to_json())
     except (OSError, ValueError) as error:
-        with contextlib.suppress(OSError):
-            storage.remove(paths.work(config))
-            storage.remove(paths.plan(config))
+        # The whole shards of an earlier run stay: a store may be back in a minute.
         where = paths.work(config)
         yield FailedShard(f'{where}: {error.strerror}' if isinstance(error, OSError) else str(error))
         return
@@ -93,12 +95,22 @@ def _plan(
 def _is_there(plan: DatasetPlan, paths: BuildPaths) -> bool:
     """Whether the dataset of a plan is there, as after a template has run twice; raises ValueError if it is another."""
     place = paths.dataset(plan.config)
-    metadata = FileSystems.join(place, METADATA_FILE)
-    if not storage.exists(metadata):
+    if not storage.is_in_place(place, datasets.INFO_FILE):
         return False
-    if storage.read_json(metadata)['fingerprint'] != plan.fingerprint:
+    if storage.read_json(FileSystems.join(place, METADATA_FILE))['fingerprint'] != plan.fingerprint:
         raise ValueError(f'{place}: exists and is kept; --overwrite replaces it')
-    return not storage.exists(paths.work(plan.config))
+    return True
+
+
+def _was_published(plan: DatasetPlan, paths: BuildPaths) -> bool:
+    """Whether the dataset of a plan has been published since it was planned, by another attempt at the same work."""
+    place = paths.dataset(plan.config)
+    metadata = FileSystems.join(place, METADATA_FILE)
+    return (
+        storage.is_in_place(place, datasets.INFO_FILE)
+        and storage.read_json(metadata)['fingerprint'] == plan.fingerprint
+        and storage.last_updated(metadata) >= storage.last_updated(paths.plan(plan.config))
+    )
 
 
 def _check_splits(plan: DatasetPlan, options: BuildOptions) -> None:
@@ -125,44 +137,52 @@ def _finish(
     detached: bool,
 ) -> Iterator[str]:
     paths = BuildPaths(options.data_dir)
-    work = paths.work(config)
     failures = [shard.error for shard in written if isinstance(shard, FailedShard)]
     recording_set = datasets.CONFIGS[config].recording_set
     reports = [result.report for result in ingested if result.recording_set == recording_set]
-    if failures and detached:
-        raise RuntimeError(f'{min(failures)}; rejected files are listed in {paths.rejected}')
     try:
-        if failures:
-            storage.write_json(paths.failure(config), {'error': min(failures)})
-            return
-        # A bundle that is tried again after it has moved the dataset finds its work done.
-        if storage.exists(work) and storage.exists(paths.plan(config)):
-            plan = DatasetPlan.from_json(storage.read_json(paths.plan(config)))
-            source = 'simulated' if are_simulated(options.recordings) else 'recorded'
-            finish_dataset(plan, reports, written, work, source)
-            if publish:
-                _publish(config, paths)
-        elif publish:
-            storage.remove(work)
-    except OSError as error:
+        planned = paths.plan(config)
+        plan = DatasetPlan.from_json(storage.read_json(planned)) if storage.exists(planned) else None
+        # Work that is done twice, as runners may, even at the same time, finds its dataset published.
+        if not (publish and plan and _was_published(plan, paths)):
+            if failures:
+                raise _CannotBeBuilt(min(failures))
+            if plan:
+                folder = paths.growing(config, plan.fingerprint)
+                source = 'simulated' if are_simulated(options.recordings) else 'recorded'
+                finish_dataset(plan, reports, written, folder, source)
+                if publish:
+                    publish_dataset(plan, paths)
+        storage.remove(paths.failure(config))
+    except (OSError, _CannotBeBuilt) as error:
+        reason = f'{paths.work(config)}: {error.strerror or error}' if isinstance(error, OSError) else str(error)
         if detached:
-            raise
+            raise RuntimeError(f'{reason}; rejected files are listed in {paths.rejected}') from error
         with contextlib.suppress(OSError):
-            storage.write_json(paths.failure(config), {'error': f'{work}: {error.strerror or error}'})
+            storage.write_json(paths.failure(config), {'error': reason})
         return
     yield config
 
 
-def _publish(config: str, paths: BuildPaths) -> None:
-    """Moves a finished dataset to its place.
+class _CannotBeBuilt(Exception):
+    """A dataset cannot be built; the message says why."""
 
-    On an object store the work folder stays for a moment: without its plan, it is known for what is left of a move.
-    """
-    storage.put_in_place(
-        paths.work(config), paths.dataset(config), aside=paths.replaced(config), last=datasets.INFO_FILE
-    )
-    storage.remove(paths.plan(config))
-    storage.remove(paths.work(config))
+
+def publish_dataset(plan: DatasetPlan, paths: BuildPaths) -> None:
+    """Moves a finished dataset to its place; on an object store it is copied, and stays until the job's last step."""
+    folder, place = paths.growing(plan.config, plan.fingerprint), paths.dataset(plan.config)
+    if storage.is_local(folder):
+        # Of two that publish at the same time one gets the shards, and only that one may replace what is there.
+        own = f'{folder}-{uuid.uuid4().hex}'
+        os.rename(folder, own)
+        try:
+            check_shard_sizes(plan, own)
+        except RuntimeError:
+            if not _was_published(plan, paths):
+                raise
+            return
+        folder = own
+    storage.put_in_place(folder, place, aside=paths.replaced(plan.config), last=datasets.INFO_FILE)
 
 
 def build_pipeline(
@@ -193,8 +213,8 @@ def build_pipeline(
     ]
     (
         pipeline
-        | 'Staging' >> beam.Create([paths.staging])
-        | 'RemoveStaging' >> beam.Map(_remove_staging, paths.submitted, *map(beam.pvalue.AsList, [*finished, listed]))
+        | 'Remains' >> beam.Create([paths])
+        | 'RemoveRemains' >> beam.Map(_remove_remains, publish, *map(beam.pvalue.AsList, [*finished, listed]))
     )
 
 
@@ -203,8 +223,13 @@ def _list_rejected(path: str, ingested: Sequence[IngestResult]) -> None:
         storage.write_bytes(path, rejected_lines([result.report for result in ingested]))
 
 
-def _remove_staging(staging: str, submitted: str, *ended: Sequence) -> None:
-    """Runs when all that it is given has ended."""
-    del ended
-    storage.remove(staging)
-    storage.remove(submitted)
+def _remove_remains(paths: BuildPaths, publish: bool, *ended: Sequence[str | None]) -> None:
+    """Runs when all that it is given has ended: the names of the datasets that are finished, and ``None`` for the list.
+
+    What a dataset was made from stays until here, so that each step of the job can be done again.
+    """
+    for config in (config for configs in ended for config in configs if config and publish):
+        storage.remove(paths.plan(config))
+        storage.remove(paths.work(config))
+    storage.remove(paths.staging)
+    storage.remove(paths.submitted)

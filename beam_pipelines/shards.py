@@ -38,7 +38,8 @@ def write_shard(source: ExampleSource, split: str, number: int, first: int, stop
     checksum = google_crc32c.Checksum()
     reused = storage.exists(path)
     if reused:
-        checksum.update(storage.read_bytes(path))
+        for block in storage.read_blocks(path):
+            checksum.update(block)
     else:
         with storage.create_whole(path) as file:
             for rows in source.blocks(split, first, stop):

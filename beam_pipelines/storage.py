@@ -11,6 +11,7 @@ import concurrent.futures
 import contextlib
 import json
 import os
+import re
 import shutil
 import tempfile
 import uuid
@@ -23,6 +24,8 @@ from apache_beam.io.filesystems import FileSystems
 from beam_pipelines.store_errors import store_errors
 
 _TEMPORARY = '.tmp-'
+_TEMPORARY_NAME = re.compile(rf'{re.escape(_TEMPORARY)}[0-9a-f]{{32}}$')
+_BLOCK_BYTES = 16 << 20
 _COPIES_AT_A_TIME = 16
 
 
@@ -78,13 +81,20 @@ def read_bytes(path: str) -> bytes:
         return file.read()
 
 
+def read_blocks(path: str) -> Iterator[bytes]:
+    """Reads a file of any size, some megabytes at a time."""
+    with _errors_of(path), _open(path) as file:
+        while block := file.read(_BLOCK_BYTES):
+            yield block
+
+
 def read_json(path: str) -> dict:
     return json.loads(read_bytes(path))
 
 
 def is_temporary(path: str) -> bool:
     """Whether the file is a part of one that never became whole."""
-    return _TEMPORARY in path
+    return bool(_TEMPORARY_NAME.search(path))
 
 
 def remove_temporary_files(folder: str) -> None:
@@ -96,7 +106,7 @@ def remove_temporary_files(folder: str) -> None:
 
 def name_when_whole(path: str) -> str:
     """Returns the path that a file has, or would have if it had become whole."""
-    return path.partition(_TEMPORARY)[0]
+    return _TEMPORARY_NAME.sub('', path)
 
 
 def exists(path: str) -> bool:

@@ -71,14 +71,14 @@ class _WriteShard(beam.DoFn):
             return
         try:
             # Held here, because Beam itself holds only the last that any step of the job has asked for.
-            self._bank = self._shared.acquire(lambda: self._load(task.config), tag=task.fingerprint)
+            self._bank = self._shared.acquire(lambda: self._load(task), tag=task.fingerprint)
         except OSError as error:
             yield FailedShard(f'{error.strerror or error}: {task.config}: the recorded spikes could not be read')
             return
         plan = self._bank.plan
         name = datasets.shard_name(task.split, task.number, plan.shards[task.split])
         first, stop = plan.shard_range(task.split, task.number)
-        path = FileSystems.join(self._paths.work(task.config), name)
+        path = FileSystems.join(self._paths.growing(task.config, task.fingerprint), name)
         try:
             shard = write_shard(self._bank.source, task.split, task.number, first, stop, path)
         except OSError as error:
@@ -87,7 +87,9 @@ class _WriteShard(beam.DoFn):
         (self._reused if shard.reused else self._written).inc()
         yield shard
 
-    def _load(self, config: str) -> _Bank:
-        plan = DatasetPlan.from_json(storage.read_json(self._paths.plan(config)))
+    def _load(self, task: ShardTask) -> _Bank:
+        plan = DatasetPlan.from_json(storage.read_json(self._paths.plan(task.config)))
+        if plan.fingerprint != task.fingerprint:
+            raise OSError(f'another build has begun in {self._paths.root}')
         self._loaded.inc()
         return _Bank(plan, ExampleSource(plan, storage.read_bytes))

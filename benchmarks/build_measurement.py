@@ -98,7 +98,7 @@ def _measure(options: BuildOptions) -> dict:
 def _publish(paths: BuildPaths) -> float:
     """Puts the dataset in its place as the job's last step does; returns how long that took, in s."""
     started = time.perf_counter()
-    work = paths.work(_CONFIG)
+    work = paths.growing(_CONFIG, storage.read_json(paths.plan(_CONFIG))['fingerprint'])
     storage.put_in_place(work, paths.dataset(_CONFIG), aside=paths.replaced(_CONFIG), last=datasets.INFO_FILE)
     storage.remove(work)
     return time.perf_counter() - started

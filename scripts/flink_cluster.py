@@ -29,6 +29,10 @@ jobmanager.rpc.port: {rpc_port}
 jobmanager.memory.process.size: 1024m
 rest.address: localhost
 rest.bind-address: localhost
+jobmanager.bind-host: localhost
+taskmanager.host: localhost
+taskmanager.bind-host: localhost
+io.tmp.dirs: {temporary}
 rest.port: {rest_port}
 cluster.evenly-spread-out-slots: true
 heartbeat.interval: 1000
@@ -68,7 +72,7 @@ _OPENED = (
 )
 
 
-class ClusterError(Exception):
+class FlinkError(Exception):
     """The cluster does not start; the message is one line for the user."""
 
 
@@ -103,7 +107,7 @@ class FlinkCluster(contextlib.AbstractContextManager):
 
     Raises
     ------
-    ClusterError
+    FlinkError
         On entering the block, if a process ends or does not get ready.
     """
 
@@ -166,7 +170,9 @@ class FlinkCluster(contextlib.AbstractContextManager):
         self._task_managers[number].wait()
 
     def _start(self) -> None:
-        configuration = _CONFIGURATION.format(rest_port=self._rest_port, rpc_port=self._rpc_port)
+        configuration = _CONFIGURATION.format(
+            rest_port=self._rest_port, rpc_port=self._rpc_port, temporary=self.folder / 'temporary'
+        )
         (self.folder / 'flink-conf.yaml').write_text(configuration)
         job_manager = self._start_java(
             'org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint', 'job_manager', '-Xmx512m'
@@ -186,12 +192,12 @@ class FlinkCluster(contextlib.AbstractContextManager):
         started = time.monotonic()
         while time.monotonic() - started < _SECONDS_TO_START:
             if any(process.poll() is not None for process in processes):
-                raise ClusterError(f'{self.folder}: a process of the cluster has ended, see the logs there')
+                raise FlinkError(f'{self.folder}: a process of the cluster has ended, see the logs there')
             with contextlib.suppress(urllib.error.URLError, ConnectionError):
                 if self.overview()['taskmanagers'] == self._count:
                     return
             time.sleep(0.2)
-        raise ClusterError(f'{self.folder}: the cluster was not ready after {_SECONDS_TO_START} s, see the logs there')
+        raise FlinkError(f'{self.folder}: the cluster was not ready after {_SECONDS_TO_START} s, see the logs there')
 
     def _ask(self, path: str) -> dict:
         with urllib.request.urlopen(f'http://localhost:{self._rest_port}/{path}', timeout=10) as answer:

@@ -9,13 +9,14 @@ from Maven Central; Java and Maven must be there. The logs of the cluster are in
 from __future__ import annotations
 
 import pathlib
+import signal
 import subprocess
 import sys
 
 from absl import flags
 
 from beam_pipelines.command import run_command
-from scripts.flink_cluster import ClusterError, FlinkCluster
+from scripts.flink_cluster import FlinkCluster, FlinkError
 from scripts.flink_jars import JarsError, get_jars
 
 _FOLDER = flags.DEFINE_string('folder', '.tools/flink', 'Folder for the jars and for the logs of the cluster.')
@@ -23,6 +24,9 @@ _TASK_MANAGERS = flags.DEFINE_integer('task_managers', 2, 'Task managers to star
 
 
 def main(argv: list[str]) -> int:
+    # What was started is ended whichever way this ends.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, frame: sys.exit(128 + number))
     folder = pathlib.Path(_FOLDER.value).resolve()
     logs = folder / 'cluster'
     try:
@@ -39,7 +43,7 @@ def main(argv: list[str]) -> int:
                     read = ' + '.join(map(str, stage.read))
                     print(f'{stage.seconds:6.1f} s  {read:>9} elements  {stage.name}', file=sys.stderr)
                 print(f'Flink job {job["state"]} after {job["duration"] / 1000:.1f} s', file=sys.stderr)
-    except (ClusterError, JarsError, OSError) as error:
+    except (FlinkError, JarsError, OSError) as error:
         print(f'flink_local: {error}', file=sys.stderr)
         return 1
     return status

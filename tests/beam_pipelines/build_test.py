@@ -387,7 +387,7 @@ def _kill_when(there: str, recordings, data_dir) -> None:
     [
         '.staging/*.npz',
         'synthetic_small/1.0.0.building.plan.json',
-        'synthetic_small/1.0.0.building/*-00040-of-*',
+        'synthetic_small/1.0.0.building/*/*-00040-of-*',
         'original/1.0.0/dataset_info.json',
     ],
     ids=['reading', 'planned', 'writing', 'first_dataset_done'],

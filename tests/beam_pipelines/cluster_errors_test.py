@@ -13,7 +13,7 @@ def test_a_job_service_that_is_not_there_is_told_and_leaves_nothing_in_the_way(r
         waiting
         == f'--job_endpoint=localhost:{port}: Connection refused; waiting up to 1 s for it (--job_server_timeout)'
     )
-    assert error.startswith('sero-build: PortableRunner: FutureTimeoutError; what is whole is kept, ')
+    assert error.startswith('sero-build: PortableRunner: FutureTimeoutError; what is whole is kept')
 
     assert run_command(*build, masks).returncode == 0
     folder = 'sero_spikes/original/1.0.0'

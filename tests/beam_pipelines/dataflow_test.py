@@ -78,8 +78,8 @@ def test_the_steps_have_names_that_say_what_they_do(staged):
         'ListRejected',
         'Build_original',
         'Build_synthetic_small',
-        'Staging',
-        'RemoveStaging',
+        'Remains',
+        'RemoveRemains',
     ]
     names = {transform.unique_name for transform in transforms.values()}
     for step in ('FindRecordings', 'Recordings/SpreadRecordings', 'Recordings/ReadRecording', 'AllFiles', 'CountFiles'):

@@ -68,7 +68,7 @@ def test_only_the_recordings_that_are_needed_are_looked_for(recordings_root, tmp
 
 def test_a_dataset_that_is_not_published_stays_in_its_work_folder(recordings_root, tmp_path):
     (dataset,) = run_build(_options(recordings_root, tmp_path), PipelineOptions([]), publish=False)
-    assert dataset.folder == f'{tmp_path}/sero_spikes/original/1.0.0.building'
+    assert os.path.dirname(dataset.folder) == f'{tmp_path}/sero_spikes/original/1.0.0.building'
     assert not (tmp_path / 'sero_spikes/original/1.0.0').exists()
 
 

@@ -1,6 +1,8 @@
 import collections
+import dataclasses
 import json
 import shutil
+from pathlib import Path
 
 import apache_beam as beam
 import pytest
@@ -11,8 +13,10 @@ from beam_pipelines import storage
 from beam_pipelines.build_paths import BuildPaths
 from beam_pipelines.ingest import CellSpikes
 from beam_pipelines.ingest_recordings import FindAndIngest
-from beam_pipelines.pipeline import build_pipeline
-from beam_pipelines.plan import BuildOptions
+from beam_pipelines.pipeline import build_pipeline, publish_dataset
+from beam_pipelines.plan import BuildOptions, DatasetPlan
+from beam_pipelines.write_shards import ShardTask, WriteShards
+from tests.conftest import files_of
 
 
 def _options(recordings, data_dir, configs=('original',), **changes) -> BuildOptions:
@@ -104,6 +108,63 @@ def test_shards_of_another_build_in_the_work_folder_are_not_taken_over(recording
     folder = tmp_path / 'sero_spikes/original/1.0.0'
     assert (folder / name).read_bytes() == (data_dir / 'sero_spikes/original/1.0.0' / name).read_bytes()
     assert not work.exists()
+
+
+def _grown(options) -> tuple[DatasetPlan, BuildPaths]:
+    """Builds `original` up to its last step, in which it is published."""
+    with beam.Pipeline('FnApiRunner') as pipeline:
+        build_pipeline(pipeline, options, publish=False)
+    paths = BuildPaths(options.data_dir)
+    return DatasetPlan.from_json(storage.read_json(paths.plan('original'))), paths
+
+
+def test_a_worker_of_a_job_that_was_given_up_writes_nothing_into_another(recordings_root, tmp_path):
+    given_up, options = _options(recordings_root, tmp_path, seed=5), _options(recordings_root, tmp_path)
+    old, paths = _grown(given_up)
+    new, _ = _grown(options)
+    # It has its bank still, and works on.
+    assert paths.growing('original', old.fingerprint) != paths.growing('original', new.fingerprint)
+    task = ShardTask('original', old.fingerprint, 'train', 0)
+    with beam.Pipeline('FnApiRunner') as pipeline:
+        assert_that(pipeline | beam.Create([task]) | WriteShards(str(tmp_path)), _is_refused)
+
+
+def _is_refused(written):
+    (failed,) = written
+    assert 'another build has begun' in failed.error
+
+
+def test_work_that_is_done_twice_publishes_once_and_whole(recordings_root, tmp_path):
+    options = _options(recordings_root, tmp_path, ('original', 'synthetic_small'), max_shard_bytes=4 << 20)
+    # As a cluster may that does not hear of the first time.
+    _run(options, '--direct_runner_bundle_repeat=2')
+    once = dataclasses.replace(options, data_dir=str(tmp_path / 'once'))
+    _run(once)
+    for config in options.configs:
+        folder = Path('sero_spikes', config)
+        assert files_of(tmp_path / folder) == files_of(tmp_path / 'once' / folder)
+
+
+def test_two_that_publish_at_the_same_time_leave_a_whole_dataset(recordings_root, tmp_path):
+    plan, paths = _grown(_options(recordings_root, tmp_path))
+    folder = paths.growing('original', plan.fingerprint)
+    whole = files_of(Path(folder))
+    publish_dataset(plan, paths)
+    # The other had seen the shards, and writes what stands beside them when they are gone.
+    for name in ('metadata.json', 'dataset_info.json'):
+        storage.write_bytes(f'{folder}/{name}', whole[name])
+    publish_dataset(plan, paths)
+    assert files_of(Path(paths.dataset('original'))) == whole
+
+
+def test_a_store_that_fails_for_a_while_costs_no_whole_shard(recordings_root, tmp_path):
+    options = _options(recordings_root, tmp_path)
+    _, paths = _grown(options)
+    before = files_of(Path(paths.work('original')))
+    Path(paths.staging).touch()  # so that no spikes can be staged
+    _run(options)
+    assert 'Not a directory' in storage.read_json(paths.failure('original'))['error']
+    assert files_of(Path(paths.work('original'))) == before
 
 
 def test_the_list_of_rejected_files_is_there_even_if_none_was(recordings_root, tmp_path):

@@ -57,6 +57,14 @@ def test_a_file_that_never_became_whole_is_known_by_its_name(tmp_path):
     assert not storage.is_temporary('file')
 
 
+def test_a_folder_with_a_name_like_a_temporary_file_is_none(tmp_path):
+    folder = tmp_path / f'run.tmp-{"0" * 32}' / 'data.tmp-1'
+    folder.mkdir(parents=True)
+    (folder / 'whole').touch()
+    storage.remove_temporary_files(str(tmp_path))
+    assert (folder / 'whole').exists()
+
+
 def test_files_are_listed_at_any_depth_with_their_sizes(tmp_path):
     (tmp_path / 'a' / 'b').mkdir(parents=True)
     (tmp_path / 'a' / 'b' / 'A1#2.csv').write_bytes(b'123')

@@ -96,7 +96,7 @@ class Builder(tfds.core.dataset_builder.FileReaderBuilder):
         )
         # TFDS writes its own files anew beside the shards, so those of the job may be overwritten.
         shutil.copytree(built.folder, folder, dirs_exist_ok=True, copy_function=os.replace)
-        shutil.rmtree(built.folder)
+        shutil.rmtree(os.path.dirname(built.folder))
 
 
 def _is_remote(data_dir: str | os.PathLike | None) -> bool:
