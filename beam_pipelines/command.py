@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 from absl import app, flags
 
+_HELP = {'--help', '-help', '-?', '--helpshort', '--helpfull'}
+
 
 def run_command(module_name: str, parse_flags: Callable[[list[str]], list[str]] = app.parse_flags_with_usage) -> None:
     """Runs ``main(argv)`` of an absl program and exits with what it returns; Ctrl-C ends it with one line.
@@ -26,6 +28,11 @@ def run_command(module_name: str, parse_flags: Callable[[list[str]], list[str]] 
         flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
     try:
         app.run(module.main, flags_parser=parse_flags)
+    except SystemExit as end:
+        # absl ends with 1 when it has shown the help that was asked for.
+        if end.code == 1 and not _HELP.isdisjoint(sys.argv):
+            sys.exit(0)
+        raise
     except KeyboardInterrupt:
         print(f'\n{os.path.basename(sys.argv[0])}: interrupted', file=sys.stderr)
         sys.exit(130)

@@ -57,6 +57,7 @@ def help_of(command: str) -> str:
         started = time.monotonic()
         result = run_command(command, '--help')
         seconds.append(time.monotonic() - started)
+    assert result.returncode == 0
     assert min(seconds) < 2
     return result.stdout
 

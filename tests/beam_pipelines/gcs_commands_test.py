@@ -35,7 +35,7 @@ def test_simulated_recordings_are_those_of_a_local_run_and_one_that_was_broken_o
     expected = files_of(recordings_root)
     for name in sorted(expected)[-3:]:
         storage.write_bytes(f'{root}/{name}', expected[name])
-    storage.write_bytes(f'{root}/{name}.tmp-1', b'half')
+    storage.write_bytes(f'{root}/{name}.tmp-{"0" * 32}', b'half')
     assert simulate_into(f'{root}/', tiny_profile(), TINY_PROFILE_SEED) == root
     assert _objects_of(root) == expected
     with pytest.raises(SimulationError, match='already'):
