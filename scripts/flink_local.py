@@ -22,6 +22,8 @@ from scripts.flink_jars import JarsError, get_jars
 _FOLDER = flags.DEFINE_string('folder', '.tools/flink', 'Folder for the jars and for the logs of the cluster.')
 _TASK_MANAGERS = flags.DEFINE_integer('task_managers', 2, 'Task managers to start.', lower_bound=1)
 
+_SECONDS_TO_END = 30
+
 
 def main(argv: list[str]) -> int:
     # What was started is ended whichever way this ends.
@@ -37,7 +39,12 @@ def main(argv: list[str]) -> int:
             overview = cluster.overview()
             print(f'Flink {overview["flink-version"]}, {overview["taskmanagers"]} task managers', file=sys.stderr)
             sero_build = pathlib.Path(sys.executable).with_name('sero-build')
-            status = subprocess.run([sero_build, *argv[1:], '--', *cluster.beam_options]).returncode
+            with subprocess.Popen([sero_build, *argv[1:], '--', *cluster.beam_options]) as build:
+                try:
+                    status = build.wait()
+                except KeyboardInterrupt:
+                    build.wait(_SECONDS_TO_END)  # Ctrl-C has reached it too; it says how the job stands.
+                    raise
             for job in cluster.jobs():
                 for stage in cluster.stages(job):
                     read = ' + '.join(map(str, stage.read))
