@@ -188,8 +188,12 @@ def _check_nothing_submitted(paths: BuildPaths) -> None:
 
 
 def _remove_left_behind(options: BuildOptions, paths: BuildPaths) -> None:
-    """Removes what a build that was killed has left, but for the shards that are whole."""
+    """Removes what a build that was killed has left, but for the shards that are whole and may be of use."""
     storage.remove(paths.staging)
+    for config in datasets.CONFIGS:
+        if _is_published(config, paths):
+            for left in (paths.plan(config), paths.work(config), paths.replaced(config)):
+                storage.remove(left)
     for config in options.configs:
         storage.remove(paths.failure(config))
     storage.remove_temporary_files(paths.root)
@@ -208,11 +212,7 @@ def _claim(options: BuildOptions, paths: BuildPaths, overwrite: bool) -> tuple[s
     started = earlier['started'] if earlier.get('request') == request else []
     present = [config for config in options.configs if storage.is_in_place(paths.dataset(config), datasets.INFO_FILE)]
     for config in present:
-        if config in started:
-            # What goes last may have been spared.
-            for left in (paths.plan(config), paths.work(config), paths.replaced(config)):
-                storage.remove(left)
-        elif not overwrite:
+        if config not in started and not overwrite:
             raise BuildError(f'{paths.dataset(config)}: exists and is kept; --overwrite replaces it')
     pending = tuple(config for config in options.configs if overwrite or config not in present)
     storage.write_json(paths.running, {'request': request, 'started': sorted({*started, *pending})})
@@ -309,6 +309,14 @@ def _check_disk_space(options: BuildOptions, paths: BuildPaths) -> None:
             f'{options.data_dir}: {", ".join(options.configs)} need {needed / 1e9:.2f} GB,'
             f' the disk has {free / 1e9:.2f} GB left'
         )
+
+
+def _is_published(config: str, paths: BuildPaths) -> bool:
+    """Whether a dataset is in its place and there is no later plan of one that is to replace it."""
+    if not storage.is_in_place(paths.dataset(config), datasets.INFO_FILE):
+        return False
+    planned = paths.plan(config)
+    return not storage.exists(planned) or storage.last_updated(planned) <= _finished_at(paths.dataset(config))
 
 
 def _finished_at(folder: str) -> float | None:

@@ -94,23 +94,26 @@ def _plan(
 
 def _is_there(plan: DatasetPlan, paths: BuildPaths) -> bool:
     """Whether the dataset of a plan is there, as after a template has run twice; raises ValueError if it is another."""
-    place = paths.dataset(plan.config)
-    if not storage.is_in_place(place, datasets.INFO_FILE):
-        return False
-    if storage.read_json(FileSystems.join(place, METADATA_FILE))['fingerprint'] != plan.fingerprint:
-        raise ValueError(f'{place}: exists and is kept; --overwrite replaces it')
-    return True
+    published = _published_fingerprint(plan.config, paths)
+    if published not in (None, plan.fingerprint):
+        raise ValueError(f'{paths.dataset(plan.config)}: exists and is kept; --overwrite replaces it')
+    return published is not None
 
 
 def _was_published(plan: DatasetPlan, paths: BuildPaths) -> bool:
     """Whether the dataset of a plan has been published since it was planned, by another attempt at the same work."""
-    place = paths.dataset(plan.config)
-    metadata = FileSystems.join(place, METADATA_FILE)
-    return (
-        storage.is_in_place(place, datasets.INFO_FILE)
-        and storage.read_json(metadata)['fingerprint'] == plan.fingerprint
-        and storage.last_updated(metadata) >= storage.last_updated(paths.plan(plan.config))
+    metadata = FileSystems.join(paths.dataset(plan.config), METADATA_FILE)
+    return _published_fingerprint(plan.config, paths) == plan.fingerprint and (
+        storage.last_updated(metadata) >= storage.last_updated(paths.plan(plan.config))
     )
+
+
+def _published_fingerprint(config: str, paths: BuildPaths) -> str | None:
+    """Returns the fingerprint of the dataset that is in its place, None if there is none."""
+    place = paths.dataset(config)
+    if not storage.is_in_place(place, datasets.INFO_FILE):
+        return None
+    return storage.read_json(FileSystems.join(place, METADATA_FILE))['fingerprint']
 
 
 def _check_splits(plan: DatasetPlan, options: BuildOptions) -> None:

@@ -3,10 +3,12 @@ import os
 import shutil
 from pathlib import Path
 
+import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
 from beam_pipelines.job import BuildError, default_runner, run_build
+from beam_pipelines.pipeline import build_pipeline
 from beam_pipelines.plan import BuildOptions
 from tests.conftest import copy_without_stamp, files_of
 
@@ -125,3 +127,16 @@ def test_a_cell_of_original_is_known_when_only_non_homogeneous_is_built(recordin
     (dataset,) = _run(root, tmp_path / 'data', ('non_homogeneous',))
     assert (dataset.metadata['files_used'], dataset.metadata['files_rejected']) == (8, 1)
     assert cell.stem not in [cell['cell'] for cell in dataset.metadata['cells']]
+
+
+def test_a_plan_that_a_killed_build_left_behind_its_dataset_is_in_nobodys_way(recordings_root, tmp_path):
+    options = _options(recordings_root, tmp_path)
+    with beam.Pipeline('FnApiRunner') as pipeline:
+        build_pipeline(pipeline, options, publish=False)
+    config = tmp_path / 'sero_spikes/original'
+    (grown,) = (config / '1.0.0.building').iterdir()
+    grown.rename(config / '1.0.0')  # published, but the job's last step never came
+    before = files_of(config / '1.0.0')
+    assert (config / '1.0.0.building.plan.json').exists()
+    _run(recordings_root, tmp_path, overwrite=True)
+    assert files_of(config) == {f'1.0.0/{name}': content for name, content in before.items()}
