@@ -13,7 +13,7 @@ import platform
 
 import numpy as np
 
-from beam_pipelines import bijection, record_layout, synthesis
+from beam_pipelines import keyed_random, record_layout, synthesis
 from beam_pipelines.synthesis import Synthesizer
 
 _HEADER_WORDS = 3
@@ -54,11 +54,11 @@ class RowMaker:
             np.ascontiguousarray(synthesizer.noise_masks),
             *synthesizer.rows_of_class,
             *synthesizer.examples,
-            bijection.derive_key(seed, synthesis.ORDER),
-            bijection.derive_key(seed, synthesis.PAIRS, 0),
-            bijection.derive_key(seed, synthesis.PAIRS, 1),
-            bijection.derive_key(seed, synthesis.MASKS),
-            bijection.derive_key(seed, synthesis.WEIGHTS),
+            keyed_random.derive_key(seed, synthesis.ORDER),
+            keyed_random.derive_key(seed, synthesis.PAIRS, 0),
+            keyed_random.derive_key(seed, synthesis.PAIRS, 1),
+            keyed_random.derive_key(seed, synthesis.MASKS),
+            keyed_random.derive_key(seed, synthesis.WEIGHTS),
             recipe.min_masks,
             recipe.max_masks,
             float(recipe.min_weight),
@@ -102,7 +102,7 @@ def _compiled():
     crc_of_4_bytes = crc_instruction('llvm.x86.sse42.crc32.32.32', types.uint32, 32)
 
     # What follows is bijection.py and synthesis.py for one example at a time.
-    gamma = u64(bijection.GAMMA)
+    gamma = u64(keyed_random.GAMMA)
     block_size, number_bits = synthesis.BLOCK, synthesis.BITS_A_NUMBER
     number_mask = u64((1 << number_bits) - 1)
 
@@ -123,7 +123,7 @@ def _compiled():
             right_bits = bits // u64(2)
             left_bits = bits - right_bits
             left, right = value >> right_bits, value & ((u64(1) << right_bits) - u64(1))
-            for number in range(bijection.ROUNDS):
+            for number in range(keyed_random.ROUNDS):
                 scrambled = random_bits(key, right + (u64(number) << u64(32)))
                 left, right = right, left ^ (scrambled >> (u64(64) - left_bits))
                 left_bits, right_bits = right_bits, left_bits

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from beam_pipelines import bijection, compiled, record_layout, splits
+from beam_pipelines import compiled, keyed_random, record_layout, splits
 from beam_pipelines.ingest import CellSpikes
 from beam_pipelines.plan import DatasetPlan, PlannedCell
 from beam_pipelines.synthesis import Draws, Synthesizer
@@ -166,5 +166,5 @@ class ExampleSource:
         else:
             split_of_cell = np.array([cell.split for cell in plan.cells])
             rows = {split: np.flatnonzero(split_of_cell[cell] == split) for split in plan.examples}
-        key = bijection.derive_key(plan.seed, len(cell))
-        return {split: of[bijection.permute(np.arange(len(of)), len(of), key)] for split, of in rows.items()}
+        key = keyed_random.derive_key(plan.seed, len(cell))
+        return {split: of[keyed_random.permute(np.arange(len(of)), len(of), key)] for split, of in rows.items()}

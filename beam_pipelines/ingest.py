@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from beam_pipelines import bijection, csv_reader, detection, domain, noise_masks
+from beam_pipelines import csv_reader, detection, domain, keyed_random, noise_masks
 from beam_pipelines.abf_header import is_simulated
 from beam_pipelines.abf_reader import read_abf
 from beam_pipelines.recordings import RecordingFiles, RejectedFile
@@ -155,7 +155,7 @@ def _ingest_abf(recording, seed, max_masks, resample, local_copy):
 def _choose(stretches: np.ndarray, most: int, seed: int, cell_id: str) -> np.ndarray:
     cell_number = int.from_bytes(hashlib.sha256(cell_id.encode()).digest()[:4], 'little')
     count = len(stretches)
-    chosen = bijection.permute(np.arange(min(most, count)), count, bijection.derive_key(seed, cell_number))
+    chosen = keyed_random.permute(np.arange(min(most, count)), count, keyed_random.derive_key(seed, cell_number))
     return stretches[chosen]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from beam_pipelines import bijection, domain
+from beam_pipelines import domain, keyed_random
 
 SPLITS = ('train', 'validation', 'test')
 PROTOCOLS = ('by_cell', 'published')
@@ -73,7 +73,7 @@ def split_spikes(count: int, seed: int) -> dict[str, np.ndarray]:
     """
     if count < len(SPLITS):
         raise ValueError(f'{count} spikes: a split needs at least {len(SPLITS)}')
-    shuffled = bijection.permute(np.arange(count), count, bijection.derive_key(seed, count))
+    shuffled = keyed_random.permute(np.arange(count), count, keyed_random.derive_key(seed, count))
     train_stop, validation_stop = _boundaries(count)
     parts = np.split(shuffled, [train_stop, validation_stop])
     return {split: np.sort(part) for split, part in zip(SPLITS, parts, strict=True)}

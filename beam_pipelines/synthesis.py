@@ -11,7 +11,7 @@ import dataclasses
 
 import numpy as np
 
-from beam_pipelines import bijection, domain
+from beam_pipelines import domain, keyed_random
 
 # Classes are balanced within every block of this many examples and in random order inside it.
 BLOCK = 1024
@@ -177,8 +177,8 @@ class Synthesizer:
         ser_total, total = self.examples[0], sum(self.examples)
         block = example // BLOCK
         block_size = np.minimum(BLOCK, total - block * BLOCK)
-        block_key = bijection.random_bits(bijection.derive_key(self.seed, ORDER), block.astype(np.uint64))
-        position = block * BLOCK + bijection.permute(example % BLOCK, block_size, block_key)
+        block_key = keyed_random.random_bits(keyed_random.derive_key(self.seed, ORDER), block.astype(np.uint64))
+        position = block * BLOCK + keyed_random.permute(example % BLOCK, block_size, block_key)
         # Spread the classes evenly over the positions, then the block's permutation hides the pattern.
         ser_before = position * ser_total // total
         is_ser = (position + 1) * ser_total // total > ser_before
@@ -187,14 +187,14 @@ class Synthesizer:
     def _pairs(self, label: int, position: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns (spike of the class, mask) of each example: every pair once before any comes again."""
         pairs = len(self.rows_of_class[label]) * len(self.noise_masks)
-        key = bijection.derive_key(self.seed, PAIRS, label)
-        pass_key = bijection.random_bits(key, (position // max(pairs, 1)).astype(np.uint64))
-        pair = bijection.permute(position % max(pairs, 1), pairs, pass_key)
+        key = keyed_random.derive_key(self.seed, PAIRS, label)
+        pass_key = keyed_random.random_bits(key, (position // max(pairs, 1)).astype(np.uint64))
+        pair = keyed_random.permute(position % max(pairs, 1), pairs, pass_key)
         return pair // len(self.noise_masks), pair % len(self.noise_masks)
 
     def _random_numbers(self, stream: int, example: np.ndarray) -> np.ndarray:
         """Returns four 16-bit random numbers for each example: (n, 4) int64."""
-        bits = bijection.random_bits(bijection.derive_key(self.seed, stream), example.astype(np.uint64))
+        bits = keyed_random.random_bits(keyed_random.derive_key(self.seed, stream), example.astype(np.uint64))
         shifts = np.arange(4, dtype=np.uint64) * np.uint64(BITS_A_NUMBER)
         return (bits[:, np.newaxis] >> shifts & np.uint64((1 << BITS_A_NUMBER) - 1)).astype(np.int64)
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from beam_pipelines import bijection
+from beam_pipelines import keyed_random
 
 BLOCK_ROWS = 16_384
 
@@ -86,7 +86,10 @@ class ExampleOrder:
         # One permutation for each length that blocks have: few, because shards are about equally long.
         lengths = np.unique(self._length)
         self._tables = np.concatenate(
-            [bijection.permute(np.arange(length), length, bijection.derive_key(seed, length)) for length in lengths]
+            [
+                keyed_random.permute(np.arange(length), length, keyed_random.derive_key(seed, length))
+                for length in lengths
+            ]
         )
         starts = np.cumsum([0, *lengths[:-1]])
         self._table = starts[np.searchsorted(lengths, self._length)]
