@@ -10,9 +10,9 @@ import time
 from collections.abc import Iterator
 from typing import TextIO
 
-from beam_pipelines import storage
 from beam_pipelines.build_paths import BuildPaths
 from beam_pipelines.plan import BuildOptions, DatasetPlan
+from beam_pipelines.storage import files
 
 _SECONDS_BETWEEN_UPDATES = 0.5
 _SECONDS_BETWEEN_LINES = 10.0  # in a file, where a line cannot rewrite itself; an object store asks money for a look
@@ -41,7 +41,7 @@ def progress_shown(options: BuildOptions, recordings: int, output: TextIO) -> It
 def _show(options: BuildOptions, recordings: int, output: TextIO, ended: threading.Event) -> None:
     rewrites = output.isatty()
     started = time.monotonic()
-    often = rewrites and storage.is_local(options.data_dir)
+    often = rewrites and files.is_local(options.data_dir)
     while not ended.wait(_SECONDS_BETWEEN_UPDATES if often else _SECONDS_BETWEEN_LINES):
         line = f'{time.monotonic() - started:4.0f} s  {_describe(options, recordings)}'
         output.write(f'\r\033[K{line}' if rewrites else f'{line}\n')
@@ -57,8 +57,8 @@ def _describe(options: BuildOptions, recordings: int) -> str:
         parts = [f'{_count(paths.staging, ".npz")}/{recordings} cells read']
         for config in options.configs:
             plan_path = paths.plan(config)
-            if storage.exists(plan_path):
-                plan = DatasetPlan.from_json(storage.read_json(plan_path))
+            if files.exists(plan_path):
+                plan = DatasetPlan.from_json(files.read_json(plan_path))
                 written = _count(paths.growing(config, plan.fingerprint), 'tfrecord-')
                 parts.append(f'{config}: {written}/{sum(plan.shards.values())} shards')
     except OSError:
@@ -67,8 +67,8 @@ def _describe(options: BuildOptions, recordings: int) -> str:
 
 
 def _count(folder: str, part_of_name: str) -> int:
-    if not storage.is_local(folder):
-        names = map(posixpath.basename, storage.list_files(folder))
+    if not files.is_local(folder):
+        names = map(posixpath.basename, files.list_files(folder))
     else:
         names = os.listdir(folder) if os.path.isdir(folder) else ()
-    return sum(part_of_name in name and not storage.is_temporary(name) for name in names)
+    return sum(part_of_name in name and not files.is_temporary(name) for name in names)

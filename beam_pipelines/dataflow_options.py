@@ -18,8 +18,8 @@ from apache_beam.options.pipeline_options import (
     WorkerOptions,
 )
 
-from beam_pipelines import storage
 from beam_pipelines.plan import BuildOptions
+from beam_pipelines.storage import files
 
 _RUNNER = 'DataflowRunner'
 
@@ -69,7 +69,7 @@ def check_dataflow_options(options: BuildOptions, pipeline_options: PipelineOpti
         _check_folder(name, getattr(cloud, name), local)
     if not local:
         for name in ('recordings', 'data_dir'):
-            if storage.is_local(getattr(options, name)):
+            if files.is_local(getattr(options, name)):
                 path = getattr(options, name)
                 raise ValueError(f"--{name}={path}: Dataflow's workers cannot reach it; expected a gs:// folder")
     _check_package(pipeline_options)

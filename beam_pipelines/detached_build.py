@@ -8,9 +8,9 @@ import datetime
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, StandardOptions
 from apache_beam.runners.runner import PipelineResult
 
-from beam_pipelines import storage
 from beam_pipelines.build_paths import BuildPaths
 from beam_pipelines.dataflow_options import is_dataflow
+from beam_pipelines.storage import files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +30,7 @@ def staged_template(pipeline_options: PipelineOptions, data_dir: str) -> Detache
     """
     template = pipeline_options.view_as(GoogleCloudOptions).template_location
     # Beam chooses names that were not given, and folders below those that were.
-    job = storage.read_json(template)['environment']['sdkPipelineOptions']['options']
+    job = files.read_json(template)['environment']['sdkPipelineOptions']['options']
     staged = (
         f'staged job {job["job_name"]} as template {template}, its files in {job["staging_location"]}; nothing has run'
     )
@@ -47,12 +47,12 @@ def note_submission(paths: BuildPaths, pipeline_options: PipelineOptions) -> Non
     standard, cloud = pipeline_options.view_as(StandardOptions), pipeline_options.view_as(GoogleCloudOptions)
     job = f'{standard.runner} job {cloud.job_name}' if cloud.job_name else f'{standard.runner} job'
     now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds')
-    storage.write_json(paths.submitted, {'job': job, 'submitted': now})
+    files.write_json(paths.submitted, {'job': job, 'submitted': now})
 
 
 def describe_submitted(paths: BuildPaths) -> str:
     """Says which job was submitted into the data directory and has not ended well, as far as its note tells."""
-    note = storage.read_json(paths.submitted)
+    note = files.read_json(paths.submitted)
     return (
         f'{paths.root}: {note["job"]}, submitted {note["submitted"]}, has not ended well; if it failed or was'
         f' cancelled, remove {paths.submitted} and build again'

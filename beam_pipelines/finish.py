@@ -14,11 +14,12 @@ import numpy as np
 from apache_beam.io.filesystems import FileSystems
 
 import beam_pipelines
-from beam_pipelines import datasets, record_layout, storage, tfds_metadata
+from beam_pipelines import datasets, record_layout, tfds_metadata
 from beam_pipelines.examples import read_bank
 from beam_pipelines.ingest import IngestReport
 from beam_pipelines.plan import DatasetPlan
 from beam_pipelines.shards import WrittenShard
+from beam_pipelines.storage import files as storage
 
 NOISE_MASKS_FILE = 'noise_masks.npy'
 SPIKE_BANK_FILE = 'spike_bank.tfrecord'

@@ -8,12 +8,12 @@ from typing import Literal
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 
-from beam_pipelines import storage
 from beam_pipelines.build_paths import BuildPaths
 from beam_pipelines.find_recordings import NoRecordings, find_recordings
 from beam_pipelines.ingest import IngestReport, ingest_cell, rejection_report
 from beam_pipelines.plan import BuildOptions, IngestedCell
 from beam_pipelines.recordings import RecordingFiles
+from beam_pipelines.storage import files
 
 _UNUSABLE = 'unusable'
 
@@ -102,9 +102,7 @@ class _Ingest(beam.DoFn):
     def process(self, recording: RecordingFiles) -> Iterator[IngestResult]:
         options = self._options
         try:
-            spikes, report = ingest_cell(
-                recording, options.seed, options.num_masks, options.resample, storage.local_copy
-            )
+            spikes, report = ingest_cell(recording, options.seed, options.num_masks, options.resample, files.local_copy)
         except OSError as error:  # Of an object store; what is wrong with a recording itself is in the report.
             fault = f'{error.filename or recording.paths[0]}: {error.strerror or error}'
             yield IngestResult(recording.recording_set, IngestReport(0, (), 0, 0, 0, 0.0), error=fault)
@@ -115,7 +113,7 @@ class _Ingest(beam.DoFn):
         name = hashlib.sha256(recording.cell_id.encode()).hexdigest()[:32]
         staged = FileSystems.join(BuildPaths(options.data_dir).staging, f'{name}.npz')
         try:
-            storage.write_bytes(staged, spikes.to_bytes())
+            files.write_bytes(staged, spikes.to_bytes())
         except OSError as error:
             yield IngestResult(recording.recording_set, report, error=f'{staged}: {error.strerror or error}')
             return

@@ -17,7 +17,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions, StandardOptions
 from apache_beam.runners.runner import PipelineState
 
-from beam_pipelines import datasets, standard_error, storage
+from beam_pipelines import datasets, standard_error
 from beam_pipelines.build_lock import only_build
 from beam_pipelines.build_paths import BuildPaths
 from beam_pipelines.build_progress import progress_shown
@@ -34,7 +34,8 @@ from beam_pipelines.find_recordings import NoRecordings, find_recordings
 from beam_pipelines.finish import METADATA_FILE
 from beam_pipelines.pipeline import build_pipeline
 from beam_pipelines.plan import BuildOptions
-from beam_pipelines.store_access import check_access
+from beam_pipelines.storage import files
+from beam_pipelines.storage.store_access import check_access
 
 _LOCAL_RUNNER = 'FnApiRunner'
 
@@ -118,7 +119,7 @@ def run_build(
         _run(pipeline, pipeline_options)
         return staged_template(pipeline_options, options.data_dir)
     _check_writable(options, paths)
-    lock = only_build(paths.lock) if storage.is_local(paths.root) else contextlib.nullcontext()
+    lock = only_build(paths.lock) if files.is_local(paths.root) else contextlib.nullcontext()
     with lock:
         _check_nothing_submitted(paths)
         wanted = options
@@ -134,9 +135,9 @@ def run_build(
                 _run(pipeline, pipeline_options)
             if detached:
                 return submitted(pipeline_options, pipeline.result, options.data_dir)
-        storage.remove(paths.staging)
+        files.remove(paths.staging)
         if publish:
-            storage.remove(paths.running)
+            files.remove(paths.running)
         return [_outcome(config, paths, publish, replaced.get(config)) for config in wanted.configs]
 
 
@@ -145,7 +146,7 @@ def _with_absolute_paths(options: BuildOptions) -> BuildOptions:
     local = {
         name: os.path.abspath(path)
         for name in ('recordings', 'data_dir')
-        if storage.is_local(path := getattr(options, name))
+        if files.is_local(path := getattr(options, name))
     }
     return dataclasses.replace(options, **local)
 
@@ -183,20 +184,20 @@ def _run(pipeline: beam.Pipeline, pipeline_options: PipelineOptions) -> None:
 
 
 def _check_nothing_submitted(paths: BuildPaths) -> None:
-    if storage.exists(paths.submitted):
+    if files.exists(paths.submitted):
         raise BuildError(describe_submitted(paths))
 
 
 def _remove_left_behind(options: BuildOptions, paths: BuildPaths) -> None:
     """Removes what a build that was killed has left, but for the shards that are whole and may be of use."""
-    storage.remove(paths.staging)
+    files.remove(paths.staging)
     for config in datasets.CONFIGS:
         if _is_published(config, paths):
             for left in (paths.plan(config), paths.work(config), paths.replaced(config)):
-                storage.remove(left)
+                files.remove(left)
     for config in options.configs:
-        storage.remove(paths.failure(config))
-    storage.remove_temporary_files(paths.root)
+        files.remove(paths.failure(config))
+    files.remove_temporary_files(paths.root)
 
 
 def _claim(options: BuildOptions, paths: BuildPaths, overwrite: bool) -> tuple[str, ...]:
@@ -208,14 +209,14 @@ def _claim(options: BuildOptions, paths: BuildPaths, overwrite: bool) -> tuple[s
         If a dataset is there that is not to be replaced.
     """
     request = json.loads(json.dumps({'options': dataclasses.asdict(options), 'overwrite': overwrite}))
-    earlier = storage.read_json(paths.running) if storage.exists(paths.running) else {}
+    earlier = files.read_json(paths.running) if files.exists(paths.running) else {}
     started = earlier['started'] if earlier.get('request') == request else []
-    present = [config for config in options.configs if storage.is_in_place(paths.dataset(config), datasets.INFO_FILE)]
+    present = [config for config in options.configs if files.is_in_place(paths.dataset(config), datasets.INFO_FILE)]
     for config in present:
         if config not in started and not overwrite:
             raise BuildError(f'{paths.dataset(config)}: exists and is kept; --overwrite replaces it')
     pending = tuple(config for config in options.configs if overwrite or config not in present)
-    storage.write_json(paths.running, {'request': request, 'started': sorted({*started, *pending})})
+    files.write_json(paths.running, {'request': request, 'started': sorted({*started, *pending})})
     return pending
 
 
@@ -234,12 +235,12 @@ def _noted(paths: BuildPaths, pipeline: beam.Pipeline, pipeline_options: Pipelin
         yield
     except KeyboardInterrupt:
         if _is_cancelled(pipeline):
-            storage.remove(paths.submitted)
+            files.remove(paths.submitted)
         else:
             print(f'the job may go on without this command; {describe_submitted(paths)}', file=sys.stderr)
         raise
     except BaseException:
-        storage.remove(paths.submitted)
+        files.remove(paths.submitted)
         raise
 
 
@@ -273,8 +274,8 @@ def _shown_locally(options: BuildOptions, recordings: int, runner: str) -> Itera
 def _check_protocol(options: BuildOptions, paths: BuildPaths) -> None:
     for config in datasets.CONFIGS:
         path = FileSystems.join(paths.dataset(config), 'metadata.json')
-        if storage.exists(path):
-            protocol = storage.read_json(path).get('protocol')
+        if files.exists(path):
+            protocol = files.read_json(path).get('protocol')
             if protocol != options.protocol:
                 raise BuildError(
                     f'{options.data_dir}: holds {config} of protocol {protocol}, asked for {options.protocol};'
@@ -284,23 +285,23 @@ def _check_protocol(options: BuildOptions, paths: BuildPaths) -> None:
 
 def _check_writable(options: BuildOptions, paths: BuildPaths) -> None:
     config_folders = [FileSystems.join(paths.root, config) for config in options.configs]
-    for folder in [paths.root, *filter(storage.exists, config_folders)]:
+    for folder in [paths.root, *filter(files.exists, config_folders)]:
         try:
-            storage.make_folder(folder)
+            files.make_folder(folder)
             probe = FileSystems.join(folder, '.writable')
-            storage.write_bytes(probe, b'')
-            storage.remove(probe)
+            files.write_bytes(probe, b'')
+            files.remove(probe)
         except OSError as error:
             raise BuildError(f'{folder}: cannot be written: {error.strerror or error}') from error
 
 
 def _check_disk_space(options: BuildOptions, paths: BuildPaths) -> None:
     """Raises BuildError if the synthetic datasets cannot fit on the disk; a remote store has no such limit."""
-    if not storage.is_local(options.data_dir):
+    if not files.is_local(options.data_dir):
         return
     needed = 0
     for config in options.configs:
-        written = sum(storage.list_files(paths.work(config)).values())
+        written = sum(files.list_files(paths.work(config)).values())
         # Not one sum of all: what one dataset holds beside its shards takes nothing off the shards of another.
         needed += max(options.required_bytes(config) - written, 0)
     free = shutil.disk_usage(paths.root).free
@@ -313,23 +314,23 @@ def _check_disk_space(options: BuildOptions, paths: BuildPaths) -> None:
 
 def _is_published(config: str, paths: BuildPaths) -> bool:
     """Whether a dataset is in its place and there is no later plan of one that is to replace it."""
-    if not storage.is_in_place(paths.dataset(config), datasets.INFO_FILE):
+    if not files.is_in_place(paths.dataset(config), datasets.INFO_FILE):
         return False
     planned = paths.plan(config)
-    return not storage.exists(planned) or storage.last_updated(planned) <= _finished_at(paths.dataset(config))
+    return not files.exists(planned) or files.last_updated(planned) <= _finished_at(paths.dataset(config))
 
 
 def _finished_at(folder: str) -> float | None:
     """Returns when the dataset in a folder was finished, in s since 1970; None if there is none."""
     metadata = FileSystems.join(folder, METADATA_FILE)
-    return storage.last_updated(metadata) if storage.exists(metadata) else None
+    return files.last_updated(metadata) if files.exists(metadata) else None
 
 
 def _folder(config: str, paths: BuildPaths, publish: bool) -> str:
     """Returns where a dataset is, or will be, when it is finished."""
-    if publish or not storage.exists(paths.plan(config)):
+    if publish or not files.exists(paths.plan(config)):
         return paths.dataset(config)
-    return paths.growing(config, storage.read_json(paths.plan(config))['fingerprint'])
+    return paths.growing(config, files.read_json(paths.plan(config))['fingerprint'])
 
 
 def _outcome(config: str, paths: BuildPaths, publish: bool, replaced: float | None) -> BuiltDataset:
@@ -345,15 +346,15 @@ def _outcome(config: str, paths: BuildPaths, publish: bool, replaced: float | No
     BuildError
         If it was not built.
     """
-    if storage.exists(paths.failure(config)):
-        error = storage.read_json(paths.failure(config))['error']
-        storage.remove(paths.failure(config))
+    if files.exists(paths.failure(config)):
+        error = files.read_json(paths.failure(config))['error']
+        files.remove(paths.failure(config))
         # Whole shards are kept for the next run.
-        storage.remove_if_empty(FileSystems.join(paths.root, config))
+        files.remove_if_empty(FileSystems.join(paths.root, config))
         raise BuildError(f'{error}; rejected files are listed in {paths.rejected}')
     folder = _folder(config, paths, publish)
     # By its time and not by its fingerprint, which is the same if a dataset is replaced by what it should have been.
     if _finished_at(folder) in (None, replaced):
         raise BuildError(f'{folder}: was not finished, and what hindered it could not be written either; disk full?')
-    storage.remove(paths.plan(config))
-    return BuiltDataset(config, folder, storage.read_json(FileSystems.join(folder, METADATA_FILE)))
+    files.remove(paths.plan(config))
+    return BuiltDataset(config, folder, files.read_json(FileSystems.join(folder, METADATA_FILE)))

@@ -13,13 +13,14 @@ from collections.abc import Iterator, Sequence
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 
-from beam_pipelines import datasets, storage
+from beam_pipelines import datasets
 from beam_pipelines.build_paths import BuildPaths
 from beam_pipelines.find_recordings import are_simulated
 from beam_pipelines.finish import METADATA_FILE, check_shard_sizes, finish_dataset, rejected_lines
 from beam_pipelines.ingest_recordings import FindAndIngest, IngestResult
 from beam_pipelines.plan import BuildOptions, DatasetPlan, plan_dataset
 from beam_pipelines.shards import WrittenShard
+from beam_pipelines.storage import files
 from beam_pipelines.write_shards import FailedShard, ShardTask, WriteShards
 
 
@@ -76,12 +77,12 @@ def _plan(
         _check_splits(plan, options)
         planned = paths.plan(config)
         if keep and _is_there(plan, paths):
-            storage.remove(planned)
+            files.remove(planned)
             return
         # A plan that is there stays as it is: its time tells whether the dataset was published after it.
-        if not storage.exists(planned) or storage.read_json(planned)['fingerprint'] != plan.fingerprint:
-            storage.remove(paths.work(config))  # Left by a build of something else.
-            storage.write_json(planned, plan.to_json())
+        if not files.exists(planned) or files.read_json(planned)['fingerprint'] != plan.fingerprint:
+            files.remove(paths.work(config))  # Left by a build of something else.
+            files.write_json(planned, plan.to_json())
     except (OSError, ValueError) as error:
         # The whole shards of an earlier run stay: a store may be back in a minute.
         where = paths.work(config)
@@ -104,16 +105,16 @@ def _was_published(plan: DatasetPlan, paths: BuildPaths) -> bool:
     """Whether the dataset of a plan has been published since it was planned, by another attempt at the same work."""
     metadata = FileSystems.join(paths.dataset(plan.config), METADATA_FILE)
     return _published_fingerprint(plan.config, paths) == plan.fingerprint and (
-        storage.last_updated(metadata) >= storage.last_updated(paths.plan(plan.config))
+        files.last_updated(metadata) >= files.last_updated(paths.plan(plan.config))
     )
 
 
 def _published_fingerprint(config: str, paths: BuildPaths) -> str | None:
     """Returns the fingerprint of the dataset that is in its place, None if there is none."""
     place = paths.dataset(config)
-    if not storage.is_in_place(place, datasets.INFO_FILE):
+    if not files.is_in_place(place, datasets.INFO_FILE):
         return None
-    return storage.read_json(FileSystems.join(place, METADATA_FILE))['fingerprint']
+    return files.read_json(FileSystems.join(place, METADATA_FILE))['fingerprint']
 
 
 def _check_splits(plan: DatasetPlan, options: BuildOptions) -> None:
@@ -122,9 +123,9 @@ def _check_splits(plan: DatasetPlan, options: BuildOptions) -> None:
     recording_set = datasets.CONFIGS[plan.config].recording_set
     for config in datasets.CONFIGS.values():
         path = FileSystems.join(paths.dataset(config.name), METADATA_FILE)
-        if config.recording_set != recording_set or config.name in options.configs or not storage.exists(path):
+        if config.recording_set != recording_set or config.name in options.configs or not files.exists(path):
             continue
-        if storage.read_json(path).get('splits_fingerprint') != plan.splits_fingerprint:
+        if files.read_json(path).get('splits_fingerprint') != plan.splits_fingerprint:
             raise ValueError(
                 f'{options.data_dir}: holds {config.name} of other recordings or another seed, so test cells of the one'
                 f' could train the other; build both again together with --overwrite, or use another --data_dir'
@@ -145,7 +146,7 @@ def _finish(
     reports = [result.report for result in ingested if result.recording_set == recording_set]
     try:
         planned = paths.plan(config)
-        plan = DatasetPlan.from_json(storage.read_json(planned)) if storage.exists(planned) else None
+        plan = DatasetPlan.from_json(files.read_json(planned)) if files.exists(planned) else None
         # Work that is done twice, as runners may, even at the same time, finds its dataset published.
         if not (publish and plan and _was_published(plan, paths)):
             if failures:
@@ -156,13 +157,13 @@ def _finish(
                 finish_dataset(plan, reports, written, folder, source)
                 if publish:
                     publish_dataset(plan, paths)
-        storage.remove(paths.failure(config))
+        files.remove(paths.failure(config))
     except (OSError, _CannotBeBuilt) as error:
         reason = f'{paths.work(config)}: {error.strerror or error}' if isinstance(error, OSError) else str(error)
         if detached:
             raise RuntimeError(f'{reason}; rejected files are listed in {paths.rejected}') from error
         with contextlib.suppress(OSError):
-            storage.write_json(paths.failure(config), {'error': reason})
+            files.write_json(paths.failure(config), {'error': reason})
         return
     yield config
 
@@ -174,7 +175,7 @@ class _CannotBeBuilt(Exception):
 def publish_dataset(plan: DatasetPlan, paths: BuildPaths) -> None:
     """Moves a finished dataset to its place; on an object store it is copied, and stays until the job's last step."""
     folder, place = paths.growing(plan.config, plan.fingerprint), paths.dataset(plan.config)
-    if storage.is_local(folder):
+    if files.is_local(folder):
         # Of two that publish at the same time one gets the shards, and only that one may replace what is there.
         own = f'{folder}-{uuid.uuid4().hex}'
         os.rename(folder, own)
@@ -185,7 +186,7 @@ def publish_dataset(plan: DatasetPlan, paths: BuildPaths) -> None:
                 raise
             return
         folder = own
-    storage.put_in_place(folder, place, aside=paths.replaced(plan.config), last=datasets.INFO_FILE)
+    files.put_in_place(folder, place, aside=paths.replaced(plan.config), last=datasets.INFO_FILE)
 
 
 def build_pipeline(
@@ -223,7 +224,7 @@ def build_pipeline(
 
 def _list_rejected(path: str, ingested: Sequence[IngestResult]) -> None:
     with contextlib.suppress(OSError):  # A full disk is reported with the dataset that does not fit.
-        storage.write_bytes(path, rejected_lines([result.report for result in ingested]))
+        files.write_bytes(path, rejected_lines([result.report for result in ingested]))
 
 
 def _remove_remains(paths: BuildPaths, publish: bool, *ended: Sequence[str | None]) -> None:
@@ -232,7 +233,7 @@ def _remove_remains(paths: BuildPaths, publish: bool, *ended: Sequence[str | Non
     What a dataset was made from stays until here, so that each step of the job can be done again.
     """
     for config in (config for configs in ended for config in configs if config and publish):
-        storage.remove(paths.plan(config))
-        storage.remove(paths.work(config))
-    storage.remove(paths.staging)
-    storage.remove(paths.submitted)
+        files.remove(paths.plan(config))
+        files.remove(paths.work(config))
+    files.remove(paths.staging)
+    files.remove(paths.submitted)

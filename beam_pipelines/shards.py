@@ -6,8 +6,8 @@ import dataclasses
 
 import google_crc32c
 
-from beam_pipelines import storage
 from beam_pipelines.examples import ExampleSource
+from beam_pipelines.storage import files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,12 +36,12 @@ def write_shard(source: ExampleSource, split: str, number: int, first: int, stop
     to the same build is the caller's business.
     """
     checksum = google_crc32c.Checksum()
-    reused = storage.exists(path)
+    reused = files.exists(path)
     if reused:
-        for block in storage.read_blocks(path):
+        for block in files.read_blocks(path):
             checksum.update(block)
     else:
-        with storage.create_whole(path) as file:
+        with files.create_whole(path) as file:
             for rows in source.blocks(split, first, stop):
                 checksum.update(rows)
                 file.write(rows)

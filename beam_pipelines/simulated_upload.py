@@ -7,9 +7,9 @@ import os
 import tempfile
 from pathlib import Path
 
-from beam_pipelines import storage
 from beam_pipelines.simulated_recordings import TRUTH_FILE_NAME, Profile, SimulationError, simulate
-from beam_pipelines.store_access import check_access
+from beam_pipelines.storage import files
+from beam_pipelines.storage.store_access import check_access
 
 _COPIES_AT_A_TIME = 8
 
@@ -33,20 +33,20 @@ def simulate_into(url: str, profile: str | Profile, seed: int = 0) -> str:
     url = url.rstrip('/')
     try:
         check_access(url)
-        present = {path[len(url) + 1 :] for path in storage.list_files(url)}
+        present = {path[len(url) + 1 :] for path in files.list_files(url)}
         if TRUTH_FILE_NAME in present:
             raise SimulationError(f'{url} holds simulated recordings already; nothing was written')
         with tempfile.TemporaryDirectory() as folder:
             root = simulate(Path(folder) / 'recordings', profile, seed)
             names = sorted(os.path.relpath(path, root) for path in root.rglob('*') if path.is_file())
-            if strange := {name for name in present if storage.name_when_whole(name) not in names}:
+            if strange := {name for name in present if files.name_when_whole(name) not in names}:
                 raise SimulationError(f'{url} holds other files, such as {min(strange)}; nothing was written')
             for name in present.difference(names):
-                storage.remove(f'{url}/{name}')
+                files.remove(f'{url}/{name}')
             names.remove(TRUTH_FILE_NAME)
             with concurrent.futures.ThreadPoolExecutor(_COPIES_AT_A_TIME) as pool:
-                list(pool.map(lambda name: storage.upload(os.path.join(root, name), f'{url}/{name}'), names))
-            storage.upload(os.path.join(root, TRUTH_FILE_NAME), f'{url}/{TRUTH_FILE_NAME}')
+                list(pool.map(lambda name: files.upload(os.path.join(root, name), f'{url}/{name}'), names))
+            files.upload(os.path.join(root, TRUTH_FILE_NAME), f'{url}/{TRUTH_FILE_NAME}')
     except OSError as error:
         raise SimulationError(f'{error.filename or url}: cannot be written: {error.strerror or error}') from error
     return url

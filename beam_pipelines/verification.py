@@ -8,8 +8,9 @@ import posixpath
 import google_crc32c
 import numpy as np
 
-from beam_pipelines import datasets, domain, record_layout, storage
-from beam_pipelines.store_access import check_access
+from beam_pipelines import datasets, domain, record_layout
+from beam_pipelines.storage import files as storage
+from beam_pipelines.storage.store_access import check_access
 
 _BLOCK = 4096
 _METADATA_FILE = 'metadata.json'

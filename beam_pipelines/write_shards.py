@@ -7,11 +7,12 @@ import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.utils import shared
 
-from beam_pipelines import datasets, storage
+from beam_pipelines import datasets
 from beam_pipelines.build_paths import BuildPaths
 from beam_pipelines.examples import ExampleSource
 from beam_pipelines.plan import DatasetPlan
 from beam_pipelines.shards import WrittenShard, write_shard
+from beam_pipelines.storage import files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,8 +89,8 @@ class _WriteShard(beam.DoFn):
         yield shard
 
     def _load(self, task: ShardTask) -> _Bank:
-        plan = DatasetPlan.from_json(storage.read_json(self._paths.plan(task.config)))
+        plan = DatasetPlan.from_json(files.read_json(self._paths.plan(task.config)))
         if plan.fingerprint != task.fingerprint:
             raise OSError(f'another build has begun in {self._paths.root}')
         self._loaded.inc()
-        return _Bank(plan, ExampleSource(plan, storage.read_bytes))
+        return _Bank(plan, ExampleSource(plan, files.read_bytes))

@@ -14,7 +14,7 @@ SHARD_BYTES = 128 << 20
 # Assumed, not measured: no object store was at hand.
 STORE_MB_A_SECOND = 100  # that one worker sends to the store
 COPY_SECONDS = 0.1  # to copy or delete one object within the store
-COPIES_AT_A_TIME = 16  # as beam_pipelines.storage publishes
+COPIES_AT_A_TIME = 16  # as beam_pipelines.storage.files publishes
 
 
 def table(by_spikes: Sequence[dict], by_recordings: Sequence[dict], by_shards: Sequence[dict]) -> str:

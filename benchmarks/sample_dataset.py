@@ -7,11 +7,11 @@ import os
 
 import numpy as np
 
-from beam_pipelines import storage
 from beam_pipelines.build_paths import BuildPaths
 from beam_pipelines.examples import ExampleSource
 from beam_pipelines.ingest import CellSpikes, IngestReport
 from beam_pipelines.plan import BuildOptions, DatasetPlan, IngestedCell, plan_dataset
+from beam_pipelines.storage import files
 
 _CELLS, _SPIKES_A_CELL, _MASKS_A_CELL = 150, 280, 10  # of the published order: 43,000 spikes, 600 masks of 105 cells
 
@@ -35,7 +35,7 @@ def prepare(data_dir: str, examples: int) -> DatasetPlan:
             np.arange(_MASKS_A_CELL) * 160,
         )
         staged = os.path.join(paths.staging, f'{number}.npz')
-        storage.write_bytes(staged, cell.to_bytes())
+        files.write_bytes(staged, cell.to_bytes())
         report = IngestReport(1, (), _SPIKES_A_CELL, _SPIKES_A_CELL, 0, 100.0)
         cells.append(
             IngestedCell(
@@ -56,7 +56,7 @@ def prepare(data_dir: str, examples: int) -> DatasetPlan:
         synthetic_examples=(examples - examples // 2, examples // 2),
     )
     plan = plan_dataset('synthetic', cells, options)
-    storage.write_json(paths.plan('synthetic'), plan.to_json())
+    files.write_json(paths.plan('synthetic'), plan.to_json())
     return plan
 
 
@@ -67,4 +67,4 @@ def open_source(data_dir: str, examples: int) -> ExampleSource:
     To be called within a Beam function: a source that a function holds is pickled and compressed anew for every step,
     which takes Beam longer than many examples.
     """
-    return ExampleSource(prepare(data_dir, examples), storage.read_bytes)
+    return ExampleSource(prepare(data_dir, examples), files.read_bytes)

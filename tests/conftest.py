@@ -113,7 +113,7 @@ def data_dir(recordings_root, tmp_path_factory) -> pathlib.Path:
 @pytest.fixture(scope='session')
 def gcs_environment(tmp_path_factory) -> dict[str, str]:
     """A stand-in for Google Cloud Storage that runs for the session; the environment by which clients find it."""
-    from tests import gcs_stand_in
+    from tests.support import gcs_stand_in
 
     program = gcs_stand_in.find_server()
     if program is None:
@@ -127,7 +127,7 @@ def gcs_environment(tmp_path_factory) -> dict[str, str]:
 @pytest.fixture
 def bucket(gcs_environment, monkeypatch) -> str:
     """A new bucket of the stand-in, such as ``gs://b1``; this process and the commands it starts find it."""
-    from tests import gcs_stand_in
+    from tests.support import gcs_stand_in
 
     for name, value in gcs_environment.items():
         monkeypatch.setenv(name, value)

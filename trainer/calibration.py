@@ -17,7 +17,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit
 
 from beam_pipelines import domain
-from trainer.whole_files import write_whole
+from beam_pipelines.storage.atomic_files import write_whole
 
 FILE_NAME = 'calibration.json'
 TARGET_ERROR = 0.03

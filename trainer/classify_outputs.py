@@ -15,8 +15,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from beam_pipelines.recordings import RejectedFile
+from beam_pipelines.storage.atomic_files import write_whole
 from trainer.classified_cell import ClassifiedCell
-from trainer.whole_files import write_whole
 
 if TYPE_CHECKING:
     from trainer.training_range import TrainingRange

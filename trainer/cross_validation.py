@@ -17,6 +17,7 @@ import zipfile
 import numpy as np
 
 from beam_pipelines import record_layout
+from beam_pipelines.storage.atomic_files import write_whole
 from beam_pipelines.synthesis import Synthesizer
 from trainer.calibration import Calibration
 from trainer.cell_calibration import calibrate
@@ -32,7 +33,6 @@ from trainer.run_keeper import RunError
 from trainer.shard_reader import read_rows
 from trainer.stored_dataset import StoredSplit, open_split
 from trainer.verdicts import spike_p_ser
-from trainer.whole_files import write_whole
 
 FOLDER = 'cross_validation'
 DIVISIONS = ('day', 'spike')

@@ -13,6 +13,7 @@ import numpy as np
 
 from beam_pipelines import domain
 from beam_pipelines.spike_width import measure_udi_ms
+from beam_pipelines.storage.atomic_files import write_whole
 from trainer.calibration import Calibration
 from trainer.cell_calibration import calibrate
 from trainer.metrics import accuracy_difference, binary_metrics, cell_metrics
@@ -20,7 +21,6 @@ from trainer.predictions import SpikeScores, TrainedEnsemble, score_split
 from trainer.results import CellResult, ModelResult, SplitResult
 from trainer.stored_dataset import StoredSplit, open_split
 from trainer.verdicts import judge_cell, spike_p_ser, undecided_rule
-from trainer.whole_files import write_whole
 
 # The headline comes first.
 EVALUATED_SPLITS = (('non_homogeneous', 'test'), ('original', 'test'), ('original', 'validation'))

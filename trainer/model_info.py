@@ -12,9 +12,9 @@ import numpy as np
 import tensorflow as tf
 
 import beam_pipelines
+from beam_pipelines.storage.atomic_files import write_whole
 from trainer.checkpoints import ModelError
 from trainer.stored_dataset import StoredSplit
-from trainer.whole_files import write_whole
 
 FILE_NAME = 'model_info.json'
 

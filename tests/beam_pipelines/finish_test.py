@@ -5,11 +5,12 @@ import google_crc32c
 import numpy as np
 import pytest
 
-from beam_pipelines import datasets, record_layout, storage
+from beam_pipelines import datasets, record_layout
 from beam_pipelines.finish import finish_dataset
 from beam_pipelines.ingest import rejection_report
 from beam_pipelines.recordings import RejectedFile
 from beam_pipelines.shards import write_shard
+from beam_pipelines.storage import files
 from beam_pipelines.synthesis import Recipe, Synthesizer
 from tests.beam_pipelines.small_dataset import CELLS, make_source
 from tests.conftest import files_of, shards_of
@@ -60,9 +61,9 @@ def test_finishing_again_gives_the_same_files(grown):
 
 def test_what_a_worker_left_that_died_while_it_wrote_is_removed(grown):
     plan, written, folder = grown
-    unfinished = storage.create_whole(str(folder / 'shard'))
+    unfinished = files.create_whole(str(folder / 'shard'))
     unfinished.__enter__()
-    (left,) = (path for path in folder.iterdir() if storage.is_temporary(path.name))
+    (left,) = (path for path in folder.iterdir() if files.is_temporary(path.name))
     finish_dataset(plan, [], written, str(folder), 'recorded')
     assert not left.exists()
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from beam_pipelines import storage
 from beam_pipelines.simulated_recordings import SimulationError
 from beam_pipelines.simulated_upload import simulate_into
+from beam_pipelines.storage import files
 from tests.conftest import NUM_MASKS, TINY_PROFILE_SEED, error_line, files_of, run_command, tiny_profile
 
 pytestmark = pytest.mark.gcs
@@ -20,12 +20,12 @@ pytestmark = pytest.mark.gcs
 
 def _objects_of(folder: str) -> dict[str, bytes]:
     """Returns the bytes of each object below a folder by its path in it."""
-    return {path[len(folder) + 1 :]: storage.read_bytes(path) for path in storage.list_files(folder)}
+    return {path[len(folder) + 1 :]: files.read_bytes(path) for path in files.list_files(folder)}
 
 
 def _upload(folder: Path, url: str) -> None:
     for name in files_of(folder):
-        storage.upload(str(folder / name), f'{url}/{name}')
+        files.upload(str(folder / name), f'{url}/{name}')
 
 
 def test_simulated_recordings_are_those_of_a_local_run_and_one_that_was_broken_off_is_completed(
@@ -34,16 +34,16 @@ def test_simulated_recordings_are_those_of_a_local_run_and_one_that_was_broken_o
     root = f'{bucket}/recordings'
     expected = files_of(recordings_root)
     for name in sorted(expected)[-3:]:
-        storage.write_bytes(f'{root}/{name}', expected[name])
-    storage.write_bytes(f'{root}/{name}.tmp-{"0" * 32}', b'half')
+        files.write_bytes(f'{root}/{name}', expected[name])
+    files.write_bytes(f'{root}/{name}.tmp-{"0" * 32}', b'half')
     assert simulate_into(f'{root}/', tiny_profile(), TINY_PROFILE_SEED) == root
     assert _objects_of(root) == expected
     with pytest.raises(SimulationError, match='already'):
         simulate_into(root, tiny_profile(), TINY_PROFILE_SEED)
-    storage.write_bytes(f'{bucket}/mine/original/SER/A1#1.abf', b'1')
+    files.write_bytes(f'{bucket}/mine/original/SER/A1#1.abf', b'1')
     with pytest.raises(SimulationError, match=r'A1#1\.abf; nothing was written'):
         simulate_into(f'{bucket}/mine', tiny_profile(), TINY_PROFILE_SEED)
-    assert list(storage.list_files(f'{bucket}/mine')) == [f'{bucket}/mine/original/SER/A1#1.abf']
+    assert list(files.list_files(f'{bucket}/mine')) == [f'{bucket}/mine/original/SER/A1#1.abf']
 
 
 @pytest.mark.slow
@@ -54,10 +54,10 @@ def test_a_build_from_bucket_to_bucket_gives_the_bytes_of_a_local_one(recordings
     result = run_command('sero-build', *options, '--configs=original')
     assert result.returncode == 0, result.stderr
     assert 'exists and is kept' in error_line(run_command('sero-build', *options, '--configs=original'))
-    storage.write_bytes(f'{recordings}/non_homogeneous/SER/A1#1.abf', b'no recording')
+    files.write_bytes(f'{recordings}/non_homogeneous/SER/A1#1.abf', b'no recording')
     result = run_command('sero-build', *options, '--configs=non_homogeneous,original', '--overwrite')
     assert result.returncode == 1 and f'see {built}/sero_spikes/rejected.jsonl' in result.stderr
-    assert f'{recordings}/non_homogeneous/SER/A1#1.abf'.encode() in storage.read_bytes(
+    assert f'{recordings}/non_homogeneous/SER/A1#1.abf'.encode() in files.read_bytes(
         f'{built}/sero_spikes/rejected.jsonl'
     )
     objects = _objects_of(built)
@@ -69,8 +69,8 @@ def test_a_build_from_bucket_to_bucket_gives_the_bytes_of_a_local_one(recordings
     assert {name for name in expected if objects[name] != expected[name]} <= told
     result = run_command('sero-verify', f'{built}/sero_spikes')
     assert result.returncode == 0 and result.stderr == ''
-    shard = next(path for path in storage.list_files(f'{built}/sero_spikes/original') if '.tfrecord-' in path)
-    storage.write_bytes(shard, storage.read_bytes(shard)[:-1])
+    shard = next(path for path in files.list_files(f'{built}/sero_spikes/original') if '.tfrecord-' in path)
+    files.write_bytes(shard, files.read_bytes(shard)[:-1])
     result = run_command('sero-verify', built)
     assert result.returncode == 1 and f'{shard} record' in result.stderr
 
@@ -90,7 +90,7 @@ def test_a_build_that_is_killed_at_any_stage_and_started_again_ends_in_the_same_
     dataset = f'{bucket}/data/sero_spikes/synthetic/1.0.0'
     # The spikes are staged; a shard is whole; the first file has been moved to its place; the plan is gone.
     for seen in (f'{bucket}/data/sero_spikes/.staging', f'{dataset}.building', dataset, f'{dataset}/dataset_info.json'):
-        storage.remove(dataset)
+        files.remove(dataset)
         name, *arguments = command(f'{bucket}/data')
         process = subprocess.Popen(
             [Path(sys.executable).parent / name, *arguments],
@@ -98,7 +98,7 @@ def test_a_build_that_is_killed_at_any_stage_and_started_again_ends_in_the_same_
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        while not storage.exists(seen) and process.poll() is None:
+        while not files.exists(seen) and process.poll() is None:
             time.sleep(0.01)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -119,4 +119,4 @@ def test_a_build_that_is_killed_at_any_stage_and_started_again_ends_in_the_same_
 )
 def test_a_wrong_place_is_one_line(bucket, command, part):
     assert part in error_line(run_command(*(word.format(bucket=bucket) for word in command)))
-    assert storage.list_files(bucket) == {}
+    assert files.list_files(bucket) == {}

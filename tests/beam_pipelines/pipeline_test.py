@@ -9,12 +9,12 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.util import assert_that
 
-from beam_pipelines import storage
 from beam_pipelines.build_paths import BuildPaths
 from beam_pipelines.ingest import CellSpikes
 from beam_pipelines.ingest_recordings import FindAndIngest
 from beam_pipelines.pipeline import build_pipeline, publish_dataset
 from beam_pipelines.plan import BuildOptions, DatasetPlan
+from beam_pipelines.storage import files
 from beam_pipelines.write_shards import ShardTask, WriteShards
 from tests.conftest import files_of
 
@@ -49,7 +49,7 @@ def recordings_with_faults(recordings_root, tmp_path):
 
 def test_counters_account_for_recordings_and_spikes(recordings_with_faults, tmp_path):
     counters = _counters(_run(_options(recordings_with_faults, tmp_path)))
-    metadata = storage.read_json(f'{BuildPaths(str(tmp_path)).dataset("original")}/metadata.json')
+    metadata = files.read_json(f'{BuildPaths(str(tmp_path)).dataset("original")}/metadata.json')
     assert counters['recordings/used'] == metadata['files_used'] == 8
     assert counters['recordings/rejected'] == metadata['files_rejected'] == 2
     assert counters['rejected/not_abf'] == counters['rejected/unknown_format'] == 1
@@ -59,7 +59,7 @@ def test_counters_account_for_recordings_and_spikes(recordings_with_faults, tmp_
 
 def test_rejected_files_of_readers_and_of_the_listing_are_written_down(recordings_with_faults, tmp_path):
     _run(_options(recordings_with_faults, tmp_path))
-    lines = storage.read_bytes(BuildPaths(str(tmp_path)).rejected).decode().splitlines()
+    lines = files.read_bytes(BuildPaths(str(tmp_path)).rejected).decode().splitlines()
     assert [json.loads(line)['reason'] for line in lines] == ['unknown_format', 'not_abf']
 
 
@@ -67,7 +67,7 @@ def test_staged_spikes_hold_what_the_report_says(recordings_root, tmp_path):
     def check(results):
         assert len(results) == 8
         for result in results:
-            spikes = CellSpikes.from_bytes(storage.read_bytes(result.cell.staged))
+            spikes = CellSpikes.from_bytes(files.read_bytes(result.cell.staged))
             assert len(spikes.waveforms) == result.report.spikes
             assert len(spikes.masks) == result.cell.masks == 20
             assert spikes.fingerprint() == result.cell.fingerprint
@@ -91,11 +91,11 @@ def test_spikes_that_cannot_be_staged_are_a_result_with_an_error(recordings_root
 def test_a_plan_that_fails_is_written_down_and_does_not_stop_other_datasets(recordings_root, tmp_path):
     _run(_options(recordings_root, tmp_path, ('original', 'synthetic_small'), num_masks=10**7))
     paths = BuildPaths(str(tmp_path))
-    assert storage.exists(f'{paths.dataset("original")}/dataset_info.json')
-    assert not storage.exists(paths.dataset('synthetic_small'))
-    failure = storage.read_json(paths.failure('synthetic_small'))
+    assert files.exists(f'{paths.dataset("original")}/dataset_info.json')
+    assert not files.exists(paths.dataset('synthetic_small'))
+    failure = files.read_json(paths.failure('synthetic_small'))
     assert failure['error'].startswith('not enough silence: 10000000 noise masks')
-    assert not storage.exists(paths.staging)
+    assert not files.exists(paths.staging)
 
 
 def test_shards_of_another_build_in_the_work_folder_are_not_taken_over(recordings_root, data_dir, tmp_path):
@@ -115,7 +115,7 @@ def _grown(options) -> tuple[DatasetPlan, BuildPaths]:
     with beam.Pipeline('FnApiRunner') as pipeline:
         build_pipeline(pipeline, options, publish=False)
     paths = BuildPaths(options.data_dir)
-    return DatasetPlan.from_json(storage.read_json(paths.plan('original'))), paths
+    return DatasetPlan.from_json(files.read_json(paths.plan('original'))), paths
 
 
 def test_a_worker_of_a_job_that_was_given_up_writes_nothing_into_another(recordings_root, tmp_path):
@@ -152,7 +152,7 @@ def test_two_that_publish_at_the_same_time_leave_a_whole_dataset(recordings_root
     publish_dataset(plan, paths)
     # The other had seen the shards, and writes what stands beside them when they are gone.
     for name in ('metadata.json', 'dataset_info.json'):
-        storage.write_bytes(f'{folder}/{name}', whole[name])
+        files.write_bytes(f'{folder}/{name}', whole[name])
     publish_dataset(plan, paths)
     assert files_of(Path(paths.dataset('original'))) == whole
 
@@ -163,13 +163,13 @@ def test_a_store_that_fails_for_a_while_costs_no_whole_shard(recordings_root, tm
     before = files_of(Path(paths.work('original')))
     Path(paths.staging).touch()  # so that no spikes can be staged
     _run(options)
-    assert f'{paths.staging}/' in storage.read_json(paths.failure('original'))['error']
+    assert f'{paths.staging}/' in files.read_json(paths.failure('original'))['error']
     assert files_of(Path(paths.work('original'))) == before
 
 
 def test_the_list_of_rejected_files_is_there_even_if_none_was(recordings_root, tmp_path):
     _run(_options(recordings_root, tmp_path))
-    assert storage.read_bytes(BuildPaths(str(tmp_path)).rejected) == b''
+    assert files.read_bytes(BuildPaths(str(tmp_path)).rejected) == b''
 
 
 def test_every_file_is_known_to_be_rejected_where_no_recording_is_left(tmp_path):
@@ -179,14 +179,14 @@ def test_every_file_is_known_to_be_rejected_where_no_recording_is_left(tmp_path)
         (folder / 'notes.txt').write_text('a note')
     _run(_options(tmp_path / 'recordings', tmp_path))
     paths = BuildPaths(str(tmp_path))
-    assert storage.read_json(paths.failure('original'))['error'] == 'original: no usable SER recording in original/SER'
-    lines = storage.read_bytes(paths.rejected).decode().splitlines()
+    assert files.read_json(paths.failure('original'))['error'] == 'original: no usable SER recording in original/SER'
+    lines = files.read_bytes(paths.rejected).decode().splitlines()
     assert [json.loads(line)['reason'] for line in lines] == ['unknown_format'] * 2
 
 
 def test_recordings_that_are_gone_when_a_worker_looks_are_written_down(tmp_path):
     _run(_options(tmp_path / 'none', tmp_path))
-    failure = storage.read_json(BuildPaths(str(tmp_path)).failure('original'))
+    failure = files.read_json(BuildPaths(str(tmp_path)).failure('original'))
     assert failure['error'].startswith(f'{tmp_path}/none: no such folder; expected recordings in')
 
 

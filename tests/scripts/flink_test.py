@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from beam_pipelines import storage
+from beam_pipelines.storage import files
 from scripts.flink_cluster import FlinkCluster
 from scripts.flink_jars import get_jars
 from tests.conftest import NUM_MASKS, ROOT, shards_of
@@ -83,7 +83,7 @@ def test_a_worker_that_dies_behind_a_written_shard_leaves_it_to_be_found_by_the_
         result = subprocess.run(job, capture_output=True, text=True, timeout=_TIMEOUT_S, cwd=ROOT)
         assert result.returncode == 0, result.stderr
         (work,) = (tmp_path / name / 'sero_spikes/synthetic/1.0.0.building').iterdir()
-        whole = {path.name: path.read_bytes() for path in work.iterdir() if not storage.is_temporary(path.name)}
+        whole = {path.name: path.read_bytes() for path in work.iterdir() if not files.is_temporary(path.name)}
         return json.loads(result.stdout.splitlines()[-1]), whole
 
     died = tmp_path / 'died'

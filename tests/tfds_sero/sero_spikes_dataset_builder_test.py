@@ -12,7 +12,8 @@ import pytest
 import tensorflow_datasets as tfds
 
 import tfds_sero  # noqa: F401 - registers the dataset.
-from beam_pipelines import record_layout, storage
+from beam_pipelines import record_layout
+from beam_pipelines.storage import files
 from tests.conftest import ROOT, copy_without_stamp, files_of, run_command, shards_of
 
 _SPLITS = ('train', 'validation', 'test')
@@ -262,7 +263,7 @@ def test_an_option_that_cannot_be_followed_is_an_error(recordings_root, tmp_path
 @pytest.mark.slow
 def test_recordings_may_be_in_a_bucket(recordings_root, data_dir, bucket, tmp_path):
     for name in files_of(recordings_root):
-        storage.upload(str(recordings_root / name), f'{bucket}/{name}')
+        files.upload(str(recordings_root / name), f'{bucket}/{name}')
     result = _tfds_build('sero_spikes', '--config=original', f'--data_dir={tmp_path}', f'--manual_dir={bucket}')
     assert result.returncode == 0, result.stderr
     assert shards_of(_dataset(tmp_path, 'original')) == shards_of(_dataset(data_dir, 'original'))

@@ -1,4 +1,4 @@
-from trainer.whole_files import write_whole
+from beam_pipelines.storage.atomic_files import write_whole
 
 
 def test_text_is_written_as_given(tmp_path):

@@ -21,7 +21,7 @@ from typing import BinaryIO
 from apache_beam.io import filesystem
 from apache_beam.io.filesystems import FileSystems
 
-from beam_pipelines.store_errors import store_errors
+from beam_pipelines.storage.object_store import store_errors
 
 _TEMPORARY = '.tmp-'
 _TEMPORARY_NAME = re.compile(rf'{re.escape(_TEMPORARY)}[0-9a-f]{{32}}$')

@@ -8,7 +8,7 @@ import os
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from beam_pipelines.store_errors import store_errors
+from beam_pipelines.storage.object_store import store_errors
 
 _SECONDS = 15.0  # for all tries together
 

@@ -1,0 +1,1 @@
+"""Whole files on any file system, and atomic local ones."""
