@@ -20,7 +20,7 @@ import time
 from absl import flags, logging
 
 from beam_pipelines import datasets, splits
-from beam_pipelines.command import run_command
+from beam_pipelines.cli.command import run_command
 from beam_pipelines.synthesis import Recipe
 
 

@@ -17,10 +17,11 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions, StandardOptions
 from apache_beam.runners.runner import PipelineState
 
-from beam_pipelines import datasets, standard_error
+from beam_pipelines import datasets
 from beam_pipelines.build_lock import only_build
 from beam_pipelines.build_paths import BuildPaths
 from beam_pipelines.build_progress import progress_shown
+from beam_pipelines.cli import standard_error
 from beam_pipelines.cluster_errors import ClusterError, cluster_errors
 from beam_pipelines.dataflow_options import check_dataflow_options, is_dataflow, is_template
 from beam_pipelines.detached_build import (

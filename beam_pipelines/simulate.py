@@ -13,7 +13,7 @@ import sys
 
 from absl import flags, logging
 
-from beam_pipelines.command import run_command
+from beam_pipelines.cli.command import run_command
 from beam_pipelines.simulated_recordings import PROFILES, SimulationError, simulate
 
 

@@ -17,7 +17,7 @@ import time
 
 from absl import flags, logging
 
-from beam_pipelines.command import run_command
+from beam_pipelines.cli.command import run_command
 
 
 def main(argv: list[str]) -> int:

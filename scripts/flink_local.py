@@ -15,7 +15,7 @@ import sys
 
 from absl import flags
 
-from beam_pipelines.command import run_command
+from beam_pipelines.cli.command import run_command
 from scripts.flink_cluster import FlinkCluster, FlinkError
 from scripts.flink_jars import JarsError, get_jars
 

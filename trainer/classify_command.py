@@ -20,7 +20,7 @@ import sys
 
 from absl import flags
 
-from beam_pipelines.command import run_command
+from beam_pipelines.cli.command import run_command
 from trainer.start import BackendError, start_keras
 
 

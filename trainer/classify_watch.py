@@ -6,13 +6,13 @@ import pathlib
 import time
 from collections.abc import Sequence
 
+from beam_pipelines.cli.signals import StopRequests
 from beam_pipelines.ingest import IngestReport, rejection_report
 from beam_pipelines.recordings import RejectedFile, group_files
 from trainer.classified_cell import ClassifiedCell
 from trainer.classifier import Classifier
 from trainer.classify_run import Findings, read_results, write
 from trainer.classify_summary import findings_lines, verdict_line
-from trainer.interrupts import StopRequests
 from trainer.reading_pool import ReadingPool
 from trainer.watched_folder import WatchedFolder
 

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from trainer.interrupts import StopRequests
+from beam_pipelines.cli.signals import StopRequests
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 

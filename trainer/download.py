@@ -19,7 +19,7 @@ import sys
 
 from absl import flags
 
-from beam_pipelines.command import run_command
+from beam_pipelines.cli.command import run_command
 
 
 def define_flags() -> None:

@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from beam_pipelines.command import run_command
+from beam_pipelines.cli.command import run_command
 from trainer.config_flag import define_config_flag, parse_flags, read_config
 from trainer.start import BackendError, start_keras
 

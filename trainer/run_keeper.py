@@ -8,10 +8,10 @@ import time
 
 import keras
 
+from beam_pipelines.cli.signals import Interrupted, StopRequests
 from trainer import calibration, checkpoints, model_info
 from trainer.consensus import remove_consensus
 from trainer.ensemble import members_of
-from trainer.interrupts import Interrupted, StopRequests
 from trainer.learning_rate import learning_rate_at
 from trainer.stored_dataset import StoredSplit
 

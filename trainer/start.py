@@ -9,7 +9,7 @@ import os
 import sys
 import tempfile
 
-from beam_pipelines import standard_error
+from beam_pipelines.cli import standard_error
 
 _BACKENDS = ('tensorflow', 'jax')
 

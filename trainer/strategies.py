@@ -16,8 +16,8 @@ from collections.abc import Iterator, Sequence
 import keras
 import tensorflow as tf
 
+from beam_pipelines.cli.signals import StopRequests
 from trainer import distributed_fit
-from trainer.interrupts import StopRequests
 from trainer.run_keeper import RunError
 
 

@@ -23,7 +23,7 @@ import sys
 
 from absl import flags
 
-from beam_pipelines.command import run_command
+from beam_pipelines.cli.command import run_command
 from trainer.config_flag import define_config_flag, parse_flags, read_config
 from trainer.start import BackendError, start_keras
 
@@ -66,9 +66,9 @@ def main(argv: list[str]) -> int:
         return 1
     import tensorflow as tf
 
+    from beam_pipelines.cli.signals import Interrupted
     from trainer import calibration
     from trainer.checkpoints import ModelError
-    from trainer.interrupts import Interrupted
     from trainer.run_keeper import RunError
     from trainer.stored_dataset import DatasetError
     from trainer.strategies import open_strategy

@@ -9,13 +9,13 @@ import keras
 import tensorflow as tf
 
 from beam_pipelines import domain
+from beam_pipelines.cli.signals import StopRequests
 from beam_pipelines.synthesis import Synthesizer
 from trainer import checkpoints, published_models
 from trainer.config_checks import check_config
 from trainer.ensemble import member_losses
 from trainer.input_pipeline import dataset_errors, training_batches
 from trainer.input_wait import InputWait, LogInputWait
-from trainer.interrupts import StopRequests
 from trainer.online_input import OnlineEnsemble, online_batches, open_spike_bank
 from trainer.progress import ProgressLine
 from trainer.run_keeper import CHECKPOINTS_FOLDER, RunError, RunKeeper

@@ -4,11 +4,11 @@ import signal
 import keras
 import pytest
 
+from beam_pipelines.cli.signals import Interrupted, StopRequests
 from tests.trainer.conftest import TINY_RUN
 from trainer import calibration
 from trainer.consensus import write_consensus
 from trainer.ensemble import build_ensemble, members_of
-from trainer.interrupts import Interrupted, StopRequests
 from trainer.run_keeper import RunKeeper
 from trainer.stored_dataset import open_split
 
