@@ -8,7 +8,7 @@ from collections.abc import Collection
 from apache_beam.io.filesystems import FileSystems
 
 from beam_pipelines import domain
-from beam_pipelines.recordings import RecordingFiles, RejectedFile, group_files, is_ignored
+from beam_pipelines.recordings.cell_files import RecordingFiles, RejectedFile, group_files, is_ignored
 from beam_pipelines.storage import files as storage
 
 _SIMULATED_FILE = 'SIMULATED.json'

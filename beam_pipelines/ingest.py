@@ -11,11 +11,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from beam_pipelines import csv_reader, detection, domain, keyed_random, noise_masks
-from beam_pipelines.abf_header import is_simulated
-from beam_pipelines.abf_reader import read_abf
-from beam_pipelines.recordings import RecordingFiles, RejectedFile
-from beam_pipelines.rejection import RecordingRejected
+from beam_pipelines import detection, domain, keyed_random, noise_masks
+from beam_pipelines.recordings.abf_header import is_simulated
+from beam_pipelines.recordings.abf_reader import read_abf
+from beam_pipelines.recordings.cell_files import RecordingFiles, RejectedFile
+from beam_pipelines.recordings.rejection import RecordingRejected
+from beam_pipelines.recordings.spike_csv import parse_file_name, read_spike_csv
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,11 +175,11 @@ def _ingest_csvs(recording, seed, max_masks, resample, local_copy):
     waveform_of, rejected = {}, []
     for path in recording.paths:
         try:
-            trigger = csv_reader.parse_file_name(posixpath.basename(path), recording.cell_id)
+            trigger = parse_file_name(posixpath.basename(path), recording.cell_id)
             if trigger in waveform_of:
                 raise RecordingRejected('bad_name', f'trigger {trigger} comes twice')
             with local_copy(path) as local_path:
-                waveform_of[trigger] = csv_reader.read_spike_csv(local_path)
+                waveform_of[trigger] = read_spike_csv(local_path)
         except RecordingRejected as error:
             rejected.append(RejectedFile(path, error.reason, error.detail))
     spikes = len(waveform_of)

@@ -32,8 +32,10 @@ from pathlib import Path
 import numpy as np
 from absl import logging
 
-from beam_pipelines import abf_header, abf_writer, published_udi, simulated_cells, simulated_noise
+from beam_pipelines import published_udi, simulated_cells, simulated_noise
 from beam_pipelines.domain import LABEL_NAMES, RECORDING_SETS, SAMPLING_RATE_HZ, TRIGGER_PA
+from beam_pipelines.recordings import abf_header
+from beam_pipelines.recordings.abf_writer import write_abf
 
 FORMAT_VERSION = 1
 TRUTH_FILE_NAME = 'SIMULATED.json'
@@ -242,7 +244,7 @@ def _write_recording(
     times_s = simulated_cells.spike_times_s(cell, seconds, rng)
     current_pa = simulated_noise.background_pa(noise, round(seconds * SAMPLING_RATE_HZ), rng)
     simulated_cells.add_spikes(current_pa, cell, times_s, SAMPLING_RATE_HZ, rng)
-    as_read_pa = abf_writer.write_abf(root / recording.path, current_pa, SAMPLING_RATE_HZ, abf_header.SIMULATED_COMMENT)
+    as_read_pa = write_abf(root / recording.path, current_pa, SAMPLING_RATE_HZ, abf_header.SIMULATED_COMMENT)
     trigger, trough_pa = _triggers(as_read_pa, times_s)
     traits = {k: v for k, v in dataclasses.asdict(cell).items() if k != 'label_name'}
     return {

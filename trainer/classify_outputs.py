@@ -14,7 +14,7 @@ import signal
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from beam_pipelines.recordings import RejectedFile
+from beam_pipelines.recordings.cell_files import RejectedFile
 from beam_pipelines.storage.atomic_files import write_whole
 from trainer.classified_cell import ClassifiedCell
 

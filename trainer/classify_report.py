@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from beam_pipelines import domain
-from beam_pipelines.recordings import RejectedFile
-from beam_pipelines.rejection import REASONS
+from beam_pipelines.recordings.cell_files import RejectedFile
+from beam_pipelines.recordings.rejection import REASONS
 from trainer import report_page
 from trainer.cell_pictures import CellPictures, Picture
 from trainer.classified_cell import ClassifiedCell

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from beam_pipelines import detection, domain
-from beam_pipelines.abf_header import is_simulated
-from beam_pipelines.abf_reader import bring_to_40_khz, read_abf, usable_rate_hz
 from beam_pipelines.ingest import IngestReport, ingest_cell
-from beam_pipelines.recordings import RecordingFiles, RejectedFile
-from beam_pipelines.rejection import RecordingRejected
+from beam_pipelines.recordings.abf_header import is_simulated
+from beam_pipelines.recordings.abf_reader import bring_to_40_khz, read_abf, usable_rate_hz
+from beam_pipelines.recordings.cell_files import RecordingFiles, RejectedFile
+from beam_pipelines.recordings.rejection import RecordingRejected
 from trainer.classified_cell import TraceEnvelope
 from trainer.spike_measures import SpikeMeasures, measure_spikes
 

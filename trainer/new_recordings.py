@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator, Sequence
 
-from beam_pipelines.recordings import RecordingFiles, RejectedFile, group_files, is_ignored
+from beam_pipelines.recordings.cell_files import RecordingFiles, RejectedFile, group_files, is_ignored
 
 
 class PathError(Exception):

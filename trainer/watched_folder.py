@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import time
 
-from beam_pipelines.abf_header import check_abf_header
-from beam_pipelines.recordings import is_ignored
-from beam_pipelines.rejection import RecordingRejected
+from beam_pipelines.recordings.abf_header import check_abf_header
+from beam_pipelines.recordings.cell_files import is_ignored
+from beam_pipelines.recordings.rejection import RecordingRejected
 
 # Acquisition programs write every second or so while they record.
 _STABLE_S = 3.0

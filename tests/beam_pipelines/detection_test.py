@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from beam_pipelines import detection, simulated_recordings
-from beam_pipelines.abf_reader import read_abf
+from beam_pipelines.recordings.abf_reader import read_abf
 
 
 def _pulses(samples: int, starts: list[int], length: int = 5, depth_pa: float = -80) -> np.ndarray:

@@ -8,7 +8,7 @@ import pytest
 from beam_pipelines import datasets, record_layout
 from beam_pipelines.finish import finish_dataset
 from beam_pipelines.ingest import rejection_report
-from beam_pipelines.recordings import RejectedFile
+from beam_pipelines.recordings.cell_files import RejectedFile
 from beam_pipelines.shards import write_shard
 from beam_pipelines.storage import files
 from beam_pipelines.synthesis import Recipe, Synthesizer

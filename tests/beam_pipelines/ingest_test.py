@@ -4,9 +4,9 @@ import struct
 import numpy as np
 import pytest
 
-from beam_pipelines import abf_writer
 from beam_pipelines.ingest import CellSpikes, ingest_cell
-from beam_pipelines.recordings import RecordingFiles
+from beam_pipelines.recordings.abf_writer import write_abf
+from beam_pipelines.recordings.cell_files import RecordingFiles
 from tests.conftest import SHARED, needs_shared
 
 
@@ -22,7 +22,7 @@ def _write_abf(path, spike_starts: list[int], samples: int = 80_000, sweeps: int
     current_pa = np.random.default_rng(0).normal(0, 3, samples)
     for start in spike_starts:
         current_pa[start : start + 10] = -80
-    as_read_pa = abf_writer.write_abf(path, current_pa, 40_000)
+    as_read_pa = write_abf(path, current_pa, 40_000)
     if sweeps > 1:
         content = bytearray(path.read_bytes())
         struct.pack_into('<h', content, 8, 5)  # Episodic: sweeps of the same length.

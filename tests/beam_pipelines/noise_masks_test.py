@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from beam_pipelines import detection, noise_masks
-from beam_pipelines.abf_reader import read_abf
+from beam_pipelines.recordings.abf_reader import read_abf
 
 
 def _noise(samples: int) -> np.ndarray:

@@ -14,7 +14,7 @@ import time
 import numpy as np
 import pytest
 
-from beam_pipelines.rejection import REASONS
+from beam_pipelines.recordings.rejection import REASONS
 from tests.conftest import SHARED, copy_without_stamp, error_line, needs_shared, run_command, write_spike_csv
 
 pytestmark = pytest.mark.slow

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from beam_pipelines import detection, domain, simulated_cells
-from beam_pipelines.recordings import RejectedFile
+from beam_pipelines.recordings.cell_files import RejectedFile
 from beam_pipelines.spike_width import measure_udi_ms
 from trainer.classified_cell import ClassifiedCell, ClassifiedSpikes, TraceEnvelope
 from trainer.classify_report import write_report

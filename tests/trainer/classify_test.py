@@ -9,8 +9,8 @@ import sys
 import numpy as np
 import pytest
 
-from beam_pipelines.abf_reader import read_abf
-from beam_pipelines.rejection import RecordingRejected
+from beam_pipelines.recordings.abf_reader import read_abf
+from beam_pipelines.recordings.rejection import RecordingRejected
 from tests.conftest import ROOT
 from trainer import classify
 

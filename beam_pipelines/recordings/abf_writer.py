@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from pyabf import abfWriter
 
-from beam_pipelines import abf_header
+from beam_pipelines.recordings import abf_header
 
 _BLOCK_BYTES = 512
 _HEADER_BYTES = 4 * _BLOCK_BYTES

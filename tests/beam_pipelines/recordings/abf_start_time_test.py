@@ -2,7 +2,7 @@ import datetime
 
 import pytest
 
-from beam_pipelines.abf_start_time import read_start_time
+from beam_pipelines.recordings.abf_start_time import read_start_time
 from tests.conftest import SHARED, needs_shared
 
 ABF = SHARED / 'data' / 'abf'

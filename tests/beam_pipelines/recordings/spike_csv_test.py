@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from beam_pipelines import csv_reader
-from beam_pipelines.rejection import RecordingRejected
+from beam_pipelines.recordings.rejection import RecordingRejected
+from beam_pipelines.recordings.spike_csv import parse_file_name, read_spike_csv
 
 _TIME_S = np.arange(160) / 40_000 + 25.1896
 _CURRENT_PA = np.random.default_rng(0).normal(0, 30, 160).round(4)
@@ -20,27 +20,27 @@ def _write(tmp_path, rows: list[str], header: str = 'time_s,current_pa') -> str:
 
 def _rejection(path: str) -> tuple[str, str]:
     with pytest.raises(RecordingRejected) as raised:
-        csv_reader.read_spike_csv(path)
+        read_spike_csv(path)
     assert '\n' not in raised.value.detail
     return raised.value.reason, raised.value.detail
 
 
 def test_two_columns_are_read(tmp_path):
-    current_pa = csv_reader.read_spike_csv(_write(tmp_path, _rows()))
+    current_pa = read_spike_csv(_write(tmp_path, _rows()))
     assert current_pa.dtype == np.float32
     np.testing.assert_array_equal(current_pa, _CURRENT_PA.astype(np.float32))
 
 
 def test_a_row_number_before_the_two_columns_is_allowed(tmp_path):
     rows = [f'{number},{row}' for number, row in enumerate(_rows())]
-    current_pa = csv_reader.read_spike_csv(_write(tmp_path, rows, 'index,time_s,current_pA'))
+    current_pa = read_spike_csv(_write(tmp_path, rows, 'index,time_s,current_pA'))
     np.testing.assert_array_equal(current_pa, _CURRENT_PA.astype(np.float32))
 
 
 def test_line_ends_of_windows_and_a_byte_order_mark_are_read(tmp_path):
     path = tmp_path / 'spike.csv'
     path.write_bytes(b'\xef\xbb\xbf' + '\r\n'.join(['time,current', *_rows(), '']).encode())
-    np.testing.assert_array_equal(csv_reader.read_spike_csv(str(path)), _CURRENT_PA.astype(np.float32))
+    np.testing.assert_array_equal(read_spike_csv(str(path)), _CURRENT_PA.astype(np.float32))
 
 
 @pytest.mark.parametrize('rows', [159, 161, 0])
@@ -119,7 +119,7 @@ def test_a_time_column_at_another_rate_is_rejected_with_the_rate(tmp_path, rate_
 
 
 def test_trigger_is_read_from_the_file_name():
-    assert csv_reader.parse_file_name('A140313#073_trigger_1007585.csv', 'A140313#073') == 1_007_585
+    assert parse_file_name('A140313#073_trigger_1007585.csv', 'A140313#073') == 1_007_585
 
 
 @pytest.mark.parametrize(
@@ -135,9 +135,9 @@ def test_trigger_is_read_from_the_file_name():
 )
 def test_the_name_of_another_cell_or_without_trigger_is_rejected(name):
     with pytest.raises(RecordingRejected, match='bad_name: expected A140313#073_trigger_N.csv in the folder'):
-        csv_reader.parse_file_name(name, 'A140313#073')
+        parse_file_name(name, 'A140313#073')
 
 
 def test_a_trigger_that_no_record_can_hold_is_rejected():
     with pytest.raises(RecordingRejected, match='bad_name: trigger 34359738368 is beyond 34359738367'):
-        csv_reader.parse_file_name('A1#1_trigger_34359738368.csv', 'A1#1')
+        parse_file_name('A1#1_trigger_34359738368.csv', 'A1#1')

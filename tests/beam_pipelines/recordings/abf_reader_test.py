@@ -4,9 +4,9 @@ import numpy as np
 import pyabf
 import pytest
 
-from beam_pipelines import abf_writer
-from beam_pipelines.abf_reader import read_abf
-from beam_pipelines.rejection import RecordingRejected
+from beam_pipelines.recordings.abf_reader import read_abf
+from beam_pipelines.recordings.abf_writer import write_abf
+from beam_pipelines.recordings.rejection import RecordingRejected
 from tests.conftest import SHARED, needs_shared
 
 _SWEEPS_POSITION = 16
@@ -18,7 +18,7 @@ _SCALE_FACTOR_POSITION = 922
 
 def _write(tmp_path, current_pa, rate_hz=40_000):
     path = tmp_path / 'A1#1.abf'
-    as_read_pa = abf_writer.write_abf(path, current_pa, rate_hz)
+    as_read_pa = write_abf(path, current_pa, rate_hz)
     return path, as_read_pa
 
 

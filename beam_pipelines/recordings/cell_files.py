@@ -6,7 +6,7 @@ import dataclasses
 import posixpath
 from collections.abc import Iterable
 
-from beam_pipelines.rejection import RecordingRejected
+from beam_pipelines.recordings.rejection import RecordingRejected
 
 # What file managers and sero-simulate leave behind: no recording, and no reason to bother anyone.
 _IGNORED_NAMES = ('thumbs.db', 'desktop.ini', 'simulated.json')

@@ -5,10 +5,10 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from beam_pipelines import abf_writer
-from beam_pipelines.abf_header import check_abf_header
-from beam_pipelines.abf_reader import read_abf
-from beam_pipelines.rejection import RecordingRejected
+from beam_pipelines.recordings.abf_header import check_abf_header
+from beam_pipelines.recordings.abf_reader import read_abf
+from beam_pipelines.recordings.abf_writer import write_abf
+from beam_pipelines.recordings.rejection import RecordingRejected
 from tests.conftest import SHARED, needs_shared
 
 _ABF2_SECTIONS = {
@@ -33,7 +33,7 @@ _MOST_SECONDS = 2
 def abf1(tmp_path) -> bytearray:
     current_pa = np.random.default_rng(0).normal(0, 3, 20_000)
     current_pa[10_000:10_020] = -80
-    abf_writer.write_abf(tmp_path / 'good.abf', current_pa, 40_000)
+    write_abf(tmp_path / 'good.abf', current_pa, 40_000)
     return bytearray((tmp_path / 'good.abf').read_bytes())
 
 

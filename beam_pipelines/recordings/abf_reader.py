@@ -7,8 +7,8 @@ import dataclasses
 import numpy as np
 
 from beam_pipelines import domain
-from beam_pipelines.abf_header import check_abf_header
-from beam_pipelines.rejection import RecordingRejected
+from beam_pipelines.recordings.abf_header import check_abf_header
+from beam_pipelines.recordings.rejection import RecordingRejected
 
 # A 4 ms spike sampled more slowly than this has lost the shape that the networks look at.
 _MIN_RESAMPLED_RATE_HZ = 10_000

@@ -1,6 +1,6 @@
 import pytest
 
-from beam_pipelines.recordings import group_files
+from beam_pipelines.recordings.cell_files import group_files
 
 
 def _group(*files):

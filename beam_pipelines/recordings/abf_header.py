@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import struct
 
-from beam_pipelines.rejection import RecordingRejected
+from beam_pipelines.recordings.rejection import RecordingRejected
 
 _BLOCK_BYTES = 512
 _MAX_CHANNELS = 16

@@ -3,7 +3,7 @@ import pyabf
 import pytest
 from pyabf import abfWriter
 
-from beam_pipelines import abf_writer
+from beam_pipelines.recordings.abf_writer import write_abf
 
 
 @pytest.mark.parametrize('peak_pa', [0.5, 8.0, 80.0, 99.9, 120.0, 2_000.0])
@@ -11,7 +11,7 @@ from beam_pipelines import abf_writer
 @pytest.mark.parametrize('dtype', [np.float32, np.float64])
 def test_file_is_what_pyabf_writes(tmp_path, peak_pa, n_samples, dtype):
     current_pa = np.random.default_rng(n_samples).uniform(-peak_pa, peak_pa, n_samples).astype(dtype)
-    abf_writer.write_abf(tmp_path / 'ours.abf', current_pa, 40_000)
+    write_abf(tmp_path / 'ours.abf', current_pa, 40_000)
     abfWriter.writeABF1(current_pa[np.newaxis], str(tmp_path / 'theirs.abf'), 40_000)
     assert (tmp_path / 'ours.abf').read_bytes() == (tmp_path / 'theirs.abf').read_bytes()
 
@@ -19,7 +19,7 @@ def test_file_is_what_pyabf_writes(tmp_path, peak_pa, n_samples, dtype):
 @pytest.mark.parametrize('peak_pa', [90.0, 120.0])
 def test_pyabf_reads_the_returned_current(tmp_path, peak_pa):
     current_pa = np.random.default_rng(0).uniform(-peak_pa, peak_pa, 20_000)
-    as_read_pa = abf_writer.write_abf(tmp_path / 'x.abf', current_pa, 40_000)
+    as_read_pa = write_abf(tmp_path / 'x.abf', current_pa, 40_000)
     recording = pyabf.ABF(str(tmp_path / 'x.abf'))
     assert recording.dataRate == 40_000
     assert recording.adcUnits == ['pA']
@@ -32,7 +32,7 @@ def test_pyabf_reads_the_returned_current(tmp_path, peak_pa):
 def test_no_sample_is_taken_for_a_flag_of_the_header(tmp_path):
     current_pa = np.full(20_000, 1.01 * 1_000 / 32_768)  # counts of 1
     current_pa[10_000] = -120
-    as_read_pa = abf_writer.write_abf(tmp_path / 'ours.abf', current_pa, 40_000)
+    as_read_pa = write_abf(tmp_path / 'ours.abf', current_pa, 40_000)
     np.testing.assert_array_equal(pyabf.ABF(str(tmp_path / 'ours.abf')).sweepY, as_read_pa)
     assert np.flatnonzero(as_read_pa == 0).tolist() == [1_232]
 
@@ -44,7 +44,7 @@ def test_no_sample_is_taken_for_a_flag_of_the_header(tmp_path):
 def test_neo_reads_the_returned_current(tmp_path):
     neo_io = pytest.importorskip('neo.io')
     current_pa = np.random.default_rng(0).uniform(-120, 120, 20_000)
-    as_read_pa = abf_writer.write_abf(tmp_path / 'x.abf', current_pa, 40_000)
+    as_read_pa = write_abf(tmp_path / 'x.abf', current_pa, 40_000)
     signal = neo_io.AxonIO(str(tmp_path / 'x.abf')).read_block().segments[0].analogsignals[0]
     assert float(signal.sampling_rate.rescale('Hz')) == 40_000
     assert str(signal.units.dimensionality) == 'pA'
