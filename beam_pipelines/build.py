@@ -19,8 +19,9 @@ import time
 
 from absl import flags, logging
 
-from beam_pipelines import datasets, splits
+from beam_pipelines import splits
 from beam_pipelines.cli.command import run_command
+from beam_pipelines.datasets.configs import CONFIGS
 from beam_pipelines.synthesis import Recipe
 
 
@@ -33,7 +34,7 @@ def define_flags() -> None:
     flags.DEFINE_list(
         'configs',
         ['original', 'non_homogeneous', 'synthetic_small'],
-        f'Datasets to build, of {", ".join(datasets.CONFIGS)}.',
+        f'Datasets to build, of {", ".join(CONFIGS)}.',
     )
     flags.DEFINE_integer('seed', 0, 'Seeds splits, order, masks and synthesis.', lower_bound=0, upper_bound=2**63 - 1)
     flags.DEFINE_enum(
@@ -44,7 +45,7 @@ def define_flags() -> None:
     flags.DEFINE_bool('overwrite', False, 'Replace datasets that are already there.')
     flags.DEFINE_list(
         'synthetic_examples',
-        [str(count) for count in datasets.CONFIGS['synthetic'].synthetic_examples],
+        [str(count) for count in CONFIGS['synthetic'].synthetic_examples],
         'Examples of SER and of NSER in the dataset synthetic.',
     )
     flags.DEFINE_integer('num_masks', 600, 'Noise masks in a synthetic dataset.', lower_bound=4)
@@ -132,10 +133,10 @@ def check_beam_options(arguments: list[str], pipeline_options: type) -> None:
 
 def _checked_configs() -> tuple[str, ...]:
     if not flags.FLAGS.configs:
-        raise ValueError(f'--configs: is empty; there are {", ".join(datasets.CONFIGS)}')
+        raise ValueError(f'--configs: is empty; there are {", ".join(CONFIGS)}')
     for config in flags.FLAGS.configs:
-        if config not in datasets.CONFIGS:
-            raise ValueError(f'--configs: no dataset {config!r}; there are {", ".join(datasets.CONFIGS)}')
+        if config not in CONFIGS:
+            raise ValueError(f'--configs: no dataset {config!r}; there are {", ".join(CONFIGS)}')
     return tuple(dict.fromkeys(flags.FLAGS.configs))
 
 

@@ -6,7 +6,7 @@ import dataclasses
 
 from apache_beam.io.filesystems import FileSystems
 
-from beam_pipelines import datasets
+from beam_pipelines.datasets.configs import NAME, VERSION
 from beam_pipelines.finish import REJECTED_FILE
 
 _CHARACTERS_OF_FINGERPRINT = 16
@@ -20,7 +20,7 @@ class BuildPaths:
 
     @property
     def root(self) -> str:
-        return FileSystems.join(self.data_dir, datasets.NAME)
+        return FileSystems.join(self.data_dir, NAME)
 
     @property
     def staging(self) -> str:
@@ -46,11 +46,11 @@ class BuildPaths:
         return FileSystems.join(self.root, REJECTED_FILE)
 
     def dataset(self, config: str) -> str:
-        return FileSystems.join(self.root, config, datasets.VERSION)
+        return FileSystems.join(self.root, config, VERSION)
 
     def work(self, config: str) -> str:
         """The folder that holds what grows, beside its place."""
-        return FileSystems.join(self.root, config, f'{datasets.VERSION}.building')
+        return FileSystems.join(self.root, config, f'{VERSION}.building')
 
     def growing(self, config: str, fingerprint: str) -> str:
         """The folder in which the dataset of a plan grows.
@@ -69,4 +69,4 @@ class BuildPaths:
 
     def replaced(self, config: str) -> str:
         """Where a dataset is put while the one that replaces it is moved to its place."""
-        return FileSystems.join(self.root, config, f'{datasets.VERSION}.replaced')
+        return FileSystems.join(self.root, config, f'{VERSION}.replaced')

@@ -13,7 +13,8 @@ import platform
 
 import numpy as np
 
-from beam_pipelines import keyed_random, record_layout, synthesis
+from beam_pipelines import keyed_random, synthesis
+from beam_pipelines.datasets import record_layout
 from beam_pipelines.synthesis import Synthesizer
 
 _HEADER_WORDS = 3

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from beam_pipelines import compiled, keyed_random, record_layout, splits
+from beam_pipelines import compiled, keyed_random, splits
+from beam_pipelines.datasets import record_layout
 from beam_pipelines.ingest import CellSpikes
 from beam_pipelines.plan import DatasetPlan, PlannedCell
 from beam_pipelines.synthesis import Draws, Synthesizer

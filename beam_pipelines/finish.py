@@ -14,7 +14,8 @@ import numpy as np
 from apache_beam.io.filesystems import FileSystems
 
 import beam_pipelines
-from beam_pipelines import datasets, record_layout, tfds_metadata
+from beam_pipelines.datasets import record_layout, tfds_metadata
+from beam_pipelines.datasets.configs import CONFIGS, INFO_FILE, shard_name
 from beam_pipelines.examples import read_bank
 from beam_pipelines.ingest import IngestReport
 from beam_pipelines.plan import DatasetPlan
@@ -61,12 +62,12 @@ def finish_dataset(
     with tempfile.TemporaryDirectory() as local:
         tfds_metadata.write_dataset_info(
             local,
-            datasets.CONFIGS[plan.config],
+            CONFIGS[plan.config],
             [cell.cell_id for cell in plan.cells],
             tfds_metadata.split_infos(lengths, num_bytes, local),
             _metadata(plan, reports, written, source, synthesis),
         )
-        for name in sorted(os.listdir(local), key=lambda name: (name == datasets.INFO_FILE, name)):
+        for name in sorted(os.listdir(local), key=lambda name: (name == INFO_FILE, name)):
             storage.upload(os.path.join(local, name), FileSystems.join(folder, name))
 
 
@@ -81,7 +82,7 @@ def check_shard_sizes(plan: DatasetPlan, folder: str) -> None:
     sizes = {FileSystems.split(path)[1]: size for path, size in storage.list_files(folder).items()}
     for split, shards in plan.shards.items():
         for number in range(shards):
-            name = datasets.shard_name(split, number, shards)
+            name = shard_name(split, number, shards)
             first, stop = plan.shard_range(split, number)
             expected = (stop - first) * record_layout.RECORD_BYTES
             if sizes.get(name) != expected:
@@ -125,7 +126,7 @@ def _metadata(
     source: str,
     synthesis: dict | None,
 ) -> dict:
-    config = datasets.CONFIGS[plan.config]
+    config = CONFIGS[plan.config]
     metadata = {
         'source': 'simulated' if any(report.simulated_files for report in reports) else source,
         'protocol': plan.protocol,
@@ -144,9 +145,7 @@ def _metadata(
             {'cell': cell.cell_id, 'label': cell.label, 'spikes': cell.spikes, 'split': cell.split}
             for cell in plan.cells
         ],
-        'crc32c': {
-            datasets.shard_name(shard.split, shard.number, plan.shards[shard.split]): shard.crc32c for shard in written
-        },
+        'crc32c': {shard_name(shard.split, shard.number, plan.shards[shard.split]): shard.crc32c for shard in written},
     }
     if synthesis:
         metadata['synthesis'] = synthesis

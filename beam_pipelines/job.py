@@ -17,13 +17,13 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions, StandardOptions
 from apache_beam.runners.runner import PipelineState
 
-from beam_pipelines import datasets
 from beam_pipelines.build_lock import only_build
 from beam_pipelines.build_paths import BuildPaths
 from beam_pipelines.build_progress import progress_shown
 from beam_pipelines.cli import standard_error
 from beam_pipelines.cluster_errors import ClusterError, cluster_errors
 from beam_pipelines.dataflow_options import check_dataflow_options, is_dataflow, is_template
+from beam_pipelines.datasets.configs import CONFIGS, INFO_FILE
 from beam_pipelines.detached_build import (
     DetachedBuild,
     describe_submitted,
@@ -192,7 +192,7 @@ def _check_nothing_submitted(paths: BuildPaths) -> None:
 def _remove_left_behind(options: BuildOptions, paths: BuildPaths) -> None:
     """Removes what a build that was killed has left, but for the shards that are whole and may be of use."""
     files.remove(paths.staging)
-    for config in datasets.CONFIGS:
+    for config in CONFIGS:
         if _is_published(config, paths):
             for left in (paths.plan(config), paths.work(config), paths.replaced(config)):
                 files.remove(left)
@@ -212,7 +212,7 @@ def _claim(options: BuildOptions, paths: BuildPaths, overwrite: bool) -> tuple[s
     request = json.loads(json.dumps({'options': dataclasses.asdict(options), 'overwrite': overwrite}))
     earlier = files.read_json(paths.running) if files.exists(paths.running) else {}
     started = earlier['started'] if earlier.get('request') == request else []
-    present = [config for config in options.configs if files.is_in_place(paths.dataset(config), datasets.INFO_FILE)]
+    present = [config for config in options.configs if files.is_in_place(paths.dataset(config), INFO_FILE)]
     for config in present:
         if config not in started and not overwrite:
             raise BuildError(f'{paths.dataset(config)}: exists and is kept; --overwrite replaces it')
@@ -273,7 +273,7 @@ def _shown_locally(options: BuildOptions, recordings: int, runner: str) -> Itera
 
 
 def _check_protocol(options: BuildOptions, paths: BuildPaths) -> None:
-    for config in datasets.CONFIGS:
+    for config in CONFIGS:
         path = FileSystems.join(paths.dataset(config), 'metadata.json')
         if files.exists(path):
             protocol = files.read_json(path).get('protocol')
@@ -315,7 +315,7 @@ def _check_disk_space(options: BuildOptions, paths: BuildPaths) -> None:
 
 def _is_published(config: str, paths: BuildPaths) -> bool:
     """Whether a dataset is in its place and there is no later plan of one that is to replace it."""
-    if not files.is_in_place(paths.dataset(config), datasets.INFO_FILE):
+    if not files.is_in_place(paths.dataset(config), INFO_FILE):
         return False
     planned = paths.plan(config)
     return not files.exists(planned) or files.last_updated(planned) <= _finished_at(paths.dataset(config))

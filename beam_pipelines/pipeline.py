@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 
-from beam_pipelines import datasets
 from beam_pipelines.build_paths import BuildPaths
+from beam_pipelines.datasets.configs import CONFIGS, INFO_FILE
 from beam_pipelines.find_recordings import are_simulated
 from beam_pipelines.finish import METADATA_FILE, check_shard_sizes, finish_dataset, rejected_lines
 from beam_pipelines.ingest_recordings import FindAndIngest, IngestResult
@@ -112,7 +112,7 @@ def _was_published(plan: DatasetPlan, paths: BuildPaths) -> bool:
 def _published_fingerprint(config: str, paths: BuildPaths) -> str | None:
     """Returns the fingerprint of the dataset that is in its place, None if there is none."""
     place = paths.dataset(config)
-    if not files.is_in_place(place, datasets.INFO_FILE):
+    if not files.is_in_place(place, INFO_FILE):
         return None
     return files.read_json(FileSystems.join(place, METADATA_FILE))['fingerprint']
 
@@ -120,8 +120,8 @@ def _published_fingerprint(config: str, paths: BuildPaths) -> str | None:
 def _check_splits(plan: DatasetPlan, options: BuildOptions) -> None:
     """Raises ValueError if a dataset of the same recordings that stays there has split the cells otherwise."""
     paths = BuildPaths(options.data_dir)
-    recording_set = datasets.CONFIGS[plan.config].recording_set
-    for config in datasets.CONFIGS.values():
+    recording_set = CONFIGS[plan.config].recording_set
+    for config in CONFIGS.values():
         path = FileSystems.join(paths.dataset(config.name), METADATA_FILE)
         if config.recording_set != recording_set or config.name in options.configs or not files.exists(path):
             continue
@@ -142,7 +142,7 @@ def _finish(
 ) -> Iterator[str]:
     paths = BuildPaths(options.data_dir)
     failures = [shard.error for shard in written if isinstance(shard, FailedShard)]
-    recording_set = datasets.CONFIGS[config].recording_set
+    recording_set = CONFIGS[config].recording_set
     reports = [result.report for result in ingested if result.recording_set == recording_set]
     try:
         planned = paths.plan(config)
@@ -186,7 +186,7 @@ def publish_dataset(plan: DatasetPlan, paths: BuildPaths) -> None:
                 raise
             return
         folder = own
-    files.put_in_place(folder, place, aside=paths.replaced(plan.config), last=datasets.INFO_FILE)
+    files.put_in_place(folder, place, aside=paths.replaced(plan.config), last=INFO_FILE)
 
 
 def build_pipeline(

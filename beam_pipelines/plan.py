@@ -7,7 +7,9 @@ import hashlib
 import json
 from collections.abc import Sequence
 
-from beam_pipelines import datasets, domain, noise_masks, record_layout, splits
+from beam_pipelines import domain, noise_masks, splits
+from beam_pipelines.datasets import record_layout
+from beam_pipelines.datasets.configs import CONFIGS, DatasetConfig
 from beam_pipelines.ingest import IngestReport
 from beam_pipelines.synthesis import Recipe
 
@@ -39,7 +41,7 @@ class BuildOptions:
     max_shard_bytes: int = 128 << 20
     num_masks: int = 600
     recipe: Recipe = Recipe()
-    synthetic_examples: tuple[int, int] = datasets.CONFIGS['synthetic'].synthetic_examples
+    synthetic_examples: tuple[int, int] = CONFIGS['synthetic'].synthetic_examples
 
     def __post_init__(self):
         if min(self.synthetic_examples) < 0 or not sum(self.synthetic_examples):
@@ -49,15 +51,15 @@ class BuildOptions:
     @property
     def recording_sets(self) -> frozenset[str]:
         """The recording sets that the configs are made from."""
-        return frozenset(datasets.CONFIGS[config].recording_set for config in self.configs)
+        return frozenset(CONFIGS[config].recording_set for config in self.configs)
 
-    def examples_of(self, config: datasets.DatasetConfig) -> tuple[int, int] | None:
+    def examples_of(self, config: DatasetConfig) -> tuple[int, int] | None:
         """Returns how many synthetic examples of each class a dataset has, SER first; None if it has recorded ones."""
         return self.synthetic_examples if config.name == 'synthetic' else config.synthetic_examples
 
     def required_bytes(self, config_name: str) -> int:
         """Returns the size of a dataset's shards where it is known before the build, else 0."""
-        return sum(self.examples_of(datasets.CONFIGS[config_name]) or ()) * record_layout.RECORD_BYTES
+        return sum(self.examples_of(CONFIGS[config_name]) or ()) * record_layout.RECORD_BYTES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,7 +158,7 @@ def plan_dataset(config_name: str, ingested: Sequence[IngestedCell], options: Bu
     ValueError
         If the recordings are not enough: a class without cells, too few cells to split, or too little silence.
     """
-    config = datasets.CONFIGS[config_name]
+    config = CONFIGS[config_name]
     _check_recordings_differ(ingested)
     cells = sorted(
         (cell for cell in ingested if cell.recording_set == config.recording_set), key=lambda cell: cell.cell_id

@@ -25,8 +25,8 @@ def main(argv: list[str]) -> int:
         # Beam tells of every optional package that it does not find.
         logging.set_verbosity(logging.ERROR)
     # Here, so that --help is there at once: Beam takes a second to import.
+    from beam_pipelines.datasets.verification import VerificationError, find_datasets, verify_dataset
     from beam_pipelines.storage.files import is_local
-    from beam_pipelines.verification import VerificationError, find_datasets, verify_dataset
 
     if not argv[1:]:
         print('sero-verify: give the folder of a dataset, such as data/sero_spikes/original/1.0.0', file=sys.stderr)

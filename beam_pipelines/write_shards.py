@@ -7,8 +7,8 @@ import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.utils import shared
 
-from beam_pipelines import datasets
 from beam_pipelines.build_paths import BuildPaths
+from beam_pipelines.datasets.configs import shard_name
 from beam_pipelines.examples import ExampleSource
 from beam_pipelines.plan import DatasetPlan
 from beam_pipelines.shards import WrittenShard, write_shard
@@ -77,7 +77,7 @@ class _WriteShard(beam.DoFn):
             yield FailedShard(f'{error.strerror or error}: {task.config}: the recorded spikes could not be read')
             return
         plan = self._bank.plan
-        name = datasets.shard_name(task.split, task.number, plan.shards[task.split])
+        name = shard_name(task.split, task.number, plan.shards[task.split])
         first, stop = plan.shard_range(task.split, task.number)
         path = FileSystems.join(self._paths.growing(task.config, task.fingerprint), name)
         try:

@@ -16,8 +16,8 @@ import apache_beam as beam
 from absl import app, flags
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from beam_pipelines import datasets
 from beam_pipelines.build_paths import BuildPaths
+from beam_pipelines.datasets.configs import INFO_FILE, NAME
 from beam_pipelines.pipeline import build_pipeline
 from beam_pipelines.plan import BuildOptions
 from beam_pipelines.storage import files as storage
@@ -100,7 +100,7 @@ def _publish(paths: BuildPaths) -> float:
     """Puts the dataset in its place as the job's last step does; returns how long that took, in s."""
     started = time.perf_counter()
     work = paths.growing(_CONFIG, storage.read_json(paths.plan(_CONFIG))['fingerprint'])
-    storage.put_in_place(work, paths.dataset(_CONFIG), aside=paths.replaced(_CONFIG), last=datasets.INFO_FILE)
+    storage.put_in_place(work, paths.dataset(_CONFIG), aside=paths.replaced(_CONFIG), last=INFO_FILE)
     storage.remove(work)
     return time.perf_counter() - started
 
@@ -113,7 +113,7 @@ def _peak_mb() -> float:
 
 def _shard_sizes(paths: BuildPaths) -> list[int]:
     files = storage.list_files(paths.dataset(_CONFIG))
-    return [size for path, size in files.items() if os.path.basename(path).startswith(f'{datasets.NAME}-')]
+    return [size for path, size in files.items() if os.path.basename(path).startswith(f'{NAME}-')]
 
 
 def _counter(result, namespace: str, name: str) -> int:

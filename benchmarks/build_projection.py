@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from beam_pipelines import record_layout
+from beam_pipelines.datasets import record_layout
 from benchmarks.job_flows import Flow
 
 SPIKES = 10**10

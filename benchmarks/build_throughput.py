@@ -115,7 +115,7 @@ def _prepare_tfds_beam(folder: str, examples: int):
     import tensorflow_datasets as tfds
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    from beam_pipelines import tfds_metadata
+    from beam_pipelines.datasets import tfds_metadata
     from benchmarks.sample_dataset import open_source
 
     open_source(folder, examples)
@@ -194,7 +194,7 @@ def _prepare_tf_writer(folder: str, examples: int):
 
 
 def _prepare_bare_write(folder: str, examples: int):
-    from beam_pipelines import record_layout
+    from beam_pipelines.datasets import record_layout
 
     block = os.urandom(_BLOCK * record_layout.RECORD_BYTES)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from beam_pipelines import record_layout
+from beam_pipelines.datasets import record_layout
 
 if TYPE_CHECKING:  # It imports TensorFlow.
     from trainer.stored_dataset import StoredSplit

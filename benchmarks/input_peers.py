@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from beam_pipelines import domain, record_layout
+from beam_pipelines import domain
+from beam_pipelines.datasets import record_layout
 
 if TYPE_CHECKING:  # It imports TensorFlow.
     from trainer.stored_dataset import StoredSplit

@@ -16,7 +16,7 @@ import zipfile
 
 import numpy as np
 
-from beam_pipelines import record_layout
+from beam_pipelines.datasets import record_layout
 from beam_pipelines.storage.atomic_files import write_whole
 from beam_pipelines.synthesis import Synthesizer
 from trainer.calibration import Calibration

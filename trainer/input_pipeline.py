@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import tensorflow as tf
 
-from beam_pipelines import domain, record_layout
+from beam_pipelines import domain
+from beam_pipelines.datasets import record_layout
 from trainer.example_order import CHUNK_ROWS, Chunks, ExampleOrder
 from trainer.shard_reader import HEADER_WORDS, DatasetError, map_shard
 from trainer.stored_dataset import StoredSplit

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from beam_pipelines import record_layout
+from beam_pipelines.datasets import record_layout
 from beam_pipelines.synthesis import Recipe, Synthesizer
 from trainer.input_pipeline import shuffled_batches
 from trainer.shard_reader import DatasetError, Shard, read_file, read_rows

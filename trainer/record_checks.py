@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import google_crc32c
 import numpy as np
 
-from beam_pipelines import record_layout
+from beam_pipelines.datasets import record_layout
 from trainer.shard_reader import DatasetError, Shard, read_rows
 
 # From a bucket each read takes some hundredths of a second, on a local disk next to nothing: so few reads, and side by

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from beam_pipelines import record_layout
+from beam_pipelines.datasets import record_layout
 
 # How every record starts, as 32-bit words.
 HEADER_WORDS = np.frombuffer(record_layout.HEADER, np.int32)

@@ -6,7 +6,8 @@ import dataclasses
 import json
 import os
 
-from beam_pipelines import datasets, record_layout
+from beam_pipelines.datasets import record_layout
+from beam_pipelines.datasets.configs import CONFIGS, NAME, VERSION, shard_name
 from trainer.record_checks import check_all, check_sample
 from trainer.shard_reader import DatasetError, Shard, file_size, read_file
 
@@ -47,7 +48,7 @@ class StoredSplit:
 
 
 def dataset_folder(data_dir: str, config: str) -> str:
-    return os.path.join(data_dir, datasets.NAME, config, datasets.VERSION)
+    return os.path.join(data_dir, NAME, config, VERSION)
 
 
 def open_split(data_dir: str, config: str, split: str, verify_records: bool = False) -> StoredSplit:
@@ -66,8 +67,8 @@ def open_split(data_dir: str, config: str, split: str, verify_records: bool = Fa
         promise or holds a damaged record; names the file, the record or field and both values.
     """
     folder = dataset_folder(data_dir, config)
-    if config not in datasets.CONFIGS:
-        raise DatasetError(f'no dataset {config!r}; there are {", ".join(datasets.CONFIGS)}')
+    if config not in CONFIGS:
+        raise DatasetError(f'no dataset {config!r}; there are {", ".join(CONFIGS)}')
     info = _read_json(folder, 'dataset_info.json')
     layout_path = os.path.join(folder, record_layout.FILE_NAME)
     try:
@@ -79,7 +80,7 @@ def open_split(data_dir: str, config: str, split: str, verify_records: bool = Fa
         raise DatasetError(f'{folder}: no split {split!r}; there are {", ".join(sorted(split_infos))}')
     lengths = [int(length) for length in split_infos[split]['shardLengths']]
     shards = tuple(
-        _checked_shard(os.path.join(folder, datasets.shard_name(split, number, len(lengths))), length)
+        _checked_shard(os.path.join(folder, shard_name(split, number, len(lengths))), length)
         for number, length in enumerate(lengths)
     )
     cell_names = tuple(_read_text(folder, 'cell.labels.txt').splitlines())

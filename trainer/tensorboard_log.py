@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import keras
 import tensorflow as tf
 
-from beam_pipelines import record_layout
+from beam_pipelines.datasets import record_layout
 from trainer.ensemble import members_of
 from trainer.learning_rate import learning_rate_at
 from trainer.shard_reader import read_rows

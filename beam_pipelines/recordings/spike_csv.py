@@ -7,7 +7,8 @@ import re
 
 import numpy as np
 
-from beam_pipelines import domain, record_layout
+from beam_pipelines import domain
+from beam_pipelines.datasets import record_layout
 from beam_pipelines.recordings.rejection import RecordingRejected
 
 _FILE_NAME = re.compile(r'(?P<cell>.+)_trigger_(?P<trigger>\d+)\.csv', re.IGNORECASE)

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from beam_pipelines import record_layout, synthesis
+from beam_pipelines import synthesis
+from beam_pipelines.datasets import record_layout
 from tests.conftest import (
     NUM_MASKS,
     SHARED,

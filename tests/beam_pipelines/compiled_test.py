@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from beam_pipelines import compiled, examples, record_layout
-from tests.beam_pipelines.small_dataset import make_source
+from beam_pipelines import compiled, examples
+from beam_pipelines.datasets import record_layout
+from tests.support.small_dataset import make_source
 
 pytestmark = pytest.mark.skipif(not compiled.is_available(), reason='numba or the CRC instruction is not here')
 

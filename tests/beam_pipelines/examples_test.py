@@ -3,7 +3,7 @@ import pytest
 
 from beam_pipelines import synthesis
 from beam_pipelines.examples import ExampleSource
-from tests.beam_pipelines.small_dataset import CELLS, make_source
+from tests.support.small_dataset import CELLS, make_source
 
 _FIELDS = ('waveform', 'label', 'cell', 'trigger', 'mask')
 

@@ -5,15 +5,16 @@ import google_crc32c
 import numpy as np
 import pytest
 
-from beam_pipelines import datasets, record_layout
+from beam_pipelines.datasets import record_layout
+from beam_pipelines.datasets.configs import shard_name
 from beam_pipelines.finish import finish_dataset
 from beam_pipelines.ingest import rejection_report
 from beam_pipelines.recordings.cell_files import RejectedFile
 from beam_pipelines.shards import write_shard
 from beam_pipelines.storage import files
 from beam_pipelines.synthesis import Recipe, Synthesizer
-from tests.beam_pipelines.small_dataset import CELLS, make_source
 from tests.conftest import files_of, shards_of
+from tests.support.small_dataset import CELLS, make_source
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def grown(tmp_path):
             split,
             number,
             *plan.shard_range(split, number),
-            str(tmp_path / datasets.shard_name(split, number, shards)),
+            str(tmp_path / shard_name(split, number, shards)),
         )
         for split, shards in plan.shards.items()
         for number in range(shards)
@@ -118,7 +119,7 @@ def test_metadata_list_the_cells_in_the_order_of_their_numbers(grown):
 
 def test_a_missing_shard_is_never_passed_over(grown):
     plan, written, folder = grown
-    (folder / datasets.shard_name('test', 0, plan.shards['test'])).unlink()
+    (folder / shard_name('test', 0, plan.shards['test'])).unlink()
     with pytest.raises(RuntimeError, match='sero_spikes-test.* None bytes, expected'):
         finish_dataset(plan, [], written, str(folder), 'recorded')
     assert not (folder / 'dataset_info.json').exists()
@@ -126,7 +127,7 @@ def test_a_missing_shard_is_never_passed_over(grown):
 
 def test_a_shard_of_another_size_is_never_passed_over(grown):
     plan, written, folder = grown
-    with open(folder / datasets.shard_name('train', 0, plan.shards['train']), 'ab') as file:
+    with open(folder / shard_name('train', 0, plan.shards['train']), 'ab') as file:
         file.write(b'x')
     with pytest.raises(RuntimeError, match='sero_spikes-train.* bytes, expected'):
         finish_dataset(plan, [], written, str(folder), 'recorded')

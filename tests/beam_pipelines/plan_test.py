@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from beam_pipelines import record_layout
+from beam_pipelines.datasets import record_layout
 from beam_pipelines.ingest import IngestReport
 from beam_pipelines.plan import BuildOptions, DatasetPlan, IngestedCell, plan_dataset
 

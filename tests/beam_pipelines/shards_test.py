@@ -2,9 +2,9 @@ import dataclasses
 
 import google_crc32c
 
-from beam_pipelines import record_layout
+from beam_pipelines.datasets import record_layout
 from beam_pipelines.shards import write_shard
-from tests.beam_pipelines.small_dataset import make_source
+from tests.support.small_dataset import make_source
 
 
 def test_a_shard_holds_the_records_of_its_range(tmp_path):

@@ -3,7 +3,8 @@ import csv
 import numpy as np
 import pytest
 
-from beam_pipelines import datasets, synthesis
+from beam_pipelines import synthesis
+from beam_pipelines.datasets.configs import CONFIGS
 from beam_pipelines.synthesis import Recipe, Synthesizer
 from tests.conftest import SHARED, needs_shared
 
@@ -31,7 +32,7 @@ def drawn():
 @pytest.fixture(scope='module')
 def small_labels():
     """Labels of `synthetic_small` in its own size."""
-    examples = datasets.CONFIGS['synthetic_small'].synthetic_examples
+    examples = CONFIGS['synthetic_small'].synthetic_examples
     return _synthesizer(examples).draw(np.arange(sum(examples))).label
 
 
@@ -123,7 +124,7 @@ def test_examples_in_any_order_and_with_repeats_are_those_of_the_range(drawn):
 
 @pytest.mark.parametrize('kind', [np.uint16, np.int32, np.uint64])
 def test_the_type_of_the_numbers_does_not_matter(kind):
-    synthesizer = _synthesizer(datasets.CONFIGS['synthetic'].synthetic_examples)
+    synthesizer = _synthesizer(CONFIGS['synthetic'].synthetic_examples)
     example = np.arange(60_000, 63_000)
     expected, draws = synthesizer.draw(example), synthesizer.draw(example.astype(kind))
     for name in ('label', 'spike', 'masks', 'weights'):

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from beam_pipelines import record_layout
+from beam_pipelines.datasets import record_layout
 from benchmarks.job_flows import Flow
 from tests.conftest import NUM_MASKS, ROOT
 

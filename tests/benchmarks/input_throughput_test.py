@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from beam_pipelines import record_layout
+from beam_pipelines.datasets import record_layout
 from benchmarks.input_conversions import convert
 from benchmarks.input_measurement import cpu_seconds, drop_from_page_cache
 from benchmarks.input_peers import WAYS, Task

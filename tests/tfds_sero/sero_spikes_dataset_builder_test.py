@@ -12,7 +12,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 import tfds_sero  # noqa: F401 - registers the dataset.
-from beam_pipelines import record_layout
+from beam_pipelines.datasets import record_layout
 from beam_pipelines.storage import files
 from tests.conftest import ROOT, copy_without_stamp, files_of, run_command, shards_of
 

@@ -10,7 +10,8 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from beam_pipelines import domain, record_layout
+from beam_pipelines import domain
+from beam_pipelines.datasets import record_layout
 from tests.conftest import ROOT, run_command
 from trainer.stored_dataset import Shard, StoredSplit
 

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from beam_pipelines import record_layout
+from beam_pipelines.datasets import record_layout
 from tests.conftest import error_line, run_command
 from trainer.stored_dataset import dataset_folder, open_split
 

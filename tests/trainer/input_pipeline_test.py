@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from beam_pipelines import record_layout
+from beam_pipelines.datasets import record_layout
 from tests.trainer.conftest import make_spikes
 from trainer.example_order import BLOCK_ROWS, CHUNK_ROWS
 from trainer.input_pipeline import dataset_errors, evaluation_batches, training_batches

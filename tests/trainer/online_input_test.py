@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from beam_pipelines import record_layout
+from beam_pipelines.datasets import record_layout
 from trainer.ensemble import build_ensemble
 from trainer.input_pipeline import training_batches
 from trainer.online_input import OnlineEnsemble, SpikeSynthesis, online_batches, open_spike_bank

@@ -6,7 +6,8 @@ import shutil
 import pytest
 import tensorflow as tf
 
-from beam_pipelines import datasets, record_layout
+from beam_pipelines.datasets import record_layout
+from beam_pipelines.datasets.configs import shard_name
 from trainer.stored_dataset import DatasetError, dataset_folder, open_split
 
 
@@ -20,7 +21,7 @@ def own_data_dir(data_dir, tmp_path) -> pathlib.Path:
 
 
 def shard_of(data_dir: pathlib.Path, split: str) -> pathlib.Path:
-    return pathlib.Path(dataset_folder(data_dir, 'original'), datasets.shard_name(split, 0, 1))
+    return pathlib.Path(dataset_folder(data_dir, 'original'), shard_name(split, 0, 1))
 
 
 def error_of(

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from beam_pipelines import record_layout
+from beam_pipelines.datasets import record_layout
 from tests.conftest import error_line, help_of, run_command
 from tests.trainer.conftest import CONFIG_FILE, TINY_RUN, train_arguments
 from trainer.stored_dataset import dataset_folder

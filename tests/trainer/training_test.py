@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import pytest
 
-from beam_pipelines import record_layout
+from beam_pipelines.datasets import record_layout
 from tests.conftest import error_line, run_command
 from tests.trainer.conftest import TINY_RUN, logged, train_arguments
 from trainer import calibration, checkpoints, training_range

@@ -13,7 +13,8 @@ import sys
 import tensorflow_datasets as tfds
 from absl import app
 
-from beam_pipelines import datasets, domain, tfds_metadata
+from beam_pipelines import domain
+from beam_pipelines.datasets import configs, tfds_metadata
 from beam_pipelines.plan import BuildOptions
 
 _SIMULATED_PROFILE = 'demo'
@@ -26,11 +27,10 @@ class RemoteDataDirError(Exception):
 class Builder(tfds.core.dataset_builder.FileReaderBuilder):
     """Builder of the sero_spikes dataset."""
 
-    VERSION = tfds.core.Version(datasets.VERSION)
-    RELEASE_NOTES = {datasets.VERSION: 'First release.'}
+    VERSION = tfds.core.Version(configs.VERSION)
+    RELEASE_NOTES = {configs.VERSION: 'First release.'}
     BUILDER_CONFIGS = [
-        tfds.core.BuilderConfig(name=config.name, description=config.description)
-        for config in datasets.CONFIGS.values()
+        tfds.core.BuilderConfig(name=config.name, description=config.description) for config in configs.CONFIGS.values()
     ]
     MANUAL_DOWNLOAD_INSTRUCTIONS = f"""\
     The folder holds the recordings: {{{','.join(domain.RECORDING_SETS)}}}/{{{','.join(domain.LABEL_NAMES)}}}/ with .abf
@@ -64,7 +64,7 @@ class Builder(tfds.core.dataset_builder.FileReaderBuilder):
 
         _report_in_one_line(BuildError)
         download_config = download_config or tfds.download.DownloadConfig()
-        config = datasets.CONFIGS[self.builder_config.name]
+        config = configs.CONFIGS[self.builder_config.name]
         # While it is being prepared, TFDS gives the dataset a folder of its own: DATA_DIR/NAME/CONFIG/TEMPORARY.
         folder = os.fspath(self.data_path)
         data_dir = os.path.dirname(os.path.dirname(os.path.dirname(folder)))
@@ -83,7 +83,7 @@ class Builder(tfds.core.dataset_builder.FileReaderBuilder):
             _tell(f'{config.name} will take {options.required_bytes(config.name) / 1e9:.2f} GB of disk in {data_dir}')
         (built,) = run_build(options, download_config.beam_options or PipelineOptions([]), publish=False)
         if built.metadata['files_rejected']:
-            rejected = os.path.join(data_dir, datasets.NAME, 'rejected.jsonl')
+            rejected = os.path.join(data_dir, configs.NAME, 'rejected.jsonl')
             _tell(f'{built.metadata["files_rejected"]} files were rejected, see {rejected}')
         written = tfds.builder_from_directory(built.folder).info
         self.info.metadata.update(built.metadata)
@@ -105,14 +105,14 @@ def _is_remote(data_dir: str | os.PathLike | None) -> bool:
 
 def _tell(message: str) -> None:
     # Not logged, because tfds build shows no log of other packages.
-    print(f'{datasets.NAME}: {message}', file=sys.stderr, flush=True)
+    print(f'{configs.NAME}: {message}', file=sys.stderr, flush=True)
 
 
 def _remove_left_behind(folder: str) -> None:
     """Removes the folders in which TFDS was preparing this dataset when it was killed: incomplete.RANDOM_VERSION."""
     parent, own = os.path.split(folder)
     for name in os.listdir(parent):
-        if name != own and name.startswith('incomplete.') and name.endswith(f'_{datasets.VERSION}'):
+        if name != own and name.startswith('incomplete.') and name.endswith(f'_{configs.VERSION}'):
             shutil.rmtree(os.path.join(parent, name))
 
 
@@ -136,7 +136,7 @@ def _simulated_recordings(download_dir: str, error: type[Exception]) -> str:
     """Simulates the recordings, or takes those that an earlier build has simulated."""
     from beam_pipelines.simulated_recordings import SimulationError, simulate
 
-    folder = os.path.join(download_dir, f'{datasets.NAME}_simulated_{_SIMULATED_PROFILE}')
+    folder = os.path.join(download_dir, f'{configs.NAME}_simulated_{_SIMULATED_PROFILE}')
     _tell('no --manual_dir: building from SIMULATED recordings, not from real neurons')
     if not os.path.isdir(folder):
         try:

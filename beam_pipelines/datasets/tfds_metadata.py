@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import tensorflow_datasets as tfds
 
-from beam_pipelines import datasets, domain
+from beam_pipelines import domain
+from beam_pipelines.datasets.configs import NAME, VERSION, DatasetConfig
 
 HOMEPAGE = 'https://arxiv.org/abs/2407.05701'
 DESCRIPTION = """\
@@ -46,7 +47,7 @@ def split_infos(shard_lengths: Mapping[str, Sequence[int]], num_bytes: Mapping[s
             shard_lengths=list(lengths),
             num_bytes=num_bytes[split],
             filename_template=tfds.core.ShardedFileTemplate(
-                data_dir=tfds.core.Path(folder), dataset_name=datasets.NAME, split=split, filetype_suffix='tfrecord'
+                data_dir=tfds.core.Path(folder), dataset_name=NAME, split=split, filetype_suffix='tfrecord'
             ),
         )
         for split, lengths in shard_lengths.items()
@@ -55,7 +56,7 @@ def split_infos(shard_lengths: Mapping[str, Sequence[int]], num_bytes: Mapping[s
 
 def write_dataset_info(
     folder: str,
-    config: datasets.DatasetConfig,
+    config: DatasetConfig,
     cell_names: Sequence[str],
     infos: Sequence[tfds.core.SplitInfo],
     metadata: Mapping,
@@ -63,8 +64,8 @@ def write_dataset_info(
     """Writes ``dataset_info.json`` and what belongs to it into a dataset's folder."""
     info = tfds.core.DatasetInfo(
         builder=tfds.core.DatasetIdentity(
-            name=datasets.NAME,
-            version=tfds.core.Version(datasets.VERSION),
+            name=NAME,
+            version=tfds.core.Version(VERSION),
             data_dir=folder,
             module_name='',
             config_name=config.name,

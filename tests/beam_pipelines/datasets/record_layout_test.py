@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from apache_beam.testing.util import assert_that, equal_to
 
-from beam_pipelines import record_layout
+from beam_pipelines.datasets import record_layout
 from beam_pipelines.domain import SPIKE_SAMPLES
 
 _INTEGERS = ('label', 'cell', 'trigger', 'mask')

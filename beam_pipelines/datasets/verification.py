@@ -8,7 +8,9 @@ import posixpath
 import google_crc32c
 import numpy as np
 
-from beam_pipelines import datasets, domain, record_layout
+from beam_pipelines import domain
+from beam_pipelines.datasets import record_layout
+from beam_pipelines.datasets.configs import INFO_FILE, shard_name
 from beam_pipelines.storage import files as storage
 from beam_pipelines.storage.store_access import check_access
 
@@ -66,16 +68,16 @@ def find_datasets(folder: str) -> list[str]:
         files = storage.list_files(folder)
     except OSError as error:
         raise VerificationError(f'{error.filename or folder}: {error.strerror}') from error
-    found = sorted(posixpath.dirname(path) for path in files if posixpath.basename(path) == datasets.INFO_FILE)
+    found = sorted(posixpath.dirname(path) for path in files if posixpath.basename(path) == INFO_FILE)
     if not found:
-        raise VerificationError(f'{folder}: no dataset there (no {datasets.INFO_FILE} at or below it)')
+        raise VerificationError(f'{folder}: no dataset there (no {INFO_FILE} at or below it)')
     return found
 
 
 def verify_dataset(folder: str) -> Checked:
     """Reads every record of a dataset; metadata that cannot be read is an error like any other."""
     try:
-        info = _read_json(folder, datasets.INFO_FILE)
+        info = _read_json(folder, INFO_FILE)
         metadata = _read_json(folder, _METADATA_FILE)
         layout = _read_json(folder, record_layout.FILE_NAME)
         record_layout.check_json(layout, posixpath.join(folder, record_layout.FILE_NAME))
@@ -111,9 +113,9 @@ def _list_shards(folder: str, info: dict, metadata: dict) -> list[_File]:
     shards = []
     for split in info['splits']:
         for number, length in enumerate(split['shardLengths']):
-            name = datasets.shard_name(split['name'], number, len(split['shardLengths']))
+            name = shard_name(split['name'], number, len(split['shardLengths']))
             crc32c = metadata['crc32c'].get(name)
-            shards.append(_File(posixpath.join(folder, name), int(length), datasets.INFO_FILE, crc32c, masks))
+            shards.append(_File(posixpath.join(folder, name), int(length), INFO_FILE, crc32c, masks))
     return shards
 
 

@@ -7,7 +7,7 @@ import google_crc32c
 import numpy as np
 import pytest
 
-from beam_pipelines import record_layout
+from beam_pipelines.datasets import record_layout
 from tests.conftest import error_line, run_command
 
 

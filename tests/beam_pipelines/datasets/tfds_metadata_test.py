@@ -3,7 +3,7 @@ import sys
 
 import numpy as np
 
-from beam_pipelines import tfds_metadata
+from beam_pipelines.datasets import tfds_metadata
 
 
 def test_features_name_the_labels_in_the_published_order():
