@@ -9,8 +9,8 @@ import numpy as np
 
 from beam_pipelines import compiled, keyed_random, splits
 from beam_pipelines.datasets import record_layout
-from beam_pipelines.ingest import CellSpikes
 from beam_pipelines.plan import DatasetPlan, PlannedCell
+from beam_pipelines.spikes.extraction import CellSpikes
 from beam_pipelines.synthesis import Draws, Synthesizer
 
 # Rows made at a time: large enough that Python's share vanishes, small enough to stay in the processor's cache.

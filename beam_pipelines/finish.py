@@ -17,9 +17,9 @@ import beam_pipelines
 from beam_pipelines.datasets import record_layout, tfds_metadata
 from beam_pipelines.datasets.configs import CONFIGS, INFO_FILE, shard_name
 from beam_pipelines.examples import read_bank
-from beam_pipelines.ingest import IngestReport
 from beam_pipelines.plan import DatasetPlan
 from beam_pipelines.shards import WrittenShard
+from beam_pipelines.spikes.extraction import IngestReport
 from beam_pipelines.storage import files as storage
 
 NOISE_MASKS_FILE = 'noise_masks.npy'

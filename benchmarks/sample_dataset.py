@@ -9,8 +9,8 @@ import numpy as np
 
 from beam_pipelines.build_paths import BuildPaths
 from beam_pipelines.examples import ExampleSource
-from beam_pipelines.ingest import CellSpikes, IngestReport
 from beam_pipelines.plan import BuildOptions, DatasetPlan, IngestedCell, plan_dataset
+from beam_pipelines.spikes.extraction import CellSpikes, IngestReport
 from beam_pipelines.storage import files
 
 _CELLS, _SPIKES_A_CELL, _MASKS_A_CELL = 150, 280, 10  # of the published order: 43,000 spikes, 600 masks of 105 cells

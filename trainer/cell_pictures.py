@@ -8,7 +8,8 @@ import math
 import markupsafe
 import numpy as np
 
-from beam_pipelines import domain, published_udi
+from beam_pipelines import domain
+from beam_pipelines.spikes import published_udi
 from trainer import svg_plot
 from trainer.classified_cell import ClassifiedCell, TraceEnvelope
 from trainer.svg_plot import Panel

@@ -8,7 +8,7 @@ import os
 import numpy as np
 
 from beam_pipelines import domain
-from beam_pipelines.spike_width import measure_udi_ms
+from beam_pipelines.spikes.waveform_features import measure_udi_ms
 from trainer import calibration as calibrations
 from trainer import model_info, saliency, training_range
 from trainer.checkpoints import ModelError

@@ -9,8 +9,8 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 
-from beam_pipelines.ingest import IngestReport
 from beam_pipelines.recordings.cell_files import RecordingFiles, RejectedFile
+from beam_pipelines.spikes.extraction import IngestReport
 from trainer.calibration import CalibrationError
 from trainer.checkpoints import ModelError
 from trainer.classified_cell import ClassifiedCell

@@ -7,8 +7,8 @@ import time
 from collections.abc import Sequence
 
 from beam_pipelines.cli.signals import StopRequests
-from beam_pipelines.ingest import IngestReport, rejection_report
 from beam_pipelines.recordings.cell_files import RejectedFile, group_files
+from beam_pipelines.spikes.extraction import IngestReport, rejection_report
 from trainer.classified_cell import ClassifiedCell
 from trainer.classifier import Classifier
 from trainer.classify_run import Findings, read_results, write

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from beam_pipelines import domain
-from beam_pipelines.spike_width import measure_udi_ms
+from beam_pipelines.spikes.waveform_features import measure_udi_ms
 from beam_pipelines.storage.atomic_files import write_whole
 from trainer.calibration import Calibration
 from trainer.cell_calibration import calibrate

@@ -20,7 +20,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from beam_pipelines import domain, published_udi
+from beam_pipelines import domain
+from beam_pipelines.spikes import published_udi
 from trainer.cell_bootstrap import calibration_bins
 from trainer.results import CellResult, ModelResult, SplitResult
 

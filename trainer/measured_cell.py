@@ -8,14 +8,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from beam_pipelines import detection, domain
-from beam_pipelines.ingest import IngestReport, ingest_cell
+from beam_pipelines import domain
 from beam_pipelines.recordings.abf_header import is_simulated
 from beam_pipelines.recordings.abf_reader import bring_to_40_khz, read_abf, usable_rate_hz
 from beam_pipelines.recordings.cell_files import RecordingFiles, RejectedFile
 from beam_pipelines.recordings.rejection import RecordingRejected
+from beam_pipelines.spikes.detection import DetectedSpikes, detect_spikes, no_spikes_detail
+from beam_pipelines.spikes.extraction import IngestReport, ingest_cell
+from beam_pipelines.spikes.spike_measures import SpikeMeasures, measure_spikes
 from trainer.classified_cell import TraceEnvelope
-from trainer.spike_measures import SpikeMeasures, measure_spikes
 
 # About as many as a screen or a page has dots.
 _STRETCHES_OF_TRACE = 1_200
@@ -93,19 +94,19 @@ def measure_current(
     if not np.isfinite(current_pa).all():
         raise RecordingRejected('not_finite', 'a sample is not a finite number')
     sweeps = [bring_to_40_khz(current_pa, rate_hz)]
-    return _measure(cell, path, sweeps, detection.detect_spikes(sweeps), rate_hz, False)
+    return _measure(cell, path, sweeps, detect_spikes(sweeps), rate_hz, False)
 
 
 def _measure(
     cell: str,
     path: str,
     sweeps: Sequence[np.ndarray],
-    spikes: detection.DetectedSpikes,
+    spikes: DetectedSpikes,
     rate_hz: float,
     simulated: bool,
 ) -> MeasuredCell:
     if not len(spikes.triggers):
-        raise RecordingRejected('no_spikes', detection.no_spikes_detail(spikes, sweeps))
+        raise RecordingRejected('no_spikes', no_spikes_detail(spikes, sweeps))
     return MeasuredCell(
         cell,
         path,
@@ -124,7 +125,7 @@ def _read_abf(files: RecordingFiles, resample: bool) -> tuple[MeasuredCell | Non
     found = 0
     try:
         recording = read_abf(path, resample)
-        spikes = detection.detect_spikes(recording.sweeps)
+        spikes = detect_spikes(recording.sweeps)
         found = spikes.triggers_found
         cell = _measure(files.cell_id, path, recording.sweeps, spikes, recording.sampling_rate_hz, is_simulated(path))
     except RecordingRejected as error:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn import metrics as sklearn_metrics
 
+from beam_pipelines.spikes.typical_cells import is_typical, typical_cut_ms
 from trainer.cell_bootstrap import (
     bootstrap_accuracy,
     bootstrap_calibration_error,
@@ -15,7 +16,6 @@ from trainer.cell_bootstrap import (
     calibration_bins,
 )
 from trainer.results import CellResult
-from trainer.typical_cells import is_typical, typical_cut_ms
 
 _Z = 1.959964  # 95 %
 

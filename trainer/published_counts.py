@@ -7,8 +7,8 @@ import os
 import pathlib
 
 from beam_pipelines import domain
-from beam_pipelines.ingest import ingest_cell
 from beam_pipelines.recordings.cell_files import RejectedFile, group_files, is_ignored
+from beam_pipelines.spikes.extraction import ingest_cell
 
 
 @dataclasses.dataclass(frozen=True)

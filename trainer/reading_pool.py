@@ -12,8 +12,8 @@ import threading
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 
-from beam_pipelines.ingest import IngestReport
 from beam_pipelines.recordings.cell_files import RecordingFiles
+from beam_pipelines.spikes.extraction import IngestReport
 from trainer.measured_cell import MeasuredCell, read_cell
 
 # Read ahead of the judging; what a reader gives back is the spikes of a recording, not the recording.

@@ -10,7 +10,7 @@ import numpy as np
 
 from beam_pipelines import domain
 from beam_pipelines.datasets import record_layout
-from beam_pipelines.spike_width import measure_udi_ms
+from beam_pipelines.spikes.waveform_features import measure_udi_ms
 from trainer.shard_reader import read_rows
 from trainer.stored_dataset import StoredSplit
 

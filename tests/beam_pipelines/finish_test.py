@@ -8,9 +8,9 @@ import pytest
 from beam_pipelines.datasets import record_layout
 from beam_pipelines.datasets.configs import shard_name
 from beam_pipelines.finish import finish_dataset
-from beam_pipelines.ingest import rejection_report
 from beam_pipelines.recordings.cell_files import RejectedFile
 from beam_pipelines.shards import write_shard
+from beam_pipelines.spikes.extraction import rejection_report
 from beam_pipelines.storage import files
 from beam_pipelines.synthesis import Recipe, Synthesizer
 from tests.conftest import files_of, shards_of

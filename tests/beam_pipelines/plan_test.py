@@ -4,8 +4,8 @@ import json
 import pytest
 
 from beam_pipelines.datasets import record_layout
-from beam_pipelines.ingest import IngestReport
 from beam_pipelines.plan import BuildOptions, DatasetPlan, IngestedCell, plan_dataset
+from beam_pipelines.spikes.extraction import IngestReport
 
 
 def _cell(number: int, label: int, recording_set: str = 'original', spikes: int = 100, masks: int = 50) -> IngestedCell:

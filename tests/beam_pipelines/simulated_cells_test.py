@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from beam_pipelines import published_udi, simulated_cells, simulated_noise, simulated_recordings
+from beam_pipelines import simulated_cells, simulated_noise, simulated_recordings
 from beam_pipelines.domain import (
     LABEL_NAMES,
     SAMPLES_BEFORE_TRIGGER,
@@ -10,7 +10,8 @@ from beam_pipelines.domain import (
     SPIKE_SAMPLES,
     TRIGGER_PA,
 )
-from beam_pipelines.spike_width import measure_udi_ms
+from beam_pipelines.spikes import published_udi
+from beam_pipelines.spikes.waveform_features import measure_udi_ms
 
 
 def _cells(label_name: str, n_cells: int = 100) -> list[simulated_cells.Cell]:

@@ -3,8 +3,8 @@
 import numpy as np
 
 from beam_pipelines.examples import ExampleSource
-from beam_pipelines.ingest import CellSpikes, IngestReport
 from beam_pipelines.plan import BuildOptions, DatasetPlan, IngestedCell, plan_dataset
+from beam_pipelines.spikes.extraction import CellSpikes, IngestReport
 
 
 def _make_cells() -> dict[str, CellSpikes]:

@@ -11,9 +11,10 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from beam_pipelines import detection, domain, simulated_cells
+from beam_pipelines import domain, simulated_cells
 from beam_pipelines.recordings.cell_files import RejectedFile
-from beam_pipelines.spike_width import measure_udi_ms
+from beam_pipelines.spikes.detection import cut_windows, find_triggers
+from beam_pipelines.spikes.waveform_features import measure_udi_ms
 from trainer.classified_cell import ClassifiedCell, ClassifiedSpikes, TraceEnvelope
 from trainer.classify_report import write_report
 from trainer.results import CellResult
@@ -45,8 +46,8 @@ def make_cell(number: int, seconds: float = 20.0, **changes) -> ClassifiedCell:
     current_pa = rng.normal(0, 3, int(seconds * domain.SAMPLING_RATE_HZ)).astype(np.float32)
     times_s = simulated_cells.spike_times_s(cell, seconds, rng)
     simulated_cells.add_spikes(current_pa, cell, times_s, domain.SAMPLING_RATE_HZ, rng)
-    trigger = detection.find_triggers(current_pa)
-    waveform, kept = detection.cut_windows(current_pa, trigger)
+    trigger = find_triggers(current_pa)
+    waveform, kept = cut_windows(current_pa, trigger)
     before = waveform[:, :20]
     amplitude_pa = before.mean(axis=1) - waveform.min(axis=1)
     logit = (-1 if label else 1) * rng.uniform(0, 3)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from beam_pipelines.spike_width import measure_udi_ms
+from beam_pipelines.spikes.waveform_features import measure_udi_ms
 from trainer.ensemble import build_ensemble
 from trainer.evaluation import CELLS_COLUMNS, evaluate, write_cells, write_metrics
 from trainer.input_pipeline import evaluation_batches

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from beam_pipelines.spike_width import measure_udi_ms
+from beam_pipelines.spikes.waveform_features import measure_udi_ms
 from tests.trainer.conftest import make_spikes
 from trainer import training_range
 from trainer.stored_dataset import open_split

@@ -4,9 +4,9 @@ import struct
 import numpy as np
 import pytest
 
-from beam_pipelines.ingest import CellSpikes, ingest_cell
 from beam_pipelines.recordings.abf_writer import write_abf
 from beam_pipelines.recordings.cell_files import RecordingFiles
+from beam_pipelines.spikes.extraction import CellSpikes, ingest_cell
 from tests.conftest import SHARED, needs_shared
 
 

@@ -11,12 +11,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from beam_pipelines import detection, domain, keyed_random, noise_masks
+from beam_pipelines import domain, keyed_random
 from beam_pipelines.recordings.abf_header import is_simulated
 from beam_pipelines.recordings.abf_reader import read_abf
 from beam_pipelines.recordings.cell_files import RecordingFiles, RejectedFile
 from beam_pipelines.recordings.rejection import RecordingRejected
 from beam_pipelines.recordings.spike_csv import parse_file_name, read_spike_csv
+from beam_pipelines.spikes import noise_masks
+from beam_pipelines.spikes.detection import detect_spikes, no_spikes_detail
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,10 +135,10 @@ def _ingest_abf(recording, seed, max_masks, resample, local_copy):
             sweeps = read_abf(local_path, resample).sweeps
             simulated = is_simulated(local_path)
         duration_s = sum(map(len, sweeps)) / domain.SAMPLING_RATE_HZ
-        detected = detection.detect_spikes(sweeps)
+        detected = detect_spikes(sweeps)
         triggers_found, spikes = detected.triggers_found, len(detected.triggers)
         if not spikes:
-            raise RecordingRejected('no_spikes', detection.no_spikes_detail(detected, sweeps))
+            raise RecordingRejected('no_spikes', no_spikes_detail(detected, sweeps))
     except RecordingRejected as error:
         rejected = RejectedFile(path, error.reason, error.detail)
         return None, IngestReport(0, (rejected,), triggers_found, 0, triggers_found, duration_s)

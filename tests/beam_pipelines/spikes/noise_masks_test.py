@@ -3,8 +3,9 @@ import json
 import numpy as np
 import pytest
 
-from beam_pipelines import detection, noise_masks
 from beam_pipelines.recordings.abf_reader import read_abf
+from beam_pipelines.spikes import noise_masks
+from beam_pipelines.spikes.detection import find_triggers
 
 
 def _noise(samples: int) -> np.ndarray:
@@ -12,7 +13,7 @@ def _noise(samples: int) -> np.ndarray:
 
 
 def _stretches(current_pa: np.ndarray) -> np.ndarray:
-    return noise_masks.find_quiet_stretches(current_pa, detection.find_triggers(current_pa))
+    return noise_masks.find_quiet_stretches(current_pa, find_triggers(current_pa))
 
 
 def test_silence_is_cut_whole_into_stretches_that_do_not_overlap():

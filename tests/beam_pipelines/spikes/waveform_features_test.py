@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from beam_pipelines.domain import SAMPLING_RATE_HZ
-from beam_pipelines.spike_width import measure_udi_ms
+from beam_pipelines.spikes.waveform_features import measure_udi_ms
 
 
 def _waveform_pa(udi_ms: float, trough_sample: float = 42.3, offset_pa: float = 0.0) -> np.ndarray:

@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from beam_pipelines import domain, published_udi
+from beam_pipelines import domain
+from beam_pipelines.spikes import published_udi
 
 
 def typical_cut_ms() -> float:

@@ -3,8 +3,9 @@ import json
 import numpy as np
 import pytest
 
-from beam_pipelines import detection, simulated_recordings
+from beam_pipelines import simulated_recordings
 from beam_pipelines.recordings.abf_reader import read_abf
+from beam_pipelines.spikes.detection import cut_windows, find_triggers
 
 
 def _pulses(samples: int, starts: list[int], length: int = 5, depth_pa: float = -80) -> np.ndarray:
@@ -15,7 +16,7 @@ def _pulses(samples: int, starts: list[int], length: int = 5, depth_pa: float = 
 
 
 def _triggers(current_pa: np.ndarray) -> list[int]:
-    return detection.find_triggers(current_pa).tolist()
+    return find_triggers(current_pa).tolist()
 
 
 def test_trigger_is_the_first_sample_below_the_threshold():
@@ -53,22 +54,22 @@ def test_a_signal_that_stays_below_the_threshold_triggers_once():
 @pytest.mark.parametrize('samples', [0, 1, 159])
 def test_sweeps_too_short_for_a_spike_have_no_trigger_or_drop_it(samples):
     current_pa = _pulses(samples, [samples // 2])
-    triggers = detection.find_triggers(current_pa)
-    waveforms, kept = detection.cut_windows(current_pa, triggers)
+    triggers = find_triggers(current_pa)
+    waveforms, kept = cut_windows(current_pa, triggers)
     assert waveforms.shape == (0, 160)
     assert not kept.any()
 
 
 def test_window_goes_from_40_samples_before_the_trigger_to_120_after():
     current_pa = np.arange(1000, dtype=np.float32)
-    waveforms, kept = detection.cut_windows(current_pa, np.array([300]))
+    waveforms, kept = cut_windows(current_pa, np.array([300]))
     assert kept.tolist() == [True]
     assert waveforms.tolist() == [list(range(260, 420))]
 
 
 def test_windows_that_just_fit_are_kept_and_those_that_do_not_are_dropped():
     current_pa = np.zeros(1000, np.float32)
-    waveforms, kept = detection.cut_windows(current_pa, np.array([39, 40, 880, 881]))
+    waveforms, kept = cut_windows(current_pa, np.array([39, 40, 880, 881]))
     assert kept.tolist() == [False, True, True, False]
     assert waveforms.shape == (2, 160)
 

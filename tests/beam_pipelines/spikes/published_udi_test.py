@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from beam_pipelines import published_udi
+from beam_pipelines.spikes import published_udi
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from beam_pipelines import domain
-from trainer.spike_measures import measure_spikes
+from beam_pipelines.spikes.spike_measures import measure_spikes
 
 TIME_MS = (np.arange(domain.SPIKE_SAMPLES) - domain.SAMPLES_BEFORE_TRIGGER) / 40
 

@@ -1,0 +1,1 @@
+"""Sweeps in; spikes, noise masks and waveform features out."""
