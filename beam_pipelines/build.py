@@ -22,7 +22,7 @@ from absl import flags, logging
 from beam_pipelines import splits
 from beam_pipelines.cli.command import run_command
 from beam_pipelines.datasets.configs import CONFIGS
-from beam_pipelines.synthesis import Recipe
+from beam_pipelines.synthesis.synthesizer import Recipe
 
 
 def define_flags() -> None:

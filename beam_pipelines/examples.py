@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from beam_pipelines import compiled, keyed_random, splits
+from beam_pipelines import keyed_random, splits
 from beam_pipelines.datasets import record_layout
 from beam_pipelines.plan import DatasetPlan, PlannedCell
 from beam_pipelines.spikes.extraction import CellSpikes
-from beam_pipelines.synthesis import Draws, Synthesizer
+from beam_pipelines.synthesis import numba_rows
+from beam_pipelines.synthesis.synthesizer import Draws, Synthesizer
 
 # Rows made at a time: large enough that Python's share vanishes, small enough to stay in the processor's cache.
 _BLOCK = 2048
@@ -111,8 +112,8 @@ class ExampleSource:
             self._synthesizer = Synthesizer(
                 bank.waveform, bank.label, masks, plan.synthetic_examples, plan.seed, plan.recipe
             )
-            if sum(plan.synthetic_examples) >= _WORTH_COMPILING and compiled.is_available():
-                self._row_maker = compiled.RowMaker(self._synthesizer, bank.label, bank.cell, bank.trigger)
+            if sum(plan.synthetic_examples) >= _WORTH_COMPILING and numba_rows.is_available():
+                self._row_maker = numba_rows.RowMaker(self._synthesizer, bank.label, bank.cell, bank.trigger)
 
     def make(self, split: str, first: int, stop: int) -> Examples:
         """Makes examples ``first..stop-1`` of a split."""

@@ -12,7 +12,7 @@ from beam_pipelines.datasets import record_layout
 from beam_pipelines.datasets.configs import CONFIGS, DatasetConfig
 from beam_pipelines.spikes import noise_masks
 from beam_pipelines.spikes.extraction import IngestReport
-from beam_pipelines.synthesis import Recipe
+from beam_pipelines.synthesis.synthesizer import Recipe
 
 
 @dataclasses.dataclass(frozen=True)

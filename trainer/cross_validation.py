@@ -18,7 +18,7 @@ import numpy as np
 
 from beam_pipelines.datasets import record_layout
 from beam_pipelines.storage.atomic_files import write_whole
-from beam_pipelines.synthesis import Synthesizer
+from beam_pipelines.synthesis.synthesizer import Synthesizer
 from trainer.calibration import Calibration
 from trainer.cell_calibration import calibrate
 from trainer.config_checks import check_config

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from beam_pipelines import domain
-from beam_pipelines.synthesis import Synthesizer
+from beam_pipelines.synthesis.synthesizer import Synthesizer
 from trainer.ensemble import build_ensemble, compile_ensemble, members_of
 from trainer.learning_rate import learning_rate_over_run
 from trainer.run_keeper import RunError

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from beam_pipelines.datasets import record_layout
-from beam_pipelines.synthesis import Recipe, Synthesizer
+from beam_pipelines.synthesis.synthesizer import Recipe, Synthesizer
 from trainer.input_pipeline import shuffled_batches
 from trainer.shard_reader import DatasetError, Shard, read_file, read_rows
 from trainer.stored_dataset import StoredSplit

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from beam_pipelines import domain
 from beam_pipelines.cli.signals import StopRequests
-from beam_pipelines.synthesis import Synthesizer
+from beam_pipelines.synthesis.synthesizer import Synthesizer
 from trainer import checkpoints, published_models
 from trainer.config_checks import check_config
 from trainer.ensemble import member_losses

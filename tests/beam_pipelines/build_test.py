@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from beam_pipelines import synthesis
 from beam_pipelines.datasets import record_layout
+from beam_pipelines.synthesis import synthesizer
 from tests.conftest import (
     NUM_MASKS,
     SHARED,
@@ -431,7 +431,7 @@ def test_synthetic_versions_of_the_published_spike_are_like_the_published_ones(r
     assert set(record_layout.decode_varints(records['trigger'])) == {1_007_585}
     assert set(record_layout.decode_varints(records['label'])) == {0}
 
-    smoothed = synthesis.smooth(spike[np.newaxis])[0].astype(np.float64)
+    smoothed = synthesizer.smooth(spike[np.newaxis])[0].astype(np.float64)
     residuals = records['waveform'] - smoothed
     assert len(residuals) > 100
     sds = residuals.std(axis=1)

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from beam_pipelines import synthesis
 from beam_pipelines.examples import ExampleSource
+from beam_pipelines.synthesis import synthesizer
 from tests.support.small_dataset import CELLS, make_source
 
 _FIELDS = ('waveform', 'label', 'cell', 'trigger', 'mask')
@@ -55,7 +55,7 @@ def test_a_synthetic_spike_says_what_it_was_made_from():
         assert planned.split == 'train'
         assert label == planned.label
         assert 1 <= mask <= 40
-        smoothed = synthesis.smooth(spikes.waveforms[spikes.triggers == trigger])[0]
+        smoothed = synthesizer.smooth(spikes.waveforms[spikes.triggers == trigger])[0]
         # The residual holds the first mask with a weight of 0.31 to 0.36, and at most three others.
         residual = waveform - smoothed
         weight, *_ = np.linalg.lstsq(masks.T, residual, rcond=None)

@@ -12,7 +12,7 @@ from beam_pipelines.recordings.cell_files import RejectedFile
 from beam_pipelines.shards import write_shard
 from beam_pipelines.spikes.extraction import rejection_report
 from beam_pipelines.storage import files
-from beam_pipelines.synthesis import Recipe, Synthesizer
+from beam_pipelines.synthesis.synthesizer import Recipe, Synthesizer
 from tests.conftest import files_of, shards_of
 from tests.support.small_dataset import CELLS, make_source
 

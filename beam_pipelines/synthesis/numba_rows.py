@@ -13,9 +13,10 @@ import platform
 
 import numpy as np
 
-from beam_pipelines import keyed_random, synthesis
+from beam_pipelines import keyed_random
 from beam_pipelines.datasets import record_layout
-from beam_pipelines.synthesis import Synthesizer
+from beam_pipelines.synthesis import synthesizer as synthesis
+from beam_pipelines.synthesis.synthesizer import Synthesizer
 
 _HEADER_WORDS = 3
 _WAVEFORM_WORD = record_layout.WAVEFORM_OFFSET // 4

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from beam_pipelines import compiled, examples
+from beam_pipelines import examples
 from beam_pipelines.datasets import record_layout
+from beam_pipelines.synthesis import numba_rows
 from tests.support.small_dataset import make_source
 
-pytestmark = pytest.mark.skipif(not compiled.is_available(), reason='numba or the CRC instruction is not here')
+pytestmark = pytest.mark.skipif(not numba_rows.is_available(), reason='numba or the CRC instruction is not here')
 
 
 def _rows(monkeypatch, worth_compiling: int, first: int, stop: int) -> np.ndarray:
@@ -37,7 +38,7 @@ def test_the_last_of_ten_thousand_million_rows_are_the_same(monkeypatch):
 
 def test_a_large_dataset_is_compiled_and_a_small_one_is_not(monkeypatch):
     made = []
-    monkeypatch.setattr(compiled, 'RowMaker', lambda *arguments: made.append(arguments))
+    monkeypatch.setattr(numba_rows, 'RowMaker', lambda *arguments: made.append(arguments))
     make_source('synthetic_small')
     assert not made
     make_source('synthetic')

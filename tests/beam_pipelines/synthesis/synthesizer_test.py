@@ -3,9 +3,9 @@ import csv
 import numpy as np
 import pytest
 
-from beam_pipelines import synthesis
 from beam_pipelines.datasets.configs import CONFIGS
-from beam_pipelines.synthesis import Recipe, Synthesizer
+from beam_pipelines.synthesis import synthesizer as synthesis
+from beam_pipelines.synthesis.synthesizer import Recipe, Synthesizer
 from tests.conftest import SHARED, needs_shared
 
 _SPIKES, _MASKS = 300, 40

@@ -1,0 +1,1 @@
+"""Synthetic spikes, in NumPy and compiled."""
