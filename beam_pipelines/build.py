@@ -19,9 +19,9 @@ import time
 
 from absl import flags, logging
 
-from beam_pipelines import splits
 from beam_pipelines.cli.command import run_command
 from beam_pipelines.datasets.configs import CONFIGS
+from beam_pipelines.planning import splits
 from beam_pipelines.synthesis.synthesizer import Recipe
 
 
@@ -68,7 +68,7 @@ def main(argv: list[str]) -> int:
     from beam_pipelines.build_paths import BuildPaths
     from beam_pipelines.detached_build import DetachedBuild
     from beam_pipelines.job import BuildError, run_build
-    from beam_pipelines.plan import BuildOptions
+    from beam_pipelines.planning.plan import BuildOptions
 
     started = time.monotonic()
     try:

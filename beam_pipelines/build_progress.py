@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import TextIO
 
 from beam_pipelines.build_paths import BuildPaths
-from beam_pipelines.plan import BuildOptions, DatasetPlan
+from beam_pipelines.planning.plan import BuildOptions, DatasetPlan
 from beam_pipelines.storage import files
 
 _SECONDS_BETWEEN_UPDATES = 0.5

@@ -18,7 +18,7 @@ from apache_beam.options.pipeline_options import (
     WorkerOptions,
 )
 
-from beam_pipelines.plan import BuildOptions
+from beam_pipelines.planning.plan import BuildOptions
 from beam_pipelines.storage import files
 
 _RUNNER = 'DataflowRunner'

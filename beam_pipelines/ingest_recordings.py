@@ -10,7 +10,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from beam_pipelines.build_paths import BuildPaths
 from beam_pipelines.find_recordings import NoRecordings, find_recordings
-from beam_pipelines.plan import BuildOptions, IngestedCell
+from beam_pipelines.planning.plan import BuildOptions, IngestedCell
 from beam_pipelines.recordings.cell_files import RecordingFiles
 from beam_pipelines.spikes.extraction import IngestReport, ingest_cell, rejection_report
 from beam_pipelines.storage import files

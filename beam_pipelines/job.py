@@ -34,7 +34,7 @@ from beam_pipelines.detached_build import (
 from beam_pipelines.find_recordings import NoRecordings, find_recordings
 from beam_pipelines.finish import METADATA_FILE
 from beam_pipelines.pipeline import build_pipeline
-from beam_pipelines.plan import BuildOptions
+from beam_pipelines.planning.plan import BuildOptions
 from beam_pipelines.storage import files
 from beam_pipelines.storage.store_access import check_access
 

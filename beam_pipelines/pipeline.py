@@ -18,7 +18,7 @@ from beam_pipelines.datasets.configs import CONFIGS, INFO_FILE
 from beam_pipelines.find_recordings import are_simulated
 from beam_pipelines.finish import METADATA_FILE, check_shard_sizes, finish_dataset, rejected_lines
 from beam_pipelines.ingest_recordings import FindAndIngest, IngestResult
-from beam_pipelines.plan import BuildOptions, DatasetPlan, plan_dataset
+from beam_pipelines.planning.plan import BuildOptions, DatasetPlan, plan_dataset
 from beam_pipelines.shards import WrittenShard
 from beam_pipelines.storage import files
 from beam_pipelines.write_shards import FailedShard, ShardTask, WriteShards

@@ -6,7 +6,7 @@ import dataclasses
 
 import google_crc32c
 
-from beam_pipelines.examples import ExampleSource
+from beam_pipelines.planning.example_source import ExampleSource
 from beam_pipelines.storage import files
 
 

@@ -9,8 +9,8 @@ from apache_beam.utils import shared
 
 from beam_pipelines.build_paths import BuildPaths
 from beam_pipelines.datasets.configs import shard_name
-from beam_pipelines.examples import ExampleSource
-from beam_pipelines.plan import DatasetPlan
+from beam_pipelines.planning.example_source import ExampleSource
+from beam_pipelines.planning.plan import DatasetPlan
 from beam_pipelines.shards import WrittenShard, write_shard
 from beam_pipelines.storage import files
 

@@ -8,8 +8,8 @@ import os
 import numpy as np
 
 from beam_pipelines.build_paths import BuildPaths
-from beam_pipelines.examples import ExampleSource
-from beam_pipelines.plan import BuildOptions, DatasetPlan, IngestedCell, plan_dataset
+from beam_pipelines.planning.example_source import ExampleSource
+from beam_pipelines.planning.plan import BuildOptions, DatasetPlan, IngestedCell, plan_dataset
 from beam_pipelines.spikes.extraction import CellSpikes, IngestReport
 from beam_pipelines.storage import files
 

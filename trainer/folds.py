@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from beam_pipelines import domain, splits
+from beam_pipelines import domain
+from beam_pipelines.planning import splits
 
 # Of the cells that are not tested; they stop the training in time and calibrate the ensemble.
 _VALIDATION_SHARE = 0.2

@@ -463,7 +463,7 @@ def test_a_missing_flag_is_named():
 
 
 def test_importing_the_package_imports_neither_beam_nor_tensorflow():
-    modules = 'beam_pipelines, beam_pipelines.build, beam_pipelines.recordings.cell_files, beam_pipelines.plan'
+    modules = 'beam_pipelines, beam_pipelines.build, beam_pipelines.recordings.cell_files, beam_pipelines.planning.plan'
     code = f"import sys, {modules}; print([m for m in ('apache_beam', 'tensorflow', 'pyabf') if m in sys.modules])"
     result = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, timeout=60)
     assert result.stdout == '[]\n', result.stderr

@@ -5,7 +5,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_pipelines.build import check_beam_options
 from beam_pipelines.dataflow_options import check_dataflow_options
-from beam_pipelines.plan import BuildOptions
+from beam_pipelines.planning.plan import BuildOptions
 from tests.conftest import needs_gcp
 
 _JOB = {'runner': 'DataflowRunner', 'project': 'p', 'region': 'r', 'temp_location': 'gs://b/t', 'setup_file': __file__}

@@ -9,7 +9,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 
 from beam_pipelines.job import BuildError, default_runner, run_build
 from beam_pipelines.pipeline import build_pipeline
-from beam_pipelines.plan import BuildOptions
+from beam_pipelines.planning.plan import BuildOptions
 from tests.conftest import copy_without_stamp, files_of
 
 

@@ -12,7 +12,7 @@ from apache_beam.testing.util import assert_that
 from beam_pipelines.build_paths import BuildPaths
 from beam_pipelines.ingest_recordings import FindAndIngest
 from beam_pipelines.pipeline import build_pipeline, publish_dataset
-from beam_pipelines.plan import BuildOptions, DatasetPlan
+from beam_pipelines.planning.plan import BuildOptions, DatasetPlan
 from beam_pipelines.spikes.extraction import CellSpikes
 from beam_pipelines.storage import files
 from beam_pipelines.write_shards import ShardTask, WriteShards

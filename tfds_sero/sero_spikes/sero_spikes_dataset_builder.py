@@ -15,7 +15,7 @@ from absl import app
 
 from beam_pipelines import domain
 from beam_pipelines.datasets import configs, tfds_metadata
-from beam_pipelines.plan import BuildOptions
+from beam_pipelines.planning.plan import BuildOptions
 
 _SIMULATED_PROFILE = 'demo'
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from beam_pipelines import examples
 from beam_pipelines.datasets import record_layout
+from beam_pipelines.planning import example_source
 from beam_pipelines.synthesis import numba_rows
 from tests.support.small_dataset import make_source
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.skipif(not numba_rows.is_available(), reason='numba or 
 
 
 def _rows(monkeypatch, worth_compiling: int, first: int, stop: int) -> np.ndarray:
-    monkeypatch.setattr(examples, '_WORTH_COMPILING', worth_compiling)
+    monkeypatch.setattr(example_source, '_WORTH_COMPILING', worth_compiling)
     _, source = make_source('synthetic_small')
     return np.concatenate([block.copy() for block in source.blocks('train', first, stop)])
 
@@ -28,7 +28,7 @@ def test_the_last_of_ten_thousand_million_rows_are_the_same(monkeypatch):
     examples_in_all = 10**10
     made = []
     for worth_compiling in (0, 2 * examples_in_all):
-        monkeypatch.setattr(examples, '_WORTH_COMPILING', worth_compiling)
+        monkeypatch.setattr(example_source, '_WORTH_COMPILING', worth_compiling)
         _, source = make_source('synthetic', synthetic_examples=(examples_in_all // 2, examples_in_all // 2))
         blocks = source.blocks('train', examples_in_all - 5_000, examples_in_all)
         made.append(np.concatenate([block.copy() for block in blocks]))

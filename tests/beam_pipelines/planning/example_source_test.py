@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from beam_pipelines.examples import ExampleSource
+from beam_pipelines.planning.example_source import ExampleSource
 from beam_pipelines.synthesis import synthesizer
 from tests.support.small_dataset import CELLS, make_source
 

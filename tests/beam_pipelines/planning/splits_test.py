@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from beam_pipelines import splits
+from beam_pipelines.planning import splits
 
 _CELLS = [f'D{number // 4:04d}#{number:03d}' for number in range(140)]
 _LABELS = [0] * 100 + [1] * 40

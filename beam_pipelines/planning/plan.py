@@ -7,9 +7,10 @@ import hashlib
 import json
 from collections.abc import Sequence
 
-from beam_pipelines import domain, splits
+from beam_pipelines import domain
 from beam_pipelines.datasets import record_layout
 from beam_pipelines.datasets.configs import CONFIGS, DatasetConfig
+from beam_pipelines.planning import splits
 from beam_pipelines.spikes import noise_masks
 from beam_pipelines.spikes.extraction import IngestReport
 from beam_pipelines.synthesis.synthesizer import Recipe

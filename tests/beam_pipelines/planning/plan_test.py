@@ -4,7 +4,7 @@ import json
 import pytest
 
 from beam_pipelines.datasets import record_layout
-from beam_pipelines.plan import BuildOptions, DatasetPlan, IngestedCell, plan_dataset
+from beam_pipelines.planning.plan import BuildOptions, DatasetPlan, IngestedCell, plan_dataset
 from beam_pipelines.spikes.extraction import IngestReport
 
 

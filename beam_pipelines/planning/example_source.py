@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from beam_pipelines import keyed_random, splits
+from beam_pipelines import keyed_random
 from beam_pipelines.datasets import record_layout
-from beam_pipelines.plan import DatasetPlan, PlannedCell
+from beam_pipelines.planning import splits
+from beam_pipelines.planning.plan import DatasetPlan, PlannedCell
 from beam_pipelines.spikes.extraction import CellSpikes
 from beam_pipelines.synthesis import numba_rows
 from beam_pipelines.synthesis.synthesizer import Draws, Synthesizer

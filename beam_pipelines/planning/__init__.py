@@ -1,0 +1,1 @@
+"""Which spike goes into which example of which shard; splits; build options."""
