@@ -14,7 +14,7 @@ import sys
 from absl import flags, logging
 
 from beam_pipelines.cli.command import run_command
-from beam_pipelines.simulated_recordings import PROFILES, SimulationError, simulate
+from beam_pipelines.simulation.recordings import PROFILES, SimulationError, simulate
 
 
 def define_flags() -> None:
@@ -35,7 +35,7 @@ def main(argv: list[str]) -> int:
             if not flags.FLAGS['verbosity'].present:
                 logging.set_verbosity(logging.ERROR)  # Beam tells of every optional package that it does not find.
             # Here, because only this needs Beam, which takes a second to import.
-            from beam_pipelines.simulated_upload import simulate_into
+            from beam_pipelines.simulation.upload import simulate_into
 
             root = simulate_into(flags.FLAGS.output_dir, flags.FLAGS.profile, flags.FLAGS.seed)
         else:

@@ -26,7 +26,7 @@ import tempfile
 
 from absl import app, flags
 
-from beam_pipelines.simulated_recordings import PROFILES, Profile, simulate
+from beam_pipelines.simulation.recordings import PROFILES, Profile, simulate
 from benchmarks import build_projection, discarding_store
 from benchmarks.job_flows import Flow
 from benchmarks.measuring import run_in_process

@@ -82,7 +82,7 @@ def copy_without_stamp(recordings_root: pathlib.Path, target: pathlib.Path) -> p
 def tiny_profile():
     """Returns the profile of ``recordings_root``."""
     # Imported late, so that tests of other parts need not load it.
-    from beam_pipelines.simulated_recordings import Profile
+    from beam_pipelines.simulation.recordings import Profile
 
     return Profile('tiny', {name: {'SER': 4, 'NSER': 4} for name in ('original', 'non_homogeneous')}, seconds=5.0)
 
@@ -90,7 +90,7 @@ def tiny_profile():
 @pytest.fixture(scope='session')
 def recordings_root(tmp_path_factory) -> pathlib.Path:
     """A recordings root of simulated cells: four of each class and set, 5 s each. Not to be changed: copy it."""
-    from beam_pipelines.simulated_recordings import simulate
+    from beam_pipelines.simulation.recordings import simulate
 
     return simulate(tmp_path_factory.mktemp('simulated') / 'recordings', tiny_profile(), TINY_PROFILE_SEED)
 

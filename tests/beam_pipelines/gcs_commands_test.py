@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from beam_pipelines.simulated_recordings import SimulationError
-from beam_pipelines.simulated_upload import simulate_into
+from beam_pipelines.simulation.recordings import SimulationError
+from beam_pipelines.simulation.upload import simulate_into
 from beam_pipelines.storage import files
 from tests.conftest import NUM_MASKS, TINY_PROFILE_SEED, error_line, files_of, run_command, tiny_profile
 

@@ -11,8 +11,9 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from beam_pipelines import domain, simulated_cells
+from beam_pipelines import domain
 from beam_pipelines.recordings.cell_files import RejectedFile
+from beam_pipelines.simulation import cells as simulated_cells
 from beam_pipelines.spikes.detection import cut_windows, find_triggers
 from beam_pipelines.spikes.waveform_features import measure_udi_ms
 from trainer.classified_cell import ClassifiedCell, ClassifiedSpikes, TraceEnvelope

@@ -134,7 +134,7 @@ def _sharding(download_config) -> dict:
 
 def _simulated_recordings(download_dir: str, error: type[Exception]) -> str:
     """Simulates the recordings, or takes those that an earlier build has simulated."""
-    from beam_pipelines.simulated_recordings import SimulationError, simulate
+    from beam_pipelines.simulation.recordings import SimulationError, simulate
 
     folder = os.path.join(download_dir, f'{configs.NAME}_simulated_{_SIMULATED_PROFILE}')
     _tell('no --manual_dir: building from SIMULATED recordings, not from real neurons')

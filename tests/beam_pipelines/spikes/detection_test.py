@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from beam_pipelines import simulated_recordings
 from beam_pipelines.recordings.abf_reader import read_abf
+from beam_pipelines.simulation import recordings as simulated_recordings
 from beam_pipelines.spikes.detection import cut_windows, find_triggers
 
 

@@ -7,7 +7,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from beam_pipelines.simulated_recordings import TRUTH_FILE_NAME, Profile, SimulationError, simulate
+from beam_pipelines.simulation.recordings import TRUTH_FILE_NAME, Profile, SimulationError, simulate
 from beam_pipelines.storage import files
 from beam_pipelines.storage.store_access import check_access
 

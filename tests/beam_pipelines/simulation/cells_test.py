@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from beam_pipelines import simulated_cells, simulated_noise, simulated_recordings
 from beam_pipelines.domain import (
     LABEL_NAMES,
     SAMPLES_BEFORE_TRIGGER,
@@ -10,6 +9,9 @@ from beam_pipelines.domain import (
     SPIKE_SAMPLES,
     TRIGGER_PA,
 )
+from beam_pipelines.simulation import cells as simulated_cells
+from beam_pipelines.simulation import noise as simulated_noise
+from beam_pipelines.simulation import recordings as simulated_recordings
 from beam_pipelines.spikes import published_udi
 from beam_pipelines.spikes.waveform_features import measure_udi_ms
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from beam_pipelines import simulated_noise
 from beam_pipelines.domain import SAMPLING_RATE_HZ
+from beam_pipelines.simulation import noise as simulated_noise
 
 
 @pytest.mark.parametrize('day', range(20))

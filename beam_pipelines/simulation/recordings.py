@@ -32,10 +32,11 @@ from pathlib import Path
 import numpy as np
 from absl import logging
 
-from beam_pipelines import simulated_cells, simulated_noise
 from beam_pipelines.domain import LABEL_NAMES, RECORDING_SETS, SAMPLING_RATE_HZ, TRIGGER_PA
 from beam_pipelines.recordings import abf_header
 from beam_pipelines.recordings.abf_writer import write_abf
+from beam_pipelines.simulation import cells as simulated_cells
+from beam_pipelines.simulation import noise as simulated_noise
 from beam_pipelines.spikes import published_udi
 
 FORMAT_VERSION = 1

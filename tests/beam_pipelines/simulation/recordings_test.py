@@ -6,8 +6,8 @@ import numpy as np
 import pyabf
 import pytest
 
-from beam_pipelines import simulated_recordings
 from beam_pipelines.domain import SAMPLING_RATE_HZ, SPIKE_SAMPLES, TRIGGER_PA, recording_day
+from beam_pipelines.simulation import recordings as simulated_recordings
 
 _TINY = simulated_recordings.Profile(
     'tiny', {'original': {'SER': 3, 'NSER': 2}, 'non_homogeneous': {'SER': 2, 'NSER': 1}}, seconds=8.0

@@ -1,0 +1,1 @@
+"""Invented recordings, as real ABF files."""
