@@ -10,9 +10,9 @@ import time
 from collections.abc import Iterator
 from typing import TextIO
 
-from beam_pipelines.build_paths import BuildPaths
 from beam_pipelines.planning.plan import BuildOptions, DatasetPlan
 from beam_pipelines.storage import files
+from beam_pipelines.transforms.paths import BuildPaths
 
 _SECONDS_BETWEEN_UPDATES = 0.5
 _SECONDS_BETWEEN_LINES = 10.0  # in a file, where a line cannot rewrite itself; an object store asks money for a look

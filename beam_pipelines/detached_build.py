@@ -8,9 +8,9 @@ import datetime
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, StandardOptions
 from apache_beam.runners.runner import PipelineResult
 
-from beam_pipelines.build_paths import BuildPaths
 from beam_pipelines.dataflow_options import is_dataflow
 from beam_pipelines.storage import files
+from beam_pipelines.transforms.paths import BuildPaths
 
 
 @dataclasses.dataclass(frozen=True)

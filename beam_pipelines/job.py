@@ -18,7 +18,6 @@ from apache_beam.options.pipeline_options import PipelineOptions, PortableOption
 from apache_beam.runners.runner import PipelineState
 
 from beam_pipelines.build_lock import only_build
-from beam_pipelines.build_paths import BuildPaths
 from beam_pipelines.build_progress import progress_shown
 from beam_pipelines.cli import standard_error
 from beam_pipelines.cluster_errors import ClusterError, cluster_errors
@@ -31,12 +30,13 @@ from beam_pipelines.detached_build import (
     staged_template,
     submitted,
 )
-from beam_pipelines.find_recordings import NoRecordings, find_recordings
-from beam_pipelines.finish import METADATA_FILE
-from beam_pipelines.pipeline import build_pipeline
 from beam_pipelines.planning.plan import BuildOptions
 from beam_pipelines.storage import files
 from beam_pipelines.storage.store_access import check_access
+from beam_pipelines.transforms.build_datasets import build_pipeline
+from beam_pipelines.transforms.find_recordings import NoRecordings, find_recordings
+from beam_pipelines.transforms.finish_dataset import METADATA_FILE
+from beam_pipelines.transforms.paths import BuildPaths
 
 _LOCAL_RUNNER = 'FnApiRunner'
 

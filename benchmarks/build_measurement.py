@@ -16,11 +16,11 @@ import apache_beam as beam
 from absl import app, flags
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from beam_pipelines.build_paths import BuildPaths
 from beam_pipelines.datasets.configs import INFO_FILE, NAME
-from beam_pipelines.pipeline import build_pipeline
 from beam_pipelines.planning.plan import BuildOptions
 from beam_pipelines.storage import files as storage
+from beam_pipelines.transforms.build_datasets import build_pipeline
+from beam_pipelines.transforms.paths import BuildPaths
 from benchmarks import discarding_store
 from benchmarks.job_flows import flows_of, seconds_of_transforms
 

@@ -84,7 +84,7 @@ def _prepare_sero(folder: str, examples: int):
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    from beam_pipelines.write_shards import ShardTask, WriteShards
+    from beam_pipelines.transforms.write_shards import ShardTask, WriteShards
     from benchmarks.sample_dataset import prepare
 
     plan = prepare(folder, examples)

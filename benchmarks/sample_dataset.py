@@ -7,11 +7,11 @@ import os
 
 import numpy as np
 
-from beam_pipelines.build_paths import BuildPaths
 from beam_pipelines.planning.example_source import ExampleSource
 from beam_pipelines.planning.plan import BuildOptions, DatasetPlan, IngestedCell, plan_dataset
 from beam_pipelines.spikes.extraction import CellSpikes, IngestReport
 from beam_pipelines.storage import files
+from beam_pipelines.transforms.paths import BuildPaths
 
 _CELLS, _SPIKES_A_CELL, _MASKS_A_CELL = 150, 280, 10  # of the published order: 43,000 spikes, 600 masks of 105 cells
 

@@ -12,7 +12,7 @@ import sys
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from beam_pipelines.write_shards import ShardTask, WriteShards
+from beam_pipelines.transforms.write_shards import ShardTask, WriteShards
 from benchmarks.sample_dataset import prepare
 
 _EXAMPLES = 500_000

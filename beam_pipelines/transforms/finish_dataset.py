@@ -18,9 +18,9 @@ from beam_pipelines.datasets import record_layout, tfds_metadata
 from beam_pipelines.datasets.configs import CONFIGS, INFO_FILE, shard_name
 from beam_pipelines.planning.example_source import read_bank
 from beam_pipelines.planning.plan import DatasetPlan
-from beam_pipelines.shards import WrittenShard
 from beam_pipelines.spikes.extraction import IngestReport
 from beam_pipelines.storage import files as storage
+from beam_pipelines.transforms.shards import WrittenShard
 
 NOISE_MASKS_FILE = 'noise_masks.npy'
 SPIKE_BANK_FILE = 'spike_bank.tfrecord'

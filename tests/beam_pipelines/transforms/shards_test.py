@@ -3,7 +3,7 @@ import dataclasses
 import google_crc32c
 
 from beam_pipelines.datasets import record_layout
-from beam_pipelines.shards import write_shard
+from beam_pipelines.transforms.shards import write_shard
 from tests.support.small_dataset import make_source
 
 

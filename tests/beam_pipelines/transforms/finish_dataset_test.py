@@ -7,12 +7,12 @@ import pytest
 
 from beam_pipelines.datasets import record_layout
 from beam_pipelines.datasets.configs import shard_name
-from beam_pipelines.finish import finish_dataset
 from beam_pipelines.recordings.cell_files import RejectedFile
-from beam_pipelines.shards import write_shard
 from beam_pipelines.spikes.extraction import rejection_report
 from beam_pipelines.storage import files
 from beam_pipelines.synthesis.synthesizer import Recipe, Synthesizer
+from beam_pipelines.transforms.finish_dataset import finish_dataset
+from beam_pipelines.transforms.shards import write_shard
 from tests.conftest import files_of, shards_of
 from tests.support.small_dataset import CELLS, make_source
 

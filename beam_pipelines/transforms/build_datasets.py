@@ -13,15 +13,15 @@ from collections.abc import Iterator, Sequence
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 
-from beam_pipelines.build_paths import BuildPaths
 from beam_pipelines.datasets.configs import CONFIGS, INFO_FILE
-from beam_pipelines.find_recordings import are_simulated
-from beam_pipelines.finish import METADATA_FILE, check_shard_sizes, finish_dataset, rejected_lines
-from beam_pipelines.ingest_recordings import FindAndIngest, IngestResult
 from beam_pipelines.planning.plan import BuildOptions, DatasetPlan, plan_dataset
-from beam_pipelines.shards import WrittenShard
 from beam_pipelines.storage import files
-from beam_pipelines.write_shards import FailedShard, ShardTask, WriteShards
+from beam_pipelines.transforms.find_recordings import are_simulated
+from beam_pipelines.transforms.finish_dataset import METADATA_FILE, check_shard_sizes, finish_dataset, rejected_lines
+from beam_pipelines.transforms.paths import BuildPaths
+from beam_pipelines.transforms.read_recordings import FindAndIngest, IngestResult
+from beam_pipelines.transforms.shards import WrittenShard
+from beam_pipelines.transforms.write_shards import FailedShard, ShardTask, WriteShards
 
 
 @dataclasses.dataclass

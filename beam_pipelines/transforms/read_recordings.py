@@ -8,12 +8,12 @@ from typing import Literal
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 
-from beam_pipelines.build_paths import BuildPaths
-from beam_pipelines.find_recordings import NoRecordings, find_recordings
 from beam_pipelines.planning.plan import BuildOptions, IngestedCell
 from beam_pipelines.recordings.cell_files import RecordingFiles
 from beam_pipelines.spikes.extraction import IngestReport, ingest_cell, rejection_report
 from beam_pipelines.storage import files
+from beam_pipelines.transforms.find_recordings import NoRecordings, find_recordings
+from beam_pipelines.transforms.paths import BuildPaths
 
 _UNUSABLE = 'unusable'
 

@@ -7,12 +7,12 @@ import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.utils import shared
 
-from beam_pipelines.build_paths import BuildPaths
 from beam_pipelines.datasets.configs import shard_name
 from beam_pipelines.planning.example_source import ExampleSource
 from beam_pipelines.planning.plan import DatasetPlan
-from beam_pipelines.shards import WrittenShard, write_shard
 from beam_pipelines.storage import files
+from beam_pipelines.transforms.paths import BuildPaths
+from beam_pipelines.transforms.shards import WrittenShard, write_shard
 
 
 @dataclasses.dataclass(frozen=True)

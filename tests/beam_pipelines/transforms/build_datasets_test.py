@@ -9,13 +9,13 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.util import assert_that
 
-from beam_pipelines.build_paths import BuildPaths
-from beam_pipelines.ingest_recordings import FindAndIngest
-from beam_pipelines.pipeline import build_pipeline, publish_dataset
 from beam_pipelines.planning.plan import BuildOptions, DatasetPlan
 from beam_pipelines.spikes.extraction import CellSpikes
 from beam_pipelines.storage import files
-from beam_pipelines.write_shards import ShardTask, WriteShards
+from beam_pipelines.transforms.build_datasets import build_pipeline, publish_dataset
+from beam_pipelines.transforms.paths import BuildPaths
+from beam_pipelines.transforms.read_recordings import FindAndIngest
+from beam_pipelines.transforms.write_shards import ShardTask, WriteShards
 from tests.conftest import files_of
 
 

@@ -1,0 +1,1 @@
+"""What Beam's workers do."""
