@@ -65,8 +65,8 @@ def main(argv: list[str]) -> int:
     # Here, so that --help is there at once: Beam takes a second to import.
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    from beam_pipelines.detached_build import DetachedBuild
-    from beam_pipelines.job import BuildError, run_build
+    from beam_pipelines.launch.detached import DetachedBuild
+    from beam_pipelines.launch.run_build import BuildError, run_build
     from beam_pipelines.planning.plan import BuildOptions
     from beam_pipelines.transforms.paths import BuildPaths
 

@@ -79,7 +79,7 @@ def test_two_task_managers_write_the_same_bytes_as_one_process(cluster, command,
 
 def test_a_worker_that_dies_behind_a_written_shard_leaves_it_to_be_found_by_the_next(cluster, tmp_path):
     def run(name, marker, beam_options):
-        job = [sys.executable, '-m', 'tests.scripts.dying_worker', tmp_path / name, marker, *beam_options]
+        job = [sys.executable, '-m', 'tests.support.dying_worker', tmp_path / name, marker, *beam_options]
         result = subprocess.run(job, capture_output=True, text=True, timeout=_TIMEOUT_S, cwd=ROOT)
         assert result.returncode == 0, result.stderr
         (work,) = (tmp_path / name / 'sero_spikes/synthetic/1.0.0.building').iterdir()

@@ -60,7 +60,7 @@ class Builder(tfds.core.dataset_builder.FileReaderBuilder):
         # Imported here, so that loading a dataset that is there needs no Beam.
         from apache_beam.options.pipeline_options import PipelineOptions
 
-        from beam_pipelines.job import BuildError, run_build
+        from beam_pipelines.launch.run_build import BuildError, run_build
 
         _report_in_one_line(BuildError)
         download_config = download_config or tfds.download.DownloadConfig()

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 
-from beam_pipelines.build_lock import only_build
+from beam_pipelines.launch.resume import only_build
 
 _HOLD = """
 import sys, time

@@ -4,7 +4,7 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_pipelines.build import check_beam_options
-from beam_pipelines.dataflow_options import check_dataflow_options
+from beam_pipelines.launch.runners import check_dataflow_options
 from beam_pipelines.planning.plan import BuildOptions
 from tests.conftest import needs_gcp
 

@@ -11,8 +11,8 @@ import apache_beam
 import pytest
 from apache_beam.portability.api import beam_runner_api_pb2
 
-from tests.beam_pipelines.dataflow_stand_in import JOB_ID, dataflow_stand_in
 from tests.conftest import NUM_MASKS, ROOT, error_line, files_of, needs_gcp, run_command
+from tests.support.dataflow_stand_in import JOB_ID, dataflow_stand_in
 
 pytestmark = [pytest.mark.gcp, needs_gcp]
 
@@ -45,7 +45,7 @@ def _build(*arguments, **changes) -> subprocess.CompletedProcess:
 
 def _run_staged(folder: Path) -> subprocess.CompletedProcess:
     """Runs a staged job in a process that knows nothing but its files."""
-    command = [sys.executable, '-m', 'tests.beam_pipelines.dataflow_stand_in', folder / 'pipeline.pb']
+    command = [sys.executable, '-m', 'tests.support.dataflow_stand_in', folder / 'pipeline.pb']
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
 
 

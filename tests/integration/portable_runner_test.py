@@ -42,7 +42,7 @@ def start(tmp_path):
     'job_service, workers',
     [
         ('apache_beam.runners.portability.local_job_service_main', 1),
-        ('tests.beam_pipelines.job_service_of_several_workers', 3),
+        ('tests.support.job_service_of_several_workers', 3),
     ],
     ids=['as Beam has it', 'with three workers'],
 )

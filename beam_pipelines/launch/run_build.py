@@ -17,19 +17,19 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions, StandardOptions
 from apache_beam.runners.runner import PipelineState
 
-from beam_pipelines.build_lock import only_build
-from beam_pipelines.build_progress import progress_shown
 from beam_pipelines.cli import standard_error
-from beam_pipelines.cluster_errors import ClusterError, cluster_errors
-from beam_pipelines.dataflow_options import check_dataflow_options, is_dataflow, is_template
 from beam_pipelines.datasets.configs import CONFIGS, INFO_FILE
-from beam_pipelines.detached_build import (
+from beam_pipelines.launch.cluster_errors import ClusterError, cluster_errors
+from beam_pipelines.launch.detached import (
     DetachedBuild,
     describe_submitted,
     note_submission,
     staged_template,
     submitted,
 )
+from beam_pipelines.launch.progress import progress_shown
+from beam_pipelines.launch.resume import only_build
+from beam_pipelines.launch.runners import check_dataflow_options, is_dataflow, is_template
 from beam_pipelines.planning.plan import BuildOptions
 from beam_pipelines.storage import files
 from beam_pipelines.storage.store_access import check_access

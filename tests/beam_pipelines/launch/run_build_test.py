@@ -7,7 +7,7 @@ import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
-from beam_pipelines.job import BuildError, default_runner, run_build
+from beam_pipelines.launch.run_build import BuildError, default_runner, run_build
 from beam_pipelines.planning.plan import BuildOptions
 from beam_pipelines.transforms.build_datasets import build_pipeline
 from tests.conftest import copy_without_stamp, files_of

@@ -8,7 +8,7 @@ import datetime
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, StandardOptions
 from apache_beam.runners.runner import PipelineResult
 
-from beam_pipelines.dataflow_options import is_dataflow
+from beam_pipelines.launch.runners import is_dataflow
 from beam_pipelines.storage import files
 from beam_pipelines.transforms.paths import BuildPaths
 

@@ -1,0 +1,1 @@
+"""What the launching process does before, during and after the job."""
