@@ -53,7 +53,7 @@ from benchmarks.input_conversions import convert
 from benchmarks.input_peers import OURS, WAYS, Task
 from benchmarks.measuring import BenchmarkError, draw_rates, run_in_process, take_turns
 from benchmarks.simulated_dataset import make_dataset
-from trainer.start import start_keras
+from trainer.backend import start_keras
 
 _EXAMPLES = flags.DEFINE_integer('examples', 409_600, 'Examples in the dataset that is made.', lower_bound=2)
 _DATA_DIR = flags.DEFINE_string('data_dir', None, 'TFDS data directory to measure, instead of making one.')

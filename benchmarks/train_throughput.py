@@ -32,7 +32,7 @@ from absl import app, flags
 
 from benchmarks.measuring import BenchmarkError, draw_rates, run_in_process, take_turns
 from benchmarks.simulated_dataset import make_dataset
-from trainer.start import start_keras
+from trainer.backend import start_keras
 
 _SEPARATE = {'separate': 'published', 'separate_cnn': 'cnn'}
 _PUBLISHED_EXAMPLES = 200 * 25 * 44_415  # chunks, epochs, examples of a chunk that are trained on
@@ -114,7 +114,7 @@ def _measure_in_process(way: str, data_dir: str) -> dict:
 def _measure(way: str) -> dict:
     start_keras()
     from benchmarks.train_measurement import measure_ensemble, measure_separate
-    from trainer.start import describe_device
+    from trainer.backend import describe_device
     from trainer.stored_dataset import DatasetError, open_split
 
     kernel_sizes = [int(size) for size in _KERNEL_SIZES.value]

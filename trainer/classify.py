@@ -60,7 +60,7 @@ def load(model_dir: str | os.PathLike) -> Classifier:
     BackendError
         If Keras cannot compute with the backend in ``KERAS_BACKEND``.
     """
-    from trainer.start import start_keras
+    from trainer.backend import start_keras
 
     start_keras()
     from trainer.classifier import load_classifier

@@ -21,7 +21,7 @@ import sys
 from absl import flags
 
 from beam_pipelines.cli.command import run_command
-from trainer.start import BackendError, start_keras
+from trainer.backend import BackendError, start_keras
 
 
 def define_flags() -> None:

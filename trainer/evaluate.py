@@ -35,8 +35,8 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from beam_pipelines.cli.command import run_command
-from trainer.config_flag import define_config_flag, parse_flags, read_config
-from trainer.start import BackendError, start_keras
+from trainer.backend import BackendError, start_keras
+from trainer.config import define_config_flag, parse_flags, read_config
 
 if TYPE_CHECKING:
     from trainer.calibration import Calibration

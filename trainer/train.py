@@ -24,8 +24,8 @@ import sys
 from absl import flags
 
 from beam_pipelines.cli.command import run_command
-from trainer.config_flag import define_config_flag, parse_flags, read_config
-from trainer.start import BackendError, start_keras
+from trainer.backend import BackendError, start_keras
+from trainer.config import define_config_flag, parse_flags, read_config
 
 
 def define_flags() -> None:

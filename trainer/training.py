@@ -12,6 +12,7 @@ from beam_pipelines import domain
 from beam_pipelines.cli.signals import StopRequests
 from beam_pipelines.synthesis.synthesizer import Synthesizer
 from trainer import checkpoints, published_models
+from trainer.backend import describe_device
 from trainer.config_checks import check_config
 from trainer.ensemble import member_losses
 from trainer.input_pipeline import dataset_errors, training_batches
@@ -21,7 +22,6 @@ from trainer.progress import ProgressLine
 from trainer.run_keeper import CHECKPOINTS_FOLDER, RunError, RunKeeper
 from trainer.run_outcome import complete_run
 from trainer.run_start import claim_workdir, find_init_files, resume_run, start_run
-from trainer.start import describe_device
 from trainer.step_profile import StepProfile
 from trainer.stored_dataset import StoredSplit, open_split
 from trainer.strategies import OneDevice
