@@ -41,7 +41,7 @@ paper: $(INSTALLED)
 	$(BIN)/sero-train --config trainer/configs/default.py --config.train_on=$(PAPER_SYNTHETIC) $(PAPER_FLAGS) \
 	    --data_dir $(PAPER)/data --workdir $(PAPER)/synthetic
 	$(BIN)/sero-evaluate --workdir $(PAPER)/synthetic --baseline_workdir $(PAPER)/original --data_dir $(PAPER)/data
-	$(BIN)/python -m trainer.paper_table $(PAPER)/synthetic $(PAPER)/original
+	$(BIN)/python -m trainer.published.table $(PAPER)/synthetic $(PAPER)/original
 
 # Two at a time, for two cores: most tests start programs, which take one core and wait much. The fixtures of a file are
 # made once, as the file stays with one worker; conftest.py has the order.

@@ -34,7 +34,7 @@ def main(argv: list[str]) -> int:
         return _fail(f'unexpected argument {argv[1]!r}', status=2)
     if not (flags.FLAGS.recordings or flags.FLAGS.models):
         return _fail('give --recordings, --models or both: folders to download into', status=2)
-    from trainer.drive_folders import DriveError
+    from trainer.published.drive import DriveError
 
     recordings, models = (path and pathlib.Path(path) for path in (flags.FLAGS.recordings, flags.FLAGS.models))
     try:
@@ -51,18 +51,18 @@ def _fail(message: str, status: int = 1) -> int:
 
 
 def _download(recordings: pathlib.Path | None, models: pathlib.Path | None) -> None:
-    from trainer import drive_folders
+    from trainer.published import drive
 
-    wanted = [(name, id, recordings / name) for name, id in drive_folders.RECORDINGS.items()] if recordings else []
+    wanted = [(name, id, recordings / name) for name, id in drive.RECORDINGS.items()] if recordings else []
     if models:
-        wanted.append(('models', drive_folders.MODELS, models))
+        wanted.append(('models', drive.MODELS, models))
     for name, drive_id, folder in wanted:
-        listed, fetched = drive_folders.fetch_folder(name, drive_id, folder)
+        listed, fetched = drive.fetch_folder(name, drive_id, folder)
         print(f'{name}: {listed:,} files, {fetched:,} of them fetched now')
 
 
 def _check_recordings(root: pathlib.Path) -> int:
-    from trainer.published_counts import PUBLISHED, count_root, describe_counts
+    from trainer.published.counts import PUBLISHED, count_root, describe_counts
 
     if not root.is_dir():
         return _fail(f'{root}: no such folder')
@@ -81,7 +81,7 @@ def _check_recordings(root: pathlib.Path) -> int:
 
 
 def _check_models(folder: pathlib.Path) -> int:
-    from trainer.published_model_names import CONSENSUS_KERNEL_SIZES, FILE_NAMES, kernel_sizes_below
+    from trainer.published.model_files import CONSENSUS_KERNEL_SIZES, FILE_NAMES, kernel_sizes_below
 
     found = kernel_sizes_below(folder)
     for parent, kernel_sizes in found.items():

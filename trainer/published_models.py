@@ -21,7 +21,7 @@ import numpy as np
 
 from trainer.checkpoints import ModelError
 from trainer.models import build_member
-from trainer.published_model_names import FILE, FILE_NAMES
+from trainer.published.model_files import FILE, FILE_NAMES
 
 # With the optimizer's state they have about 1 MB; what is much larger is no such file, whatever it unpacks to.
 _MOST_BYTES = 64 << 20

@@ -16,8 +16,9 @@ import jinja2
 from matplotlib.figure import Figure
 
 from beam_pipelines import domain
-from trainer import figures, published_figures, report_page
+from trainer import figures, report_page
 from trainer.calibration import Calibration
+from trainer.published import results as published_results
 from trainer.report_page import REPORT_NAME, UNDEFINED, counted, is_defined, number, write_files
 from trainer.results import CellResult, ModelResult, SplitResult
 from trainer.summary import calibration_line, is_simulated, trained_on_warnings
@@ -240,7 +241,7 @@ def _page(models: Sequence[ModelResult], sections: Sequence[_Section]) -> dict:
     rows = [
         _headline_row(model.title, {name: split.metrics for name, split in model.splits.items()}) for model in models
     ]
-    published = (published_figures.TRAINED_ON_SYNTHETIC, published_figures.TRAINED_ON_ORIGINAL)
+    published = (published_results.TRAINED_ON_SYNTHETIC, published_results.TRAINED_ON_ORIGINAL)
     infos = [model.info for model in models]
     cell_metrics = {name: split.metrics.get('cell', {}) for name, split in models[0].splits.items()}
     return {
@@ -249,7 +250,7 @@ def _page(models: Sequence[ModelResult], sections: Sequence[_Section]) -> dict:
         'headline': cell_metrics.get(HEADLINE_SPLIT),
         'headline_rows': rows,
         'published_rows': [_headline_row(result.title, result.metrics) for result in published],
-        'published_source': published_figures.SOURCE,
+        'published_source': published_results.SOURCE,
         'published_remarks': [result.remark for result in published if result.remark],
         'is_simulated': is_simulated(models),
         'trained_on_warnings': trained_on_warnings(models),

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from tests.conftest import error_line, files_of, run_command, write_spike_csv
-from tests.trainer import drive_stand_in
-from trainer.drive_folders import MODELS, RECORDINGS
-from trainer.published_counts import PUBLISHED, Count, count_root, describe_counts
+from tests.support import drive_stand_in
+from trainer.published.counts import PUBLISHED, Count, count_root, describe_counts
+from trainer.published.drive import MODELS, RECORDINGS
 
 
 @pytest.fixture
@@ -160,7 +160,7 @@ def test_count_is_of_what_can_be_used(recordings_root):
 
 
 def test_published_counts_are_not_different():
-    from trainer.published_counts import RootCount
+    from trainer.published.counts import RootCount
 
     assert 'DIFFERS' not in describe_counts(RootCount(PUBLISHED, (), 0))
     more = {**PUBLISHED, 'original/SER': Count(108, 29_774)}
@@ -183,7 +183,7 @@ def test_user_mistakes_are_one_line(arguments, message):
 
 def test_neither_beam_nor_tensorflow_is_loaded_to_count():
     program = (
-        'import sys; import trainer.published_counts, trainer.drive_folders, trainer.download\n'
+        'import sys; import trainer.published.counts, trainer.published.drive, trainer.download\n'
         'print([name for name in ("apache_beam", "tensorflow", "keras", "gdown") if name in sys.modules])'
     )
     result = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, check=True)

@@ -1,6 +1,6 @@
 """Prints the published figures beside those of two runs that sero-evaluate has evaluated side by side.
 
-    python -m trainer.paper_table paper/synthetic paper/original
+    python -m trainer.published.table paper/synthetic paper/original
 
 The first folder is of the run trained on synthetic spikes, which was evaluated with the second as its baseline.
 """
@@ -12,8 +12,8 @@ import os
 import sys
 
 from beam_pipelines import domain
-from trainer import published_figures
-from trainer.published_figures import TRAINED_ON_ORIGINAL, TRAINED_ON_SYNTHETIC
+from trainer.published import results as published_results
+from trainer.published.results import TRAINED_ON_ORIGINAL, TRAINED_ON_SYNTHETIC
 
 _ORIGINAL, _OTHER_DAYS = 'original/test', 'non_homogeneous/test'
 
@@ -28,7 +28,7 @@ def paper_table(metrics: dict, baseline_info: dict) -> str:
     """
     rows = [('', 'published', 'here')]
     validation = baseline_info.get('validation', {})
-    for kernel_size, accuracy in published_figures.SINGLE_NETWORKS.items():
+    for kernel_size, accuracy in published_results.SINGLE_NETWORKS.items():
         ours = validation.get(f'k{kernel_size}', {}).get('accuracy')
         what = f'network k={kernel_size} trained on original, original spikes, accuracy'
         rows.append((what, _number(accuracy), f'{_number(ours)} (validation spikes)' if ours else 'not trained'))
@@ -41,7 +41,7 @@ def paper_table(metrics: dict, baseline_info: dict) -> str:
             ours = ours_by_split[split][unit].get(name)
             rows.append((f'consensus {published.title}, {on_what}, {name}', _number(figure), _number(ours)))
     ours = _precision(metrics['baseline'][_OTHER_DAYS]['cell']['confusion'])
-    for name, figure in published_figures.PRECISION_TRAINED_ON_ORIGINAL.items():
+    for name, figure in published_results.PRECISION_TRAINED_ON_ORIGINAL.items():
         what = f'consensus trained on original, cells of other days called {name}, share right'
         rows.append((what, _number(figure), _number(ours[name])))
     width = max(len(row[0]) for row in rows)
@@ -62,7 +62,7 @@ def _number(value: float | None) -> str:
 def _remarks(metrics: dict) -> list[str]:
     model, baseline = metrics['model'], metrics['baseline']['model']
     remarks = [
-        f'left: {published_figures.SOURCE}',
+        f'left: {published_results.SOURCE}',
         f'right: trained on {model["trained_on"]} ({model["examples_seen"]:,} examples) and on {baseline["trained_on"]}'
         f' ({baseline["examples_seen"]:,} examples); protocol {model["protocol"]}',
     ]

@@ -3,7 +3,8 @@ import json
 
 import pytest
 
-from trainer import paper_table, published_figures
+from trainer.published import results as published_results
+from trainer.published import table as paper_table
 
 SPLIT = {
     'spike': {'accuracy': 0.91, 'auc': 0.95},
@@ -47,8 +48,8 @@ def test_published_figures_stand_beside_ours():
 
 def test_all_published_figures_are_there():
     table = paper_table.paper_table(METRICS, INFO)
-    figures = [*published_figures.SINGLE_NETWORKS.values(), *published_figures.PRECISION_TRAINED_ON_ORIGINAL.values()]
-    for result in (published_figures.TRAINED_ON_ORIGINAL, published_figures.TRAINED_ON_SYNTHETIC):
+    figures = [*published_results.SINGLE_NETWORKS.values(), *published_results.PRECISION_TRAINED_ON_ORIGINAL.values()]
+    for result in (published_results.TRAINED_ON_ORIGINAL, published_results.TRAINED_ON_SYNTHETIC):
         for units in result.metrics.values():
             for metrics in units.values():
                 figures.extend(metrics.values())

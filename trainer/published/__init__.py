@@ -1,0 +1,1 @@
+"""What the authors published: results, counts, model files, Drive folders."""
