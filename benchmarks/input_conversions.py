@@ -15,7 +15,7 @@ import numpy as np
 from beam_pipelines.datasets import record_layout
 
 if TYPE_CHECKING:  # It imports TensorFlow.
-    from trainer.stored_dataset import StoredSplit
+    from trainer.data.stored_dataset import StoredSplit
 
 _SHARD_ROWS = 16_384
 

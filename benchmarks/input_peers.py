@@ -25,7 +25,7 @@ from beam_pipelines import domain
 from beam_pipelines.datasets import record_layout
 
 if TYPE_CHECKING:  # It imports TensorFlow.
-    from trainer.stored_dataset import StoredSplit
+    from trainer.data.stored_dataset import StoredSplit
 
 SHUFFLED_ROWS = 16_384
 _READ_BYTES = 1 << 20
@@ -62,7 +62,7 @@ class Task:
 
 def block(task: Task) -> Iterable:
     """Our reader."""
-    from trainer.input_pipeline import evaluation_batches, training_batches
+    from trainer.data.batches import evaluation_batches, training_batches
 
     if task.shuffled:
         return _limited(training_batches(task.split, task.batch_size, seed=0), task)
@@ -73,7 +73,7 @@ def block(task: Task) -> Iterable:
 
 def online_recipes(task: Task) -> tuple[Iterable, Callable]:
     """Returns the batches of our online input, and what makes waveforms of such a batch within the training step."""
-    from trainer.online_input import SpikeSynthesis, online_batches, open_spike_bank
+    from trainer.data.online_batches import SpikeSynthesis, online_batches, open_spike_bank
 
     bank = open_spike_bank(task.split)
     return _limited(online_batches(task.split, bank, task.batch_size, seed=0), task), SpikeSynthesis(bank)

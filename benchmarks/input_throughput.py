@@ -114,7 +114,7 @@ def _compare(ways: list[str], left_out: list[str]) -> None:
 
 def _open_split(data_dir: str):
     start_keras()  # Opening a dataset imports TensorFlow too.
-    from trainer.stored_dataset import DatasetError, open_split
+    from trainer.data.stored_dataset import DatasetError, open_split
 
     try:
         return open_split(data_dir, _CONFIG.value, 'train')

@@ -10,11 +10,11 @@ import numpy as np
 import tensorflow as tf
 
 from beam_pipelines import domain
+from trainer.data.batches import training_batches
+from trainer.data.stored_dataset import StoredSplit
 from trainer.ensemble import AddTimeColumn, build_ensemble, compile_ensemble
-from trainer.input_pipeline import training_batches
 from trainer.input_wait import InputWait
 from trainer.models import build_member
-from trainer.stored_dataset import StoredSplit
 
 _WARM_UP_STEPS = 5
 _PUBLISHED_BATCH_SIZE = 64

@@ -115,7 +115,7 @@ def _measure(way: str) -> dict:
     start_keras()
     from benchmarks.train_measurement import measure_ensemble, measure_separate
     from trainer.backend import describe_device
-    from trainer.stored_dataset import DatasetError, open_split
+    from trainer.data.stored_dataset import DatasetError, open_split
 
     kernel_sizes = [int(size) for size in _KERNEL_SIZES.value]
     try:

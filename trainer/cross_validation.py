@@ -22,16 +22,16 @@ from beam_pipelines.synthesis.synthesizer import Synthesizer
 from trainer.calibration import Calibration
 from trainer.cell_calibration import calibrate
 from trainer.config_checks import check_config
+from trainer.data.online_batches import open_spike_bank
+from trainer.data.shards import read_rows
+from trainer.data.stored_dataset import StoredSplit, open_split
 from trainer.evaluation import judge_cells, write_cells, write_json
 from trainer.fold_training import recorded_epochs, synthetic_epochs, train_in_memory
 from trainer.folds import Fold, fold_by_day, fold_by_spike
 from trainer.metrics import binary_metrics, cell_metrics
-from trainer.online_input import open_spike_bank
 from trainer.predictions import SpikeScores
 from trainer.results import CellResult, SplitResult
 from trainer.run_keeper import RunError
-from trainer.shard_reader import read_rows
-from trainer.stored_dataset import StoredSplit, open_split
 from trainer.verdicts import spike_p_ser
 
 FOLDER = 'cross_validation'

@@ -79,10 +79,10 @@ def main(argv: list[str]) -> int:
         return _cross_validate(config)
     from trainer.calibration import CalibrationError
     from trainer.checkpoints import ModelError
+    from trainer.data.stored_dataset import DatasetError
     from trainer.evaluation import EVALUATED_SPLITS, evaluate, write_cells, write_metrics
     from trainer.predictions import load_ensemble, load_published_ensemble
     from trainer.report import write_report
-    from trainer.stored_dataset import DatasetError
     from trainer.summary import (
         calibration_line,
         difference_line,
@@ -147,9 +147,9 @@ def _flag_mistake(values: flags.FlagValues) -> str | None:
 
 def _cross_validate(config: dict) -> int:
     from trainer.cross_validation import DIVISIONS, cross_validate, read_headline, write_result
+    from trainer.data.stored_dataset import DatasetError
     from trainer.folds import FoldError
     from trainer.run_keeper import RunError
-    from trainer.stored_dataset import DatasetError
     from trainer.summary import division_table
 
     values = flags.FLAGS

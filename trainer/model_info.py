@@ -14,7 +14,7 @@ import tensorflow as tf
 import beam_pipelines
 from beam_pipelines.storage.atomic_files import write_whole
 from trainer.checkpoints import ModelError
-from trainer.stored_dataset import StoredSplit
+from trainer.data.stored_dataset import StoredSplit
 
 FILE_NAME = 'model_info.json'
 

@@ -11,11 +11,11 @@ import numpy as np
 
 from trainer import model_info
 from trainer.checkpoints import load_model
+from trainer.data.batches import dataset_errors, evaluation_batches
+from trainer.data.stored_dataset import StoredSplit
 from trainer.ensemble import join_members
-from trainer.input_pipeline import dataset_errors, evaluation_batches
 from trainer.published_models import describe_files, find_files, load_published_member
 from trainer.run_keeper import MEMBERS_FOLDER
-from trainer.stored_dataset import StoredSplit
 
 _BATCH = 1024
 

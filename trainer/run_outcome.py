@@ -8,10 +8,10 @@ import numpy as np
 
 from trainer import calibration, consensus, model_info, training_range
 from trainer.cell_calibration import calibrate
+from trainer.data.stored_dataset import StoredSplit
 from trainer.ensemble import join_members
 from trainer.metrics import binary_metrics
 from trainer.predictions import TrainedEnsemble, load_members, score_split
-from trainer.stored_dataset import StoredSplit
 from trainer.verdicts import spike_p_ser
 
 

@@ -69,8 +69,8 @@ def main(argv: list[str]) -> int:
     from beam_pipelines.cli.signals import Interrupted
     from trainer import calibration
     from trainer.checkpoints import ModelError
+    from trainer.data.stored_dataset import DatasetError
     from trainer.run_keeper import RunError
-    from trainer.stored_dataset import DatasetError
     from trainer.strategies import open_strategy
     from trainer.summary import calibration_words
     from trainer.training import count_members, train

@@ -14,16 +14,16 @@ from beam_pipelines.synthesis.synthesizer import Synthesizer
 from trainer import checkpoints, published_models
 from trainer.backend import describe_device
 from trainer.config_checks import check_config
+from trainer.data.batches import dataset_errors, training_batches
+from trainer.data.online_batches import OnlineEnsemble, online_batches, open_spike_bank
+from trainer.data.stored_dataset import StoredSplit, open_split
 from trainer.ensemble import member_losses
-from trainer.input_pipeline import dataset_errors, training_batches
 from trainer.input_wait import InputWait, LogInputWait
-from trainer.online_input import OnlineEnsemble, online_batches, open_spike_bank
 from trainer.progress import ProgressLine
 from trainer.run_keeper import CHECKPOINTS_FOLDER, RunError, RunKeeper
 from trainer.run_outcome import complete_run
 from trainer.run_start import claim_workdir, find_init_files, resume_run, start_run
 from trainer.step_profile import StepProfile
-from trainer.stored_dataset import StoredSplit, open_split
 from trainer.strategies import OneDevice
 from trainer.tensorboard_log import FOLDER, TensorBoardLog
 from trainer.validation import Validation
@@ -172,7 +172,7 @@ def _open_input(
     """Returns the model to fit and the batches to fit it on."""
     batch_size, seed = config['batch_size'], config['seed']
     if config['input'] == 'tfds':
-        from trainer.tfds_input import tfds_batches  # TFDS takes seconds to import
+        from trainer.data.tfds_input import tfds_batches  # TFDS takes seconds to import
 
         return ensemble, tfds_batches(split, batch_size, seed, first_batch)
     if config['input'] == 'tfrecord':

@@ -11,8 +11,8 @@ import numpy as np
 from beam_pipelines import domain
 from beam_pipelines.datasets import record_layout
 from beam_pipelines.spikes.waveform_features import measure_udi_ms
-from trainer.shard_reader import read_rows
-from trainer.stored_dataset import StoredSplit
+from trainer.data.shards import read_rows
+from trainer.data.stored_dataset import StoredSplit
 
 FILE_NAME = 'training_range.npz'
 

@@ -9,9 +9,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from trainer.input_pipeline import evaluation_batches
+from trainer.data.batches import evaluation_batches
+from trainer.data.stored_dataset import StoredSplit
 from trainer.metrics import binary_metrics
-from trainer.stored_dataset import StoredSplit
 from trainer.verdicts import spike_p_ser
 
 CONSENSUS = 'consensus'

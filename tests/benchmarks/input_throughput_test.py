@@ -46,7 +46,7 @@ def converted(three_shards, tmp_path_factory):
 
 
 def _split(data_dir):
-    from trainer.stored_dataset import open_split
+    from trainer.data.stored_dataset import open_split
 
     return open_split(str(data_dir), 'synthetic', 'train')
 

@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from beam_pipelines import domain
 from beam_pipelines.datasets import record_layout
 from tests.conftest import ROOT, run_command
-from trainer.stored_dataset import Shard, StoredSplit
+from trainer.data.stored_dataset import Shard, StoredSplit
 
 CONFIG_FILE = ROOT / 'trainer' / 'configs' / 'default.py'
 

@@ -96,8 +96,8 @@ def test_synthetic_spikes_of_the_published_division_and_its_stamp(data_dir, tmp_
 
 def test_fold_uses_the_noise_of_its_training_cells_alone(data_dir):
     from trainer.cross_validation import _synthesizer, read_recorded_spikes
-    from trainer.online_input import open_spike_bank
-    from trainer.stored_dataset import open_split
+    from trainer.data.online_batches import open_spike_bank
+    from trainer.data.stored_dataset import open_split
 
     spikes = read_recorded_spikes(str(data_dir))
     synthetic = open_split(str(data_dir), 'synthetic_small', 'train')

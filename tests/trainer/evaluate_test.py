@@ -8,7 +8,7 @@ import pytest
 
 from beam_pipelines.datasets import record_layout
 from tests.conftest import error_line, run_command
-from trainer.stored_dataset import dataset_folder, open_split
+from trainer.data.stored_dataset import dataset_folder, open_split
 
 pytestmark = pytest.mark.slow
 

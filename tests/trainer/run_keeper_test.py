@@ -8,9 +8,9 @@ from beam_pipelines.cli.signals import Interrupted, StopRequests
 from tests.trainer.conftest import TINY_RUN
 from trainer import calibration
 from trainer.consensus import write_consensus
+from trainer.data.stored_dataset import open_split
 from trainer.ensemble import build_ensemble, members_of
 from trainer.run_keeper import RunKeeper
-from trainer.stored_dataset import open_split
 
 CONFIG = TINY_RUN | {'kernel_sizes': (4,), 'batch_size': 8, 'examples_per_epoch': 48, 'checkpoint_steps': 1}
 

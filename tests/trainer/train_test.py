@@ -9,7 +9,7 @@ import pytest
 from beam_pipelines.datasets import record_layout
 from tests.conftest import error_line, help_of, run_command
 from tests.trainer.conftest import CONFIG_FILE, TINY_RUN, train_arguments
-from trainer.stored_dataset import dataset_folder
+from trainer.data.stored_dataset import dataset_folder
 
 
 @pytest.mark.parametrize(

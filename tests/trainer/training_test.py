@@ -18,8 +18,8 @@ from beam_pipelines.datasets import record_layout
 from tests.conftest import error_line, run_command
 from tests.trainer.conftest import TINY_RUN, logged, train_arguments
 from trainer import calibration, checkpoints, training_range
+from trainer.data.stored_dataset import DatasetError, dataset_folder, open_split
 from trainer.run_keeper import RunError
-from trainer.stored_dataset import DatasetError, dataset_folder, open_split
 from trainer.training import train
 
 # A run in this process: a second or two.

@@ -8,8 +8,8 @@ import os
 
 from beam_pipelines.datasets import record_layout
 from beam_pipelines.datasets.configs import CONFIGS, NAME, VERSION, shard_name
-from trainer.record_checks import check_all, check_sample
-from trainer.shard_reader import DatasetError, Shard, file_size, read_file
+from trainer.data.record_checks import check_all, check_sample
+from trainer.data.shards import DatasetError, Shard, file_size, read_file
 
 
 @dataclasses.dataclass(frozen=True)

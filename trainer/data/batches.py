@@ -16,9 +16,9 @@ import tensorflow as tf
 
 from beam_pipelines import domain
 from beam_pipelines.datasets import record_layout
-from trainer.example_order import CHUNK_ROWS, Chunks, ExampleOrder
-from trainer.shard_reader import HEADER_WORDS, DatasetError, map_shard
-from trainer.stored_dataset import StoredSplit
+from trainer.data.example_order import CHUNK_ROWS, Chunks, ExampleOrder
+from trainer.data.shards import HEADER_WORDS, DatasetError, map_shard
+from trainer.data.stored_dataset import StoredSplit
 
 # Explicit, because AUTOTUNE would need the optimizations that are off, and some seconds to find its numbers.
 _PARALLEL_CHUNKS = min(8, os.cpu_count() or 1)

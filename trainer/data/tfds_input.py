@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from trainer.stored_dataset import StoredSplit
+from trainer.data.stored_dataset import StoredSplit
 
 _SHUFFLED_ROWS = 16_384
 

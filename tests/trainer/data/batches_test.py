@@ -7,10 +7,10 @@ import tensorflow as tf
 
 from beam_pipelines.datasets import record_layout
 from tests.trainer.conftest import make_spikes
-from trainer.example_order import BLOCK_ROWS, CHUNK_ROWS
-from trainer.input_pipeline import dataset_errors, evaluation_batches, training_batches
-from trainer.shard_reader import DatasetError, Shard
-from trainer.stored_dataset import StoredSplit, open_split
+from trainer.data.batches import dataset_errors, evaluation_batches, training_batches
+from trainer.data.example_order import BLOCK_ROWS, CHUNK_ROWS
+from trainer.data.shards import DatasetError, Shard
+from trainer.data.stored_dataset import StoredSplit, open_split
 
 LENGTHS = (37, 20, 0, 1)
 COUNT = sum(LENGTHS)

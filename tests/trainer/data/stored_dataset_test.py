@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from beam_pipelines.datasets import record_layout
 from beam_pipelines.datasets.configs import shard_name
-from trainer.stored_dataset import DatasetError, dataset_folder, open_split
+from trainer.data.stored_dataset import DatasetError, dataset_folder, open_split
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from beam_pipelines.datasets import record_layout
+from trainer.data.batches import training_batches
+from trainer.data.online_batches import OnlineEnsemble, SpikeSynthesis, online_batches, open_spike_bank
+from trainer.data.stored_dataset import DatasetError, StoredSplit, dataset_folder, open_split
 from trainer.ensemble import build_ensemble
-from trainer.input_pipeline import training_batches
-from trainer.online_input import OnlineEnsemble, SpikeSynthesis, online_batches, open_spike_bank
-from trainer.stored_dataset import DatasetError, StoredSplit, dataset_folder, open_split
 
 
 @pytest.fixture(scope='module')

@@ -15,9 +15,9 @@ import tensorflow as tf
 
 from beam_pipelines.datasets import record_layout
 from beam_pipelines.synthesis.synthesizer import Recipe, Synthesizer
-from trainer.input_pipeline import shuffled_batches
-from trainer.shard_reader import DatasetError, Shard, read_file, read_rows
-from trainer.stored_dataset import StoredSplit
+from trainer.data.batches import shuffled_batches
+from trainer.data.shards import DatasetError, Shard, read_file, read_rows
+from trainer.data.stored_dataset import StoredSplit
 
 _DRAWN = 16_384  # examples drawn at a time: so many that Python's share vanishes
 

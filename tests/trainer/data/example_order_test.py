@@ -3,7 +3,7 @@ import collections
 import numpy as np
 import pytest
 
-from trainer.example_order import BLOCK_ROWS, CHUNK_ROWS, Chunks, ExampleOrder
+from trainer.data.example_order import BLOCK_ROWS, CHUNK_ROWS, Chunks, ExampleOrder
 
 # Two whole blocks and a tail, one row, a tail alone, no row at all, and a whole block.
 LENGTHS = (2 * BLOCK_ROWS + 37, 1, 500, 0, BLOCK_ROWS)

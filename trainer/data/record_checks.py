@@ -9,7 +9,7 @@ import google_crc32c
 import numpy as np
 
 from beam_pipelines.datasets import record_layout
-from trainer.shard_reader import DatasetError, Shard, read_rows
+from trainer.data.shards import DatasetError, Shard, read_rows
 
 # From a bucket each read takes some hundredths of a second, on a local disk next to nothing: so few reads, and side by
 # side.

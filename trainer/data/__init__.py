@@ -1,0 +1,1 @@
+"""Built datasets as tf.data; nothing of Keras."""
