@@ -74,7 +74,7 @@ def _make_train_step(model, to_waveform):
 
 
 def _ensemble():
-    from trainer.ensemble import build_ensemble
+    from trainer.models.ensemble import build_ensemble
 
     return build_ensemble('cnn', (20, 25, 30), seed=0)
 

@@ -10,15 +10,16 @@ import numpy as np
 from beam_pipelines import domain
 from beam_pipelines.spikes.waveform_features import measure_udi_ms
 from trainer import calibration as calibrations
-from trainer import model_info, saliency, training_range
+from trainer import saliency, training_range
 from trainer.checkpoints import ModelError
 from trainer.classified_cell import ClassifiedCell, ClassifiedSpikes
 from trainer.classify import Classification
-from trainer.ensemble import uses_xla
 from trainer.measured_cell import MeasuredCell, measure_current
-from trainer.predictions import TrainedEnsemble, load_ensemble
+from trainer.models import model_info
+from trainer.models.ensemble import uses_xla
+from trainer.models.scoring import score_spikes
+from trainer.models.trained import TrainedEnsemble, load_ensemble
 from trainer.results import CellResult
-from trainer.spike_scores import score_spikes
 from trainer.training_warnings import CellTraits, training_warnings
 from trainer.verdicts import judge_cell, spike_p_ser
 

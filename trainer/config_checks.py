@@ -6,7 +6,7 @@ import math
 
 from trainer.config_fields import check_fields
 from trainer.learning_rate import SCHEDULES
-from trainer.models import PRECISIONS, check_member
+from trainer.models.architectures import PRECISIONS, check_member
 from trainer.run_keeper import RunError
 
 _LARGEST = (1 << 31) - 1

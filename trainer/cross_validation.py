@@ -29,7 +29,7 @@ from trainer.evaluation import judge_cells, write_cells, write_json
 from trainer.fold_training import recorded_epochs, synthetic_epochs, train_in_memory
 from trainer.folds import Fold, fold_by_day, fold_by_spike
 from trainer.metrics import binary_metrics, cell_metrics
-from trainer.predictions import SpikeScores
+from trainer.models.trained import SpikeScores
 from trainer.results import CellResult, SplitResult
 from trainer.run_keeper import RunError
 from trainer.verdicts import spike_p_ser

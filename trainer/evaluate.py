@@ -81,7 +81,7 @@ def main(argv: list[str]) -> int:
     from trainer.checkpoints import ModelError
     from trainer.data.stored_dataset import DatasetError
     from trainer.evaluation import EVALUATED_SPLITS, evaluate, write_cells, write_metrics
-    from trainer.predictions import load_ensemble, load_published_ensemble
+    from trainer.models.trained import load_ensemble, load_published_ensemble
     from trainer.report import write_report
     from trainer.summary import (
         calibration_line,

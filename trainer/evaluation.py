@@ -18,7 +18,7 @@ from trainer.calibration import Calibration
 from trainer.cell_calibration import calibrate
 from trainer.data.stored_dataset import StoredSplit, open_split
 from trainer.metrics import accuracy_difference, binary_metrics, cell_metrics
-from trainer.predictions import SpikeScores, TrainedEnsemble, score_split
+from trainer.models.trained import SpikeScores, TrainedEnsemble, score_split
 from trainer.results import CellResult, ModelResult, SplitResult
 from trainer.verdicts import judge_cell, spike_p_ser, undecided_rule
 

@@ -9,11 +9,12 @@ import time
 import keras
 
 from beam_pipelines.cli.signals import Interrupted, StopRequests
-from trainer import calibration, checkpoints, model_info
-from trainer.consensus import remove_consensus
+from trainer import calibration, checkpoints
 from trainer.data.stored_dataset import StoredSplit
-from trainer.ensemble import members_of
 from trainer.learning_rate import learning_rate_at
+from trainer.models import model_info
+from trainer.models.ensemble import members_of
+from trainer.models.exported_consensus import remove_consensus
 
 MEMBERS_FOLDER = 'members'
 CHECKPOINTS_FOLDER = 'checkpoints'

@@ -6,12 +6,13 @@ import math
 
 import numpy as np
 
-from trainer import calibration, consensus, model_info, training_range
+from trainer import calibration, training_range
 from trainer.cell_calibration import calibrate
 from trainer.data.stored_dataset import StoredSplit
-from trainer.ensemble import join_members
 from trainer.metrics import binary_metrics
-from trainer.predictions import TrainedEnsemble, load_members, score_split
+from trainer.models import exported_consensus, model_info
+from trainer.models.ensemble import join_members
+from trainer.models.trained import TrainedEnsemble, load_members, score_split
 from trainer.verdicts import spike_p_ser
 
 
@@ -37,7 +38,7 @@ def complete_run(workdir: str, info: dict, validation_split: StoredSplit, record
     DatasetError
         If a shard has changed since it was opened.
     """
-    if not consensus.is_written(workdir):
+    if not exported_consensus.is_written(workdir):
         _write(workdir, info, validation_split, recorded_split)
     return model_info.read(workdir)
 
@@ -54,7 +55,7 @@ def _write(workdir: str, info: dict, validation_split: StoredSplit, recorded_spl
     calibration.write(workdir, calibrate(spikes.scores, spikes.label, spikes.cell))
     training_range.write(workdir, training_range.measure_training_range(recorded_split))
     # Last: where it is, all the rest is.
-    consensus.write_consensus(workdir, members)
+    exported_consensus.write_consensus(workdir, members)
 
 
 def _accuracy_and_auc(scores: np.ndarray, label: np.ndarray) -> dict[str, float | None]:

@@ -11,14 +11,15 @@ import tensorflow as tf
 from beam_pipelines import domain
 from beam_pipelines.cli.signals import StopRequests
 from beam_pipelines.synthesis.synthesizer import Synthesizer
-from trainer import checkpoints, published_models
+from trainer import checkpoints
 from trainer.backend import describe_device
 from trainer.config_checks import check_config
 from trainer.data.batches import dataset_errors, training_batches
 from trainer.data.online_batches import OnlineEnsemble, online_batches, open_spike_bank
 from trainer.data.stored_dataset import StoredSplit, open_split
-from trainer.ensemble import member_losses
 from trainer.input_wait import InputWait, LogInputWait
+from trainer.models import published as published_models
+from trainer.models.ensemble import member_losses
 from trainer.progress import ProgressLine
 from trainer.run_keeper import CHECKPOINTS_FOLDER, RunError, RunKeeper
 from trainer.run_outcome import complete_run

@@ -7,9 +7,9 @@ import pytest
 from beam_pipelines.cli.signals import Interrupted, StopRequests
 from tests.trainer.conftest import TINY_RUN
 from trainer import calibration
-from trainer.consensus import write_consensus
 from trainer.data.stored_dataset import open_split
-from trainer.ensemble import build_ensemble, members_of
+from trainer.models.ensemble import build_ensemble, members_of
+from trainer.models.exported_consensus import write_consensus
 from trainer.run_keeper import RunKeeper
 
 CONFIG = TINY_RUN | {'kernel_sizes': (4,), 'batch_size': 8, 'examples_per_epoch': 48, 'checkpoint_steps': 1}

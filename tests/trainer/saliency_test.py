@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.trainer.conftest import make_spikes
-from trainer.ensemble import build_ensemble, join_members, members_of
+from trainer.models.ensemble import build_ensemble, join_members, members_of
 from trainer.saliency import consensus_saliencies, consensus_saliency, midway_spikes
 from trainer.training_range import TrainingRange
 

@@ -24,8 +24,8 @@ from tests.trainer.conftest import TINY_RUN, logged, train_arguments
 from tests.trainer.training_test import last_checkpoint
 from trainer import checkpoints
 from trainer.data.stored_dataset import open_split
-from trainer.ensemble import build_ensemble, members_of
-from trainer.predictions import load_ensemble, score_split
+from trainer.models.ensemble import build_ensemble, members_of
+from trainer.models.trained import load_ensemble, score_split
 from trainer.run_keeper import RunError
 from trainer.strategies import OneDevice, open_strategy
 from trainer.training import train

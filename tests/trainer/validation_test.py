@@ -6,9 +6,9 @@ import pytest
 from sklearn import metrics as sklearn_metrics
 
 from tests.trainer.conftest import logged, make_spikes
-from trainer.ensemble import build_ensemble
 from trainer.evaluation import evaluate
-from trainer.predictions import load_ensemble
+from trainer.models.ensemble import build_ensemble
+from trainer.models.trained import load_ensemble
 from trainer.validation import Validation
 
 

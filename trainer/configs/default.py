@@ -15,7 +15,7 @@ def get_config() -> ml_collections.ConfigDict:
             # tfrecord: the stored records. online: the same spikes, made on the device from recorded spikes and noise
             # masks (synthetic datasets only). tfds: the stored records through tfds.load, for comparison.
             'input': 'tfrecord',
-            # See trainer/models.py: cnn or published.
+            # See trainer/models/architectures.py: cnn or published.
             'architecture': 'cnn',
             'kernel_sizes': tuple(range(20, 31)),
             'batch_size': 64,

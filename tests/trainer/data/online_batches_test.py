@@ -11,7 +11,7 @@ from beam_pipelines.datasets import record_layout
 from trainer.data.batches import training_batches
 from trainer.data.online_batches import OnlineEnsemble, SpikeSynthesis, online_batches, open_spike_bank
 from trainer.data.stored_dataset import DatasetError, StoredSplit, dataset_folder, open_split
-from trainer.ensemble import build_ensemble
+from trainer.models.ensemble import build_ensemble
 
 
 @pytest.fixture(scope='module')

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from tests.trainer.conftest import make_spikes
-from trainer.ensemble import AddTimeColumn, build_ensemble, join_members, members_of
+from trainer.models.ensemble import AddTimeColumn, build_ensemble, join_members, members_of
 
 BATCH = 32
 STEPS = 50

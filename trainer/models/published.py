@@ -20,7 +20,7 @@ import keras
 import numpy as np
 
 from trainer.checkpoints import ModelError
-from trainer.models import build_member
+from trainer.models.architectures import build_member
 from trainer.published.model_files import FILE, FILE_NAMES
 
 # With the optimizer's state they have about 1 MB; what is much larger is no such file, whatever it unpacks to.

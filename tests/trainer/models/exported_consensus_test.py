@@ -10,9 +10,9 @@ import pytest
 
 from tests.trainer.conftest import TINY_RUN, make_spikes
 from trainer.checkpoints import load_model
-from trainer.consensus import build_consensus, is_written, remove_consensus, write_consensus
-from trainer.ensemble import build_ensemble, join_members, members_of
-from trainer.models import build_member
+from trainer.models.architectures import build_member
+from trainer.models.ensemble import build_ensemble, join_members, members_of
+from trainer.models.exported_consensus import build_consensus, is_written, remove_consensus, write_consensus
 from trainer.training import train
 from trainer.verdicts import spike_p_ser
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from tests.trainer.conftest import make_spikes
-from trainer.models import build_member
+from trainer.models.architectures import build_member
 
 
 def count_parameters(layer: keras.Layer) -> int:

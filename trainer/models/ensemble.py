@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from beam_pipelines import domain
-from trainer.models import build_member
+from trainer.models.architectures import build_member
 
 
 @keras.saving.register_keras_serializable('sero_spikes')

@@ -7,8 +7,8 @@ import pytest
 from tests.trainer.conftest import make_spikes
 from trainer import checkpoints
 from trainer.checkpoints import ModelError
-from trainer.ensemble import build_ensemble, join_members, members_of
-from trainer.predictions import TrainedEnsemble, load_ensemble, score_split
+from trainer.models.ensemble import build_ensemble, join_members, members_of
+from trainer.models.trained import TrainedEnsemble, load_ensemble, score_split
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Networks, ensembles, trained models on disk, scores of spikes."""
