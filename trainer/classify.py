@@ -15,7 +15,7 @@ import dataclasses
 import os
 from typing import TYPE_CHECKING
 
-from trainer.classified_cell import ClassifiedSpikes
+from trainer.evaluation.classified_cell import ClassifiedSpikes
 
 if TYPE_CHECKING:
     from trainer.classifier import Classifier

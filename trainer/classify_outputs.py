@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 from beam_pipelines.recordings.cell_files import RejectedFile
 from beam_pipelines.storage.atomic_files import write_whole
-from trainer.classified_cell import ClassifiedCell
+from trainer.evaluation.classified_cell import ClassifiedCell
 
 if TYPE_CHECKING:
-    from trainer.training_range import TrainingRange
+    from trainer.evaluation.training_range import TrainingRange
 
 SPIKES_COLUMNS = ('cell', 'trigger', 'time_s', 'p_ser', 'amplitude_pa', 'udi_ms', 'snr')
 
@@ -61,7 +61,7 @@ def write_outputs(
     The report.
     """
     from trainer.classify_report import write_report
-    from trainer.evaluation import write_cells
+    from trainer.evaluation.evaluator import write_cells
 
     partial = _make_anew(folder / _PARTIAL)
     try:

@@ -19,10 +19,10 @@ from beam_pipelines.recordings.cell_files import RejectedFile
 from beam_pipelines.recordings.rejection import REASONS
 from trainer import report_page
 from trainer.cell_pictures import CellPictures, Picture
-from trainer.classified_cell import ClassifiedCell
+from trainer.evaluation.classified_cell import ClassifiedCell
+from trainer.evaluation.results import CellResult
+from trainer.evaluation.training_range import TrainingRange
 from trainer.report_page import REPORT_NAME, UNDEFINED, counted, is_defined, number
-from trainer.results import CellResult
-from trainer.training_range import TrainingRange
 
 _VERDICTS = (*domain.LABEL_NAMES, 'undecided')
 _RANGE_PERCENTILES = (5, 95)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from trainer.classified_cell import ClassifiedCell
+from trainer.evaluation.classified_cell import ClassifiedCell
 from trainer.summary import calibration_words
 
 if TYPE_CHECKING:

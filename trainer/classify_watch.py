@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from beam_pipelines.cli.signals import StopRequests
 from beam_pipelines.recordings.cell_files import RejectedFile, group_files
 from beam_pipelines.spikes.extraction import IngestReport, rejection_report
-from trainer.classified_cell import ClassifiedCell
 from trainer.classifier import Classifier
 from trainer.classify_run import Findings, read_results, write
 from trainer.classify_summary import findings_lines, verdict_line
+from trainer.evaluation.classified_cell import ClassifiedCell
 from trainer.reading_pool import ReadingPool
 from trainer.watched_folder import WatchedFolder
 

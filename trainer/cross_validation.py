@@ -19,20 +19,20 @@ import numpy as np
 from beam_pipelines.datasets import record_layout
 from beam_pipelines.storage.atomic_files import write_whole
 from beam_pipelines.synthesis.synthesizer import Synthesizer
-from trainer.calibration import Calibration
-from trainer.cell_calibration import calibrate
 from trainer.config_checks import check_config
 from trainer.data.online_batches import open_spike_bank
 from trainer.data.shards import read_rows
 from trainer.data.stored_dataset import StoredSplit, open_split
-from trainer.evaluation import judge_cells, write_cells, write_json
+from trainer.evaluation.calibration import Calibration
+from trainer.evaluation.cell_calibration import calibrate
+from trainer.evaluation.evaluator import judge_cells, write_cells, write_json
+from trainer.evaluation.metrics import binary_metrics, cell_metrics
+from trainer.evaluation.results import CellResult, SplitResult
+from trainer.evaluation.verdicts import spike_p_ser
 from trainer.fold_training import recorded_epochs, synthetic_epochs, train_in_memory
 from trainer.folds import Fold, fold_by_day, fold_by_spike
-from trainer.metrics import binary_metrics, cell_metrics
 from trainer.models.trained import SpikeScores
-from trainer.results import CellResult, SplitResult
 from trainer.run_keeper import RunError
-from trainer.verdicts import spike_p_ser
 
 FOLDER = 'cross_validation'
 DIVISIONS = ('day', 'spike')

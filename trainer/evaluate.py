@@ -39,7 +39,7 @@ from trainer.backend import BackendError, start_keras
 from trainer.config import define_config_flag, parse_flags, read_config
 
 if TYPE_CHECKING:
-    from trainer.calibration import Calibration
+    from trainer.evaluation.calibration import Calibration
 
 
 def define_flags() -> None:
@@ -77,10 +77,10 @@ def main(argv: list[str]) -> int:
         return 1
     if config:
         return _cross_validate(config)
-    from trainer.calibration import CalibrationError
     from trainer.checkpoints import ModelError
     from trainer.data.stored_dataset import DatasetError
-    from trainer.evaluation import EVALUATED_SPLITS, evaluate, write_cells, write_metrics
+    from trainer.evaluation.calibration import CalibrationError
+    from trainer.evaluation.evaluator import EVALUATED_SPLITS, evaluate, write_cells, write_metrics
     from trainer.models.trained import load_ensemble, load_published_ensemble
     from trainer.report import write_report
     from trainer.summary import (
@@ -169,7 +169,7 @@ def _cross_validate(config: dict) -> int:
 
 def _calibration_of(workdir: str | None) -> Calibration | None:
     """Returns the calibration of a run, or None if it left none: interrupted, by an earlier version, not a run."""
-    from trainer import calibration
+    from trainer.evaluation import calibration
 
     return calibration.load(workdir) if workdir and calibration.is_written(workdir) else None
 

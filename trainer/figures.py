@@ -22,8 +22,8 @@ from matplotlib.patches import Patch, Rectangle
 
 from beam_pipelines import domain
 from beam_pipelines.spikes import published_udi
-from trainer.cell_bootstrap import calibration_bins
-from trainer.results import CellResult, ModelResult, SplitResult
+from trainer.evaluation.cell_bootstrap import calibration_bins
+from trainer.evaluation.results import CellResult, ModelResult, SplitResult
 
 # Blue and ochre stay apart for every common colour blindness, and in grey print.
 CLASS_COLOURS = ('#0b6fa4', '#c8780a')

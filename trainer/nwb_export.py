@@ -13,7 +13,7 @@ import numpy as np
 import beam_pipelines
 from beam_pipelines import domain
 from beam_pipelines.recordings.abf_start_time import read_start_time
-from trainer.classified_cell import ClassifiedCell
+from trainer.evaluation.classified_cell import ClassifiedCell
 
 _AMPERES_PER_PA = 1e-12
 

@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Sequence
 
 from beam_pipelines.storage.atomic_files import write_whole
-from trainer.classified_cell import ClassifiedCell
+from trainer.evaluation.classified_cell import ClassifiedCell
 
 FILE_NAME = 'cluster_sero.tsv'
 COLUMNS = ('cluster_id', 'sero', 'p_ser', 'p_ser_low', 'p_ser_high', 'cell')

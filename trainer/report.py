@@ -17,10 +17,10 @@ from matplotlib.figure import Figure
 
 from beam_pipelines import domain
 from trainer import figures, report_page
-from trainer.calibration import Calibration
+from trainer.evaluation.calibration import Calibration
+from trainer.evaluation.results import CellResult, ModelResult, SplitResult
 from trainer.published import results as published_results
 from trainer.report_page import REPORT_NAME, UNDEFINED, counted, is_defined, number, write_files
-from trainer.results import CellResult, ModelResult, SplitResult
 from trainer.summary import calibration_line, is_simulated, trained_on_warnings
 
 HEADLINE_SPLIT = 'non_homogeneous/test'

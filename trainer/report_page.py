@@ -11,7 +11,7 @@ import jinja2
 import markupsafe
 
 from trainer import figures
-from trainer.results import CellResult
+from trainer.evaluation.results import CellResult
 
 REPORT_NAME = 'report.html'
 UNDEFINED = '–'

@@ -9,8 +9,9 @@ import time
 import keras
 
 from beam_pipelines.cli.signals import Interrupted, StopRequests
-from trainer import calibration, checkpoints
+from trainer import checkpoints
 from trainer.data.stored_dataset import StoredSplit
+from trainer.evaluation import calibration
 from trainer.learning_rate import learning_rate_at
 from trainer.models import model_info
 from trainer.models.ensemble import members_of

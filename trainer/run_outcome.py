@@ -6,14 +6,14 @@ import math
 
 import numpy as np
 
-from trainer import calibration, training_range
-from trainer.cell_calibration import calibrate
 from trainer.data.stored_dataset import StoredSplit
-from trainer.metrics import binary_metrics
+from trainer.evaluation import calibration, training_range
+from trainer.evaluation.cell_calibration import calibrate
+from trainer.evaluation.metrics import binary_metrics
+from trainer.evaluation.verdicts import spike_p_ser
 from trainer.models import exported_consensus, model_info
 from trainer.models.ensemble import join_members
 from trainer.models.trained import TrainedEnsemble, load_members, score_split
-from trainer.verdicts import spike_p_ser
 
 
 def complete_run(workdir: str, info: dict, validation_split: StoredSplit, recorded_split: StoredSplit) -> dict:

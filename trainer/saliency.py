@@ -16,7 +16,7 @@ import numpy as np
 from keras import ops
 
 from beam_pipelines import domain
-from trainer.training_range import TrainingRange
+from trainer.evaluation.training_range import TrainingRange
 
 # Places on the path from the baseline to the spike, by Gauss and Legendre.
 _STEPS = 16

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from beam_pipelines import domain
-from trainer.calibration import Calibration
-from trainer.metrics import accuracy_difference
-from trainer.results import CellResult, ModelResult, SplitResult
+from trainer.evaluation.calibration import Calibration
+from trainer.evaluation.metrics import accuracy_difference
+from trainer.evaluation.results import CellResult, ModelResult, SplitResult
 
 _MOST_VERDICTS = 40
 

@@ -67,9 +67,9 @@ def main(argv: list[str]) -> int:
     import tensorflow as tf
 
     from beam_pipelines.cli.signals import Interrupted
-    from trainer import calibration
     from trainer.checkpoints import ModelError
     from trainer.data.stored_dataset import DatasetError
+    from trainer.evaluation import calibration
     from trainer.run_keeper import RunError
     from trainer.strategies import open_strategy
     from trainer.summary import calibration_words

@@ -11,7 +11,7 @@ import dataclasses
 import numpy as np
 
 from beam_pipelines import domain
-from trainer.training_range import TrainingRange
+from trainer.evaluation.training_range import TrainingRange
 
 # Noise, amplitude and rate differ from cell to cell by factors; beyond the range by this much is another recording.
 _MARGIN = 1.5

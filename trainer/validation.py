@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from trainer.data.batches import evaluation_batches
 from trainer.data.stored_dataset import StoredSplit
-from trainer.metrics import binary_metrics
-from trainer.verdicts import spike_p_ser
+from trainer.evaluation.metrics import binary_metrics
+from trainer.evaluation.verdicts import spike_p_ser
 
 CONSENSUS = 'consensus'
 

@@ -7,7 +7,7 @@ import pynwb
 import pytest
 
 from tests.conftest import SHARED, needs_shared
-from tests.trainer.classified_cells import make_cell
+from tests.support.classified_cells import make_cell
 from trainer.nwb_export import export_nwb
 
 INFO = {

@@ -1,6 +1,6 @@
 import csv
 
-from tests.trainer.classified_cells import make_cell
+from tests.support.classified_cells import make_cell
 from trainer.phy_export import export_phy
 
 

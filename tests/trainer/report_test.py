@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 from beam_pipelines import domain
-from trainer import figures, metrics, report
-from trainer.calibration import Calibration
-from trainer.results import CellResult, ModelResult, SplitResult
-from trainer.verdicts import undecided_rule
+from trainer import figures, report
+from trainer.evaluation import metrics
+from trainer.evaluation.calibration import Calibration
+from trainer.evaluation.results import CellResult, ModelResult, SplitResult
+from trainer.evaluation.verdicts import undecided_rule
 
 CHROMIUM = shutil.which('chromium')
 EVIL_NAME = '<img src=x onerror=alert(1)>'

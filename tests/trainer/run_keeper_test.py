@@ -6,8 +6,8 @@ import pytest
 
 from beam_pipelines.cli.signals import Interrupted, StopRequests
 from tests.trainer.conftest import TINY_RUN
-from trainer import calibration
 from trainer.data.stored_dataset import open_split
+from trainer.evaluation import calibration
 from trainer.models.ensemble import build_ensemble, members_of
 from trainer.models.exported_consensus import write_consensus
 from trainer.run_keeper import RunKeeper

@@ -17,8 +17,9 @@ import pytest
 from beam_pipelines.datasets import record_layout
 from tests.conftest import error_line, run_command
 from tests.trainer.conftest import TINY_RUN, logged, train_arguments
-from trainer import calibration, checkpoints, training_range
+from trainer import checkpoints
 from trainer.data.stored_dataset import DatasetError, dataset_folder, open_split
+from trainer.evaluation import calibration, training_range
 from trainer.run_keeper import RunError
 from trainer.training import train
 

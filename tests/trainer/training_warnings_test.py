@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from beam_pipelines import domain
-from trainer.training_range import TrainingRange
+from trainer.evaluation.training_range import TrainingRange
 from trainer.training_warnings import CellTraits, training_warnings
 
 

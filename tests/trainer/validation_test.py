@@ -6,7 +6,7 @@ import pytest
 from sklearn import metrics as sklearn_metrics
 
 from tests.trainer.conftest import logged, make_spikes
-from trainer.evaluation import evaluate
+from trainer.evaluation.evaluator import evaluate
 from trainer.models.ensemble import build_ensemble
 from trainer.models.trained import load_ensemble
 from trainer.validation import Validation

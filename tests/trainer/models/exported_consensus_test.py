@@ -10,11 +10,11 @@ import pytest
 
 from tests.trainer.conftest import TINY_RUN, make_spikes
 from trainer.checkpoints import load_model
+from trainer.evaluation.verdicts import spike_p_ser
 from trainer.models.architectures import build_member
 from trainer.models.ensemble import build_ensemble, join_members, members_of
 from trainer.models.exported_consensus import build_consensus, is_written, remove_consensus, write_consensus
 from trainer.training import train
-from trainer.verdicts import spike_p_ser
 
 # Each in a process that knows Keras or TensorFlow, but not this package.
 KERAS_PROGRAM = """

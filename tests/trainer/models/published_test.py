@@ -13,9 +13,9 @@ import pytest
 from tests.conftest import run_command
 from tests.trainer.conftest import TINY_RUN
 from trainer.checkpoints import ModelError, load_model
+from trainer.evaluation.results import ModelResult
 from trainer.models.ensemble import AddTimeColumn
 from trainer.models.published import describe_files, find_files, load_published_member
-from trainer.results import ModelResult
 from trainer.run_keeper import RunError
 from trainer.summary import trained_on_warnings
 from trainer.training import train

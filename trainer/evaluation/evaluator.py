@@ -14,13 +14,13 @@ import numpy as np
 from beam_pipelines import domain
 from beam_pipelines.spikes.waveform_features import measure_udi_ms
 from beam_pipelines.storage.atomic_files import write_whole
-from trainer.calibration import Calibration
-from trainer.cell_calibration import calibrate
 from trainer.data.stored_dataset import StoredSplit, open_split
-from trainer.metrics import accuracy_difference, binary_metrics, cell_metrics
+from trainer.evaluation.calibration import Calibration
+from trainer.evaluation.cell_calibration import calibrate
+from trainer.evaluation.metrics import accuracy_difference, binary_metrics, cell_metrics
+from trainer.evaluation.results import CellResult, ModelResult, SplitResult
+from trainer.evaluation.verdicts import judge_cell, spike_p_ser, undecided_rule
 from trainer.models.trained import SpikeScores, TrainedEnsemble, score_split
-from trainer.results import CellResult, ModelResult, SplitResult
-from trainer.verdicts import judge_cell, spike_p_ser, undecided_rule
 
 # The headline comes first.
 EVALUATED_SPLITS = (('non_homogeneous', 'test'), ('original', 'test'), ('original', 'validation'))

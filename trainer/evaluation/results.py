@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from trainer.calibration import Calibration
+from trainer.evaluation.calibration import Calibration
 
 
 @dataclasses.dataclass(frozen=True)

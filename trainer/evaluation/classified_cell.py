@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from trainer.results import CellResult
+from trainer.evaluation.results import CellResult
 
 
 @dataclasses.dataclass(frozen=True)

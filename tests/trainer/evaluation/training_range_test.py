@@ -5,9 +5,9 @@ import pytest
 
 from beam_pipelines.spikes.waveform_features import measure_udi_ms
 from tests.trainer.conftest import make_spikes
-from trainer import training_range
 from trainer.data.stored_dataset import open_split
-from trainer.training_range import TrainingRangeError, measure_firing_rate_hz, measure_training_range
+from trainer.evaluation import training_range
+from trainer.evaluation.training_range import TrainingRangeError, measure_firing_rate_hz, measure_training_range
 
 FIELDS = ('label', 'mean_waveform', 'udi_ms', 'amplitude_pa', 'noise_pa', 'firing_rate_hz', 'n_spikes')
 

@@ -6,8 +6,8 @@ import sys
 
 import numpy as np
 
-from trainer.calibration import Calibration, CalibrationError, fit_calibration
-from trainer.verdicts import consensus
+from trainer.evaluation.calibration import Calibration, CalibrationError, fit_calibration
+from trainer.evaluation.verdicts import consensus
 
 
 def calibrate(scores: np.ndarray, label: np.ndarray, cell: np.ndarray) -> Calibration:

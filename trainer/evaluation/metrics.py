@@ -9,13 +9,13 @@ import numpy as np
 from sklearn import metrics as sklearn_metrics
 
 from beam_pipelines.spikes.typical_cells import is_typical, typical_cut_ms
-from trainer.cell_bootstrap import (
+from trainer.evaluation.cell_bootstrap import (
     bootstrap_accuracy,
     bootstrap_calibration_error,
     bootstrap_difference,
     calibration_bins,
 )
-from trainer.results import CellResult
+from trainer.evaluation.results import CellResult
 
 _Z = 1.959964  # 95 %
 

@@ -8,11 +8,11 @@ import pytest
 from beam_pipelines.spikes.waveform_features import measure_udi_ms
 from trainer.data.batches import evaluation_batches
 from trainer.data.stored_dataset import open_split
-from trainer.evaluation import CELLS_COLUMNS, evaluate, write_cells, write_metrics
+from trainer.evaluation.evaluator import CELLS_COLUMNS, evaluate, write_cells, write_metrics
+from trainer.evaluation.results import CellResult, ModelResult, SplitResult
+from trainer.evaluation.verdicts import judge_cell, spike_p_ser
 from trainer.models.ensemble import build_ensemble
 from trainer.models.trained import TrainedEnsemble, score_split
-from trainer.results import CellResult, ModelResult, SplitResult
-from trainer.verdicts import judge_cell, spike_p_ser
 
 INFO = {
     'source': 'simulated',

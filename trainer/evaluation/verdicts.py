@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from trainer.calibration import Calibration
+from trainer.evaluation.calibration import Calibration
 
 _RESAMPLES = 1000
 _INTERVAL = (2.5, 97.5)  # percentiles

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from trainer.calibration import Calibration
-from trainer.verdicts import Verdict, consensus, spike_p_ser, undecided_rule
-from trainer.verdicts import judge_cell as judge_cell_with
+from trainer.evaluation.calibration import Calibration
+from trainer.evaluation.verdicts import Verdict, consensus, spike_p_ser, undecided_rule
+from trainer.evaluation.verdicts import judge_cell as judge_cell_with
 
 AS_PUBLISHED = Calibration()
 

@@ -1,0 +1,1 @@
+"""From scores to probabilities, verdicts and metrics; the plain result classes."""
