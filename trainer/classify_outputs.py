@@ -60,8 +60,8 @@ def write_outputs(
     -------
     The report.
     """
-    from trainer.classify_report import write_report
     from trainer.evaluation.evaluator import write_cells
+    from trainer.reports.classification_report import write_report
 
     partial = _make_anew(folder / _PARTIAL)
     try:

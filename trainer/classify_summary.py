@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from trainer.evaluation.classified_cell import ClassifiedCell
-from trainer.summary import calibration_words
+from trainer.reports.terminal import calibration_words
 
 if TYPE_CHECKING:
     from trainer.classifier import Classifier

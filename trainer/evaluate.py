@@ -82,8 +82,8 @@ def main(argv: list[str]) -> int:
     from trainer.evaluation.calibration import CalibrationError
     from trainer.evaluation.evaluator import EVALUATED_SPLITS, evaluate, write_cells, write_metrics
     from trainer.models.trained import load_ensemble, load_published_ensemble
-    from trainer.report import write_report
-    from trainer.summary import (
+    from trainer.reports.evaluation_report import write_report
+    from trainer.reports.terminal import (
         calibration_line,
         difference_line,
         headline_table,
@@ -149,8 +149,8 @@ def _cross_validate(config: dict) -> int:
     from trainer.cross_validation import DIVISIONS, cross_validate, read_headline, write_result
     from trainer.data.stored_dataset import DatasetError
     from trainer.folds import FoldError
+    from trainer.reports.terminal import division_table
     from trainer.run_keeper import RunError
-    from trainer.summary import division_table
 
     values = flags.FLAGS
     try:

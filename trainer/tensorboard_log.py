@@ -40,7 +40,7 @@ class TensorBoardLog(keras.callbacks.Callback):
 
     def show_spikes(self, split: StoredSplit) -> None:
         """Draws some spikes of each class, of the first that the split holds."""
-        from trainer import figures  # matplotlib is needed here alone
+        from trainer.reports import figures  # matplotlib is needed here alone
 
         shard = split.shards[0]
         records = record_layout.view_records(read_rows(shard, 0, min(_SPIKES_LOOKED_AT, shard.examples)))

@@ -70,9 +70,9 @@ def main(argv: list[str]) -> int:
     from trainer.checkpoints import ModelError
     from trainer.data.stored_dataset import DatasetError
     from trainer.evaluation import calibration
+    from trainer.reports.terminal import calibration_words
     from trainer.run_keeper import RunError
     from trainer.strategies import open_strategy
-    from trainer.summary import calibration_words
     from trainer.training import count_members, train
 
     try:

@@ -113,7 +113,7 @@ def test_the_staged_package_holds_all_our_modules_and_what_they_read(staged):
     assert {
         'beam_pipelines/transforms/build_datasets.py',
         'tfds_sero/sero_spikes/TAGS.txt',
-        'trainer/templates/report.css',
+        'trainer/reports/templates/report.css',
     } <= tree
     # And no module that is no longer there.
     assert {path for path in held if path.startswith(folders) and Path(path).suffix} == tree

@@ -16,8 +16,8 @@ from trainer.checkpoints import ModelError, load_model
 from trainer.evaluation.results import ModelResult
 from trainer.models.ensemble import AddTimeColumn
 from trainer.models.published import describe_files, find_files, load_published_member
+from trainer.reports.terminal import trained_on_warnings
 from trainer.run_keeper import RunError
-from trainer.summary import trained_on_warnings
 from trainer.training import train
 
 pytestmark = pytest.mark.slow

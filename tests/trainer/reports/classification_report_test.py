@@ -16,10 +16,10 @@ from beam_pipelines.recordings.cell_files import RejectedFile
 from beam_pipelines.simulation import cells as simulated_cells
 from beam_pipelines.spikes.detection import cut_windows, find_triggers
 from beam_pipelines.spikes.waveform_features import measure_udi_ms
-from trainer.classify_report import write_report
 from trainer.evaluation.classified_cell import ClassifiedCell, ClassifiedSpikes, TraceEnvelope
 from trainer.evaluation.results import CellResult
 from trainer.evaluation.training_range import TrainingRange
+from trainer.reports.classification_report import write_report
 
 CHROMIUM = shutil.which('chromium')
 EVIL_NAME = '<img src=x onerror=alert(1)>'

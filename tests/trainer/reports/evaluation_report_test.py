@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from beam_pipelines import domain
-from trainer import figures, report
 from trainer.evaluation import metrics
 from trainer.evaluation.calibration import Calibration
 from trainer.evaluation.results import CellResult, ModelResult, SplitResult
 from trainer.evaluation.verdicts import undecided_rule
+from trainer.reports import evaluation_report, figures
 
 CHROMIUM = shutil.which('chromium')
 EVIL_NAME = '<img src=x onerror=alert(1)>'
@@ -124,7 +124,7 @@ def baseline():
 @pytest.fixture(scope='module')
 def page(model, baseline, tmp_path_factory):
     """The path of a report on both models."""
-    return report.write_report(tmp_path_factory.mktemp('report') / 'new', model, baseline)
+    return evaluation_report.write_report(tmp_path_factory.mktemp('report') / 'new', model, baseline)
 
 
 @pytest.fixture(scope='module')
@@ -174,7 +174,7 @@ class TestFiles:
         assert all(file.read_bytes().startswith(b'\x89PNG') for file in page.parent.glob('*.png'))
 
     def test_same_results_give_same_page(self, page, model, baseline, tmp_path):
-        assert report.write_report(tmp_path, model, baseline).read_bytes() == page.read_bytes()
+        assert evaluation_report.write_report(tmp_path, model, baseline).read_bytes() == page.read_bytes()
 
     def test_failure_while_writing_leaves_the_old_report(self, model, tmp_path, monkeypatch):
         (tmp_path / 'report.html').write_text('old')
@@ -184,7 +184,7 @@ class TestFiles:
 
         monkeypatch.setattr(pathlib.Path, 'write_bytes', fail_on_page)
         with pytest.raises(OSError, match='no space left'):
-            report.write_report(tmp_path, model, None)
+            evaluation_report.write_report(tmp_path, model, None)
         assert [file.name for file in tmp_path.iterdir()] == ['report.html']
         assert (tmp_path / 'report.html').read_text() == 'old'
 
@@ -196,17 +196,17 @@ class TestText:
 
     def test_evaluation_of_simulated_recordings_is_stamped_too(self, tmp_path):
         model = dataclasses.replace(make_model('original', skill=2), info={'source': 'recorded'})
-        assert 'evaluated on simulated recordings' in report.write_report(tmp_path, model, None).read_text()
+        assert 'evaluated on simulated recordings' in evaluation_report.write_report(tmp_path, model, None).read_text()
 
     def test_cells_that_were_trained_on_are_warned_of(self, tmp_path):
         model = make_model('original', skill=2)
         model.splits['original/test'].metrics['cell']['cells_seen_in_training'] = 3
-        text = report.write_report(tmp_path, model, None).read_text()
+        text = evaluation_report.write_report(tmp_path, model, None).read_text()
         assert '3 of the 7 cells of original/test were trained on' in text
 
     def test_recorded_ones_are_not(self, tmp_path):
         recorded = make_model('original', skill=2, source='recorded')
-        assert 'trained on simulated' not in report.write_report(tmp_path, recorded, None).read_text()
+        assert 'trained on simulated' not in evaluation_report.write_report(tmp_path, recorded, None).read_text()
 
     def test_headline_is_cell_accuracy_with_interval_and_coverage(self, text, model):
         scores = model.splits['non_homogeneous/test'].metrics['cell']
@@ -223,7 +223,7 @@ class TestText:
         assert f'Undecided {model.splits["original/test"].metrics["cell"]["undecided_rule"]}' in text
 
     def test_baseline_is_left_out(self, text, model, tmp_path):
-        alone = text_of(report.write_report(tmp_path, model, None).read_text())
+        alone = text_of(evaluation_report.write_report(tmp_path, model, None).read_text())
         assert 'For comparison, the model trained on original' in text
         assert 'For comparison' not in alone
 
@@ -231,14 +231,14 @@ class TestText:
         cells = make_cells(3, 3, skill=2)
         cells[0] = dataclasses.replace(cells[0], cell=EVIL_NAME)
         evil = dataclasses.replace(with_cells(model, cells), title=f'trained on {EVIL_NAME}')
-        page = report.write_report(tmp_path, evil, None).read_text()
+        page = evaluation_report.write_report(tmp_path, evil, None).read_text()
         assert EVIL_NAME not in page
         assert text_of(page).count(EVIL_NAME) >= 3
 
     def test_wrong_cells_are_listed_by_name_the_surest_mistake_first(self, model, tmp_path):
         cells = make_cells(5, 5, skill=9)
         cells[3] = dataclasses.replace(cells[3], label=1 - cells[3].label)
-        page = text_of(report.write_report(tmp_path, with_cells(model, cells), None).read_text())
+        page = text_of(evaluation_report.write_report(tmp_path, with_cells(model, cells), None).read_text())
         _, _, listed = page.partition('Called wrong')
         assert listed.strip().startswith(f'{cells[3].cell} is {domain.LABEL_NAMES[cells[3].label]}, called')
         assert 'No verdict is wrong' not in page
@@ -251,43 +251,43 @@ class TestText:
 
 class TestUnusualResults:
     def test_one_cell(self, model, tmp_path):
-        page = report.write_report(tmp_path, with_cells(model, make_cells(1, 0, skill=5)), None).read_text()
+        page = evaluation_report.write_report(tmp_path, with_cells(model, make_cells(1, 0, skill=5)), None).read_text()
         assert 'Of 1 neuron (' in text_of(page)
 
     def test_no_labels_no_udi(self, model, tmp_path):
         cells = [dataclasses.replace(cell, label=None, udi_ms=float('nan')) for cell in make_cells(3, 2, skill=2)]
-        text = text_of(report.write_report(tmp_path, with_cells(model, cells), None).read_text())
+        text = text_of(evaluation_report.write_report(tmp_path, with_cells(model, cells), None).read_text())
         assert '5 cells without a label' in text
 
     def test_some_without_label_or_udi(self, model, baseline, tmp_path):
         cells = make_cells(6, 5, skill=2)
         cells[0] = dataclasses.replace(cells[0], label=None)
         cells[1] = dataclasses.replace(cells[1], udi_ms=float('nan'))
-        text = text_of(report.write_report(tmp_path, with_cells(model, cells), baseline).read_text())
+        text = text_of(evaluation_report.write_report(tmp_path, with_cells(model, cells), baseline).read_text())
         assert '1 cell without a label' in text
         assert 'Left out: 1 cell whose width cannot be measured' in text
 
     def test_empty_info_and_metrics(self, model, tmp_path):
         splits = {name: dataclasses.replace(split, metrics={}) for name, split in model.splits.items()}
-        text = text_of(report.write_report(tmp_path, ModelResult('trained', {}, splits), None).read_text())
+        text = text_of(evaluation_report.write_report(tmp_path, ModelResult('trained', {}, splits), None).read_text())
         assert 'trained – – – – – – – – –' in text
 
     def test_undefined_metrics_are_dashes(self, model, tmp_path):
         undefined = {unit: {'accuracy': None, 'auc': float('nan'), 'n': 0} for unit in ('spike', 'cell')}
         splits = {name: dataclasses.replace(split, metrics=undefined) for name, split in model.splits.items()}
-        page = report.write_report(tmp_path, dataclasses.replace(model, splits=splits), None)
+        page = evaluation_report.write_report(tmp_path, dataclasses.replace(model, splits=splits), None)
         text = text_of(page.read_text())
         assert 'cells called as labelled – 95 % CI –' in text
         assert 'nan' not in text.lower().split()
 
     def test_without_non_homogeneous_recordings(self, model, tmp_path):
         only_original = dataclasses.replace(model, splits={'original/test': model.splits['original/test']})
-        page = report.write_report(tmp_path, only_original, None).read_text()
+        page = evaluation_report.write_report(tmp_path, only_original, None).read_text()
         assert model.splits['original/test'].cells[0].cell in page
 
     def test_300_cells_stay_under_15_mb(self, model, tmp_path):
         cells = make_cells(190, 110, skill=2.6)
-        path = report.write_report(tmp_path, with_cells(model, cells), None)
+        path = evaluation_report.write_report(tmp_path, with_cells(model, cells), None)
         assert path.stat().st_size < 15e6
         assert all(cell.cell in path.read_text() for cell in cells)
 
@@ -334,7 +334,7 @@ class TestBrowser:
         cells = make_cells(6, 5, skill=2)
         cells[0] = dataclasses.replace(cells[0], cell=EVIL_NAME)
         cells[1] = dataclasses.replace(cells[1], udi_ms=float('nan'))
-        path = report.write_report(tmp_path / 'evaluation', with_cells(model, cells), baseline)
+        path = evaluation_report.write_report(tmp_path / 'evaluation', with_cells(model, cells), baseline)
         probe = """<script>
             const column = n => [...document.querySelectorAll('.verdicts tbody tr')].map(row => row.cells[n].innerText);
             const click = n => document.querySelectorAll('.verdicts thead button')[n].click();

@@ -16,12 +16,13 @@ import jinja2
 from matplotlib.figure import Figure
 
 from beam_pipelines import domain
-from trainer import figures, report_page
 from trainer.evaluation.calibration import Calibration
 from trainer.evaluation.results import CellResult, ModelResult, SplitResult
 from trainer.published import results as published_results
-from trainer.report_page import REPORT_NAME, UNDEFINED, counted, is_defined, number, write_files
-from trainer.summary import calibration_line, is_simulated, trained_on_warnings
+from trainer.reports import figures
+from trainer.reports import page as report_page
+from trainer.reports.page import REPORT_NAME, UNDEFINED, counted, is_defined, number, write_files
+from trainer.reports.terminal import calibration_line, is_simulated, trained_on_warnings
 
 HEADLINE_SPLIT = 'non_homogeneous/test'
 # Every split that a report shows, the headline first: its name, its heading, and what its cells are to the model.

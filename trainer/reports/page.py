@@ -10,8 +10,8 @@ from collections.abc import Mapping
 import jinja2
 import markupsafe
 
-from trainer import figures
 from trainer.evaluation.results import CellResult
+from trainer.reports import figures
 
 REPORT_NAME = 'report.html'
 UNDEFINED = '–'

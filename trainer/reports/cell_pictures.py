@@ -10,10 +10,10 @@ import numpy as np
 
 from beam_pipelines import domain
 from beam_pipelines.spikes import published_udi
-from trainer import svg_plot
 from trainer.evaluation.classified_cell import ClassifiedCell, TraceEnvelope
 from trainer.evaluation.training_range import TrainingRange
-from trainer.svg_plot import Panel
+from trainer.reports import svg_plot
+from trainer.reports.svg_plot import Panel
 
 _WIDE_PX, _NARROW_PX = 1072, 344
 _LEFT_PX, _RIGHT_PX = 58, 16

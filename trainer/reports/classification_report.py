@@ -17,12 +17,12 @@ import numpy as np
 from beam_pipelines import domain
 from beam_pipelines.recordings.cell_files import RejectedFile
 from beam_pipelines.recordings.rejection import REASONS
-from trainer import report_page
-from trainer.cell_pictures import CellPictures, Picture
 from trainer.evaluation.classified_cell import ClassifiedCell
 from trainer.evaluation.results import CellResult
 from trainer.evaluation.training_range import TrainingRange
-from trainer.report_page import REPORT_NAME, UNDEFINED, counted, is_defined, number
+from trainer.reports import page as report_page
+from trainer.reports.cell_pictures import CellPictures, Picture
+from trainer.reports.page import REPORT_NAME, UNDEFINED, counted, is_defined, number
 
 _VERDICTS = (*domain.LABEL_NAMES, 'undecided')
 _RANGE_PERCENTILES = (5, 95)
