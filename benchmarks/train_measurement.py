@@ -12,9 +12,9 @@ import tensorflow as tf
 from beam_pipelines import domain
 from trainer.data.batches import training_batches
 from trainer.data.stored_dataset import StoredSplit
-from trainer.input_wait import InputWait
 from trainer.models.architectures import build_member
 from trainer.models.ensemble import AddTimeColumn, build_ensemble, compile_ensemble
+from trainer.training.input_wait import InputWait
 
 _WARM_UP_STEPS = 5
 _PUBLISHED_BATCH_SIZE = 64

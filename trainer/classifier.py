@@ -10,7 +10,6 @@ import numpy as np
 from beam_pipelines import domain
 from beam_pipelines.spikes.waveform_features import measure_udi_ms
 from trainer import saliency
-from trainer.checkpoints import ModelError
 from trainer.classify import Classification
 from trainer.evaluation import calibration as calibrations
 from trainer.evaluation import training_range
@@ -22,6 +21,7 @@ from trainer.models import model_info
 from trainer.models.ensemble import uses_xla
 from trainer.models.scoring import score_spikes
 from trainer.models.trained import TrainedEnsemble, load_ensemble
+from trainer.training.checkpoints import ModelError
 from trainer.training_warnings import CellTraits, training_warnings
 
 # The bootstrap of every cell: a recording has the same interval alone, among others, and from Python.

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 from trainer.config_fields import check_fields
-from trainer.learning_rate import SCHEDULES
 from trainer.models.architectures import PRECISIONS, check_member
-from trainer.run_keeper import RunError
+from trainer.training.optimization import SCHEDULES
+from trainer.training.run_keeper import RunError
 
 _LARGEST = (1 << 31) - 1
 

@@ -32,7 +32,7 @@ from trainer.evaluation.verdicts import spike_p_ser
 from trainer.fold_training import recorded_epochs, synthetic_epochs, train_in_memory
 from trainer.folds import Fold, fold_by_day, fold_by_spike
 from trainer.models.trained import SpikeScores
-from trainer.run_keeper import RunError
+from trainer.training.run_keeper import RunError
 
 FOLDER = 'cross_validation'
 DIVISIONS = ('day', 'spike')

@@ -77,7 +77,6 @@ def main(argv: list[str]) -> int:
         return 1
     if config:
         return _cross_validate(config)
-    from trainer.checkpoints import ModelError
     from trainer.data.stored_dataset import DatasetError
     from trainer.evaluation.calibration import CalibrationError
     from trainer.evaluation.evaluator import EVALUATED_SPLITS, evaluate, write_cells, write_metrics
@@ -92,6 +91,7 @@ def main(argv: list[str]) -> int:
         unfinished_warnings,
         verdict_lines,
     )
+    from trainer.training.checkpoints import ModelError
 
     values = flags.FLAGS
     folder = pathlib.Path(values.output_dir or os.path.join(values.models or values.workdir, 'evaluation'))
@@ -150,7 +150,7 @@ def _cross_validate(config: dict) -> int:
     from trainer.data.stored_dataset import DatasetError
     from trainer.folds import FoldError
     from trainer.reports.terminal import division_table
-    from trainer.run_keeper import RunError
+    from trainer.training.run_keeper import RunError
 
     values = flags.FLAGS
     try:

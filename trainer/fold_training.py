@@ -10,9 +10,9 @@ import numpy as np
 
 from beam_pipelines import domain
 from beam_pipelines.synthesis.synthesizer import Synthesizer
-from trainer.learning_rate import learning_rate_over_run
 from trainer.models.ensemble import build_ensemble, compile_ensemble, members_of
-from trainer.run_keeper import RunError
+from trainer.training.optimization import learning_rate_over_run
+from trainer.training.run_keeper import RunError
 
 Spikes = tuple[np.ndarray, np.ndarray]  # (n, 160) float32 in pA, (n,) labels
 

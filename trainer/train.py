@@ -67,13 +67,13 @@ def main(argv: list[str]) -> int:
     import tensorflow as tf
 
     from beam_pipelines.cli.signals import Interrupted
-    from trainer.checkpoints import ModelError
     from trainer.data.stored_dataset import DatasetError
     from trainer.evaluation import calibration
     from trainer.reports.terminal import calibration_words
-    from trainer.run_keeper import RunError
-    from trainer.strategies import open_strategy
-    from trainer.training import count_members, train
+    from trainer.training.checkpoints import ModelError
+    from trainer.training.loop import count_members, train
+    from trainer.training.run_keeper import RunError
+    from trainer.training.strategies import open_strategy
 
     try:
         strategy = open_strategy(flags.FLAGS.strategy)

@@ -37,7 +37,7 @@ def test_importing_a_command_loads_neither_beam_nor_tensorflow(module):
 
 @pytest.mark.slow
 def test_training_and_evaluating_load_no_beam():
-    modules = 'trainer.training, trainer.evaluation.evaluator, trainer.reports.evaluation_report'
+    modules = 'trainer.training.loop, trainer.evaluation.evaluator, trainer.reports.evaluation_report'
     program = f'import sys, {modules}; print("apache_beam" in sys.modules)'
     result = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, timeout=120)
     assert result.stdout.strip() == 'False', result.stderr

@@ -19,7 +19,7 @@ from absl import logging
 from keras import ops
 
 from beam_pipelines import domain
-from trainer.checkpoints import save_whole
+from trainer.training.checkpoints import save_whole
 
 CONSENSUS_FILE = 'consensus.keras'
 SAVED_MODEL_FOLDER = 'saved_model'

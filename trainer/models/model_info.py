@@ -13,8 +13,8 @@ import tensorflow as tf
 
 import beam_pipelines
 from beam_pipelines.storage.atomic_files import write_whole
-from trainer.checkpoints import ModelError
 from trainer.data.stored_dataset import StoredSplit
+from trainer.training.checkpoints import ModelError
 
 FILE_NAME = 'model_info.json'
 

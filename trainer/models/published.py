@@ -19,9 +19,9 @@ import h5py
 import keras
 import numpy as np
 
-from trainer.checkpoints import ModelError
 from trainer.models.architectures import build_member
 from trainer.published.model_files import FILE, FILE_NAMES
+from trainer.training.checkpoints import ModelError
 
 # With the optimizer's state they have about 1 MB; what is much larger is no such file, whatever it unpacks to.
 _MOST_BYTES = 64 << 20

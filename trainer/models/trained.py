@@ -9,13 +9,13 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from trainer.checkpoints import load_model
 from trainer.data.batches import dataset_errors, evaluation_batches
 from trainer.data.stored_dataset import StoredSplit
 from trainer.models import model_info
 from trainer.models.ensemble import join_members
 from trainer.models.published import describe_files, find_files, load_published_member
-from trainer.run_keeper import MEMBERS_FOLDER
+from trainer.training.checkpoints import load_model
+from trainer.training.run_keeper import MEMBERS_FOLDER
 
 _BATCH = 1024
 

@@ -12,13 +12,13 @@ import pytest
 
 from tests.conftest import run_command
 from tests.trainer.conftest import TINY_RUN
-from trainer.checkpoints import ModelError, load_model
 from trainer.evaluation.results import ModelResult
 from trainer.models.ensemble import AddTimeColumn
 from trainer.models.published import describe_files, find_files, load_published_member
 from trainer.reports.terminal import trained_on_warnings
-from trainer.run_keeper import RunError
-from trainer.training import train
+from trainer.training.checkpoints import ModelError, load_model
+from trainer.training.loop import train
+from trainer.training.run_keeper import RunError
 
 pytestmark = pytest.mark.slow
 

@@ -10,8 +10,8 @@ import tensorflow as tf
 from beam_pipelines.datasets import record_layout
 from trainer.data.shards import read_rows
 from trainer.data.stored_dataset import StoredSplit
-from trainer.learning_rate import learning_rate_at
 from trainer.models.ensemble import members_of
+from trainer.training.optimization import learning_rate_at
 
 FOLDER = 'tensorboard'
 

@@ -8,7 +8,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from tests.conftest import run_command
 from tests.trainer.conftest import TINY_RUN, logged, train_arguments
-from trainer.training import train
+from trainer.training.loop import train
 
 STEPS_PER_EPOCH = TINY_RUN['examples_per_epoch'] // TINY_RUN['batch_size']
 EPOCH_ENDS = [STEPS_PER_EPOCH * epoch for epoch in (1, 2, 3)]

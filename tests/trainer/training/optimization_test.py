@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from tests.trainer.conftest import TINY_RUN, logged
-from tests.trainer.training_test import SHORT_RUN, assert_same_weights, last_checkpoint, train_error
-from trainer.learning_rate import learning_rate_over_run
-from trainer.training import train
+from tests.trainer.training.loop_test import SHORT_RUN, assert_same_weights, last_checkpoint, train_error
+from trainer.training.loop import train
+from trainer.training.optimization import learning_rate_over_run
 
 COSINE_RUN = SHORT_RUN | {'learning_rate_schedule': 'cosine', 'epochs': 3}
 STEPS = 3 * 6  # one of them of warm-up

@@ -21,14 +21,14 @@ import pytest
 
 from tests.conftest import ROOT, error_line, run_command
 from tests.trainer.conftest import TINY_RUN, logged, train_arguments
-from tests.trainer.training_test import last_checkpoint
-from trainer import checkpoints
+from tests.trainer.training.loop_test import last_checkpoint
 from trainer.data.stored_dataset import open_split
 from trainer.models.ensemble import build_ensemble, members_of
 from trainer.models.trained import load_ensemble, score_split
-from trainer.run_keeper import RunError
-from trainer.strategies import OneDevice, open_strategy
-from trainer.training import train
+from trainer.training import checkpoints
+from trainer.training.loop import train
+from trainer.training.run_keeper import RunError
+from trainer.training.strategies import OneDevice, open_strategy
 
 CONFIG = TINY_RUN | {'kernel_sizes': (4, 6), 'batch_size': 8, 'examples_per_epoch': 80, 'epochs': 2}
 

@@ -17,8 +17,8 @@ import keras
 import tensorflow as tf
 
 from beam_pipelines.cli.signals import StopRequests
-from trainer import distributed_fit
-from trainer.run_keeper import RunError
+from trainer.training import distributed_fit
+from trainer.training.run_keeper import RunError
 
 
 class OneDevice:

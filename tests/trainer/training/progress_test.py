@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import pytest
 
-from trainer.input_wait import InputWait, LogInputWait
-from trainer.progress import ProgressLine
+from trainer.training.input_wait import InputWait, LogInputWait
+from trainer.training.progress import ProgressLine
 
 BATCH, STEPS, EPOCHS = 4, 15, 2
 

@@ -3,7 +3,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from trainer.input_wait import InputWait
+from trainer.training.input_wait import InputWait
 
 
 def slow(seconds: float) -> tf.data.Dataset:

@@ -11,23 +11,23 @@ import tensorflow as tf
 from beam_pipelines import domain
 from beam_pipelines.cli.signals import StopRequests
 from beam_pipelines.synthesis.synthesizer import Synthesizer
-from trainer import checkpoints
 from trainer.backend import describe_device
 from trainer.config_checks import check_config
 from trainer.data.batches import dataset_errors, training_batches
 from trainer.data.online_batches import OnlineEnsemble, online_batches, open_spike_bank
 from trainer.data.stored_dataset import StoredSplit, open_split
-from trainer.input_wait import InputWait, LogInputWait
 from trainer.models import published as published_models
 from trainer.models.ensemble import member_losses
-from trainer.progress import ProgressLine
-from trainer.run_keeper import CHECKPOINTS_FOLDER, RunError, RunKeeper
-from trainer.run_outcome import complete_run
-from trainer.run_start import claim_workdir, find_init_files, resume_run, start_run
-from trainer.step_profile import StepProfile
-from trainer.strategies import OneDevice
-from trainer.tensorboard_log import FOLDER, TensorBoardLog
-from trainer.validation import Validation
+from trainer.training import checkpoints
+from trainer.training.input_wait import InputWait, LogInputWait
+from trainer.training.progress import ProgressLine
+from trainer.training.run_folder import claim_workdir, find_init_files, resume_run, start_run
+from trainer.training.run_keeper import CHECKPOINTS_FOLDER, RunError, RunKeeper
+from trainer.training.run_outcome import complete_run
+from trainer.training.step_profile import StepProfile
+from trainer.training.strategies import OneDevice
+from trainer.training.tensorboard_log import FOLDER, TensorBoardLog
+from trainer.training.validation import Validation
 
 _BATCHES_READY = 8
 

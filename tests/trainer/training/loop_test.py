@@ -17,11 +17,11 @@ import pytest
 from beam_pipelines.datasets import record_layout
 from tests.conftest import error_line, run_command
 from tests.trainer.conftest import TINY_RUN, logged, train_arguments
-from trainer import checkpoints
 from trainer.data.stored_dataset import DatasetError, dataset_folder, open_split
 from trainer.evaluation import calibration, training_range
-from trainer.run_keeper import RunError
-from trainer.training import train
+from trainer.training import checkpoints
+from trainer.training.loop import train
+from trainer.training.run_keeper import RunError
 
 # A run in this process: a second or two.
 SHORT_RUN = TINY_RUN | {

@@ -9,12 +9,12 @@ import os
 import keras
 
 from beam_pipelines.storage.atomic_files import write_whole
-from trainer import checkpoints
 from trainer.data.stored_dataset import StoredSplit
-from trainer.learning_rate import learning_rate_over_run
 from trainer.models import published as published_models
 from trainer.models.ensemble import build_ensemble, compile_ensemble, join_members, uses_xla
-from trainer.run_keeper import CHECKPOINTS_FOLDER, MEMBERS_FOLDER, RunError
+from trainer.training import checkpoints
+from trainer.training.optimization import learning_rate_over_run
+from trainer.training.run_keeper import CHECKPOINTS_FOLDER, MEMBERS_FOLDER, RunError
 
 _CONFIG_FILE = 'config.json'
 

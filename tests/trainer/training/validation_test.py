@@ -9,7 +9,7 @@ from tests.trainer.conftest import logged, make_spikes
 from trainer.evaluation.evaluator import evaluate
 from trainer.models.ensemble import build_ensemble
 from trainer.models.trained import load_ensemble
-from trainer.validation import Validation
+from trainer.training.validation import Validation
 
 
 @pytest.fixture(scope='module')

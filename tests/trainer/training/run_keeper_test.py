@@ -10,7 +10,7 @@ from trainer.data.stored_dataset import open_split
 from trainer.evaluation import calibration
 from trainer.models.ensemble import build_ensemble, members_of
 from trainer.models.exported_consensus import write_consensus
-from trainer.run_keeper import RunKeeper
+from trainer.training.run_keeper import RunKeeper
 
 CONFIG = TINY_RUN | {'kernel_sizes': (4,), 'batch_size': 8, 'examples_per_epoch': 48, 'checkpoint_steps': 1}
 

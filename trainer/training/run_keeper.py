@@ -9,13 +9,13 @@ import time
 import keras
 
 from beam_pipelines.cli.signals import Interrupted, StopRequests
-from trainer import checkpoints
 from trainer.data.stored_dataset import StoredSplit
 from trainer.evaluation import calibration
-from trainer.learning_rate import learning_rate_at
 from trainer.models import model_info
 from trainer.models.ensemble import members_of
 from trainer.models.exported_consensus import remove_consensus
+from trainer.training import checkpoints
+from trainer.training.optimization import learning_rate_at
 
 MEMBERS_FOLDER = 'members'
 CHECKPOINTS_FOLDER = 'checkpoints'

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from trainer.checkpoints import ModelError, load_model, load_newest, save_checkpoint, save_whole
+from trainer.training.checkpoints import ModelError, load_model, load_newest, save_checkpoint, save_whole
 
 
 def make_model() -> keras.Model:
