@@ -77,7 +77,7 @@ setuptools.setup(
             'sero-verify = beam_pipelines.verify:run',
             'sero-train = trainer.train:run',
             'sero-evaluate = trainer.evaluate:run',
-            'sero-classify = trainer.classify_command:run',
+            'sero-classify = trainer.classify.command:run',
         ],
     },
 )

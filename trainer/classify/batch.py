@@ -11,14 +11,14 @@ from collections.abc import Iterator, Sequence
 
 from beam_pipelines.recordings.cell_files import RecordingFiles, RejectedFile
 from beam_pipelines.spikes.extraction import IngestReport
-from trainer.classifier import Classifier, load_classifier
-from trainer.classify_outputs import write_outputs
+from trainer.classify.classifier import Classifier, load_classifier
+from trainer.classify.inputs import count_files
+from trainer.classify.measured_cell import MeasuredCell
+from trainer.classify.outputs import write_outputs
 from trainer.evaluation.calibration import CalibrationError
 from trainer.evaluation.classified_cell import ClassifiedCell
 from trainer.evaluation.training_range import TrainingRangeError
 from trainer.evaluation.verdicts import undecided_rule
-from trainer.measured_cell import MeasuredCell
-from trainer.new_recordings import count_files
 from trainer.training.checkpoints import ModelError
 
 _SECONDS_BETWEEN_LINES = 15.0  # where the output is a file, a line that rewrites itself is of no use

@@ -9,20 +9,19 @@ import numpy as np
 
 from beam_pipelines import domain
 from beam_pipelines.spikes.waveform_features import measure_udi_ms
-from trainer import saliency
-from trainer.classify import Classification
+from trainer.classify import Classification, saliency
+from trainer.classify.measured_cell import MeasuredCell, measure_current
+from trainer.classify.out_of_distribution import CellTraits, training_warnings
 from trainer.evaluation import calibration as calibrations
 from trainer.evaluation import training_range
 from trainer.evaluation.classified_cell import ClassifiedCell, ClassifiedSpikes
 from trainer.evaluation.results import CellResult
 from trainer.evaluation.verdicts import judge_cell, spike_p_ser
-from trainer.measured_cell import MeasuredCell, measure_current
 from trainer.models import model_info
 from trainer.models.ensemble import uses_xla
 from trainer.models.scoring import score_spikes
 from trainer.models.trained import TrainedEnsemble, load_ensemble
 from trainer.training.checkpoints import ModelError
-from trainer.training_warnings import CellTraits, training_warnings
 
 # The bootstrap of every cell: a recording has the same interval alone, among others, and from Python.
 _SEED = 0

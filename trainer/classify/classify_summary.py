@@ -9,8 +9,8 @@ from trainer.evaluation.classified_cell import ClassifiedCell
 from trainer.reports.terminal import calibration_words
 
 if TYPE_CHECKING:
-    from trainer.classifier import Classifier
-    from trainer.classify_run import Findings
+    from trainer.classify.batch import Findings
+    from trainer.classify.classifier import Classifier
 
 _MOST_VERDICTS = 40
 

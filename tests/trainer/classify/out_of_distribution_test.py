@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from beam_pipelines import domain
+from trainer.classify.out_of_distribution import CellTraits, training_warnings
 from trainer.evaluation.training_range import TrainingRange
-from trainer.training_warnings import CellTraits, training_warnings
 
 
 def mean_spike(width_ms: float) -> np.ndarray:

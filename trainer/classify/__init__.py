@@ -6,7 +6,7 @@
     call = model.classify(current_pa, sampling_rate_hz=40_000)
     print(call.verdict, call.p_ser, call.warnings)
 
-The command ``sero-classify`` is in ``trainer.classify_command``.
+The command ``sero-classify`` is in ``trainer.classify.command``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from trainer.evaluation.classified_cell import ClassifiedSpikes
 
 if TYPE_CHECKING:
-    from trainer.classifier import Classifier
+    from trainer.classify.classifier import Classifier
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +63,6 @@ def load(model_dir: str | os.PathLike) -> Classifier:
     from trainer.backend import start_keras
 
     start_keras()
-    from trainer.classifier import load_classifier
+    from trainer.classify.classifier import load_classifier
 
     return load_classifier(os.fspath(model_dir))

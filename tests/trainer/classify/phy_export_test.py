@@ -1,7 +1,7 @@
 import csv
 
 from tests.support.classified_cells import make_cell
-from trainer.phy_export import export_phy
+from trainer.classify.phy_export import export_phy
 
 
 def test_rows_are_clusters_in_the_order_of_the_cells(tmp_path):

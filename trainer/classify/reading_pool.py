@@ -14,7 +14,7 @@ from types import TracebackType
 
 from beam_pipelines.recordings.cell_files import RecordingFiles
 from beam_pipelines.spikes.extraction import IngestReport
-from trainer.measured_cell import MeasuredCell, read_cell
+from trainer.classify.measured_cell import MeasuredCell, read_cell
 
 # Read ahead of the judging; what a reader gives back is the spikes of a recording, not the recording.
 _AHEAD_A_WORKER = 2

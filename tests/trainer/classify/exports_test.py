@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import SHARED, needs_shared
 from tests.support.classified_cells import make_cell
-from trainer.nwb_export import export_nwb
+from trainer.classify.exports import export_nwb
 
 INFO = {
     'source': 'simulated',
@@ -122,7 +122,7 @@ def test_failed_export_leaves_nothing(tmp_path):
 def test_missing_pynwb_is_one_line():
     program = (
         'import sys; sys.modules["pynwb"] = None\n'  # as if it were not installed
-        'from trainer.nwb_export import ExportError, export_nwb\n'
+        'from trainer.classify.exports import ExportError, export_nwb\n'
         'try: export_nwb(".", [], {})\n'
         'except ExportError as error: print(error)'
     )

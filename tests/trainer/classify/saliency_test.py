@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from tests.trainer.conftest import make_spikes
+from trainer.classify.saliency import consensus_saliencies, consensus_saliency, midway_spikes
 from trainer.evaluation.training_range import TrainingRange
 from trainer.models.ensemble import build_ensemble, join_members, members_of
-from trainer.saliency import consensus_saliencies, consensus_saliency, midway_spikes
 
 # The same on JAX, in a process of its own: a process has one backend.
 JAX_PROGRAM = """

@@ -83,11 +83,11 @@ def _export(folder: pathlib.Path, cells: Sequence[ClassifiedCell], info: dict, e
     for name in exports:
         (folder / name).mkdir()
     if 'nwb' in exports:
-        from trainer.nwb_export import export_nwb
+        from trainer.classify.exports import export_nwb
 
         export_nwb(folder / 'nwb', cells, info)
     if 'phy' in exports:
-        from trainer.phy_export import export_phy
+        from trainer.classify.phy_export import export_phy
 
         export_phy(folder / 'phy', cells)
 

@@ -2,8 +2,8 @@ import os
 
 import pytest
 
-from trainer.classify_outputs import OUTPUT_NAMES
-from trainer.new_recordings import PathError, count_files, find_recordings
+from trainer.classify.inputs import PathError, count_files, find_recordings
+from trainer.classify.outputs import OUTPUT_NAMES
 
 
 def touch(path):

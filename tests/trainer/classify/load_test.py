@@ -30,7 +30,7 @@ def current_pa(recordings_root):
 
 def test_importing_loads_neither_tensorflow_nor_beam():
     program = (
-        'import sys, trainer.classify, trainer.reading_pool, trainer.classify_command;'
+        'import sys, trainer.classify, trainer.classify.reading_pool, trainer.classify.command;'
         'print({"tensorflow", "keras", "apache_beam", "sklearn"} & set(sys.modules))'
     )
     result = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, cwd=ROOT)
@@ -112,7 +112,7 @@ def _unfinished(run):
     ],
 )
 def test_a_folder_that_is_no_finished_run_is_one_line(break_run, message, synthetic_run, tmp_path):
-    from trainer.classify_run import ClassifyError, load
+    from trainer.classify.batch import ClassifyError, load
 
     run = shutil.copytree(synthetic_run[0], tmp_path / 'run', ignore=shutil.ignore_patterns('checkpoints'))
     break_run(run)

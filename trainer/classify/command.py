@@ -42,11 +42,11 @@ def main(argv: list[str]) -> int:
         print('sero-classify: give files or folders to judge, or one folder to --watch', file=sys.stderr)
         return 2
     # Here, so that --help is there at once.
-    from trainer.classify_outputs import EXPORTS, OUTPUT_NAMES, REJECTED, make_folder
-    from trainer.classify_summary import findings_lines, verdict_lines
-    from trainer.new_recordings import PathError, find_recordings
-    from trainer.nwb_export import ExportError, check_can_export_nwb
-    from trainer.reading_pool import ReadingPool
+    from trainer.classify.classify_summary import findings_lines, verdict_lines
+    from trainer.classify.exports import ExportError, check_can_export_nwb
+    from trainer.classify.inputs import PathError, find_recordings
+    from trainer.classify.outputs import EXPORTS, OUTPUT_NAMES, REJECTED, make_folder
+    from trainer.classify.reading_pool import ReadingPool
 
     folder = pathlib.Path(flags.FLAGS.output_dir)
     try:
@@ -70,8 +70,8 @@ def main(argv: list[str]) -> int:
         except BackendError as error:
             print(f'sero-classify: {error}', file=sys.stderr)
             return 1
-        from trainer.classify_run import ClassifyError, judge_all, load, write
-        from trainer.classify_watch import watch
+        from trainer.classify.batch import ClassifyError, judge_all, load, write
+        from trainer.classify.watch import watch
 
         try:
             classifier = load(flags.FLAGS.model)

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from beam_pipelines.cli.signals import StopRequests
 from beam_pipelines.recordings.cell_files import RejectedFile, group_files
 from beam_pipelines.spikes.extraction import IngestReport, rejection_report
-from trainer.classifier import Classifier
-from trainer.classify_run import Findings, read_results, write
-from trainer.classify_summary import findings_lines, verdict_line
+from trainer.classify.batch import Findings, read_results, write
+from trainer.classify.classifier import Classifier
+from trainer.classify.classify_summary import findings_lines, verdict_line
+from trainer.classify.reading_pool import ReadingPool
+from trainer.classify.watched_folder import WatchedFolder
 from trainer.evaluation.classified_cell import ClassifiedCell
-from trainer.reading_pool import ReadingPool
-from trainer.watched_folder import WatchedFolder
 
 _SECONDS_BETWEEN_LOOKS = 1.0
 
