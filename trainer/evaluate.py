@@ -146,9 +146,9 @@ def _flag_mistake(values: flags.FlagValues) -> str | None:
 
 
 def _cross_validate(config: dict) -> int:
-    from trainer.cross_validation import DIVISIONS, cross_validate, read_headline, write_result
+    from trainer.cross_validation.cross_validate import DIVISIONS, cross_validate, read_headline, write_result
+    from trainer.cross_validation.folds import FoldError
     from trainer.data.stored_dataset import DatasetError
-    from trainer.folds import FoldError
     from trainer.reports.terminal import division_table
     from trainer.training.run_keeper import RunError
 

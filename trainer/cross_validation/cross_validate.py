@@ -20,6 +20,8 @@ from beam_pipelines.datasets import record_layout
 from beam_pipelines.storage.atomic_files import write_whole
 from beam_pipelines.synthesis.synthesizer import Synthesizer
 from trainer.config_checks import check_config
+from trainer.cross_validation.fold_training import recorded_epochs, synthetic_epochs, train_in_memory
+from trainer.cross_validation.folds import Fold, fold_by_day, fold_by_spike
 from trainer.data.online_batches import open_spike_bank
 from trainer.data.shards import read_rows
 from trainer.data.stored_dataset import StoredSplit, open_split
@@ -29,8 +31,6 @@ from trainer.evaluation.evaluator import judge_cells, write_cells, write_json
 from trainer.evaluation.metrics import binary_metrics, cell_metrics
 from trainer.evaluation.results import CellResult, SplitResult
 from trainer.evaluation.verdicts import spike_p_ser
-from trainer.fold_training import recorded_epochs, synthetic_epochs, train_in_memory
-from trainer.folds import Fold, fold_by_day, fold_by_spike
 from trainer.models.trained import SpikeScores
 from trainer.training.run_keeper import RunError
 

@@ -95,7 +95,7 @@ def test_synthetic_spikes_of_the_published_division_and_its_stamp(data_dir, tmp_
 
 
 def test_fold_uses_the_noise_of_its_training_cells_alone(data_dir):
-    from trainer.cross_validation import _synthesizer, read_recorded_spikes
+    from trainer.cross_validation.cross_validate import _synthesizer, read_recorded_spikes
     from trainer.data.online_batches import open_spike_bank
     from trainer.data.stored_dataset import open_split
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from beam_pipelines import domain
-from trainer.folds import FoldError, fold_by_day, fold_by_spike
+from trainer.cross_validation.folds import FoldError, fold_by_day, fold_by_spike
 
 # Ten days of two cells, SER days and NSER days; three spikes a cell.
 CELLS = [f'D{day:02d}#{number}' for day in range(10) for number in (1, 2)]

@@ -1,0 +1,1 @@
+"""Folds: training and evaluation together."""
