@@ -27,8 +27,8 @@ import tempfile
 from absl import app, flags
 
 from beam_pipelines.simulation.recordings import PROFILES, Profile, simulate
-from benchmarks import build_projection, discarding_store
-from benchmarks.job_flows import Flow
+from benchmarks.builds import discarding_store, projection
+from benchmarks.builds.job_flows import Flow
 from benchmarks.measuring import run_in_process
 
 _STAGES = ('find', 'read', 'plan', 'write', 'finish', 'publish')
@@ -63,7 +63,7 @@ def main(argv: list[str]) -> None:
     print(_table_of_recordings(by_recordings))
     print(_table_of_shards(by_shards))
     print(_table_of_flows(shown))
-    print(build_projection.table(by_spikes, by_recordings, by_shards))
+    print(projection.table(by_spikes, by_recordings, by_shards))
     print(json.dumps({'spikes': by_spikes, 'recordings': by_recordings, 'shards': by_shards}))
 
 
@@ -99,7 +99,7 @@ def _measure(folder: str, recordings: str | os.PathLike, examples: int, **option
     arguments = [f'--recordings={recordings}', f'--folder={folder}', f'--examples={examples}']
     arguments += [f'--{name}={int(value)}' for name, value in options.items()]
     environment = {'PIPELINE_OPTIONS_FILE': worker_options}
-    return run_in_process('benchmarks.build_measurement', arguments, f'{examples:,} spikes', environment)
+    return run_in_process('benchmarks.builds.measurement', arguments, f'{examples:,} spikes', environment)
 
 
 def _table_of_spikes(measurements: list[dict]) -> str:

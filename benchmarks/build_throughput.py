@@ -85,7 +85,7 @@ def _prepare_sero(folder: str, examples: int):
     from apache_beam.options.pipeline_options import PipelineOptions
 
     from beam_pipelines.transforms.write_shards import ShardTask, WriteShards
-    from benchmarks.sample_dataset import prepare
+    from benchmarks.builds.sample_dataset import prepare
 
     plan = prepare(folder, examples)
     tasks = [ShardTask('synthetic', plan.fingerprint, 'train', number) for number in range(plan.shards['train'])]
@@ -116,7 +116,7 @@ def _prepare_tfds_beam(folder: str, examples: int):
     from apache_beam.options.pipeline_options import PipelineOptions
 
     from beam_pipelines.datasets import tfds_metadata
-    from benchmarks.sample_dataset import open_source
+    from benchmarks.builds.sample_dataset import open_source
 
     open_source(folder, examples)
 
@@ -158,7 +158,7 @@ def _prepare_beam_tfrecord(folder: str, examples: int):
     import tensorflow  # noqa: F401 (its import is not part of the time)
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    from benchmarks.sample_dataset import open_source
+    from benchmarks.builds.sample_dataset import open_source
 
     open_source(folder, examples)
 
@@ -180,7 +180,7 @@ def _prepare_beam_tfrecord(folder: str, examples: int):
 def _prepare_tf_writer(folder: str, examples: int):
     import tensorflow as tf
 
-    from benchmarks.sample_dataset import open_source
+    from benchmarks.builds.sample_dataset import open_source
 
     source = open_source(folder, examples)
 

@@ -48,9 +48,9 @@ import tempfile
 
 from absl import app, flags
 
-from benchmarks import input_measurement, input_wait
-from benchmarks.input_conversions import convert
-from benchmarks.input_peers import OURS, WAYS, Task
+from benchmarks.inputs import measurement, wait
+from benchmarks.inputs.conversions import convert
+from benchmarks.inputs.ways import OURS, WAYS, Task
 from benchmarks.measuring import BenchmarkError, draw_rates, run_in_process, take_turns
 from benchmarks.simulated_dataset import make_dataset
 from trainer.backend import start_keras
@@ -65,7 +65,7 @@ _ORDER = flags.DEFINE_enum('order', 'shuffled', ('shuffled', 'stored'), 'Order o
 _COLD = flags.DEFINE_bool('cold', False, 'Read from the disk: drop the files from the page cache before.')
 _WAYS = flags.DEFINE_list('ways', None, f'Ways to measure, of {", ".join(WAYS)}; all by default.')
 _WITH_MODEL = flags.DEFINE_bool('with_model', False, 'Train a model and tell how long it waits for the input.')
-_MODEL = flags.DEFINE_enum('model', 'ensemble', tuple(input_wait.MODELS), 'Model of --with_model.')
+_MODEL = flags.DEFINE_enum('model', 'ensemble', tuple(wait.MODELS), 'Model of --with_model.')
 _FOLDER = flags.DEFINE_string('folder', None, 'Folder on the disk to read from; a temporary one by default.')
 _FIGURE = flags.DEFINE_string('figure', None, 'PNG file to draw the rates into.')
 _MEASURE = flags.DEFINE_enum('measure', None, tuple(WAYS), 'Measures one way once, in this process.')
@@ -124,12 +124,12 @@ def _open_split(data_dir: str):
 
 def _chosen_ways() -> tuple[list[str], list[str]]:
     """Returns the ways asked for that can be measured as asked, and a line for each that is left out."""
-    asked = _WAYS.value or (input_wait.WAYS if _WITH_MODEL.value else list(WAYS))
+    asked = _WAYS.value or (wait.WAYS if _WITH_MODEL.value else list(WAYS))
     for way in asked:
         if way not in WAYS:
             raise BenchmarkError(f'--ways: no way {way!r}; there are {", ".join(WAYS)}')
-        if _WITH_MODEL.value and way not in input_wait.WAYS:
-            raise BenchmarkError(f'--with_model: {way!r} cannot feed a model here; {", ".join(input_wait.WAYS)} can')
+        if _WITH_MODEL.value and way not in wait.WAYS:
+            raise BenchmarkError(f'--with_model: {way!r} cannot feed a model here; {", ".join(wait.WAYS)} can')
     if _WITH_MODEL.value and _ORDER.value == 'stored':
         raise BenchmarkError('--with_model trains, and that needs --order=shuffled')
     ways, left_out = [], []
@@ -163,8 +163,8 @@ def _measure(way: str) -> dict:
         split, _DATA_DIR.value, _CONVERTED.value, _BATCH_SIZE.value, _ORDER.value == 'shuffled', _WITH_MODEL.value
     )
     if _WITH_MODEL.value:
-        return input_wait.measure(way, task, _MODEL.value, _SECONDS.value)
-    return input_measurement.measure(way, task, _SECONDS.value, _COLD.value)
+        return wait.measure(way, task, _MODEL.value, _SECONDS.value)
+    return measurement.measure(way, task, _SECONDS.value, _COLD.value)
 
 
 def _report(examples: int, measurements: dict[str, list[dict]]) -> None:
@@ -174,11 +174,11 @@ def _report(examples: int, measurements: dict[str, list[dict]]) -> None:
     what = f'{examples:,} examples, batches of {_BATCH_SIZE.value}, {_ORDER.value} order'
     if _WITH_MODEL.value:
         what += f', training the model {_MODEL.value}'
-        columns = input_wait.COLUMNS
+        columns = wait.COLUMNS
         summary['input_wait'] = {way: _median(measurements[way], 'input_wait') for way in measurements}
     else:
         what += ', cold page cache' if _COLD.value else ', warm page cache'
-        columns = input_measurement.COLUMNS
+        columns = measurement.COLUMNS
         summary['ratios'] = {
             way: medians['block'] / medians[way] for way in medians if 'block' in medians and way != 'block'
         }

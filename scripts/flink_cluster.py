@@ -223,7 +223,7 @@ class FlinkCluster(contextlib.AbstractContextManager):
         # It starts its workers as "python".
         path = os.pathsep.join([os.path.dirname(sys.executable), os.environ['PATH']])
         self._start_process(pool, f'worker_pool_{number}', os.environ | {'PATH': path})
-        passing = [sys.executable, '-m', 'scripts.pass_on', _address(number), str(self._pool_port), str(port)]
+        passing = [sys.executable, '-m', 'scripts.port_forwarder', _address(number), str(self._pool_port), str(port)]
         self._start_process(passing, f'pass_on_{number}')
 
     def _write_hosts(self, number: int) -> pathlib.Path:

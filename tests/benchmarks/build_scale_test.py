@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from beam_pipelines.datasets import record_layout
-from benchmarks.job_flows import Flow
+from benchmarks.builds.job_flows import Flow
 from tests.conftest import NUM_MASKS, ROOT
 
 # A recorded spike has 640 bytes and a cell some dozens of them; paths and hashes are what elements may hold.
@@ -58,7 +58,7 @@ def test_what_goes_through_the_steps_is_counted(measured, recordings_root):
 @pytest.mark.slow
 def test_two_workers_write_into_the_store_that_throws_away(recordings_root, tmp_path):
     options = tmp_path / 'options.json'
-    options.write_text('{"beam_plugins": ["benchmarks.discarding_store"]}')
+    options.write_text('{"beam_plugins": ["benchmarks.builds.discarding_store"]}')
     result = _run(
         'build_measurement', f'--recordings={recordings_root}', f'--folder={tmp_path}', '--examples=20000',
         f'--num_masks={NUM_MASKS}', '--workers=2', '--discard', environment={'PIPELINE_OPTIONS_FILE': str(options)},

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from beam_pipelines.datasets import record_layout
-from benchmarks.input_conversions import convert
-from benchmarks.input_measurement import cpu_seconds, drop_from_page_cache
-from benchmarks.input_peers import WAYS, Task
+from benchmarks.inputs.conversions import convert
+from benchmarks.inputs.measurement import cpu_seconds, drop_from_page_cache
+from benchmarks.inputs.ways import WAYS, Task
 from tests.conftest import NUM_MASKS, ROOT, error_line, run_command
 
 _BATCH = 96  # divides neither the blocks nor the shards

@@ -13,7 +13,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_pipelines.transforms.write_shards import ShardTask, WriteShards
-from benchmarks.sample_dataset import prepare
+from benchmarks.builds.sample_dataset import prepare
 
 _EXAMPLES = 500_000
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from beam_pipelines.datasets import record_layout
-from benchmarks.job_flows import Flow
+from benchmarks.builds.job_flows import Flow
 
 SPIKES = 10**10
 WORKERS = 100  # of one core each

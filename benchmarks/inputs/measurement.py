@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from benchmarks.input_peers import WAYS, Task
+from benchmarks.inputs.ways import WAYS, Task
 
 _LEAST_SECONDS = 1.0
 

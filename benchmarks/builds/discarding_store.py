@@ -4,7 +4,7 @@
 local folder; of a shard only the size is kept, as a file with nothing in it (a hole). So a build goes through all of
 its steps, and the check of the sizes means something; a shard that is read again is all zeros.
 
-Beam's workers find it with ``--beam_plugin=benchmarks.discarding_store``.
+Beam's workers find it with ``--beam_plugin=benchmarks.builds.discarding_store``.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ from __future__ import annotations
 import time
 
 from beam_pipelines import domain
-from benchmarks.input_peers import WAYS as _ALL_WAYS
-from benchmarks.input_peers import Task, online_recipes
+from benchmarks.inputs.ways import WAYS as _ALL_WAYS
+from benchmarks.inputs.ways import Task, online_recipes
 
 WAYS = ['block', 'online', 'naive', 'best_practice']
 COLUMNS = {'input_wait': 'input wait', 'step_ms': 'ms/step'}

@@ -1,6 +1,6 @@
 r"""One measurement of ``build_scale``: what one build of ``synthetic`` took, in this process. Prints one JSON object.
 
-python -m benchmarks.build_measurement --recordings=recordings --folder=/tmp/scale --examples=127006
+python -m benchmarks.builds.measurement --recordings=recordings --folder=/tmp/scale --examples=127006
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from beam_pipelines.planning.plan import BuildOptions
 from beam_pipelines.storage import files as storage
 from beam_pipelines.transforms.build_datasets import build_pipeline
 from beam_pipelines.transforms.paths import BuildPaths
-from benchmarks import discarding_store
-from benchmarks.job_flows import flows_of, seconds_of_transforms
+from benchmarks.builds import discarding_store
+from benchmarks.builds.job_flows import flows_of, seconds_of_transforms
 
 _CONFIG = 'synthetic'
 _STAGES = {
