@@ -21,7 +21,7 @@ setuptools.setup(
     ),
     package_data={
         'tfds_sero': ['sero_spikes/*.md', 'sero_spikes/*.txt', 'sero_spikes/*.bib'],
-        'trainer': ['templates/*.html', 'templates/*.css', 'templates/*.js'],
+        'trainer.reports': ['templates/*.html', 'templates/*.css', 'templates/*.js'],
     },
     install_requires=[
         'absl-py',

@@ -224,7 +224,7 @@ class FlinkCluster(contextlib.AbstractContextManager):
         path = os.pathsep.join([os.path.dirname(sys.executable), os.environ['PATH']])
         self._start_process(pool, f'worker_pool_{number}', os.environ | {'PATH': path})
         passing = [sys.executable, '-m', 'scripts.port_forwarder', _address(number), str(self._pool_port), str(port)]
-        self._start_process(passing, f'pass_on_{number}')
+        self._start_process(passing, f'port_forwarder_{number}')
 
     def _write_hosts(self, number: int) -> pathlib.Path:
         path = self.folder / f'hosts_{number}'

@@ -53,7 +53,7 @@ def interval_bar(cell: CellResult) -> markupsafe.Markup:
 def environment() -> jinja2.Environment:
     """Returns where the templates come from: everything that they are given is escaped."""
     templates = jinja2.Environment(
-        loader=jinja2.PackageLoader('trainer', 'templates'),
+        loader=jinja2.PackageLoader('trainer.reports', 'templates'),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
