@@ -14,13 +14,14 @@ from __future__ import annotations
 import contextlib
 import io
 import logging as standard_logging
-import sys
 import time
 
 from absl import flags, logging
 
-from beam_pipelines.cli.command import run_command
+from beam_pipelines.cli.command import run_command, say
+from beam_pipelines.cli.words import counted
 from beam_pipelines.datasets.configs import CONFIGS
+from beam_pipelines.errors import UserError
 from beam_pipelines.planning import splits
 from beam_pipelines.synthesis.synthesizer import Recipe
 
@@ -66,36 +67,32 @@ def main(argv: list[str]) -> int:
     from apache_beam.options.pipeline_options import PipelineOptions
 
     from beam_pipelines.launch.detached import DetachedBuild
-    from beam_pipelines.launch.run_build import BuildError, run_build
+    from beam_pipelines.launch.run_build import run_build
     from beam_pipelines.planning.plan import BuildOptions
     from beam_pipelines.transforms.paths import BuildPaths
 
     started = time.monotonic()
-    try:
-        options = BuildOptions(
-            recordings=flags.FLAGS.recordings,
-            data_dir=flags.FLAGS.data_dir,
-            configs=_checked_configs(),
-            seed=flags.FLAGS.seed,
-            protocol=flags.FLAGS.protocol,
-            resample=flags.FLAGS.resample,
-            max_shard_bytes=flags.FLAGS.max_shard_size_mb << 20,
-            num_masks=flags.FLAGS.num_masks,
-            recipe=Recipe(*_two_numbers('masks_a_spike', int), *_two_numbers('weights', float)),
-            synthetic_examples=_two_numbers('synthetic_examples', int),
-        )
-        check_beam_options(argv[1:], PipelineOptions)
-        built = run_build(options, PipelineOptions(argv[1:]), overwrite=flags.FLAGS.overwrite)
-    except (BuildError, ValueError) as error:
-        print(f'sero-build: {error}', file=sys.stderr)
-        return 1
+    options = BuildOptions(
+        recordings=flags.FLAGS.recordings,
+        data_dir=flags.FLAGS.data_dir,
+        configs=_checked_configs(),
+        seed=flags.FLAGS.seed,
+        protocol=flags.FLAGS.protocol,
+        resample=flags.FLAGS.resample,
+        max_shard_bytes=flags.FLAGS.max_shard_size_mb << 20,
+        num_masks=flags.FLAGS.num_masks,
+        recipe=Recipe(*_two_numbers('masks_a_spike', int), *_two_numbers('weights', float)),
+        synthetic_examples=_two_numbers('synthetic_examples', int),
+    )
+    check_beam_options(argv[1:], PipelineOptions)
+    built = run_build(options, PipelineOptions(argv[1:]), overwrite=flags.FLAGS.overwrite)
     if isinstance(built, DetachedBuild):
         print(built.line)
         return 0
     sets = {dataset.metadata['recording_set']: dataset.metadata for dataset in built}
     for recording_set, metadata in sets.items():
         print(
-            f'{recording_set}: {metadata["files_used"] + metadata["files_rejected"]} files ='
+            f'{recording_set}: {counted(metadata["files_used"] + metadata["files_rejected"], "file")} ='
             f' {metadata["files_used"]} used + {metadata["files_rejected"]} rejected;'
             f' {metadata["triggers"]} triggers = {metadata["spikes"]} spikes'
             f' + {metadata["triggers_dropped"]} dropped'
@@ -105,20 +102,19 @@ def main(argv: list[str]) -> int:
     print(f'done in {time.monotonic() - started:.1f} s')
     rejected = sum(metadata['files_rejected'] for metadata in sets.values())
     if rejected:
-        print(
-            f'sero-build: {rejected} files were rejected, see {BuildPaths(options.data_dir).rejected};'
-            ' the datasets were made from the others',
-            file=sys.stderr,
+        say(
+            f'{counted(rejected, "file")} rejected, see {BuildPaths(options.data_dir).rejected};'
+            ' the datasets were made from the others'
         )
     return 1 if rejected and not flags.FLAGS.allow_rejected else 0
 
 
 def check_beam_options(arguments: list[str], pipeline_options: type) -> None:
-    """Raises ValueError if Beam would pass over an argument, as it does with a warning in its log."""
+    """Raises UserError if Beam would pass over an argument, as it does with a warning in its log."""
     for number, argument in enumerate(arguments):
         previous = arguments[number - 1] if number else ''
         if not argument.startswith('--') and not (previous.startswith('--') and '=' not in previous):
-            raise ValueError(f'unexpected argument {argument!r}; Beam options are --name=value')
+            raise UserError(f'unexpected argument {argument!r}; Beam options are --name=value')
     usage = io.StringIO()
     try:
         with contextlib.redirect_stderr(usage):
@@ -126,17 +122,17 @@ def check_beam_options(arguments: list[str], pipeline_options: type) -> None:
             unknown = set(options.get_all_options(retain_unknown_options=True)) - set(options.get_all_options())
     except SystemExit:
         # argparse has written all options that there are before it says which is wrong.
-        raise ValueError(usage.getvalue().splitlines()[-1].partition('error: argument ')[2]) from None
+        raise UserError(usage.getvalue().splitlines()[-1].partition('error: argument ')[2]) from None
     if unknown:
-        raise ValueError(f'--{min(unknown)}: Beam has no such option')
+        raise UserError(f'--{min(unknown)}: Beam has no such option')
 
 
 def _checked_configs() -> tuple[str, ...]:
     if not flags.FLAGS.configs:
-        raise ValueError(f'--configs: is empty; there are {", ".join(CONFIGS)}')
+        raise UserError(f'--configs: is empty; there are {", ".join(CONFIGS)}')
     for config in flags.FLAGS.configs:
         if config not in CONFIGS:
-            raise ValueError(f'--configs: no dataset {config!r}; there are {", ".join(CONFIGS)}')
+            raise UserError(f'--configs: no dataset {config!r}; there are {", ".join(CONFIGS)}')
     return tuple(dict.fromkeys(flags.FLAGS.configs))
 
 
@@ -146,13 +142,13 @@ def _two_numbers(flag: str, number: type) -> tuple:
     try:
         first, second = map(number, values)
     except ValueError:
-        raise ValueError(f'--{flag}={",".join(values)}: expected two numbers') from None
+        raise UserError(f'--{flag}={",".join(values)}: expected two numbers') from None
     return first, second
 
 
 def run() -> None:
     define_flags()
-    run_command(__name__)
+    run_command('sero-build', __name__)
 
 
 if __name__ == '__main__':

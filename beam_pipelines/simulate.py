@@ -9,12 +9,10 @@ numbers of cells, 153 and 81, 100 s each (1.9 GB). ``SIMULATED.json`` holds the 
 recordings are a stand-in to try the software on; nothing found on them is a finding about neurons.
 """
 
-import sys
-
 from absl import flags, logging
 
-from beam_pipelines.cli.command import run_command
-from beam_pipelines.simulation.recordings import PROFILES, SimulationError, simulate
+from beam_pipelines.cli.command import refuse_arguments, run_command
+from beam_pipelines.simulation.recordings import PROFILES, simulate
 
 
 def define_flags() -> None:
@@ -27,29 +25,23 @@ def define_flags() -> None:
 
 
 def main(argv: list[str]) -> int:
-    if len(argv) > 1:
-        print(f'sero-simulate: unknown argument {argv[1]!r}', file=sys.stderr)
-        return 2
-    try:
-        if '://' in flags.FLAGS.output_dir:
-            if not flags.FLAGS['verbosity'].present:
-                logging.set_verbosity(logging.ERROR)  # Beam tells of every optional package that it does not find.
-            # Here, because only this needs Beam, which takes a second to import.
-            from beam_pipelines.simulation.upload import simulate_into
+    refuse_arguments(argv)
+    if '://' in flags.FLAGS.output_dir:
+        if not flags.FLAGS['verbosity'].present:
+            logging.set_verbosity(logging.ERROR)  # Beam logs every optional package that it does not find.
+        # Imported here, because only this needs Beam, which takes a second to import.
+        from beam_pipelines.simulation.upload import simulate_into
 
-            root = simulate_into(flags.FLAGS.output_dir, flags.FLAGS.profile, flags.FLAGS.seed)
-        else:
-            root = simulate(flags.FLAGS.output_dir, flags.FLAGS.profile, flags.FLAGS.seed)
-    except SimulationError as error:
-        print(f'sero-simulate: {error}', file=sys.stderr)
-        return 1
+        root = simulate_into(flags.FLAGS.output_dir, flags.FLAGS.profile, flags.FLAGS.seed)
+    else:
+        root = simulate(flags.FLAGS.output_dir, flags.FLAGS.profile, flags.FLAGS.seed)
     print(root)
     return 0
 
 
 def run() -> None:
     define_flags()
-    run_command(__name__)
+    run_command('sero-simulate', __name__)
 
 
 if __name__ == '__main__':

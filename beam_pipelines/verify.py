@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 
 from absl import flags, logging
 
-from beam_pipelines.cli.command import run_command
+from beam_pipelines.cli.command import run_command, say
+from beam_pipelines.errors import UsageError
 
 
 def main(argv: list[str]) -> int:
@@ -25,26 +25,20 @@ def main(argv: list[str]) -> int:
         # Beam tells of every optional package that it does not find.
         logging.set_verbosity(logging.ERROR)
     # Here, so that --help is there at once: Beam takes a second to import.
-    from beam_pipelines.datasets.verification import VerificationError, find_datasets, verify_dataset
+    from beam_pipelines.datasets.verification import find_datasets, verify_dataset
     from beam_pipelines.storage.files import is_local
 
     if not argv[1:]:
-        print('sero-verify: give the folder of a dataset, such as data/sero_spikes/original/1.0.0', file=sys.stderr)
-        return 2
+        raise UsageError('give the folder of a dataset, such as data/sero_spikes/original/1.0.0')
     started = time.monotonic()
-    records, errors, folders = 0, 0, []
-    try:
-        for argument in argv[1:]:
-            folders.extend(find_datasets(argument))
-    except VerificationError as error:
-        print(f'sero-verify: {error}', file=sys.stderr)
-        return 1
+    records, errors = 0, 0
+    folders = [folder for argument in argv[1:] for folder in find_datasets(argument)]
     for folder in folders:
         checked = verify_dataset(folder)
         records += checked.records
         errors += len(checked.errors)
         for error in checked.errors:
-            print(f'sero-verify: {error}', file=sys.stderr)
+            say(error)
     seconds = time.monotonic() - started
     summary = {
         'datasets': [os.path.abspath(folder) if is_local(folder) else folder for folder in folders],
@@ -58,7 +52,7 @@ def main(argv: list[str]) -> int:
 
 
 def run() -> None:
-    run_command(__name__)
+    run_command('sero-verify', __name__)
 
 
 if __name__ == '__main__':

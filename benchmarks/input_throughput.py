@@ -48,6 +48,7 @@ import tempfile
 
 from absl import app, flags
 
+from beam_pipelines.errors import UserError
 from benchmarks.inputs import measurement, wait
 from benchmarks.inputs.conversions import convert
 from benchmarks.inputs.ways import OURS, WAYS, Task
@@ -114,11 +115,11 @@ def _compare(ways: list[str], left_out: list[str]) -> None:
 
 def _open_split(data_dir: str):
     start_keras()  # Opening a dataset imports TensorFlow too.
-    from trainer.data.stored_dataset import DatasetError, open_split
+    from trainer.data.stored_dataset import open_split
 
     try:
         return open_split(data_dir, _CONFIG.value, 'train')
-    except DatasetError as error:
+    except UserError as error:
         raise BenchmarkError(str(error)) from None
 
 

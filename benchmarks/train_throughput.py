@@ -30,6 +30,7 @@ import tempfile
 
 from absl import app, flags
 
+from beam_pipelines.errors import UserError
 from benchmarks.measuring import BenchmarkError, draw_rates, run_in_process, take_turns
 from benchmarks.simulated_dataset import make_dataset
 from trainer.backend import start_keras
@@ -115,12 +116,12 @@ def _measure(way: str) -> dict:
     start_keras()
     from benchmarks.train_measurement import measure_ensemble, measure_separate
     from trainer.backend import describe_device
-    from trainer.data.stored_dataset import DatasetError, open_split
+    from trainer.data.stored_dataset import open_split
 
     kernel_sizes = [int(size) for size in _KERNEL_SIZES.value]
     try:
         split = open_split(_DATA_DIR.value, _CONFIG.value, 'train')
-    except DatasetError as error:
+    except UserError as error:
         raise BenchmarkError(str(error)) from None
     if way in _SEPARATE:
         measured = measure_separate(split, _SEPARATE[way], kernel_sizes, _SECONDS.value)

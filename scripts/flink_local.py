@@ -57,4 +57,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == '__main__':
-    run_command(__name__)
+    run_command('flink_local', __name__)

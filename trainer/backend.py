@@ -9,13 +9,10 @@ import os
 import sys
 import tempfile
 
-from beam_pipelines.cli import standard_error
+from beam_pipelines.cli.command import standard_error_redirected
+from beam_pipelines.errors import UserError
 
 _BACKENDS = ('tensorflow', 'jax')
-
-
-class BackendError(Exception):
-    """Keras cannot compute with the backend that was asked for; the message is one line for the user."""
 
 
 def start_keras(backend: str | None = None) -> None:
@@ -26,7 +23,7 @@ def start_keras(backend: str | None = None) -> None:
 
     Raises
     ------
-    BackendError
+    UserError
         If the backend is another one, or not installed.
     """
     with contextlib.suppress(io.UnsupportedOperation):  # in some notebooks standard error is no file
@@ -34,11 +31,11 @@ def start_keras(backend: str | None = None) -> None:
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
     backend = backend or os.environ.get('KERAS_BACKEND') or 'tensorflow'
     if backend not in _BACKENDS:
-        raise BackendError(f'KERAS_BACKEND {backend!r}: expected {" or ".join(_BACKENDS)}')
+        raise UserError(f'KERAS_BACKEND {backend!r}: expected {" or ".join(_BACKENDS)}')
     os.environ['KERAS_BACKEND'] = backend
     with tempfile.TemporaryFile() as log:
         try:
-            with standard_error.redirected(log):
+            with standard_error_redirected(log):
                 import keras
                 import tensorflow as tf
 
@@ -52,7 +49,7 @@ def start_keras(backend: str | None = None) -> None:
         except ModuleNotFoundError as error:
             if error.name != backend:
                 raise
-            raise BackendError(f"{backend} is not installed: pip install '{backend}'") from None
+            raise UserError(f"{backend} is not installed: pip install '{backend}'") from None
         except Exception:
             log.seek(0)
             sys.stderr.write(log.read().decode(errors='replace'))

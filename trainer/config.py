@@ -8,6 +8,7 @@ import sys
 from absl import app, flags
 from ml_collections import config_flags
 
+from beam_pipelines.errors import UserError
 from trainer.config_fields import as_dict, check_arguments, explain_value
 
 
@@ -21,7 +22,7 @@ def read_config() -> dict | None:
         return None
     try:
         return as_dict(flags.FLAGS.config)
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, UserError, ValueError) as error:
         _end_for_config(error)
 
 
@@ -30,7 +31,7 @@ def parse_flags(argv: list[str]) -> list[str]:
     try:
         check_arguments(argv)
         return flags.FLAGS(argv)
-    except (SyntaxError, ValueError) as error:
+    except (SyntaxError, UserError, ValueError) as error:
         _end_for_config(error)
     except flags.Error as error:
         explained = explain_value(str(error))

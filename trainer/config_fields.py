@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import ml_collections
 
+from beam_pipelines.errors import UserError
 from trainer.configs import default
 
 _EXPECTED = {
@@ -20,29 +21,29 @@ _EXPECTED = {
 
 
 def as_dict(config: ml_collections.ConfigDict) -> dict:
-    """Returns the fields of a user's config; ValueError if they cannot be used, OSError if there is no such file."""
+    """Returns the fields of a user's config; UserError if they cannot be used, OSError if there is no such file."""
     # Not by its type: for a file that is not there ml_collections has a stand-in, which raises when it is touched.
     if not hasattr(config, 'to_dict'):
-        raise ValueError(f'get_config() returned a {type(config).__name__}, expected an ml_collections.ConfigDict')
+        raise UserError(f'get_config() returned a {type(config).__name__}, expected an ml_collections.ConfigDict')
     fields = config.to_dict()
     check_fields(fields)
     return fields
 
 
 def check_fields(config: dict) -> None:
-    """Raises ValueError if a field is unknown, missing or of another type than in ``default.py``; names it."""
+    """Raises UserError if a field is unknown, missing or of another type than in ``default.py``; names it."""
     defaults = default.get_config().to_dict()
     for field in config:
         _check_name(field, defaults)
     for field, usual in defaults.items():
         if field not in config:
-            raise ValueError(f'field {field} is missing; trainer/configs/default.py has all fields')
+            raise UserError(f'field {field} is missing; trainer/configs/default.py has all fields')
         if not _is_like(config[field], usual):
-            raise ValueError(f'{field} {config[field]!r}: expected {_EXPECTED[type(usual)]}')
+            raise UserError(f'{field} {config[field]!r}: expected {_EXPECTED[type(usual)]}')
 
 
 def check_arguments(argv: Sequence[str]) -> None:
-    """Raises ValueError if arguments such as ``--config.batch_size=64`` name a field that is not there."""
+    """Raises UserError if arguments such as ``--config.batch_size=64`` name a field that is not there."""
     for argument in argv:
         if match := re.match(r'--?config\.([^=]*)', argument):
             _check_name(match[1], default.get_config())
@@ -58,7 +59,7 @@ def _check_name(field: str, known: Sequence[str]) -> None:
     if field not in known:
         nearest = difflib.get_close_matches(field, known, n=1)
         hint = f'did you mean {nearest[0]}?' if nearest else f'there are {", ".join(known)}'
-        raise ValueError(f'no field {field!r}; {hint}')
+        raise UserError(f'no field {field!r}; {hint}')
 
 
 def _is_like(value: object, usual: object) -> bool:

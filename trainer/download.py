@@ -15,11 +15,11 @@ Untried on Google Drive itself, which could not be reached from where this was w
 from __future__ import annotations
 
 import pathlib
-import sys
 
 from absl import flags
 
-from beam_pipelines.cli.command import run_command
+from beam_pipelines.cli.command import refuse_arguments, run_command, say
+from beam_pipelines.errors import UsageError, UserError
 
 
 def define_flags() -> None:
@@ -30,24 +30,14 @@ def define_flags() -> None:
 
 
 def main(argv: list[str]) -> int:
-    if argv[1:]:
-        return _fail(f'unexpected argument {argv[1]!r}', status=2)
+    refuse_arguments(argv)
     if not (flags.FLAGS.recordings or flags.FLAGS.models):
-        return _fail('give --recordings, --models or both: folders to download into', status=2)
-    from trainer.published.drive import DriveError
+        raise UsageError('give --recordings, --models or both: folders to download into')
 
     recordings, models = (path and pathlib.Path(path) for path in (flags.FLAGS.recordings, flags.FLAGS.models))
-    try:
-        if flags.FLAGS.download:
-            _download(recordings, models)
-        return max(_check_recordings(recordings) if recordings else 0, _check_models(models) if models else 0)
-    except (DriveError, OSError) as error:
-        return _fail(' '.join(str(error).split()))
-
-
-def _fail(message: str, status: int = 1) -> int:
-    print(f'sero-download: {message}', file=sys.stderr)
-    return status
+    if flags.FLAGS.download:
+        _download(recordings, models)
+    return max(_check_recordings(recordings) if recordings else 0, _check_models(models) if models else 0)
 
 
 def _download(recordings: pathlib.Path | None, models: pathlib.Path | None) -> None:
@@ -65,7 +55,7 @@ def _check_recordings(root: pathlib.Path) -> int:
     from trainer.published.counts import PUBLISHED, count_root, describe_counts
 
     if not root.is_dir():
-        return _fail(f'{root}: no such folder')
+        raise UserError('no such folder', file=root)
     print('counting cells and spikes ...')
     found = count_root(root)
     print(describe_counts(found))
@@ -76,7 +66,8 @@ def _check_recordings(root: pathlib.Path) -> int:
         print(f'{len(found.rejected):,} files cannot be used, the first: {first.path}: {first.reason}: {first.detail}')
     different = [name for name, published in PUBLISHED.items() if found.folders[name] != published]
     if different:
-        return _fail(f'{root}: not the published numbers of cells and spikes in {", ".join(different)}')
+        say(f'{root}: not the published numbers of cells and spikes in {", ".join(different)}')
+        return 1
     return 0
 
 
@@ -88,16 +79,18 @@ def _check_models(folder: pathlib.Path) -> int:
         print(f'{parent}: models with kernel sizes {", ".join(map(str, kernel_sizes))}')
     missing = [set(CONSENSUS_KERNEL_SIZES) - set(kernel_sizes) for kernel_sizes in found.values()]
     if not found:
-        return _fail(f'{folder}: holds no file {FILE_NAMES}')
+        say(f'{folder}: holds no file {FILE_NAMES}')
+        return 1
     if all(missing):
         sizes = ', '.join(map(str, sorted(min(missing, key=len))))
-        return _fail(f'{folder}: no folder has all models of the published consensus; the fullest lacks {sizes}')
+        say(f'{folder}: no folder has all models of the published consensus; the fullest lacks {sizes}')
+        return 1
     return 0
 
 
 def run() -> None:
     define_flags()
-    run_command(__name__)
+    run_command('sero-download', __name__)
 
 
 if __name__ == '__main__':

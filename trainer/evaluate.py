@@ -29,13 +29,13 @@ from __future__ import annotations
 
 import os
 import pathlib
-import sys
 from typing import TYPE_CHECKING
 
 from absl import flags
 
-from beam_pipelines.cli.command import run_command
-from trainer.backend import BackendError, start_keras
+from beam_pipelines.cli.command import refuse_arguments, run_command
+from beam_pipelines.errors import UsageError, UserError
+from trainer.backend import start_keras
 from trainer.config import define_config_flag, parse_flags, read_config
 
 if TYPE_CHECKING:
@@ -62,23 +62,12 @@ def define_flags() -> None:
 
 
 def main(argv: list[str]) -> int:
-    if argv[1:]:
-        print(f'sero-evaluate: unexpected argument {argv[1]!r}', file=sys.stderr)
-        return 2
-    mistake = _flag_mistake(flags.FLAGS)
-    if mistake:
-        print(f'sero-evaluate: {mistake}', file=sys.stderr)
-        return 2
+    refuse_arguments(argv)
+    _check_flags(flags.FLAGS)
     config = read_config()
-    try:
-        start_keras()
-    except BackendError as error:
-        print(f'sero-evaluate: {error}', file=sys.stderr)
-        return 1
+    start_keras()
     if config:
         return _cross_validate(config)
-    from trainer.data.stored_dataset import DatasetError
-    from trainer.evaluation.calibration import CalibrationError
     from trainer.evaluation.evaluator import EVALUATED_SPLITS, evaluate, write_cells, write_metrics
     from trainer.models.trained import load_ensemble, load_published_ensemble
     from trainer.reports.evaluation_report import write_report
@@ -91,28 +80,23 @@ def main(argv: list[str]) -> int:
         unfinished_warnings,
         verdict_lines,
     )
-    from trainer.training.checkpoints import ModelError
 
     values = flags.FLAGS
     folder = pathlib.Path(values.output_dir or os.path.join(values.models or values.workdir, 'evaluation'))
-    try:
-        ensembles = [load_published_ensemble(values.models) if values.models else load_ensemble(values.workdir)]
-        if values.baseline_workdir:
-            ensembles.append(load_ensemble(values.baseline_workdir))
-        _check_can_be_written(folder)
-        model, *others = [
-            evaluate(ensemble, values.data_dir, _calibration_of(workdir))
-            for ensemble, workdir in zip(ensembles, [values.workdir, values.baseline_workdir], strict=False)
-        ]
-        baseline = others[0] if others else None
-        folder.mkdir(parents=True, exist_ok=True)
-        write_metrics(str(folder / 'metrics.json'), model, baseline)
-        tested = [model.splits[f'{config}/{split}'] for config, split in EVALUATED_SPLITS if split == 'test']
-        write_cells(str(folder / 'cells.csv'), [cell for split in tested for cell in split.cells])
-        report = write_report(folder, model, baseline)
-    except (CalibrationError, DatasetError, ModelError, OSError) as error:
-        print(f'sero-evaluate: {error}', file=sys.stderr)
-        return 1
+    ensembles = [load_published_ensemble(values.models) if values.models else load_ensemble(values.workdir)]
+    if values.baseline_workdir:
+        ensembles.append(load_ensemble(values.baseline_workdir))
+    _check_can_be_written(folder)
+    model, *others = [
+        evaluate(ensemble, values.data_dir, _calibration_of(workdir))
+        for ensemble, workdir in zip(ensembles, [values.workdir, values.baseline_workdir], strict=False)
+    ]
+    baseline = others[0] if others else None
+    folder.mkdir(parents=True, exist_ok=True)
+    write_metrics(str(folder / 'metrics.json'), model, baseline)
+    tested = [model.splits[f'{config}/{split}'] for config, split in EVALUATED_SPLITS if split == 'test']
+    write_cells(str(folder / 'cells.csv'), [cell for split in tested for cell in split.cells])
+    report = write_report(folder, model, baseline)
     if values.models:
         print("authors' models: " + ', '.join(file['file'] for file in model.info['files'].values()))
     print(f'Verdicts on cells of other days, {model.title}:')
@@ -131,34 +115,29 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _flag_mistake(values: flags.FlagValues) -> str | None:
+def _check_flags(values: flags.FlagValues) -> None:
+    """Raises UsageError if flags do not go together."""
     if values.cross_validate is None:
         for name in ('config', 'folds'):
             if values[name].value is not None:
-                return f'--{name} goes with --cross_validate'
-        return None
+                raise UsageError(f'--{name} goes with --cross_validate')
+        return
     for name in ('models', 'baseline_workdir', 'output_dir'):
         if values[name].value is not None:
-            return f'--{name} does not go with --cross_validate'
+            raise UsageError(f'--{name} does not go with --cross_validate')
     if values.folds is not None and values.cross_validate == 'spike':
-        return '--folds goes with --cross_validate=day'
-    return '--cross_validate takes a --config' if values.config is None else None
+        raise UsageError('--folds goes with --cross_validate=day')
+    if values.config is None:
+        raise UsageError('--cross_validate takes a --config')
 
 
 def _cross_validate(config: dict) -> int:
     from trainer.cross_validation.cross_validate import DIVISIONS, cross_validate, read_headline, write_result
-    from trainer.cross_validation.folds import FoldError
-    from trainer.data.stored_dataset import DatasetError
     from trainer.reports.terminal import division_table
-    from trainer.training.run_keeper import RunError
 
     values = flags.FLAGS
-    try:
-        result, folder = cross_validate(config, values.data_dir, values.workdir, values.cross_validate, values.folds)
-        write_result(folder, result, config)
-    except (DatasetError, FoldError, RunError, OSError) as error:
-        print(f'sero-evaluate: {error}', file=sys.stderr)
-        return 1
+    result, folder = cross_validate(config, values.data_dir, values.workdir, values.cross_validate, values.folds)
+    write_result(folder, result, config)
     found = {division: read_headline(values.workdir, division) for division in DIVISIONS}
     print(division_table({division: metrics for division, metrics in found.items() if metrics}))
     if result.source == 'simulated':
@@ -175,15 +154,15 @@ def _calibration_of(workdir: str | None) -> Calibration | None:
 
 
 def _check_can_be_written(folder: pathlib.Path) -> None:
-    """Raises OSError before minutes of work rather than after them, and makes no folder yet."""
+    """Raises UserError before minutes of work rather than after them, and makes no folder yet."""
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     if not (existing.is_dir() and os.access(existing, os.W_OK)):
-        raise OSError(f'{folder}: cannot be written; give another --output_dir')
+        raise UserError('cannot be written; give another --output_dir', file=folder)
 
 
 def run() -> None:
     define_flags()
-    run_command(__name__, parse_flags)
+    run_command('sero-evaluate', __name__, parse_flags)
 
 
 if __name__ == '__main__':

@@ -19,12 +19,12 @@ WORKDIR/tensorboard: `tensorboard --logdir WORKDIR` shows them.
 
 from __future__ import annotations
 
-import sys
-
 from absl import flags
 
-from beam_pipelines.cli.command import run_command
-from trainer.backend import BackendError, start_keras
+from beam_pipelines.cli.command import refuse_arguments, run_command, say
+from beam_pipelines.cli.words import counted
+from beam_pipelines.errors import UserError
+from trainer.backend import start_keras
 from trainer.config import define_config_flag, parse_flags, read_config
 
 
@@ -55,24 +55,15 @@ def define_flags() -> None:
 
 
 def main(argv: list[str]) -> int:
-    if argv[1:]:
-        print(f'sero-train: unexpected argument {argv[1]!r}', file=sys.stderr)
-        return 2
+    refuse_arguments(argv)
     config = read_config()
-    try:
-        start_keras(flags.FLAGS.backend)
-    except BackendError as error:
-        print(f'sero-train: {error}', file=sys.stderr)
-        return 1
+    start_keras(flags.FLAGS.backend)
     import tensorflow as tf
 
     from beam_pipelines.cli.signals import Interrupted
-    from trainer.data.stored_dataset import DatasetError
     from trainer.evaluation import calibration
     from trainer.reports.terminal import calibration_words
-    from trainer.training.checkpoints import ModelError
-    from trainer.training.loop import count_members, train
-    from trainer.training.run_keeper import RunError
+    from trainer.training.loop import train
     from trainer.training.strategies import open_strategy
 
     try:
@@ -87,15 +78,9 @@ def main(argv: list[str]) -> int:
             flags.FLAGS.profile,
         )
         fitted = calibration.load(flags.FLAGS.workdir) if calibration.is_written(flags.FLAGS.workdir) else None
-    except (calibration.CalibrationError, DatasetError, ModelError, RunError, ValueError) as error:
-        print(f'sero-train: {error}', file=sys.stderr)
-        return 1
     except Interrupted as interrupted:
-        print(f'sero-train: stopped by {interrupted} and saved; the same command goes on', file=sys.stderr)
+        say(f'stopped by {interrupted} and saved; the same command goes on')
         return 128 + interrupted.signal_number
-    except OSError as error:
-        print(f'sero-train: {error.filename or flags.FLAGS.workdir}: {error.strerror or error}', file=sys.stderr)
-        return 1
     except (MemoryError, RuntimeError, tf.errors.OpError) as error:
         out_of_memory = isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError))
         if isinstance(error, RuntimeError):
@@ -106,12 +91,11 @@ def main(argv: list[str]) -> int:
         said = [line for line in str(error).splitlines() if line and not line[0].isspace() and 'Hint:' not in line]
         cause = said[-1] if said else 'no more memory'
         hint = ' (a lower config.batch_size takes less memory; another --workdir)' if out_of_memory else ''
-        print(f'sero-train: {cause}{hint}', file=sys.stderr)
-        return 1
+        raise UserError(f'{cause}{hint}') from error
     kept = ', '.join(f'{name}: {epoch}' for name, epoch in sorted(info['best_epoch'].items()))
     print(f'ended after epoch {info["epochs"]}; kept of each member the epoch that was best on validation ({kept})')
     print(
-        f'{count_members(len(info["members"]))} trained on {info["trained_on"]} ({info["source"]} recordings),'
+        f'{counted(len(info["members"]), "member")} trained on {info["trained_on"]} ({info["source"]} recordings),'
         f' {info["examples_seen"]:,} examples; model in {flags.FLAGS.workdir}'
     )
     if fitted:  # the chief of several workers leaves it; a run of an earlier version has none
@@ -121,7 +105,7 @@ def main(argv: list[str]) -> int:
 
 def run() -> None:
     define_flags()
-    run_command(__name__, parse_flags)
+    run_command('sero-train', __name__, parse_flags)
 
 
 if __name__ == '__main__':

@@ -1,38 +1,92 @@
-"""Runs a module's ``main`` as a console command."""
+"""Runs a module's ``main`` as a console command; a user's mistake is one line."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import BinaryIO, TextIO
 
 from absl import app, flags
+
+from beam_pipelines.errors import UsageError, UserError
 
 _HELP = {'--help', '-help', '-?', '--helpshort', '--helpfull'}
 
 
-def run_command(module_name: str, parse_flags: Callable[[list[str]], list[str]] = app.parse_flags_with_usage) -> None:
-    """Runs ``main(argv)`` of an absl program and exits with what it returns; Ctrl-C ends it with one line.
+def run_command(
+    name: str, module_name: str, parse_flags: Callable[[list[str]], list[str]] = app.parse_flags_with_usage
+) -> None:
+    """Runs ``main(argv)`` of an absl program and exits with the status that it returns.
 
-    absl shows the docstring and the flags of ``__main__`` under ``--help``, which in an installed command is a stub: it
-    is given those of the program.
+    A ``UserError`` or ``OSError`` ends the program with one line and status 1 or 2, Ctrl-C with one line and 130.
+
+    absl shows the docstring and the flags of ``__main__`` under ``--help``. In an installed command ``__main__`` is a
+    stub, so it is given the docstring and the flags of the program.
 
     Parameters
     ----------
+    name : of the command, as its errors and its help give it.
     module_name : the program's module, imported already.
-    parse_flags : parses the arguments and returns those that are no flags.
+    parse_flags : parses the arguments and returns those that are not flags.
     """
+    sys.argv[0] = name
     module = sys.modules[module_name]
     sys.modules['__main__'].__doc__ = module.__doc__
     for flag in flags.FLAGS.get_key_flags_for_module(module_name):
         flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
     try:
-        app.run(module.main, flags_parser=parse_flags)
+        app.run(lambda argv: run_main(module.main, argv), flags_parser=parse_flags)
     except SystemExit as end:
         # absl ends with 1 when it has shown the help that was asked for.
         if end.code == 1 and not _HELP.isdisjoint(sys.argv):
             sys.exit(0)
         raise
     except KeyboardInterrupt:
-        print(f'\n{os.path.basename(sys.argv[0])}: interrupted', file=sys.stderr)
+        print(f'\n{sys.argv[0]}: interrupted', file=sys.stderr)
         sys.exit(130)
+
+
+def run_main(main: Callable[[list[str]], int], argv: list[str]) -> int:
+    """Calls ``main(argv)`` and returns its status; what the user did wrong is printed as one line."""
+    try:
+        return main(argv)
+    except UserError as error:
+        say(str(error))
+        return error.exit_status
+    except OSError as error:
+        said = error.strerror or ' '.join(str(error).split())
+        say(f'{error.filename}: {said}' if error.filename else said)
+        return 1
+
+
+def say(message: str) -> None:
+    """Prints a line to standard error under the command's name."""
+    print(f'{sys.argv[0]}: {message}', file=sys.stderr)
+
+
+def refuse_arguments(argv: list[str]) -> None:
+    """Raises UsageError if a command that takes flags alone was given anything else."""
+    if argv[1:]:
+        raise UsageError(f'unexpected argument {argv[1]!r}')
+
+
+@contextlib.contextmanager
+def standard_error_redirected(target: BinaryIO) -> Iterator[TextIO]:
+    """Sends standard error of this process and of those that it starts to a file for as long as the block runs.
+
+    Libraries and worker processes write there; held back, they do not bury a one-line error.
+
+    Yields
+    ------
+    What standard error was, for what the user should see all the same.
+    """
+    sys.stderr.flush()
+    with open(os.dup(2), 'w', encoding='utf-8', errors='backslashreplace') as original:
+        os.dup2(target.fileno(), 2)
+        try:
+            yield original
+        finally:
+            sys.stderr.flush()
+            os.dup2(original.fileno(), 2)

@@ -11,15 +11,12 @@ import numpy as np
 from beam_pipelines import domain
 from beam_pipelines.datasets import record_layout
 from beam_pipelines.datasets.configs import INFO_FILE, shard_name
+from beam_pipelines.errors import UserError
 from beam_pipelines.storage import files as storage
 from beam_pipelines.storage.store_access import check_access
 
 _BLOCK = 4096
 _METADATA_FILE = 'metadata.json'
-
-
-class VerificationError(Exception):
-    """There is nothing that can be verified; the message is one line for the user."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,17 +57,17 @@ def find_datasets(folder: str) -> list[str]:
 
     Raises
     ------
-    VerificationError
+    UserError
         If there is none.
     """
     try:
         check_access(folder)
         files = storage.list_files(folder)
     except OSError as error:
-        raise VerificationError(f'{error.filename or folder}: {error.strerror}') from error
+        raise UserError(f'{error.filename or folder}: {error.strerror}') from error
     found = sorted(posixpath.dirname(path) for path in files if posixpath.basename(path) == INFO_FILE)
     if not found:
-        raise VerificationError(f'{folder}: no dataset there (no {INFO_FILE} at or below it)')
+        raise UserError(f'{folder}: no dataset there (no {INFO_FILE} at or below it)')
     return found
 
 
@@ -85,7 +82,7 @@ def verify_dataset(folder: str) -> Checked:
         spikes = np.array([cell['spikes'] for cell in metadata['cells']])
         shards, bank = _list_shards(folder, info, metadata), _find_bank(folder, metadata)
         noise_mask_errors = _check_noise_masks(folder, metadata)
-    except VerificationError as error:
+    except UserError as error:
         return Checked(0, [str(error)])
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         return Checked(0, [f'{folder}: the metadata lack or misstate {error}'])
@@ -147,9 +144,9 @@ def _read_json(folder: str, name: str) -> dict:
     try:
         return storage.read_json(path)
     except OSError as error:
-        raise VerificationError(f'{path}: {error.strerror}') from None
+        raise UserError(f'{path}: {error.strerror}') from None
     except ValueError as error:
-        raise VerificationError(f'{path}: {error}') from None
+        raise UserError(f'{path}: {error}') from None
 
 
 def _verify_file(file: _File, cell_labels: np.ndarray, found: np.ndarray) -> Checked:

@@ -9,17 +9,15 @@ from collections.abc import Iterator
 
 from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions, StandardOptions
 
+from beam_pipelines.errors import UserError
+
 _SECONDS_TO_ANSWER = 5
 _MOST_CHARACTERS = 400
 
 
-class ClusterError(Exception):
-    """A job could not be run on a cluster; the message is one line for the user."""
-
-
 @contextlib.contextmanager
 def cluster_errors(pipeline_options: PipelineOptions) -> Iterator[None]:
-    """Raises ClusterError for whatever the runner of a cluster raises in the block.
+    """Raises UserError for whatever the runner of a cluster raises in the block.
 
     Parameters
     ----------
@@ -32,9 +30,7 @@ def cluster_errors(pipeline_options: PipelineOptions) -> Iterator[None]:
         # Beam's own first line; what follows is the cluster's traceback, which its logs hold too.
         reason = (str(error).splitlines() or [type(error).__name__])[0][:_MOST_CHARACTERS]
         runner = pipeline_options.view_as(StandardOptions).runner
-        raise ClusterError(
-            f'{runner}: {reason}; what is whole is kept, and the same command goes on with it'
-        ) from error
+        raise UserError(f'{runner}: {reason}; what is whole is kept, and the same command goes on with it') from error
 
 
 def _tell_if_nobody_answers(pipeline_options: PipelineOptions) -> None:

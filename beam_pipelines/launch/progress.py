@@ -10,12 +10,12 @@ import time
 from collections.abc import Iterator
 from typing import TextIO
 
+from beam_pipelines.cli.progress_line import ProgressLine
 from beam_pipelines.planning.plan import BuildOptions, DatasetPlan
 from beam_pipelines.storage import files
 from beam_pipelines.transforms.paths import BuildPaths
 
-_SECONDS_BETWEEN_UPDATES = 0.5
-_SECONDS_BETWEEN_LINES = 10.0  # in a file, where a line cannot rewrite itself; an object store asks money for a look
+_SECONDS_BETWEEN_LOOKS_AT_A_STORE = 10.0
 
 
 @contextlib.contextmanager
@@ -39,16 +39,13 @@ def progress_shown(options: BuildOptions, recordings: int, output: TextIO) -> It
 
 
 def _show(options: BuildOptions, recordings: int, output: TextIO, ended: threading.Event) -> None:
-    rewrites = output.isatty()
+    line = ProgressLine(output)
     started = time.monotonic()
-    often = rewrites and files.is_local(options.data_dir)
-    while not ended.wait(_SECONDS_BETWEEN_UPDATES if often else _SECONDS_BETWEEN_LINES):
-        line = f'{time.monotonic() - started:4.0f} s  {_describe(options, recordings)}'
-        output.write(f'\r\033[K{line}' if rewrites else f'{line}\n')
-        output.flush()
-    if rewrites:
-        output.write('\r\033[K')
-        output.flush()
+    # An object store asks money for a look.
+    seconds = line.seconds_between if files.is_local(options.data_dir) else _SECONDS_BETWEEN_LOOKS_AT_A_STORE
+    while not ended.wait(seconds):
+        line.show(f'{time.monotonic() - started:4.0f} s  {_describe(options, recordings)}')
+    line.clear()
 
 
 def _describe(options: BuildOptions, recordings: int) -> str:

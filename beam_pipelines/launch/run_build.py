@@ -17,9 +17,10 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions, StandardOptions
 from apache_beam.runners.runner import PipelineState
 
-from beam_pipelines.cli import standard_error
+from beam_pipelines.cli.command import standard_error_redirected
 from beam_pipelines.datasets.configs import CONFIGS, INFO_FILE
-from beam_pipelines.launch.cluster_errors import ClusterError, cluster_errors
+from beam_pipelines.errors import UserError
+from beam_pipelines.launch.cluster_errors import cluster_errors
 from beam_pipelines.launch.detached import (
     DetachedBuild,
     describe_submitted,
@@ -34,15 +35,11 @@ from beam_pipelines.planning.plan import BuildOptions
 from beam_pipelines.storage import files
 from beam_pipelines.storage.store_access import check_access
 from beam_pipelines.transforms.build_datasets import build_pipeline
-from beam_pipelines.transforms.find_recordings import NoRecordings, find_recordings
+from beam_pipelines.transforms.find_recordings import find_recordings
 from beam_pipelines.transforms.finish_dataset import METADATA_FILE
 from beam_pipelines.transforms.paths import BuildPaths
 
 _LOCAL_RUNNER = 'FnApiRunner'
-
-
-class BuildError(Exception):
-    """The build cannot be done as asked; the message is one line for the user."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +65,7 @@ def _storage_faults_in_one_line(build: Callable) -> Callable:
         try:
             return build(*arguments, **keywords)
         except OSError as error:
-            raise BuildError(f'{error.filename or "storage"}: {error.strerror or error}') from error
+            raise UserError(f'{error.filename or "storage"}: {error.strerror or error}') from error
 
     return wrapped
 
@@ -93,7 +90,7 @@ def run_build(
 
     Raises
     ------
-    BuildError
+    UserError
         If the user's input does not allow it, or the disk is full.
     """
     FileSystems.set_options(pipeline_options)
@@ -109,11 +106,11 @@ def run_build(
     if detached:
         _check_job_goes_on(pipeline_options)
     if not publish and (detached or is_template(pipeline_options)):
-        raise BuildError('--template_location and --no_wait_until_finish are for sero-build')
+        raise UserError('--template_location and --no_wait_until_finish are for sero-build')
     try:
         recordings, _ = find_recordings(options.recordings, options.recording_sets)
-    except NoRecordings as error:
-        raise BuildError(str(error)) from error
+    except UserError as error:
+        raise UserError(str(error)) from error
     if is_template(pipeline_options):
         _check_protocol(options, paths)
         build_pipeline(pipeline, options, overwrite=overwrite, detached=True)
@@ -153,40 +150,38 @@ def _with_absolute_paths(options: BuildOptions) -> BuildOptions:
 
 
 def _check_job_goes_on(pipeline_options: PipelineOptions) -> None:
-    """Raises BuildError if a job would end with this command, because this command runs its job server."""
+    """Raises UserError if a job would end with this command, because this command runs its job server."""
     runner = pipeline_options.view_as(StandardOptions).runner
     if not is_dataflow(pipeline_options) and not pipeline_options.view_as(PortableOptions).job_endpoint:
-        raise BuildError(
-            f'--no_wait_until_finish: with --runner={runner} needs --job_endpoint, a job server that stays'
-        )
+        raise UserError(f'--no_wait_until_finish: with --runner={runner} needs --job_endpoint, a job server that stays')
 
 
 def _new_pipeline(options: BuildOptions, pipeline_options: PipelineOptions) -> beam.Pipeline:
-    """Makes an empty pipeline; raises BuildError, before anything is written, if Beam's options do not allow it."""
+    """Makes an empty pipeline; raises UserError, before anything is written, if Beam's options do not allow it."""
+    check_dataflow_options(options, pipeline_options)
     try:
-        check_dataflow_options(options, pipeline_options)
         return beam.Pipeline(options=pipeline_options)
     except ValueError as error:
         # Beam's own errors have several lines.
-        raise BuildError(' '.join(str(error).split())) from error
+        raise UserError(' '.join(str(error).split())) from error
 
 
 def _run(pipeline: beam.Pipeline, pipeline_options: PipelineOptions) -> None:
     """Runs a pipeline and waits for its end, unless Beam's options say otherwise; one that a cluster cannot run is a
-    BuildError."""
+    UserError."""
     if default_runner(pipeline_options) == _LOCAL_RUNNER:
         with pipeline:
             return
     try:
         with cluster_errors(pipeline_options), pipeline:
             return
-    except ClusterError as error:
-        raise BuildError(str(error)) from error
+    except UserError as error:
+        raise UserError(str(error)) from error
 
 
 def _check_nothing_submitted(paths: BuildPaths) -> None:
     if files.exists(paths.submitted):
-        raise BuildError(describe_submitted(paths))
+        raise UserError(describe_submitted(paths))
 
 
 def _remove_left_behind(options: BuildOptions, paths: BuildPaths) -> None:
@@ -206,7 +201,7 @@ def _claim(options: BuildOptions, paths: BuildPaths, overwrite: bool) -> tuple[s
 
     Raises
     ------
-    BuildError
+    UserError
         If a dataset is there that is not to be replaced.
     """
     request = json.loads(json.dumps({'options': dataclasses.asdict(options), 'overwrite': overwrite}))
@@ -215,7 +210,7 @@ def _claim(options: BuildOptions, paths: BuildPaths, overwrite: bool) -> tuple[s
     present = [config for config in options.configs if files.is_in_place(paths.dataset(config), INFO_FILE)]
     for config in present:
         if config not in started and not overwrite:
-            raise BuildError(f'{paths.dataset(config)}: exists and is kept; --overwrite replaces it')
+            raise UserError(f'{paths.dataset(config)}: exists and is kept; --overwrite replaces it')
     pending = tuple(config for config in options.configs if overwrite or config not in present)
     files.write_json(paths.running, {'request': request, 'started': sorted({*started, *pending})})
     return pending
@@ -264,7 +259,7 @@ def _shown_locally(options: BuildOptions, recordings: int, runner: str) -> Itera
         return
     with tempfile.TemporaryFile() as log:
         try:
-            with standard_error.redirected(log) as terminal, progress_shown(options, recordings, terminal):
+            with standard_error_redirected(log) as terminal, progress_shown(options, recordings, terminal):
                 yield
         except Exception:
             log.seek(0)
@@ -278,7 +273,7 @@ def _check_protocol(options: BuildOptions, paths: BuildPaths) -> None:
         if files.exists(path):
             protocol = files.read_json(path).get('protocol')
             if protocol != options.protocol:
-                raise BuildError(
+                raise UserError(
                     f'{options.data_dir}: holds {config} of protocol {protocol}, asked for {options.protocol};'
                     ' use another --data_dir'
                 )
@@ -293,11 +288,11 @@ def _check_writable(options: BuildOptions, paths: BuildPaths) -> None:
             files.write_bytes(probe, b'')
             files.remove(probe)
         except OSError as error:
-            raise BuildError(f'{folder}: cannot be written: {error.strerror or error}') from error
+            raise UserError(f'{folder}: cannot be written: {error.strerror or error}') from error
 
 
 def _check_disk_space(options: BuildOptions, paths: BuildPaths) -> None:
-    """Raises BuildError if the synthetic datasets cannot fit on the disk; a remote store has no such limit."""
+    """Raises UserError if the synthetic datasets cannot fit on the disk; a remote store has no such limit."""
     if not files.is_local(options.data_dir):
         return
     needed = 0
@@ -307,7 +302,7 @@ def _check_disk_space(options: BuildOptions, paths: BuildPaths) -> None:
         needed += max(options.required_bytes(config) - written, 0)
     free = shutil.disk_usage(paths.root).free
     if free < needed:
-        raise BuildError(
+        raise UserError(
             f'{options.data_dir}: {", ".join(options.configs)} need {needed / 1e9:.2f} GB,'
             f' the disk has {free / 1e9:.2f} GB left'
         )
@@ -344,7 +339,7 @@ def _outcome(config: str, paths: BuildPaths, publish: bool, replaced: float | No
 
     Raises
     ------
-    BuildError
+    UserError
         If it was not built.
     """
     if files.exists(paths.failure(config)):
@@ -352,10 +347,10 @@ def _outcome(config: str, paths: BuildPaths, publish: bool, replaced: float | No
         files.remove(paths.failure(config))
         # Whole shards are kept for the next run.
         files.remove_if_empty(FileSystems.join(paths.root, config))
-        raise BuildError(f'{error}; rejected files are listed in {paths.rejected}')
+        raise UserError(f'{error}; rejected files are listed in {paths.rejected}')
     folder = _folder(config, paths, publish)
     # By its time and not by its fingerprint, which is the same if a dataset is replaced by what it should have been.
     if _finished_at(folder) in (None, replaced):
-        raise BuildError(f'{folder}: was not finished, and what hindered it could not be written either; disk full?')
+        raise UserError(f'{folder}: was not finished, and what hindered it could not be written either; disk full?')
     files.remove(paths.plan(config))
     return BuiltDataset(config, folder, files.read_json(FileSystems.join(folder, METADATA_FILE)))

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from beam_pipelines import domain
 from beam_pipelines.datasets import record_layout
 from beam_pipelines.datasets.configs import CONFIGS, DatasetConfig
+from beam_pipelines.errors import UserError
 from beam_pipelines.planning import splits
 from beam_pipelines.spikes import noise_masks
 from beam_pipelines.spikes.extraction import IngestReport
@@ -48,7 +49,7 @@ class BuildOptions:
     def __post_init__(self):
         if min(self.synthetic_examples) < 0 or not sum(self.synthetic_examples):
             ser, nser = self.synthetic_examples
-            raise ValueError(f'synthetic_examples {ser}, {nser}: must not be negative, nor both 0')
+            raise UserError(f'synthetic_examples {ser}, {nser}: must not be negative, nor both 0')
 
     @property
     def recording_sets(self) -> frozenset[str]:
@@ -157,7 +158,7 @@ def plan_dataset(config_name: str, ingested: Sequence[IngestedCell], options: Bu
 
     Raises
     ------
-    ValueError
+    UserError
         If the recordings are not enough: a class without cells, too few cells to split, or too little silence.
     """
     config = CONFIGS[config_name]
@@ -167,7 +168,7 @@ def plan_dataset(config_name: str, ingested: Sequence[IngestedCell], options: Bu
     )
     for label, name in enumerate(domain.LABEL_NAMES):
         if not any(cell.label == label for cell in cells):
-            raise ValueError(f'{config_name}: no usable {name} recording in {config.recording_set}/{name}')
+            raise UserError(f'{config_name}: no usable {name} recording in {config.recording_set}/{name}')
     split_of, examples = _split(config, cells, options)
     masks_of = _choose_masks(config, cells, split_of, options)
     splits_fingerprint = _hash([(cell.cell_id, cell.label, split_of.get(cell.cell_id)) for cell in cells])
@@ -202,12 +203,12 @@ def plan_dataset(config_name: str, ingested: Sequence[IngestedCell], options: Bu
 
 
 def _check_recordings_differ(ingested: Sequence[IngestedCell]) -> None:
-    """Raises ValueError if two cells hold the same spikes, which would stand on both sides of a split."""
+    """Raises UserError if two cells hold the same spikes, which would stand on both sides of a split."""
     first_of: dict[str, str] = {}
     for cell in sorted(ingested, key=lambda cell: cell.cell_id):
         first = first_of.setdefault(cell.spikes_fingerprint, cell.cell_id)
         if first != cell.cell_id:
-            raise ValueError(f'{first} and {cell.cell_id} are the same recording under two names; remove one of them')
+            raise UserError(f'{first} and {cell.cell_id} are the same recording under two names; remove one of them')
 
 
 def _split(config, cells, options) -> tuple[dict[str, str], dict[str, int]]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from beam_pipelines import domain, keyed_random
+from beam_pipelines.errors import UserError
 
 SPLITS = ('train', 'validation', 'test')
 PROTOCOLS = ('by_cell', 'published')
@@ -34,7 +35,7 @@ def split_cells(cell_ids: Sequence[str], labels: Sequence[int], seed: int) -> di
 
     Raises
     ------
-    ValueError
+    UserError
         If a class has cells, but fewer than the three that three splits need.
     """
 
@@ -45,7 +46,7 @@ def split_cells(cell_ids: Sequence[str], labels: Sequence[int], seed: int) -> di
     for label, name in enumerate(domain.LABEL_NAMES):
         cells = sorted((cell for cell, of in zip(cell_ids, labels, strict=True) if of == label), key=order)
         if len(cells) < len(SPLITS):
-            raise ValueError(
+            raise UserError(
                 f'{len(cells)} usable {name} cells: a split by cell needs at least {len(SPLITS)} of each class'
             )
         train_stop, validation_stop = _boundaries(len(cells))
@@ -68,11 +69,11 @@ def split_spikes(count: int, seed: int) -> dict[str, np.ndarray]:
 
     Raises
     ------
-    ValueError
+    UserError
         If there are fewer than three spikes.
     """
     if count < len(SPLITS):
-        raise ValueError(f'{count} spikes: a split needs at least {len(SPLITS)}')
+        raise UserError(f'{count} spikes: a split needs at least {len(SPLITS)}')
     shuffled = keyed_random.permute(np.arange(count), count, keyed_random.derive_key(seed, count))
     train_stop, validation_stop = _boundaries(count)
     parts = np.split(shuffled, [train_stop, validation_stop])

@@ -33,6 +33,7 @@ import numpy as np
 from absl import logging
 
 from beam_pipelines.domain import LABEL_NAMES, RECORDING_SETS, SAMPLING_RATE_HZ, TRIGGER_PA
+from beam_pipelines.errors import UserError
 from beam_pipelines.recordings import abf_header
 from beam_pipelines.recordings.abf_writer import write_abf
 from beam_pipelines.simulation import cells as simulated_cells
@@ -50,10 +51,6 @@ _MOST_CELLS_A_DAY = 4
 
 # A spike's trigger and lowest sample are looked for this far around its trough.
 _SAMPLES_BEFORE_TROUGH, _SAMPLES_AFTER_TROUGH = 24, 12
-
-
-class SimulationError(Exception):
-    """The recordings cannot be written; the message is one line for the user."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,17 +106,17 @@ def simulate(output_dir: str | os.PathLike, profile: str | Profile, seed: int = 
 
     Raises
     ------
-    SimulationError
+    UserError
         If ``output_dir`` holds something already or cannot be written, or the profile is unknown.
     """
     if isinstance(profile, str):
         if profile not in PROFILES:
-            raise SimulationError(f'unknown profile {profile!r}; there are {", ".join(PROFILES)}')
+            raise UserError(f'unknown profile {profile!r}; there are {", ".join(PROFILES)}')
         profile = PROFILES[profile]
     root = Path(output_dir).resolve()
     try:
         if root.exists() and (not root.is_dir() or any(root.iterdir())):
-            raise SimulationError(f'{root} exists and is not an empty folder; nothing was written')
+            raise UserError(f'{root} exists and is not an empty folder; nothing was written')
         root.parent.mkdir(parents=True, exist_ok=True)
         partial_root = root.with_name(f'.{root.name}.partial')
         shutil.rmtree(partial_root, ignore_errors=True)  # Left by a run that was killed.
@@ -130,9 +127,9 @@ def simulate(output_dir: str | os.PathLike, profile: str | Profile, seed: int = 
         finally:
             shutil.rmtree(partial_root, ignore_errors=True)
     except (FileExistsError, NotADirectoryError) as error:
-        raise SimulationError(f'{root} cannot be written: what it should lie in is not a folder') from error
+        raise UserError(f'{root} cannot be written: what it should lie in is not a folder') from error
     except OSError as error:
-        raise SimulationError(f'{root} cannot be written: {error.strerror}') from error
+        raise UserError(f'{root} cannot be written: {error.strerror}') from error
     return root
 
 

@@ -7,7 +7,8 @@ import os
 import tempfile
 from pathlib import Path
 
-from beam_pipelines.simulation.recordings import TRUTH_FILE_NAME, Profile, SimulationError, simulate
+from beam_pipelines.errors import UserError
+from beam_pipelines.simulation.recordings import TRUTH_FILE_NAME, Profile, simulate
 from beam_pipelines.storage import files
 from beam_pipelines.storage.store_access import check_access
 
@@ -27,7 +28,7 @@ def simulate_into(url: str, profile: str | Profile, seed: int = 0) -> str:
 
     Raises
     ------
-    SimulationError
+    UserError
         If something else is there, or it cannot be written.
     """
     url = url.rstrip('/')
@@ -35,12 +36,12 @@ def simulate_into(url: str, profile: str | Profile, seed: int = 0) -> str:
         check_access(url)
         present = {path[len(url) + 1 :] for path in files.list_files(url)}
         if TRUTH_FILE_NAME in present:
-            raise SimulationError(f'{url} holds simulated recordings already; nothing was written')
+            raise UserError(f'{url} holds simulated recordings already; nothing was written')
         with tempfile.TemporaryDirectory() as folder:
             root = simulate(Path(folder) / 'recordings', profile, seed)
             names = sorted(os.path.relpath(path, root) for path in root.rglob('*') if path.is_file())
             if strange := {name for name in present if files.name_when_whole(name) not in names}:
-                raise SimulationError(f'{url} holds other files, such as {min(strange)}; nothing was written')
+                raise UserError(f'{url} holds other files, such as {min(strange)}; nothing was written')
             for name in present.difference(names):
                 files.remove(f'{url}/{name}')
             names.remove(TRUTH_FILE_NAME)
@@ -48,5 +49,5 @@ def simulate_into(url: str, profile: str | Profile, seed: int = 0) -> str:
                 list(pool.map(lambda name: files.upload(os.path.join(root, name), f'{url}/{name}'), names))
             files.upload(os.path.join(root, TRUTH_FILE_NAME), f'{url}/{TRUTH_FILE_NAME}')
     except OSError as error:
-        raise SimulationError(f'{error.filename or url}: cannot be written: {error.strerror or error}') from error
+        raise UserError(f'{error.filename or url}: cannot be written: {error.strerror or error}') from error
     return url

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from beam_pipelines import domain
+from beam_pipelines.errors import UserError
 
 MASK_SAMPLES = domain.SPIKE_SAMPLES
 
@@ -52,11 +53,11 @@ def spread_over_recordings(available: list[int], wanted: int) -> list[int]:
 
     Raises
     ------
-    ValueError
+    UserError
         If there are fewer than wanted in all.
     """
     if sum(available) < wanted:
-        raise ValueError(
+        raise UserError(
             f'not enough silence: {wanted} noise masks of {1000 * MASK_SAMPLES / domain.SAMPLING_RATE_HZ:g} ms wanted,'
             f' the spike-free stretches of the {len(available)} training recordings hold {sum(available)}'
         )

@@ -1,13 +1,84 @@
-"""Text files that appear whole or not at all."""
+"""Local files and folders that appear whole or not at all."""
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+
+_STAGED = re.compile(r'\.[0-9a-f]{8}\.partial(\..*)?')
 
 
-def write_whole(path: str, text: str) -> None:
-    """Writes a file beside its place and moves it there."""
-    temporary = f'{path}.tmp'
-    with open(temporary, 'w', encoding='utf-8', newline='') as file:
+@contextlib.contextmanager
+def staged(path: str | os.PathLike) -> Iterator[str]:
+    """Yields a name of its own beside ``path``; what the block makes there is moved to ``path`` when the block ends.
+
+    If the block raises, ``path`` stays as it was and nothing is left behind. The name has the extension of ``path``,
+    because some libraries choose a format by it. Two processes that write the same file do not meet: the last one wins.
+    """
+    temporary = _name_beside(path)
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except BaseException:
+        if os.path.isdir(temporary):
+            shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                os.remove(temporary)
+        raise
+
+
+def remove_left_behind(folder: str | os.PathLike) -> None:
+    """Removes what a process that was killed was staging in a folder; nobody else may be writing there."""
+    for entry in list(os.scandir(folder)):
+        if not _STAGED.fullmatch(entry.name):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path)
+        else:
+            os.remove(entry.path)
+
+
+def remove_whole(folder: str | os.PathLike) -> None:
+    """Removes a folder so that it is never seen half empty."""
+    leaving = _name_beside(folder)
+    os.replace(folder, leaving)
+    shutil.rmtree(leaving)
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Writes a text file, UTF-8, with line ends as given."""
+    with staged(path) as temporary, open(temporary, 'w', encoding='utf-8', newline='') as file:
         file.write(text)
-    os.replace(temporary, path)
+
+
+def write_json(path: str | os.PathLike, content: object, sort_keys: bool = True) -> None:
+    """Writes a JSON file that people can read too."""
+    write_text(path, json.dumps(content, indent=2, sort_keys=sort_keys) + '\n')
+
+
+def write_files(folder: str | os.PathLike, contents: Mapping[str, bytes]) -> None:
+    """Writes files into a folder so that each appears whole, in their order, and none if one cannot be written.
+
+    Parameters
+    ----------
+    folder : is made if it is not there.
+    contents : file name -> content.
+    """
+    os.makedirs(folder, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        # An ExitStack leaves its contexts last in, first out.
+        for name, content in reversed(contents.items()):
+            temporary = stack.enter_context(staged(os.path.join(folder, name)))
+            with open(temporary, 'wb') as file:
+                file.write(content)
+
+
+def _name_beside(path: str | os.PathLike) -> str:
+    folder, name = os.path.split(os.fspath(path))
+    return os.path.join(folder, f'.{secrets.token_hex(4)}.partial{os.path.splitext(name)[1]}')

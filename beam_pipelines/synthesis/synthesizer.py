@@ -12,6 +12,7 @@ import dataclasses
 import numpy as np
 
 from beam_pipelines import domain, keyed_random
+from beam_pipelines.errors import UserError
 
 # Classes are balanced within every block of this many examples and in random order inside it.
 BLOCK = 1024
@@ -39,9 +40,9 @@ class Recipe:
 
     def __post_init__(self):
         if not 1 <= self.min_masks <= self.max_masks <= 4:
-            raise ValueError(f'masks a spike must be 1..4, got {self.min_masks}..{self.max_masks}')
+            raise UserError(f'masks per spike must be 1..4, got {self.min_masks}..{self.max_masks}')
         if not self.min_weight <= self.max_weight:
-            raise ValueError(f'min_weight {self.min_weight} is above max_weight {self.max_weight}')
+            raise UserError(f'min_weight {self.min_weight} is above max_weight {self.max_weight}')
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,6 +14,7 @@ import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 
 from beam_pipelines.datasets.configs import CONFIGS, INFO_FILE
+from beam_pipelines.errors import UserError
 from beam_pipelines.planning.plan import BuildOptions, DatasetPlan, plan_dataset
 from beam_pipelines.storage import files
 from beam_pipelines.transforms.find_recordings import are_simulated
@@ -72,7 +73,7 @@ def _plan(
     try:
         errors = [result.error for result in ingested if result.error]
         if errors:
-            raise ValueError(min(errors))
+            raise UserError(min(errors))
         plan = plan_dataset(config, [result.cell for result in ingested if result.cell], options)
         _check_splits(plan, options)
         planned = paths.plan(config)
@@ -83,7 +84,7 @@ def _plan(
         if not files.exists(planned) or files.read_json(planned)['fingerprint'] != plan.fingerprint:
             files.remove(paths.work(config))  # Left by a build of something else.
             files.write_json(planned, plan.to_json())
-    except (OSError, ValueError) as error:
+    except (OSError, UserError) as error:
         # The whole shards of an earlier run stay: a store may be back in a minute.
         where = paths.work(config)
         yield FailedShard(f'{where}: {error.strerror}' if isinstance(error, OSError) else str(error))
@@ -94,10 +95,10 @@ def _plan(
 
 
 def _is_there(plan: DatasetPlan, paths: BuildPaths) -> bool:
-    """Whether the dataset of a plan is there, as after a template has run twice; raises ValueError if it is another."""
+    """Whether the dataset of a plan is there, as after a template has run twice; raises UserError if it is another."""
     published = _published_fingerprint(plan.config, paths)
     if published not in (None, plan.fingerprint):
-        raise ValueError(f'{paths.dataset(plan.config)}: exists and is kept; --overwrite replaces it')
+        raise UserError(f'{paths.dataset(plan.config)}: exists and is kept; --overwrite replaces it')
     return published is not None
 
 
@@ -118,7 +119,7 @@ def _published_fingerprint(config: str, paths: BuildPaths) -> str | None:
 
 
 def _check_splits(plan: DatasetPlan, options: BuildOptions) -> None:
-    """Raises ValueError if a dataset of the same recordings that stays there has split the cells otherwise."""
+    """Raises UserError if a dataset of the same recordings that stays there has split the cells otherwise."""
     paths = BuildPaths(options.data_dir)
     recording_set = CONFIGS[plan.config].recording_set
     for config in CONFIGS.values():
@@ -126,7 +127,7 @@ def _check_splits(plan: DatasetPlan, options: BuildOptions) -> None:
         if config.recording_set != recording_set or config.name in options.configs or not files.exists(path):
             continue
         if files.read_json(path).get('splits_fingerprint') != plan.splits_fingerprint:
-            raise ValueError(
+            raise UserError(
                 f'{options.data_dir}: holds {config.name} of other recordings or another seed, so test cells of the one'
                 f' could train the other; build both again together with --overwrite, or use another --data_dir'
             )

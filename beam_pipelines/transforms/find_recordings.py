@@ -8,14 +8,11 @@ from collections.abc import Collection
 from apache_beam.io.filesystems import FileSystems
 
 from beam_pipelines import domain
+from beam_pipelines.errors import UserError
 from beam_pipelines.recordings.cell_files import RecordingFiles, RejectedFile, group_files, is_ignored
 from beam_pipelines.storage import files as storage
 
 _SIMULATED_FILE = 'SIMULATED.json'
-
-
-class NoRecordings(Exception):
-    """A recordings root has not what is needed; the message is one line for the user."""
 
 
 def find_recordings(
@@ -37,11 +34,11 @@ def find_recordings(
 
     Raises
     ------
-    NoRecordings
+    UserError
         If a folder that is needed has no recordings, or one cannot be read.
     """
     if storage.is_local(root) and not os.path.isdir(root):
-        raise NoRecordings(
+        raise UserError(
             f'{root}: no such folder; expected recordings in {root}/original/SER, {root}/original/NSER, ...'
         )
     files = []
@@ -51,9 +48,9 @@ def find_recordings(
             try:
                 paths = [path for path in storage.list_files(folder) if not is_ignored(path)]
             except OSError as error:
-                raise NoRecordings(f'{error.filename or folder}: {error.strerror or error}') from error
+                raise UserError(f'{error.filename or folder}: {error.strerror or error}') from error
             if not paths and recording_set in recording_sets:
-                raise NoRecordings(
+                raise UserError(
                     f'{folder}: no recordings; expected .abf files or CELL/CELL_trigger_N.csv, or other --configs'
                 )
             files.extend((recording_set, label, path) for path in paths)

@@ -8,11 +8,12 @@ from typing import Literal
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 
+from beam_pipelines.errors import UserError
 from beam_pipelines.planning.plan import BuildOptions, IngestedCell
 from beam_pipelines.recordings.cell_files import RecordingFiles
 from beam_pipelines.spikes.extraction import IngestReport, ingest_cell, rejection_report
 from beam_pipelines.storage import files
-from beam_pipelines.transforms.find_recordings import NoRecordings, find_recordings
+from beam_pipelines.transforms.find_recordings import find_recordings
 from beam_pipelines.transforms.paths import BuildPaths
 
 _UNUSABLE = 'unusable'
@@ -68,7 +69,7 @@ class _Find(beam.DoFn):
     ) -> Iterator[RecordingFiles | beam.pvalue.TaggedOutput[Literal['unusable'], IngestResult]]:
         try:
             recordings, rejected = find_recordings(root, self._recording_sets)
-        except NoRecordings as error:
+        except UserError as error:
             for recording_set in self._recording_sets:
                 nothing = IngestReport(0, (), 0, 0, 0, 0.0)
                 yield beam.pvalue.TaggedOutput(_UNUSABLE, IngestResult(recording_set, nothing, error=str(error)))

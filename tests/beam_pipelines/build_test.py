@@ -176,7 +176,7 @@ def test_an_unknown_config_is_an_error_that_lists_those_there_are(recordings_roo
         ('--masks_a_spike=1', '--masks_a_spike=1: expected two numbers'),
         ('--weights=low,high', '--weights=low,high: expected two numbers'),
         ('--synthetic_examples=-1,1', 'synthetic_examples -1, 1: must not be negative'),
-        ('--masks_a_spike=1,9', 'masks a spike must be 1..4, got 1..9'),
+        ('--masks_a_spike=1,9', 'masks per spike must be 1..4, got 1..9'),
         ('--weights=0.5,0.1', 'min_weight 0.5 is above max_weight 0.1'),
     ],
 )
@@ -240,7 +240,7 @@ def test_rejected_files_are_listed_and_fail_the_command_but_not_the_build(record
     write_spike_csv(folder / 'A1#1', 500, np.zeros(160))
 
     result = _build(recordings, tmp_path / 'data')
-    assert 'sero-build: 6 files were rejected, see ' in error_line(result)
+    assert 'sero-build: 6 files rejected, see ' in error_line(result)
     assert 'original: 15 files = 9 used + 6 rejected' in result.stdout
     rejected = _rejected(tmp_path / 'data')
     assert {path: file['reason'] for path, file in rejected.items()} == {

@@ -49,7 +49,7 @@ def test_unwritable_output(tmp_path):
 
 
 def test_unknown_argument(tmp_path):
-    _assert_one_line_error(_sero_simulate('--output_dir', tmp_path / 'x', 'paper'), 2, "unknown argument 'paper'")
+    _assert_one_line_error(_sero_simulate('--output_dir', tmp_path / 'x', 'paper'), 2, "unexpected argument 'paper'")
     assert not (tmp_path / 'x').exists()
 
 

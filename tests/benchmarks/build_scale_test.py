@@ -27,7 +27,7 @@ def _run(module: str, *arguments: object, environment: dict[str, str] | None = N
 def measured(recordings_root, tmp_path_factory) -> dict:
     folder = tmp_path_factory.mktemp('measured')
     result = _run(
-        'build_measurement', f'--recordings={recordings_root}', f'--folder={folder}', '--examples=20000',
+        'builds.measurement', f'--recordings={recordings_root}', f'--folder={folder}', '--examples=20000',
         '--shards=5', f'--num_masks={NUM_MASKS}',
     )  # fmt: skip
     assert not list(folder.iterdir())
@@ -60,7 +60,7 @@ def test_two_workers_write_into_the_store_that_throws_away(recordings_root, tmp_
     options = tmp_path / 'options.json'
     options.write_text('{"beam_plugins": ["benchmarks.builds.discarding_store"]}')
     result = _run(
-        'build_measurement', f'--recordings={recordings_root}', f'--folder={tmp_path}', '--examples=20000',
+        'builds.measurement', f'--recordings={recordings_root}', f'--folder={tmp_path}', '--examples=20000',
         f'--num_masks={NUM_MASKS}', '--workers=2', '--discard', environment={'PIPELINE_OPTIONS_FILE': str(options)},
     )  # fmt: skip
     measurement = json.loads(result.stdout.splitlines()[-1])
@@ -71,13 +71,13 @@ def test_two_workers_write_into_the_store_that_throws_away(recordings_root, tmp_
 
 def test_of_a_shard_nothing_but_its_size_is_kept(tmp_path):
     program = (
-        'from benchmarks import discarding_store\n'
-        'from beam_pipelines import storage\n'
+        'from benchmarks.builds import discarding_store\n'
+        'from beam_pipelines.storage import files\n'
         f'root = "discard://{tmp_path}/work"\n'
-        'storage.write_bytes(root + "/x.tfrecord-00000-of-00001", b"abc" * 1_000_000)\n'
-        'storage.write_bytes(root + "/info.json", b"{}")\n'
-        f'storage.put_in_place(root, "discard://{tmp_path}/done", aside="", last="info.json")\n'
-        'storage.remove(root)\n'
+        'files.write_bytes(root + "/x.tfrecord-00000-of-00001", b"abc" * 1_000_000)\n'
+        'files.write_bytes(root + "/info.json", b"{}")\n'
+        f'files.put_in_place(root, "discard://{tmp_path}/done", aside="", last="info.json")\n'
+        'files.remove(root)\n'
     )
     subprocess.run([sys.executable, '-c', program], cwd=ROOT, check=True, timeout=120)
     files = {str(path.relative_to(tmp_path)): path for path in tmp_path.rglob('*') if path.is_file()}

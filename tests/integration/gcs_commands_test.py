@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from beam_pipelines.simulation.recordings import SimulationError
+from beam_pipelines.errors import UserError
 from beam_pipelines.simulation.upload import simulate_into
 from beam_pipelines.storage import files
 from tests.conftest import NUM_MASKS, TINY_PROFILE_SEED, error_line, files_of, run_command, tiny_profile
@@ -38,10 +38,10 @@ def test_simulated_recordings_are_those_of_a_local_run_and_one_that_was_broken_o
     files.write_bytes(f'{root}/{name}.tmp-{"0" * 32}', b'half')
     assert simulate_into(f'{root}/', tiny_profile(), TINY_PROFILE_SEED) == root
     assert _objects_of(root) == expected
-    with pytest.raises(SimulationError, match='already'):
+    with pytest.raises(UserError, match='already'):
         simulate_into(root, tiny_profile(), TINY_PROFILE_SEED)
     files.write_bytes(f'{bucket}/mine/original/SER/A1#1.abf', b'1')
-    with pytest.raises(SimulationError, match=r'A1#1\.abf; nothing was written'):
+    with pytest.raises(UserError, match=r'A1#1\.abf; nothing was written'):
         simulate_into(f'{bucket}/mine', tiny_profile(), TINY_PROFILE_SEED)
     assert list(files.list_files(f'{bucket}/mine')) == [f'{bucket}/mine/original/SER/A1#1.abf']
 

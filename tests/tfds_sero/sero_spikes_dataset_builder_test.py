@@ -220,7 +220,7 @@ def test_recordings_that_nobody_simulated_are_stamped_as_recorded(recordings_roo
     assert 'SIMULATED' not in result.stderr
     metadata = json.loads((_dataset(tmp_path / 'data', 'non_homogeneous') / 'metadata.json').read_text())
     assert (metadata['source'], metadata['files_rejected']) == ('recorded', 1)
-    assert 'sero_spikes: 1 files were rejected, see ' in result.stderr
+    assert 'sero_spikes: 1 file rejected, see ' in result.stderr
 
 
 @pytest.mark.slow

@@ -14,7 +14,9 @@ import tensorflow_datasets as tfds
 from absl import app
 
 from beam_pipelines import domain
+from beam_pipelines.cli.words import counted
 from beam_pipelines.datasets import configs, tfds_metadata
+from beam_pipelines.errors import UserError
 from beam_pipelines.planning.plan import BuildOptions
 
 _SIMULATED_PROFILE = 'demo'
@@ -60,20 +62,20 @@ class Builder(tfds.core.dataset_builder.FileReaderBuilder):
         # Imported here, so that loading a dataset that is there needs no Beam.
         from apache_beam.options.pipeline_options import PipelineOptions
 
-        from beam_pipelines.launch.run_build import BuildError, run_build
+        from beam_pipelines.launch.run_build import run_build
 
-        _report_in_one_line(BuildError)
+        _report_in_one_line(UserError)
         download_config = download_config or tfds.download.DownloadConfig()
         config = configs.CONFIGS[self.builder_config.name]
         # While it is being prepared, TFDS gives the dataset a folder of its own: DATA_DIR/NAME/CONFIG/TEMPORARY.
         folder = os.fspath(self.data_path)
         data_dir = os.path.dirname(os.path.dirname(os.path.dirname(folder)))
         if _is_remote(data_dir):
-            raise BuildError(f'{data_dir}: tfds build writes local folders only; sero-build --data_dir writes there')
-        _check_supported(self.info, download_config, BuildError)
+            raise UserError(f'{data_dir}: tfds build writes local folders only; sero-build --data_dir writes there')
+        _check_supported(self.info, download_config, UserError)
         _remove_left_behind(folder)
         if download_config.manual_dir is None:
-            recordings = _simulated_recordings(os.fspath(dl_manager.download_dir), BuildError)
+            recordings = _simulated_recordings(os.fspath(dl_manager.download_dir), UserError)
         else:
             recordings = os.fspath(download_config.manual_dir)
         options = BuildOptions(
@@ -84,7 +86,7 @@ class Builder(tfds.core.dataset_builder.FileReaderBuilder):
         (built,) = run_build(options, download_config.beam_options or PipelineOptions([]), publish=False)
         if built.metadata['files_rejected']:
             rejected = os.path.join(data_dir, configs.NAME, 'rejected.jsonl')
-            _tell(f'{built.metadata["files_rejected"]} files were rejected, see {rejected}')
+            _tell(f'{counted(built.metadata["files_rejected"], "file")} rejected, see {rejected}')
         written = tfds.builder_from_directory(built.folder).info
         self.info.metadata.update(built.metadata)
         self.info.features['cell'].names = written.features['cell'].names
@@ -134,14 +136,14 @@ def _sharding(download_config) -> dict:
 
 def _simulated_recordings(download_dir: str, error: type[Exception]) -> str:
     """Simulates the recordings, or takes those that an earlier build has simulated."""
-    from beam_pipelines.simulation.recordings import SimulationError, simulate
+    from beam_pipelines.simulation.recordings import simulate
 
     folder = os.path.join(download_dir, f'{configs.NAME}_simulated_{_SIMULATED_PROFILE}')
     _tell('no --manual_dir: building from SIMULATED recordings, not from real neurons')
     if not os.path.isdir(folder):
         try:
             simulate(folder, _SIMULATED_PROFILE)
-        except SimulationError as cause:
+        except UserError as cause:
             raise error(str(cause)) from cause
     return folder
 

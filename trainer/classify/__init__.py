@@ -55,10 +55,9 @@ def load(model_dir: str | os.PathLike) -> Classifier:
 
     Raises
     ------
-    ModelError, CalibrationError, TrainingRangeError
-        If the folder holds no such run, or a damaged one; one line that names the file.
-    BackendError
-        If Keras cannot compute with the backend in ``KERAS_BACKEND``.
+    UserError
+        If the folder holds no such run or a damaged one, or Keras cannot compute with the backend in ``KERAS_BACKEND``;
+        one line that names what is wrong.
     """
     from trainer.backend import start_keras
 

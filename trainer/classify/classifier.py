@@ -12,6 +12,7 @@ from beam_pipelines.spikes.waveform_features import measure_udi_ms
 from trainer.classify import Classification, saliency
 from trainer.classify.measured_cell import MeasuredCell, measure_current
 from trainer.classify.out_of_distribution import CellTraits, training_warnings
+from trainer.errors import ModelError
 from trainer.evaluation import calibration as calibrations
 from trainer.evaluation import training_range
 from trainer.evaluation.classified_cell import ClassifiedCell, ClassifiedSpikes
@@ -21,7 +22,6 @@ from trainer.models import model_info
 from trainer.models.ensemble import uses_xla
 from trainer.models.scoring import score_spikes
 from trainer.models.trained import TrainedEnsemble, load_ensemble
-from trainer.training.checkpoints import ModelError
 
 # The bootstrap of every cell: a recording has the same interval alone, among others, and from Python.
 _SEED = 0
@@ -135,7 +135,7 @@ def load_classifier(workdir: str) -> Classifier:
 
     Raises
     ------
-    ModelError, CalibrationError, TrainingRangeError
+    ModelError, CalibrationError, UserError
         If the folder holds no run that has ended, or a damaged one.
     """
     info = model_info.read(workdir)

@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import os
 import pathlib
-import sys
 
 from absl import flags
 
-from beam_pipelines.cli.command import run_command
-from trainer.backend import BackendError, start_keras
+from beam_pipelines.cli.command import run_command, say
+from beam_pipelines.cli.words import counted
+from beam_pipelines.errors import UsageError, UserError
+from trainer.backend import start_keras
 
 
 def define_flags() -> None:
@@ -39,65 +40,52 @@ def define_flags() -> None:
 def main(argv: list[str]) -> int:
     paths, watched = argv[1:], flags.FLAGS.watch
     if bool(paths) == bool(watched):
-        print('sero-classify: give files or folders to judge, or one folder to --watch', file=sys.stderr)
-        return 2
+        raise UsageError('give files or folders to classify, or one folder to --watch')
     # Here, so that --help is there at once.
     from trainer.classify.classify_summary import findings_lines, verdict_lines
-    from trainer.classify.exports import ExportError, check_can_export_nwb
-    from trainer.classify.inputs import PathError, find_recordings
+    from trainer.classify.exports import check_can_export_nwb
+    from trainer.classify.inputs import find_recordings
     from trainer.classify.outputs import EXPORTS, OUTPUT_NAMES, REJECTED, make_folder
     from trainer.classify.reading_pool import ReadingPool
 
     folder = pathlib.Path(flags.FLAGS.output_dir)
-    try:
-        for name in flags.FLAGS.export:
-            if name not in EXPORTS:
-                raise PathError(f'--export={name}: expected some of {", ".join(EXPORTS)}')
-        if 'nwb' in flags.FLAGS.export:
-            check_can_export_nwb()
-        recordings, rejected = find_recordings(paths, str(folder), OUTPUT_NAMES) if paths else ([], [])
-        if watched and not os.path.isdir(watched):
-            raise PathError(f'--watch={watched}: no such folder')
-        make_folder(folder)
-    except (ExportError, OSError, PathError) as error:
-        print(f'sero-classify: {error}', file=sys.stderr)
-        return 1
+    for name in flags.FLAGS.export:
+        if name not in EXPORTS:
+            raise UserError(f'--export={name}: expected some of {", ".join(EXPORTS)}')
+    if 'nwb' in flags.FLAGS.export:
+        check_can_export_nwb()
+    recordings, rejected = find_recordings(paths, str(folder), OUTPUT_NAMES) if paths else ([], [])
+    if watched and not os.path.isdir(watched):
+        raise UserError(f'--watch={watched}: no such folder')
+    make_folder(folder)
     # The readers begin before TensorFlow, which takes longer to load than a recording to read.
     with ReadingPool(flags.FLAGS.resample, len(recordings)) as pool:
         reading = pool.read(recordings)
-        try:
-            start_keras()
-        except BackendError as error:
-            print(f'sero-classify: {error}', file=sys.stderr)
-            return 1
-        from trainer.classify.batch import ClassifyError, judge_all, load, write
+        start_keras()
+        from trainer.classify.batch import judge_all, write
+        from trainer.classify.classifier import load_classifier
         from trainer.classify.watch import watch
 
-        try:
-            classifier = load(flags.FLAGS.model)
-            if watched:
-                watch(classifier, pool, watched, folder, flags.FLAGS.export)
-                return 0
-            findings = judge_all(classifier, reading, recordings, rejected)
-            report = write(findings, classifier, folder, flags.FLAGS.export)
-        except (ClassifyError, OSError) as error:
-            print(f'sero-classify: {error}', file=sys.stderr)
-            return 1
+        classifier = load_classifier(flags.FLAGS.model)
+        if watched:
+            watch(classifier, pool, watched, folder, flags.FLAGS.export)
+            return 0
+        findings = judge_all(classifier, reading, recordings, rejected)
+        report = write(findings, classifier, folder, flags.FLAGS.export)
     cells = findings.sorted_cells()
     lines = [*verdict_lines(cells), '', *findings_lines(findings, classifier), f'report: {report}']
     print('\n'.join(lines))
     if findings.rejected:
-        print(
-            f'sero-classify: {len(findings.rejected)} files were rejected, see {folder / REJECTED};'
-            ' the verdicts are on the others',
-            file=sys.stderr,
+        say(
+            f'{counted(len(findings.rejected), "file")} rejected, see {folder / REJECTED};'
+            ' the verdicts are on the others'
         )
     return 0 if cells and (flags.FLAGS.allow_rejected or not findings.rejected) else 1
 
 
 def run() -> None:
     define_flags()
-    run_command(__name__)
+    run_command('sero-classify', __name__)
 
 
 if __name__ == '__main__':

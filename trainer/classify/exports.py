@@ -12,7 +12,9 @@ import numpy as np
 
 import beam_pipelines
 from beam_pipelines import domain
+from beam_pipelines.errors import UserError
 from beam_pipelines.recordings.abf_start_time import read_start_time
+from beam_pipelines.storage.atomic_files import staged
 from trainer.evaluation.classified_cell import ClassifiedCell
 
 _AMPERES_PER_PA = 1e-12
@@ -33,16 +35,12 @@ _COLUMNS = {
 }
 
 
-class ExportError(Exception):
-    """The cells cannot be exported; the message is one line for the user."""
-
-
 def check_can_export_nwb() -> None:
-    """Raises ExportError if pynwb is not installed: before minutes of work rather than after them."""
+    """Raises UserError if pynwb is not installed: before minutes of work rather than after them."""
     try:
         import pynwb  # noqa: F401
     except ImportError:
-        raise ExportError("NWB files need pynwb, which is not installed: pip install '.[nwb]'") from None
+        raise UserError("NWB files need pynwb, which is not installed: pip install '.[nwb]'") from None
 
 
 def export_nwb(folder: pathlib.Path, cells: Sequence[ClassifiedCell], info: Mapping) -> list[pathlib.Path]:
@@ -64,7 +62,7 @@ def export_nwb(folder: pathlib.Path, cells: Sequence[ClassifiedCell], info: Mapp
 
     Raises
     ------
-    ExportError
+    UserError
         If pynwb is not installed.
     OSError
         If a file cannot be written.
@@ -76,21 +74,16 @@ def export_nwb(folder: pathlib.Path, cells: Sequence[ClassifiedCell], info: Mapp
         while path in paths:
             number += 1
             path = path.with_name(f'{cell.result.cell}-{number}.nwb')
-        _write_whole(path, cell, info)
+        _write(path, cell, info)
         paths.append(path)
     return paths
 
 
-def _write_whole(path: pathlib.Path, cell: ClassifiedCell, info: Mapping) -> None:
+def _write(path: pathlib.Path, cell: ClassifiedCell, info: Mapping) -> None:
     import pynwb
 
-    partial = path.with_name(f'.{os.getpid()}.partial.nwb')
-    try:
-        with pynwb.NWBHDF5IO(str(partial), 'w') as io:
-            io.write(_nwb_file(cell, info))
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with staged(path) as temporary, pynwb.NWBHDF5IO(temporary, 'w') as io:
+        io.write(_nwb_file(cell, info))
 
 
 def _nwb_file(cell: ClassifiedCell, info: Mapping):

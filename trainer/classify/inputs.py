@@ -5,11 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator, Sequence
 
+from beam_pipelines.errors import UserError
 from beam_pipelines.recordings.cell_files import RecordingFiles, RejectedFile, group_files, is_ignored
-
-
-class PathError(Exception):
-    """What the user has named cannot be used; the message is one line."""
 
 
 def find_recordings(
@@ -31,14 +28,14 @@ def find_recordings(
 
     Raises
     ------
-    PathError
+    UserError
         If a path does not exist or a folder cannot be read, or there is no file at all.
     """
     output_dir = os.path.realpath(output_dir)
     files: dict[str, None] = {}
     for path in paths:
         if not os.path.exists(path):
-            raise PathError(f'{path}: no such file or folder')
+            raise UserError(f'{path}: no such file or folder')
         found = _walk(path, output_dir, output_names) if os.path.isdir(path) else [path]
         # A spike CSV's cell is the folder that it lies in, also where the path does not name it.
         files.update(dict.fromkeys(map(os.path.abspath, found)))
@@ -51,7 +48,7 @@ def find_recordings(
         else:
             rejected.append(RejectedFile(path, 'bad_name', 'the path is not UTF-8'))
     if not usable and not rejected:
-        raise PathError(f'{", ".join(paths)}: no file in there')
+        raise UserError(f'{", ".join(paths)}: no file in there')
     recordings, of_no_cell = group_files(usable)
     return recordings, rejected + [file for _, file in of_no_cell]
 
@@ -75,7 +72,7 @@ def _walk(folder: str, output_dir: str, output_names: Collection[str]) -> Iterat
 
 
 def _raise(error: OSError) -> None:
-    raise PathError(f'{error.filename}: {error.strerror}')
+    raise UserError(f'{error.filename}: {error.strerror}')
 
 
 def _is_text(path: str) -> bool:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from beam_pipelines.recordings.cell_files import RejectedFile
-from beam_pipelines.storage.atomic_files import write_whole
+from beam_pipelines.storage.atomic_files import write_text
 from trainer.evaluation.classified_cell import ClassifiedCell
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def write_outputs(
         write_cells(str(partial / _CELLS), [cell.result for cell in cells])
         _write_spikes(partial / _SPIKES, cells)
         lines = [json.dumps({'path': file.path, 'reason': file.reason, 'detail': file.detail}) for file in rejected]
-        write_whole(str(partial / REJECTED), ''.join(f'{line}\n' for line in lines))
+        write_text(str(partial / REJECTED), ''.join(f'{line}\n' for line in lines))
         report = write_report(partial, cells, rejected, info, training_range)
         _export(partial, cells, info, exports)
         with _interrupts_held_back():
@@ -107,7 +107,7 @@ def _write_spikes(path: pathlib.Path, cells: Sequence[ClassifiedCell]) -> None:
             (_known(value, 2) for value in spikes.snr),
         )
         writer.writerows((cell.result.cell, *row) for row in zip(*columns, strict=True))
-    write_whole(str(path), text.getvalue())
+    write_text(str(path), text.getvalue())
 
 
 def _known(value: float, digits: int) -> str:

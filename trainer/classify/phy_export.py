@@ -7,7 +7,7 @@ import io
 import pathlib
 from collections.abc import Sequence
 
-from beam_pipelines.storage.atomic_files import write_whole
+from beam_pipelines.storage.atomic_files import write_text
 from trainer.evaluation.classified_cell import ClassifiedCell
 
 FILE_NAME = 'cluster_sero.tsv'
@@ -39,5 +39,5 @@ def export_phy(folder: pathlib.Path, cells: Sequence[ClassifiedCell]) -> pathlib
         probabilities = (f'{p:.4f}' for p in (result.p_ser, result.p_ser_low, result.p_ser_high))
         writer.writerow([cluster_id, result.verdict, *probabilities, result.cell])
     path = pathlib.Path(folder) / FILE_NAME
-    write_whole(str(path), text.getvalue())
+    write_text(str(path), text.getvalue())
     return path

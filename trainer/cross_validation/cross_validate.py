@@ -17,7 +17,8 @@ import zipfile
 import numpy as np
 
 from beam_pipelines.datasets import record_layout
-from beam_pipelines.storage.atomic_files import write_whole
+from beam_pipelines.errors import UserError
+from beam_pipelines.storage.atomic_files import staged, write_json, write_text
 from beam_pipelines.synthesis.synthesizer import Synthesizer
 from trainer.config_checks import check_config
 from trainer.cross_validation.fold_training import recorded_epochs, synthetic_epochs, train_in_memory
@@ -27,12 +28,11 @@ from trainer.data.shards import read_rows
 from trainer.data.stored_dataset import StoredSplit, open_split
 from trainer.evaluation.calibration import Calibration
 from trainer.evaluation.cell_calibration import calibrate
-from trainer.evaluation.evaluator import judge_cells, write_cells, write_json
+from trainer.evaluation.evaluator import judge_cells, without_nan, write_cells
 from trainer.evaluation.metrics import binary_metrics, cell_metrics
 from trainer.evaluation.results import CellResult, SplitResult
 from trainer.evaluation.verdicts import spike_p_ser
 from trainer.models.trained import SpikeScores
-from trainer.training.run_keeper import RunError
 
 FOLDER = 'cross_validation'
 DIVISIONS = ('day', 'spike')
@@ -81,11 +81,11 @@ def cross_validate(
 
     Raises
     ------
-    DatasetError
+    UserError
         If a dataset is missing or damaged.
-    FoldError
+    UserError
         If the recordings cannot be divided so.
-    RunError
+    UserError
         If the folder holds a cross-validation of other settings, or a loss is not finite.
     """
     check_config(config)
@@ -116,7 +116,7 @@ def write_result(folder: str, result: SplitResult, config: dict) -> None:
     """Writes ``cells.csv`` and then ``metrics.json``."""
     write_cells(os.path.join(folder, 'cells.csv'), result.cells)
     content = {result.name: result.metrics, 'source': result.source, 'config': config}
-    write_json(os.path.join(folder, _METRICS_FILE), content)
+    write_json(os.path.join(folder, _METRICS_FILE), without_nan(content), sort_keys=False)
 
 
 def read_headline(workdir: str, division: str) -> dict | None:
@@ -129,7 +129,7 @@ def read_headline(workdir: str, division: str) -> dict | None:
 
 
 def read_recorded_spikes(data_dir: str) -> RecordedSpikes:
-    """Reads all spikes of ``original`` and checks every record; DatasetError if it is missing or damaged."""
+    """Reads all spikes of ``original`` and checks every record; UserError if it is missing or damaged."""
     opened = [open_split(data_dir, 'original', split, verify_records=True) for split in ('train', 'validation', 'test')]
     rows = [read_rows(shard, 0, shard.examples) for split in opened for shard in split.shards]
     records = record_layout.view_records(np.concatenate(rows))
@@ -145,13 +145,13 @@ def _claim(folder: str, settings: dict) -> None:
     if os.path.exists(path):
         with open(path, encoding='utf-8') as file:
             if file.read() != text:
-                raise RunError(f'{folder}: holds a cross-validation of other settings or data; use another --workdir')
+                raise UserError(f'{folder}: holds a cross-validation of other settings or data; use another --workdir')
         return
     try:
         os.makedirs(folder, exist_ok=True)
-        write_whole(path, text)
+        write_text(path, text)
     except OSError as error:
-        raise RunError(f'{folder}: cannot be written: {error.strerror}') from None
+        raise UserError(f'{folder}: cannot be written: {error.strerror}') from None
 
 
 def _run_fold(
@@ -171,15 +171,13 @@ def _run_fold(
         outputs = ensemble.predict(spikes.waveform[rows], batch_size=_BATCH, verbose=0)
         scores[name] = np.stack([np.asarray(outputs[member]) for member in ensemble.output_names], axis=1)
     calibration = calibrate(scores['validation'], spikes.label[fold.validation], spikes.cell[fold.validation])
-    temporary = f'{path}.tmp'
-    with open(temporary, 'wb') as file:
+    with staged(path) as temporary, open(temporary, 'wb') as file:
         np.savez(
             file,
             rows=_digest(fold),
             scores=scores['test'],
             calibration=json.dumps(dataclasses.asdict(calibration)),
         )
-    os.replace(temporary, path)
     tested = len(np.unique(spikes.cell[fold.test]))
     print(
         f'{number} of {of}: {fold.name}, {tested} cells tested, {len(np.unique(spikes.cell[fold.train]))} trained on,'
@@ -219,7 +217,7 @@ def _synthesizer(synthetic: StoredSplit, waveform: np.ndarray, label: np.ndarray
     try:
         return Synthesizer(waveform, label, masks, bank.examples, bank.seed, bank.recipe)
     except ValueError as error:
-        raise RunError(f'{synthetic.folder}: {error} (from the cells that are trained on)') from None
+        raise UserError(f'{synthetic.folder}: {error} (from the cells that are trained on)') from None
 
 
 def _result(

@@ -9,10 +9,10 @@ import keras
 import numpy as np
 
 from beam_pipelines import domain
+from beam_pipelines.errors import UserError
 from beam_pipelines.synthesis.synthesizer import Synthesizer
 from trainer.models.ensemble import build_ensemble, compile_ensemble, members_of
 from trainer.training.optimization import learning_rate_over_run
-from trainer.training.run_keeper import RunError
 
 Spikes = tuple[np.ndarray, np.ndarray]  # (n, 160) float32 in pA, (n,) labels
 
@@ -48,7 +48,7 @@ def train_in_memory(config: dict, epochs: Iterator[Spikes], validation: Spikes) 
 
     Raises
     ------
-    RunError
+    UserError
         If the loss is not finite.
     """
     ensemble = build_ensemble(config['architecture'], config['kernel_sizes'], config['seed'], config['precision'])
@@ -65,7 +65,7 @@ def train_in_memory(config: dict, epochs: Iterator[Spikes], validation: Spikes) 
             verbose=0,
         ).history
         if not math.isfinite(logs['loss'][0]):
-            raise RunError(f'loss is {logs["loss"][0]} in epoch {epoch}; try a lower learning_rate')
+            raise UserError(f'loss is {logs["loss"][0]} in epoch {epoch}; try a lower learning_rate')
         for member in members:
             # With one output Keras reports the total alone.
             [loss] = logs.get(f'val_{member.name}_loss', logs['val_loss'])

@@ -10,15 +10,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from beam_pipelines import domain
+from beam_pipelines.errors import UserError
 from beam_pipelines.planning import splits
 
 # Of the cells that are not tested; they stop the training in time and calibrate the ensemble.
 _VALIDATION_SHARE = 0.2
 _FEWEST_VALIDATION_CELLS = 2  # of each class, as a calibration takes
-
-
-class FoldError(Exception):
-    """The recordings cannot be divided as asked; the message is one line for the user."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,15 +51,15 @@ def fold_by_day(
 
     Raises
     ------
-    FoldError
+    UserError
         If there are too few days, or without those of a fold too few cells of a class.
     """
     label_of = {cell_names[number]: int(label[cell == number][0]) for number in np.unique(cell)}
     days = sorted({domain.recording_day(name) for name in label_of}, key=lambda day: _order(day, seed))
     if folds is not None and not 2 <= folds <= len(days):
-        raise FoldError(f'folds {folds}: must be 2..{len(days)}, there are so many recording days')
+        raise UserError(f'folds {folds}: must be 2..{len(days)}, there are so many recording days')
     if len(days) < 3:
-        raise FoldError(f'{len(days)} recording days ({", ".join(sorted(days))}); leaving one out takes at least 3')
+        raise UserError(f'{len(days)} recording days ({", ".join(sorted(days))}); leaving one out takes at least 3')
     # Days of one class follow each other, so that each group of days gets its share of them.
     days.sort(key=lambda day: np.mean([of == 0 for name, of in label_of.items() if domain.recording_day(name) == day]))
     groups = [[day] for day in sorted(days)] if folds is None else [days[first::folds] for first in range(folds)]
@@ -100,7 +97,7 @@ def _hold_out_days(label_of: dict[str, int], seed: int, name: str) -> set[str]:
     for label, class_name in enumerate(domain.LABEL_NAMES):
         days_of_class = {domain.recording_day(cell_id) for cell_id, of in label_of.items() if of == label}
         if not days_of_class & held_out or not days_of_class - held_out:
-            raise FoldError(
+            raise UserError(
                 f'{name}: without its cells {class_name} was recorded on {len(days_of_class)} days; training and'
                 ' validation on days of their own take more (fewer, larger folds make it worse: leave --folds out)'
             )

@@ -16,8 +16,9 @@ import tensorflow as tf
 
 from beam_pipelines import domain
 from beam_pipelines.datasets import record_layout
+from beam_pipelines.errors import UserError
 from trainer.data.example_order import CHUNK_ROWS, Chunks, ExampleOrder
-from trainer.data.shards import HEADER_WORDS, DatasetError, map_shard
+from trainer.data.shards import HEADER_WORDS, map_shard
 from trainer.data.stored_dataset import StoredSplit
 
 # Explicit, because AUTOTUNE would need the optimizations that are off, and some seconds to find its numbers.
@@ -46,7 +47,7 @@ def training_batches(
     ------
     ValueError
         If there are fewer examples than hosts, or an argument is out of range.
-    DatasetError
+    UserError
         If a shard cannot be mapped.
     """
     records = _MappedRecords(split)
@@ -109,7 +110,7 @@ def evaluation_batches(split: StoredSplit, batch_size: int) -> tf.data.Dataset:
 
     Raises
     ------
-    DatasetError
+    UserError
         If a shard cannot be mapped.
     """
     records = _MappedRecords(split)
@@ -145,19 +146,19 @@ def dataset_errors() -> Iterator[None]:
 
     Raises
     ------
-    DatasetError
+    UserError
         Names the file and the record.
     """
     try:
         yield
     except tf.errors.DataLossError as error:  # TensorFlow's own reader of TFRecords
-        raise DatasetError(' '.join(error.message.split())) from None
+        raise UserError(' '.join(error.message.split())) from None
     except tf.errors.InvalidArgumentError as error:
         found = re.search(r'assertion failed: \[not of this layout\] \[(.*?)\] \[(\d+)\]', error.message)
         if not found:
             raise
         path, record = found.groups()
-        raise DatasetError(f'{path}: record {record} is not a record of this layout') from None
+        raise UserError(f'{path}: record {record} is not a record of this layout') from None
 
 
 def _batches(rows: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:

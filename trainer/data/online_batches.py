@@ -14,9 +14,10 @@ import numpy as np
 import tensorflow as tf
 
 from beam_pipelines.datasets import record_layout
+from beam_pipelines.errors import UserError
 from beam_pipelines.synthesis.synthesizer import Recipe, Synthesizer
 from trainer.data.batches import shuffled_batches
-from trainer.data.shards import DatasetError, Shard, read_file, read_rows
+from trainer.data.shards import Shard, read_file, read_rows
 from trainer.data.stored_dataset import StoredSplit
 
 _DRAWN = 16_384  # examples drawn at a time: so many that Python's share vanishes
@@ -27,14 +28,14 @@ def open_spike_bank(split: StoredSplit) -> Synthesizer:
 
     Raises
     ------
-    DatasetError
+    UserError
         If the dataset is not synthetic, or its spike bank or noise masks are missing or damaged.
     """
     synthesis = split.metadata.get('synthesis')
     if not synthesis:
-        raise DatasetError(f'{split.folder}: input online makes synthetic spikes, and {split.name} holds recorded ones')
+        raise UserError(f'{split.folder}: input online makes synthetic spikes, and {split.name} holds recorded ones')
     if not {'spike_bank', 'noise_masks_crc32c'} <= synthesis.keys():
-        raise DatasetError(
+        raise UserError(
             f'{split.folder}/metadata.json: synthesis has no spike_bank or noise_masks_crc32c; build the dataset anew'
         )
     bank = Shard(os.path.join(split.folder, synthesis['spike_bank']), synthesis['spike_bank_examples'])
@@ -151,10 +152,10 @@ def _read_noise_masks(path: str, promised: str) -> np.ndarray:
     try:
         return np.load(io.BytesIO(content), allow_pickle=False)
     except ValueError as error:
-        raise DatasetError(f'{path}: {error}') from None
+        raise UserError(f'{path}: {error}') from None
 
 
 def _check_crc32c(path: str, content: bytes, promised: str) -> None:
     crc32c = f'{google_crc32c.value(content):08x}'
     if crc32c != promised:
-        raise DatasetError(f'{path}: CRC-32C {crc32c}, metadata.json promises {promised}')
+        raise UserError(f'{path}: CRC-32C {crc32c}, metadata.json promises {promised}')

@@ -9,7 +9,8 @@ import google_crc32c
 import numpy as np
 
 from beam_pipelines.datasets import record_layout
-from trainer.data.shards import DatasetError, Shard, read_rows
+from beam_pipelines.errors import UserError
+from trainer.data.shards import Shard, read_rows
 
 # From a bucket each read takes some hundredths of a second, on a local disk next to nothing: so few reads, and side by
 # side.
@@ -24,7 +25,7 @@ def check_sample(shards: Sequence[Shard]) -> None:
 
     Raises
     ------
-    DatasetError
+    UserError
         If one is damaged; names file, record and what is wrong.
     """
     with concurrent.futures.ThreadPoolExecutor(_READERS) as pool:
@@ -42,7 +43,7 @@ def check_all(shards: Sequence[Shard], crc32c: Mapping[str, str]) -> None:
 
     Raises
     ------
-    DatasetError
+    UserError
         If a shard is damaged; names file, record and what is wrong.
     """
     for shard in shards:
@@ -55,7 +56,7 @@ def check_all(shards: Sequence[Shard], crc32c: Mapping[str, str]) -> None:
             # Only now is it worth looking at each record.
             for first, count in blocks:
                 _check(shard, first, count)
-            raise DatasetError(f'{shard.path}: CRC-32C {found}, metadata.json promises {promised}')
+            raise UserError(f'{shard.path}: CRC-32C {found}, metadata.json promises {promised}')
 
 
 def _check_sample_of(shard: Shard) -> None:
@@ -66,4 +67,4 @@ def _check_sample_of(shard: Shard) -> None:
 
 def _check(shard: Shard, first: int, count: int) -> None:
     for row, problem in record_layout.find_bad_records(read_rows(shard, first, count)):
-        raise DatasetError(f'{shard.path}: record {first + row}: {problem} is wrong')
+        raise UserError(f'{shard.path}: record {first + row}: {problem} is wrong')

@@ -11,13 +11,10 @@ import numpy as np
 import tensorflow as tf
 
 from beam_pipelines.datasets import record_layout
+from beam_pipelines.errors import UserError
 
 # How every record starts, as 32-bit words.
 HEADER_WORDS = np.frombuffer(record_layout.HEADER, np.int32)
-
-
-class DatasetError(Exception):
-    """A dataset is missing or not what it says it is; the message is one line for the user."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,13 +26,13 @@ class Shard:
 
 
 def file_size(path: str) -> int:
-    """Returns a file's size in bytes; DatasetError if it is missing."""
+    """Returns a file's size in bytes; UserError if it is missing."""
     with _file_errors(path):
         return tf.io.gfile.stat(path).length if _is_remote(path) else os.path.getsize(path)
 
 
 def read_file(path: str) -> bytes:
-    """Returns the content of a small file; DatasetError if it cannot be read."""
+    """Returns the content of a small file; UserError if it cannot be read."""
     with _file_errors(path), _open(path) as file:
         return file.read()
 
@@ -49,7 +46,7 @@ def read_rows(shard: Shard, first: int, count: int) -> np.ndarray:
 
     Raises
     ------
-    DatasetError
+    UserError
         If the file cannot be read, ends too early, or holds something else than records of this layout: names the file
         and the record.
     """
@@ -58,14 +55,14 @@ def read_rows(shard: Shard, first: int, count: int) -> np.ndarray:
         content = file.read(count * record_layout.RECORD_BYTES)
     whole = len(content) // record_layout.RECORD_BYTES
     if whole < count:
-        raise DatasetError(f'{shard.path}: ends within record {first + whole}')
+        raise UserError(f'{shard.path}: ends within record {first + whole}')
     rows = np.frombuffer(content, np.uint8).reshape(count, record_layout.RECORD_BYTES)
     # Twelve bytes a record that must be there: whatever else has got into the file's place is found by them.
     foreign = rows.view(np.int32)[:, : len(HEADER_WORDS)] != HEADER_WORDS
     if foreign.any():
         row = foreign.any(axis=1).argmax()
         found = rows[row, : len(record_layout.HEADER)].tobytes().hex()
-        raise DatasetError(
+        raise UserError(
             f'{shard.path}: record {first + row} starts with {found}, a record of this layout with'
             f' {record_layout.HEADER.hex()}'
         )
@@ -79,7 +76,7 @@ def map_shard(shard: Shard) -> tf.Tensor:
 
     Raises
     ------
-    DatasetError
+    UserError
         If the file cannot be read, or holds less than it should.
     """
     shape = (shard.examples, record_layout.RECORD_BYTES // 4)
@@ -87,7 +84,7 @@ def map_shard(shard: Shard) -> tf.Tensor:
         if not shard.examples or _is_remote(shard.path):
             content = read_file(shard.path)
             if len(content) != shard.examples * record_layout.RECORD_BYTES:
-                raise DatasetError(f'{shard.path}: {len(content)} bytes, has changed since the dataset was opened')
+                raise UserError(f'{shard.path}: {len(content)} bytes, has changed since the dataset was opened')
             return tf.constant(np.frombuffer(content, np.int32).reshape(shape))
         return tf.raw_ops.ImmutableConst(dtype=tf.int32, shape=shape, memory_region_name=shard.path)
 
@@ -105,8 +102,8 @@ def _file_errors(path: str) -> Iterator[None]:
     try:
         yield
     except (FileNotFoundError, tf.errors.NotFoundError):
-        raise DatasetError(f'{path}: no such file; sero-build or tfds build makes the dataset') from None
+        raise UserError(f'{path}: no such file; sero-build or tfds build makes the dataset') from None
     except OSError as error:
-        raise DatasetError(f'{path}: {error.strerror}') from None
+        raise UserError(f'{path}: {error.strerror}') from None
     except tf.errors.OpError as error:
-        raise DatasetError(f'{path}: {" ".join(error.message.split())}') from None
+        raise UserError(f'{path}: {" ".join(error.message.split())}') from None

@@ -8,8 +8,9 @@ import os
 
 from beam_pipelines.datasets import record_layout
 from beam_pipelines.datasets.configs import CONFIGS, NAME, VERSION, shard_name
+from beam_pipelines.errors import UserError
 from trainer.data.record_checks import check_all, check_sample
-from trainer.data.shards import DatasetError, Shard, file_size, read_file
+from trainer.data.shards import Shard, file_size, read_file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,22 +63,22 @@ def open_split(data_dir: str, config: str, split: str, verify_records: bool = Fa
 
     Raises
     ------
-    DatasetError
+    UserError
         If the dataset is missing, of another format version, or a shard is missing, has not the size that the metadata
         promise or holds a damaged record; names the file, the record or field and both values.
     """
     folder = dataset_folder(data_dir, config)
     if config not in CONFIGS:
-        raise DatasetError(f'no dataset {config!r}; there are {", ".join(CONFIGS)}')
+        raise UserError(f'no dataset {config!r}; there are {", ".join(CONFIGS)}')
     info = _read_json(folder, 'dataset_info.json')
     layout_path = os.path.join(folder, record_layout.FILE_NAME)
     try:
         record_layout.check_json(_read_json(folder, record_layout.FILE_NAME), layout_path)
     except ValueError as error:
-        raise DatasetError(str(error)) from None
+        raise UserError(str(error)) from None
     split_infos = {split_info['name']: split_info for split_info in info['splits']}
     if split not in split_infos:
-        raise DatasetError(f'{folder}: no split {split!r}; there are {", ".join(sorted(split_infos))}')
+        raise UserError(f'{folder}: no split {split!r}; there are {", ".join(sorted(split_infos))}')
     lengths = [int(length) for length in split_infos[split]['shardLengths']]
     shards = tuple(
         _checked_shard(os.path.join(folder, shard_name(split, number, len(lengths))), length)
@@ -96,7 +97,7 @@ def _read_json(folder: str, name: str) -> dict:
     try:
         return json.loads(_read_text(folder, name))
     except ValueError as error:
-        raise DatasetError(f'{os.path.join(folder, name)}: {error}') from None
+        raise UserError(f'{os.path.join(folder, name)}: {error}') from None
 
 
 def _read_text(folder: str, name: str) -> str:
@@ -104,11 +105,11 @@ def _read_text(folder: str, name: str) -> str:
     try:
         return read_file(path).decode()
     except UnicodeDecodeError as error:
-        raise DatasetError(f'{path}: {error}') from None
+        raise UserError(f'{path}: {error}') from None
 
 
 def _checked_shard(path: str, examples: int) -> Shard:
     size, expected = file_size(path), examples * record_layout.RECORD_BYTES
     if size != expected:
-        raise DatasetError(f'{path}: {size} bytes, dataset_info.json promises {examples} records, {expected} bytes')
+        raise UserError(f'{path}: {size} bytes, dataset_info.json promises {examples} records, {expected} bytes')
     return Shard(path, examples)

@@ -17,7 +17,8 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit
 
 from beam_pipelines import domain
-from beam_pipelines.storage.atomic_files import write_whole
+from beam_pipelines.storage.atomic_files import write_json
+from trainer.errors import CalibrationError
 
 FILE_NAME = 'calibration.json'
 TARGET_ERROR = 0.03
@@ -38,10 +39,6 @@ _FEWEST_CELLS = 5
 # With fewer, a confidence that keeps the target error would leave nearly every cell undecided, however right they are:
 # none is chosen, and whoever uses the calibration says so.
 _FEWEST_CELLS_TO_CHOOSE = 10
-
-
-class CalibrationError(Exception):
-    """A calibration is missing or cannot be fitted; the message is one line for the user."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,7 +146,7 @@ def write(folder: str, calibration: Calibration) -> None:
     content = dataclasses.asdict(calibration)
     if math.isnan(calibration.target_error):
         content['target_error'] = None  # JSON has no NaN
-    write_whole(os.path.join(folder, FILE_NAME), json.dumps(content, indent=2, sort_keys=True) + '\n')
+    write_json(os.path.join(folder, FILE_NAME), content)
 
 
 def remove(folder: str) -> None:

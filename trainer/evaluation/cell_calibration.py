@@ -6,7 +6,8 @@ import sys
 
 import numpy as np
 
-from trainer.evaluation.calibration import Calibration, CalibrationError, fit_calibration
+from trainer.errors import CalibrationError
+from trainer.evaluation.calibration import Calibration, fit_calibration
 from trainer.evaluation.verdicts import consensus
 
 

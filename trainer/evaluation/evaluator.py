@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-import json
 import math
 from collections.abc import Sequence
 
@@ -13,7 +12,7 @@ import numpy as np
 
 from beam_pipelines import domain
 from beam_pipelines.spikes.waveform_features import measure_udi_ms
-from beam_pipelines.storage.atomic_files import write_whole
+from beam_pipelines.storage.atomic_files import write_json, write_text
 from trainer.data.stored_dataset import StoredSplit, open_split
 from trainer.evaluation.calibration import Calibration
 from trainer.evaluation.cell_calibration import calibrate
@@ -39,7 +38,7 @@ def evaluate(ensemble: TrainedEnsemble, data_dir: str, calibration: Calibration 
 
     Raises
     ------
-    DatasetError
+    UserError
         If a dataset is missing or damaged.
     """
     # Verdicts are made of them, and they are not many: every record is checked.
@@ -95,7 +94,7 @@ def write_metrics(path: str, model: ModelResult, baseline: ModelResult | None) -
         content['difference'] = {
             name: accuracy_difference(split.cells, baseline.splits[name].cells) for name, split in model.splits.items()
         }
-    write_json(path, content)
+    write_json(path, without_nan(content), sort_keys=False)
 
 
 def _metrics_of(model: ModelResult) -> dict:
@@ -114,15 +113,10 @@ def _described(calibration: Calibration, is_fitted_here: bool) -> dict:
     return dataclasses.asdict(calibration) | {'fitted_on': 'original/validation', 'fitted_by': fitted_by}
 
 
-def write_json(path: str, content: dict) -> None:
-    """Writes JSON that has null where a number is not defined."""
-    write_whole(path, json.dumps(_without_nan(content), indent=2) + '\n')
-
-
-def _without_nan(content):
-    """Replaces NaN, which JSON does not have, by null."""
+def without_nan(content):
+    """Returns content for JSON with null where a number is not defined."""
     if isinstance(content, dict):
-        return {key: _without_nan(value) for key, value in content.items()}
+        return {key: without_nan(value) for key, value in content.items()}
     if isinstance(content, float) and math.isnan(content):
         return None
     return content
@@ -146,4 +140,4 @@ def write_cells(path: str, cells: list[CellResult]) -> None:
                 '' if cell.label is None else domain.LABEL_NAMES[cell.label],
             ]
         )
-    write_whole(path, text.getvalue())
+    write_text(path, text.getvalue())

@@ -10,7 +10,9 @@ import numpy as np
 
 from beam_pipelines import domain
 from beam_pipelines.datasets import record_layout
+from beam_pipelines.errors import UserError
 from beam_pipelines.spikes.waveform_features import measure_udi_ms
+from beam_pipelines.storage.atomic_files import staged
 from trainer.data.shards import read_rows
 from trainer.data.stored_dataset import StoredSplit
 
@@ -18,10 +20,6 @@ FILE_NAME = 'training_range.npz'
 
 # The first 0.5 ms of a window: its spike begins later.
 BASELINE_SAMPLES = 20
-
-
-class TrainingRangeError(Exception):
-    """The file is missing or damaged; the message is one line for the user."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +51,7 @@ def measure_training_range(split: StoredSplit) -> TrainingRange:
 
     Raises
     ------
-    DatasetError
+    UserError
         If a shard cannot be read.
     """
     records = np.concatenate(
@@ -105,12 +103,10 @@ def measure_firing_rate_hz(trigger: np.ndarray) -> float:
 def write(folder: str, training_range: TrainingRange) -> None:
     """Writes ``training_range.npz``, whole or not at all."""
     path = os.path.join(folder, FILE_NAME)
-    temporary = f'{path}.tmp'
-    with open(temporary, 'wb') as file:
+    with staged(path) as temporary, open(temporary, 'wb') as file:
         np.savez(
             file, **{field.name: getattr(training_range, field.name) for field in dataclasses.fields(TrainingRange)}
         )
-    os.replace(temporary, path)
 
 
 def load(folder: str) -> TrainingRange:
@@ -118,7 +114,7 @@ def load(folder: str) -> TrainingRange:
 
     Raises
     ------
-    TrainingRangeError
+    UserError
         If it is not there or damaged.
     """
     path = os.path.join(folder, FILE_NAME)
@@ -126,13 +122,13 @@ def load(folder: str) -> TrainingRange:
         with np.load(path, allow_pickle=False) as content:
             loaded = TrainingRange(**{field.name: content[field.name] for field in dataclasses.fields(TrainingRange)})
     except FileNotFoundError:
-        raise TrainingRangeError(f'{path}: no such file; sero-train writes it when a run has ended') from None
+        raise UserError(f'{path}: no such file; sero-train writes it when a run has ended') from None
     except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise TrainingRangeError(f'{path}: {" ".join(str(error).split())}') from None
+        raise UserError(f'{path}: {" ".join(str(error).split())}') from None
     cells = len(loaded.label)
     for field in dataclasses.fields(TrainingRange):
         expected = (cells, domain.SPIKE_SAMPLES) if field.name == 'mean_waveform' else (cells,)
         shape = getattr(loaded, field.name).shape
         if shape != expected:
-            raise TrainingRangeError(f'{path}: {field.name} has the shape {shape}, expected {expected}')
+            raise UserError(f'{path}: {field.name} has the shape {shape}, expected {expected}')
     return loaded

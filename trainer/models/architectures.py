@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 
 from beam_pipelines import domain
+from beam_pipelines.errors import UserError
 
 ARCHITECTURES = ('cnn', 'published')
 PRECISIONS = ('float32', 'mixed_bfloat16', 'mixed_float16')
@@ -29,7 +30,7 @@ def build_member(architecture: str, kernel_size: int, precision: str = 'float32'
 
     Raises
     ------
-    ValueError
+    UserError
         If the architecture is unknown or the kernel too long for 160 samples.
     """
     check_member(architecture, kernel_size)
@@ -38,11 +39,11 @@ def build_member(architecture: str, kernel_size: int, precision: str = 'float32'
 
 
 def check_member(architecture: str, kernel_size: int) -> None:
-    """Raises ValueError if there is no such member, see ``build_member``."""
+    """Raises UserError if there is no such member, see ``build_member``."""
     if architecture not in ARCHITECTURES:
-        raise ValueError(f'architecture {architecture!r}: expected one of {", ".join(ARCHITECTURES)}')
+        raise UserError(f'architecture {architecture!r}: expected one of {", ".join(ARCHITECTURES)}')
     if _flat_samples(kernel_size) < 1:
-        raise ValueError(f'kernel_size {kernel_size}: must be 1..53, or nothing is left of 160 samples')
+        raise UserError(f'kernel_size {kernel_size}: must be 1..53, or nothing is left of 160 samples')
 
 
 def _flat_samples(kernel_size: int) -> int:

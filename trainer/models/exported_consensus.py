@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from collections.abc import Iterator, Sequence
 
 import keras
@@ -19,6 +18,7 @@ from absl import logging
 from keras import ops
 
 from beam_pipelines import domain
+from beam_pipelines.storage.atomic_files import remove_whole, staged
 from trainer.training.checkpoints import save_whole
 
 CONSENSUS_FILE = 'consensus.keras'
@@ -55,10 +55,8 @@ def write_consensus(workdir: str, members: Sequence[keras.Model]) -> None:
     remove_consensus(workdir)
     model = build_consensus(members)
     folder = os.path.join(workdir, SAVED_MODEL_FOLDER)
-    temporary = f'{folder}.tmp'
-    with _without_tensorflows_remarks():
+    with staged(folder) as temporary, _without_tensorflows_remarks():
         model.export(temporary, format='tf_saved_model', verbose=False, **_export_options())
-    os.replace(temporary, folder)
     save_whole(keras.Model(model.inputs, model.output[_OUTPUT], name='consensus'), _consensus_path(workdir))
 
 
@@ -72,11 +70,8 @@ def remove_consensus(workdir: str) -> None:
     if is_written(workdir):
         os.remove(_consensus_path(workdir))
     folder = os.path.join(workdir, SAVED_MODEL_FOLDER)
-    temporary = f'{folder}.tmp'
-    shutil.rmtree(temporary, ignore_errors=True)
     if os.path.exists(folder):
-        os.replace(folder, temporary)  # it disappears whole
-        shutil.rmtree(temporary)
+        remove_whole(folder)
 
 
 def _with_time_column(waveform: keras.KerasTensor) -> keras.KerasTensor:

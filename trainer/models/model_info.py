@@ -12,9 +12,9 @@ import numpy as np
 import tensorflow as tf
 
 import beam_pipelines
-from beam_pipelines.storage.atomic_files import write_whole
+from beam_pipelines.storage.atomic_files import write_json
 from trainer.data.stored_dataset import StoredSplit
-from trainer.training.checkpoints import ModelError
+from trainer.errors import ModelError
 
 FILE_NAME = 'model_info.json'
 
@@ -74,4 +74,4 @@ def read(workdir: str) -> dict:
 
 
 def write(workdir: str, info: dict) -> None:
-    write_whole(os.path.join(workdir, FILE_NAME), json.dumps(info, indent=2, sort_keys=True) + '\n')
+    write_json(os.path.join(workdir, FILE_NAME), info)

@@ -19,9 +19,10 @@ import h5py
 import keras
 import numpy as np
 
+from beam_pipelines.errors import UserError
+from trainer.errors import ModelError
 from trainer.models.architectures import build_member
 from trainer.published.model_files import FILE, FILE_NAMES
-from trainer.training.checkpoints import ModelError
 
 # With the optimizer's state they have about 1 MB; what is much larger is no such file, whatever it unpacks to.
 _MOST_BYTES = 64 << 20
@@ -112,7 +113,7 @@ def load_published_member(path: str, kernel_size: int, precision: str = 'float32
     """
     try:
         member = build_member('published', kernel_size, precision)
-    except ValueError as error:
+    except UserError as error:
         raise ModelError(f'{path}: {error}') from None
     config, weights_file = _unpack(path)
     _check_architecture(path, config, member)

@@ -102,7 +102,7 @@ def load_published_ensemble(folder: str) -> TrainedEnsemble:
 
 @dataset_errors()
 def score_split(ensemble: TrainedEnsemble, split: StoredSplit) -> SpikeScores:
-    """Runs all members on every spike of a split; DatasetError if a shard has changed since it was opened."""
+    """Runs all members on every spike of a split; UserError if a shard has changed since it was opened."""
     parts = []
     for batch in evaluation_batches(split, _BATCH).as_numpy_iterator():
         outputs = ensemble.model.predict_on_batch(batch['waveform'])

@@ -9,6 +9,8 @@ import os
 import pathlib
 from collections.abc import Callable
 
+from beam_pipelines.errors import UserError
+
 # Source: the README of the authors' repository DLAtypicalSerotoninergicCells. Their synthetic spikes are not here:
 # sero-build makes its own from the recordings.
 RECORDINGS = {
@@ -26,16 +28,12 @@ _RETRIES = 3
 _MOST_FAILURES_IN_A_ROW = 5
 
 
-class DriveError(Exception):
-    """Not everything could be fetched; the message is one line for the user."""
-
-
 def check_can_download() -> None:
-    """Raises DriveError if gdown is not installed."""
+    """Raises UserError if gdown is not installed."""
     try:
         import gdown  # noqa: F401
     except ImportError:
-        raise DriveError("downloads need gdown, which is not installed: pip install '.[drive]'") from None
+        raise UserError("downloads need gdown, which is not installed: pip install '.[drive]'") from None
 
 
 def fetch_folder(name: str, drive_id: str, folder: pathlib.Path) -> tuple[int, int]:
@@ -55,7 +53,7 @@ def fetch_folder(name: str, drive_id: str, folder: pathlib.Path) -> tuple[int, i
 
     Raises
     ------
-    DriveError
+    UserError
         If gdown is not installed, Drive cannot be reached, the folder is empty, or files could not be fetched; then all
         others were, unless Drive refuses one after the other.
     OSError
@@ -68,10 +66,10 @@ def fetch_folder(name: str, drive_id: str, folder: pathlib.Path) -> tuple[int, i
     where = f'{name} (Drive folder {drive_id})'
     try:
         listed = _ask(gdown.download_folder, id=drive_id, output=str(folder), skip_download=True)
-    except DriveError as error:
-        raise DriveError(f'{where}: {error}') from None
+    except UserError as error:
+        raise UserError(f'{where}: {error}') from None
     if not listed:
-        raise DriveError(f'{where}: Google Drive lists no files; the folder may not be public any more')
+        raise UserError(f'{where}: Google Drive lists no files; the folder may not be public any more')
     missing = [file for file in listed if not os.path.exists(file.local_path)]
     failures: list[str] = []
     in_a_row = 0
@@ -80,16 +78,16 @@ def fetch_folder(name: str, drive_id: str, folder: pathlib.Path) -> tuple[int, i
         try:
             _ask(gdown.download, id=file.id, output=file.local_path, resume=True, retries=_RETRIES)
             in_a_row = 0
-        except DriveError as error:
+        except UserError as error:
             failures.append(f'{file.path}: {error}')
             in_a_row += 1
             if in_a_row == _MOST_FAILURES_IN_A_ROW:
-                raise DriveError(
+                raise UserError(
                     f'{where}: stopped after {in_a_row} failures in a row, the last: {failures[-1]}; the same command'
                     ' goes on'
                 ) from None
     if failures:
-        raise DriveError(
+        raise UserError(
             f'{where}: {len(failures)} of {len(listed)} files could not be fetched, the first: {failures[0]}; the same'
             ' command fetches what is missing'
         )
@@ -97,14 +95,14 @@ def fetch_folder(name: str, drive_id: str, folder: pathlib.Path) -> tuple[int, i
 
 
 def _ask(function: Callable, **arguments: object):
-    """Calls a function of gdown; what goes wrong on the way to Drive or in its answer is a DriveError."""
+    """Calls a function of gdown; what goes wrong on the way to Drive or in its answer is a UserError."""
     import requests
 
     try:
         return function(quiet=True, timeout=_TIMEOUT_S, **arguments)
     except (requests.ConnectionError, requests.Timeout) as error:
-        raise DriveError(f'Google Drive cannot be reached ({type(error).__name__})') from None
+        raise UserError(f'Google Drive cannot be reached ({type(error).__name__})') from None
     except Exception as error:  # gdown raises whatever a page that it does not know makes it stumble over
         if isinstance(error, OSError) and not isinstance(error, requests.RequestException):
             raise
-        raise DriveError(f'gdown: {" ".join(f"{type(error).__name__}: {error}".split())}') from None
+        raise UserError(f'gdown: {" ".join(f"{type(error).__name__}: {error}".split())}') from None

@@ -15,14 +15,16 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from beam_pipelines import domain
+from beam_pipelines.cli.words import counted
 from beam_pipelines.recordings.cell_files import RejectedFile
 from beam_pipelines.recordings.rejection import REASONS
+from beam_pipelines.storage.atomic_files import write_files
 from trainer.evaluation.classified_cell import ClassifiedCell
 from trainer.evaluation.results import CellResult
 from trainer.evaluation.training_range import TrainingRange
 from trainer.reports import page as report_page
 from trainer.reports.cell_pictures import CellPictures, Picture
-from trainer.reports.page import REPORT_NAME, UNDEFINED, counted, is_defined, number
+from trainer.reports.page import REPORT_NAME, UNDEFINED, is_defined, number
 
 _VERDICTS = (*domain.LABEL_NAMES, 'undecided')
 _RANGE_PERCENTILES = (5, 95)
@@ -52,7 +54,7 @@ def write_report(
     template = report_page.environment().get_template('classification.html')
     html = template.render(_page(cells, rejected, info, training_range))
     # Names of files that are no UTF-8 hold lone surrogates, which no encoder takes.
-    report_page.write_files(folder, {REPORT_NAME: html.encode(errors='backslashreplace')})
+    write_files(folder, {REPORT_NAME: html.encode(errors='backslashreplace')})
     return folder / REPORT_NAME
 
 

@@ -16,12 +16,14 @@ import jinja2
 from matplotlib.figure import Figure
 
 from beam_pipelines import domain
+from beam_pipelines.cli.words import counted
+from beam_pipelines.storage.atomic_files import write_files
 from trainer.evaluation.calibration import Calibration
 from trainer.evaluation.results import CellResult, ModelResult, SplitResult
 from trainer.published import results as published_results
 from trainer.reports import figures
 from trainer.reports import page as report_page
-from trainer.reports.page import REPORT_NAME, UNDEFINED, counted, is_defined, number, write_files
+from trainer.reports.page import REPORT_NAME, UNDEFINED, is_defined, number
 from trainer.reports.terminal import calibration_line, is_simulated, trained_on_warnings
 
 HEADLINE_SPLIT = 'non_homogeneous/test'

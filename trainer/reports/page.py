@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import pathlib
-from collections.abc import Mapping
 
 import jinja2
 import markupsafe
@@ -34,11 +31,6 @@ def number(value: float | None, digits: int) -> str:
     return f'{value:.{digits}f}' if is_defined(value) else UNDEFINED
 
 
-def counted(count: int, noun: str) -> str:
-    """Writes ``1 cell``, ``2 cells``."""
-    return f'{count:,} {noun}' if count == 1 else f'{count:,} {noun}s'
-
-
 def interval_bar(cell: CellResult) -> markupsafe.Markup:
     """Draws a cell's probability and interval on a line from 0 to 1."""
     if not all(map(is_defined, (cell.p_ser, cell.p_ser_low, cell.p_ser_high))):
@@ -61,17 +53,3 @@ def environment() -> jinja2.Environment:
     )
     templates.filters |= {'number': number, 'interval_bar': interval_bar, 'is_defined': is_defined}
     return templates
-
-
-def write_files(folder: pathlib.Path, files: Mapping[str, bytes]) -> None:
-    """Writes the files so that each appears whole, in their order, and none if one cannot be written."""
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = {name: folder / f'.{name}.{os.getpid()}.partial' for name in files}
-    try:
-        for name, content in files.items():
-            partial[name].write_bytes(content)
-        for name, path in partial.items():
-            os.replace(path, folder / name)
-    finally:
-        for path in partial.values():
-            path.unlink(missing_ok=True)

@@ -12,21 +12,19 @@ import zipfile
 import keras
 import numpy as np
 
+from beam_pipelines.storage.atomic_files import remove_left_behind, staged
+from trainer.errors import ModelError
+
 _FOLDER = re.compile(r'step_(\d+)')
 _MODEL_FILE = 'ensemble.keras'
 _STATE_FILE = 'state.json'
 _DROPOUT = 'dropout_seeds'
 
 
-class ModelError(Exception):
-    """A trained model is missing or cannot be loaded; the message is one line for the user."""
-
-
 def save_whole(model: keras.Model, path: str) -> None:
     """Saves a model as a ``.keras`` file that appears whole or not at all."""
-    temporary = f'{path}.tmp.keras'
-    model.save(temporary)
-    os.replace(temporary, path)
+    with staged(path) as temporary:
+        model.save(temporary)
 
 
 def load_model(path: str, compile: bool) -> keras.Model:
@@ -60,14 +58,14 @@ def save_checkpoint(folder: str, step: int, model: keras.Model, state: dict, kep
     kept : how many checkpoints stay.
     """
     target = _path(folder, step)
-    temporary = f'{target}.tmp'
-    shutil.rmtree(temporary, ignore_errors=True)
-    os.makedirs(temporary)
-    model.save(os.path.join(temporary, _MODEL_FILE))
-    with open(os.path.join(temporary, _STATE_FILE), 'w', encoding='utf-8') as file:
-        json.dump(state | {_DROPOUT: [np.asarray(seed).tolist() for seed in _dropout_seeds(model)]}, file)
-    shutil.rmtree(target, ignore_errors=True)
-    os.replace(temporary, target)
+    os.makedirs(folder, exist_ok=True)
+    remove_left_behind(folder)
+    with staged(target) as temporary:
+        os.mkdir(temporary)
+        model.save(os.path.join(temporary, _MODEL_FILE))
+        with open(os.path.join(temporary, _STATE_FILE), 'w', encoding='utf-8') as file:
+            json.dump(state | {_DROPOUT: [np.asarray(seed).tolist() for seed in _dropout_seeds(model)]}, file)
+        shutil.rmtree(target, ignore_errors=True)
     for old in list_steps(folder)[:-kept]:
         shutil.rmtree(_path(folder, old))
 

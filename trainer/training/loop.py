@@ -10,6 +10,8 @@ import tensorflow as tf
 
 from beam_pipelines import domain
 from beam_pipelines.cli.signals import StopRequests
+from beam_pipelines.cli.words import counted
+from beam_pipelines.errors import UserError
 from beam_pipelines.synthesis.synthesizer import Synthesizer
 from trainer.backend import describe_device
 from trainer.config_checks import check_config
@@ -20,9 +22,9 @@ from trainer.models import published as published_models
 from trainer.models.ensemble import member_losses
 from trainer.training import checkpoints
 from trainer.training.input_wait import InputWait, LogInputWait
-from trainer.training.progress import ProgressLine
+from trainer.training.progress import TrainingProgress
 from trainer.training.run_folder import claim_workdir, find_init_files, resume_run, start_run
-from trainer.training.run_keeper import CHECKPOINTS_FOLDER, RunError, RunKeeper
+from trainer.training.run_keeper import CHECKPOINTS_FOLDER, RunKeeper
 from trainer.training.run_outcome import complete_run
 from trainer.training.step_profile import StepProfile
 from trainer.training.strategies import OneDevice
@@ -61,22 +63,22 @@ def train(
 
     Raises
     ------
-    RunError
+    UserError
         If the folder holds a run of another config or start, a config value cannot be used, or the loss is not finite.
     Interrupted
         If SIGINT or SIGTERM came; where the run stands is saved.
     ModelError
         If all checkpoints to go on from are damaged, or a file in ``init_from`` is missing or of no use.
-    DatasetError
+    UserError
         If a dataset is missing or damaged.
     """
     strategy = strategy or OneDevice()
     check_config(config)
     init_files = find_init_files(init_from, config) if init_from else {}
     if config['batch_size'] % strategy.replicas:
-        raise RunError(f'batch_size {config["batch_size"]}: cannot be shared evenly by {strategy.replicas} devices')
+        raise UserError(f'batch_size {config["batch_size"]}: cannot be shared evenly by {strategy.replicas} devices')
     if config['precision'] == 'mixed_float16' and not strategy.can_scale_loss:
-        raise RunError(
+        raise UserError(
             f'precision mixed_float16: not on {strategy.replicas} devices; use mixed_bfloat16, or --strategy=one'
         )
     if verify_records:
@@ -86,7 +88,7 @@ def train(
     recorded_split = open_split(data_dir, 'original', 'train', verify_records)
     shared_cells = train_split.train_cells & validation_split.cells
     if shared_cells and train_split.metadata['protocol'] == 'by_cell':
-        raise RunError(
+        raise UserError(
             f'{data_dir}: {len(shared_cells)} cells of {validation_split.name}, such as {min(shared_cells)}, are in'
             f' {train_split.name} too; build both datasets together'
         )
@@ -120,7 +122,7 @@ def train(
             with strategy.scope():
                 model, batches = _open_input(ensemble, train_split, bank, config, state['step'])
             input_wait = InputWait()
-            progress = ProgressLine(config['batch_size'], keeper.steps_per_epoch, config['epochs'], steps_made)
+            progress = TrainingProgress(config['batch_size'], keeper.steps_per_epoch, config['epochs'], steps_made)
             parts_of_batches = _with_targets(strategy.share(batches), ensemble.output_names)
             strategy.fit(
                 model,
@@ -141,17 +143,13 @@ def train(
     return complete_run(workdir, keeper.info(), validation_split, recorded_split)
 
 
-def count_members(count: int) -> str:
-    """Returns such as ``3 members``."""
-    return f'{count} member{"" if count == 1 else "s"}'
-
-
 def _announce(train_split: StoredSplit, validation_split: StoredSplit, config: dict, steps_made: int) -> None:
     what = f'going on from step {steps_made:,} with' if steps_made else 'training'
+    trained_on = f'{train_split.name} ({train_split.examples:,} spikes, {train_split.metadata["source"]} recordings'
+    validated_on = f'{validation_split.name} ({validation_split.examples:,})'
     print(
-        f'{what} {count_members(len(config["kernel_sizes"]))} on {train_split.name} ({train_split.examples:,} spikes,'
-        f' {train_split.metadata["source"]} recordings, input {config["input"]}), validation on'
-        f' {validation_split.name} ({validation_split.examples:,}), {describe_device()}',
+        f'{what} {counted(len(config["kernel_sizes"]), "member")} on {trained_on}, input {config["input"]}),'
+        f' validation on {validated_on}, {describe_device()}',
         file=sys.stderr,
     )
 

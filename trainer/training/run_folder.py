@@ -8,13 +8,14 @@ import os
 
 import keras
 
-from beam_pipelines.storage.atomic_files import write_whole
+from beam_pipelines.errors import UserError
+from beam_pipelines.storage.atomic_files import write_json
 from trainer.data.stored_dataset import StoredSplit
 from trainer.models import published as published_models
 from trainer.models.ensemble import build_ensemble, compile_ensemble, join_members, uses_xla
 from trainer.training import checkpoints
 from trainer.training.optimization import learning_rate_over_run
-from trainer.training.run_keeper import CHECKPOINTS_FOLDER, MEMBERS_FOLDER, RunError
+from trainer.training.run_keeper import CHECKPOINTS_FOLDER, MEMBERS_FOLDER
 
 _CONFIG_FILE = 'config.json'
 
@@ -33,7 +34,7 @@ def claim_workdir(workdir: str, config: dict, writes: bool) -> None:
 
     Raises
     ------
-    RunError
+    UserError
         If the folder holds a run of another config, or cannot be written.
     """
     path = os.path.join(workdir, _CONFIG_FILE)
@@ -46,7 +47,7 @@ def claim_workdir(workdir: str, config: dict, writes: bool) -> None:
         free = [field for field in _FREE if field != 'epochs' or content['learning_rate_schedule'] == 'constant']
         for field in content:
             if field not in free and content[field] != earlier.get(field):
-                raise RunError(
+                raise UserError(
                     f'{workdir}: holds a run with {field} {earlier.get(field)!r}, asked for {content[field]!r};'
                     ' use another --workdir'
                 )
@@ -54,15 +55,15 @@ def claim_workdir(workdir: str, config: dict, writes: bool) -> None:
         return
     try:
         os.makedirs(os.path.join(workdir, MEMBERS_FOLDER), exist_ok=True)
-        write_whole(path, json.dumps(content, indent=2, sort_keys=True) + '\n')
+        write_json(path, content)
     except OSError as error:
-        raise RunError(f'{workdir}: cannot be written: {error.strerror}') from None
+        raise UserError(f'{workdir}: cannot be written: {error.strerror}') from None
 
 
 def find_init_files(folder: str, config: dict) -> dict[int, str]:
-    """Returns the authors' file for each kernel size of a config; raises RunError if its networks are others."""
+    """Returns the authors' file for each kernel size of a config; raises UserError if its networks are others."""
     if config['architecture'] != 'published':
-        raise RunError(
+        raise UserError(
             f'architecture {config["architecture"]}: the networks in {folder} take time and current;'
             ' give --config.architecture=published'
         )
@@ -82,7 +83,7 @@ def resume_run(
 
     Raises
     ------
-    RunError
+    UserError
         If the run was trained on other data, or started from other files.
     ModelError
         If all of its checkpoints are damaged.
@@ -92,9 +93,9 @@ def resume_run(
         return None
     ensemble, state = resumed
     if state['dataset_fingerprint'] != train_split.metadata['fingerprint']:
-        raise RunError(f'{workdir}: was trained on other data than {train_split.name} in {data_dir} holds now')
+        raise UserError(f'{workdir}: was trained on other data than {train_split.name} in {data_dir} holds now')
     if init_files and published_models.describe_files(init_files) != state.get('init_from'):
-        raise RunError(f'{workdir}: holds a run that was not started from the files in {init_from}')
+        raise UserError(f'{workdir}: holds a run that was not started from the files in {init_from}')
     ensemble.jit_compile = uses_xla()  # the checkpoint may be of the other backend
     return ensemble, state
 

@@ -9,6 +9,7 @@ import time
 import keras
 
 from beam_pipelines.cli.signals import Interrupted, StopRequests
+from beam_pipelines.errors import UserError
 from trainer.data.stored_dataset import StoredSplit
 from trainer.evaluation import calibration
 from trainer.models import model_info
@@ -19,10 +20,6 @@ from trainer.training.optimization import learning_rate_at
 
 MEMBERS_FOLDER = 'members'
 CHECKPOINTS_FOLDER = 'checkpoints'
-
-
-class RunError(Exception):
-    """The run cannot be started or continued as asked; the message is one line for the user."""
 
 
 class RunKeeper(keras.callbacks.Callback):
@@ -81,7 +78,7 @@ class RunKeeper(keras.callbacks.Callback):
         self._state['step'] += 1
         if not math.isfinite(logs['loss']):
             rate = learning_rate_at(self._config, self._state['step'] - 1)
-            raise RunError(
+            raise UserError(
                 f'loss is {logs["loss"]} at step {self._state["step"]:,} with learning rate'
                 f' {rate:g}; try a lower learning_rate, or precision float32, in another --workdir'
             )

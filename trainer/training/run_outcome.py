@@ -35,7 +35,7 @@ def complete_run(workdir: str, info: dict, validation_split: StoredSplit, record
     ------
     ModelError
         If a member is missing or damaged.
-    DatasetError
+    UserError
         If a shard has changed since it was opened.
     """
     if not exported_consensus.is_written(workdir):

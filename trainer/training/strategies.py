@@ -17,8 +17,8 @@ import keras
 import tensorflow as tf
 
 from beam_pipelines.cli.signals import StopRequests
+from beam_pipelines.errors import UserError
 from trainer.training import distributed_fit
-from trainer.training.run_keeper import RunError
 
 
 class OneDevice:
@@ -61,7 +61,7 @@ class OneDevice:
         return values
 
     def check_same(self, **seen: object) -> None:
-        """Checks that all processes see the same; RunError names what they do not."""
+        """Checks that all processes see the same; UserError names what they do not."""
 
 
 class JaxDevices(OneDevice):
@@ -146,7 +146,7 @@ class Workers(Replicas):
             with _lost_workers():
                 same = distributed_fit.is_same(self._strategy, value)
             if not same:
-                raise RunError(
+                raise UserError(
                     f'worker {self._worker} of {self._workers}: the workers do not see the same {name}; they need the'
                     ' same flags, and a --workdir and --data_dir that they share'
                 )
@@ -162,17 +162,17 @@ def open_strategy(name: str) -> OneDevice:
 
     Raises
     ------
-    RunError
+    UserError
         If the backend does not have the strategy, or the machine not the devices.
     """
     backend = keras.backend.backend()
     if backend == 'jax':
         if name not in ('auto', 'one'):
-            raise RunError(f'--strategy={name}: is of TensorFlow; with the backend jax there are auto and one')
+            raise UserError(f'--strategy={name}: is of TensorFlow; with the backend jax there are auto and one')
         several = name == 'auto' and len(keras.distribution.list_devices()) > 1
         return JaxDevices() if several else OneDevice()
     if backend != 'tensorflow':
-        raise RunError(f'backend {backend!r}: expected tensorflow or jax')
+        raise UserError(f'backend {backend!r}: expected tensorflow or jax')
     if name == 'multi_worker' or (name == 'auto' and os.environ.get('TF_CONFIG')):
         return Workers(_connect_workers())
     gpus = tf.config.list_logical_devices('GPU')
@@ -192,7 +192,7 @@ def _connect_workers() -> tf.distribute.MultiWorkerMirroredStrategy:
             raise ValueError
         workers = sum(map(len, jobs.values()))
     except (ValueError, KeyError, TypeError):
-        raise RunError(
+        raise UserError(
             f'TF_CONFIG {os.environ.get("TF_CONFIG", "")!r}: expected such as {{"cluster": {{"worker": ["host0:2222",'
             ' "host1:2222"]}, "task": {"type": "worker", "index": 0}}'
         ) from None
@@ -202,7 +202,7 @@ def _connect_workers() -> tf.distribute.MultiWorkerMirroredStrategy:
     try:
         return tf.distribute.MultiWorkerMirroredStrategy()
     except tf.errors.OpError as error:
-        raise RunError(f'--strategy=multi_worker: {" ".join(error.message.split())}') from None
+        raise UserError(f'--strategy=multi_worker: {" ".join(error.message.split())}') from None
     finally:
         signal.signal(signal.SIGINT, handler)
 
@@ -212,7 +212,7 @@ def _connect_tpu() -> tf.distribute.TPUStrategy:
         # The TPU of the machine that this runs on; a name would be looked up in Google's network.
         return tf.distribute.TPUStrategy(tf.distribute.cluster_resolver.TPUClusterResolver.connect('local'))
     except (tf.errors.OpError, ValueError, RuntimeError) as error:
-        raise RunError(f'--strategy=tpu: {str(error).partition(". ")[0]}') from None
+        raise UserError(f'--strategy=tpu: {str(error).partition(". ")[0]}') from None
 
 
 @contextlib.contextmanager
@@ -223,7 +223,7 @@ def _lost_workers() -> Iterator[None]:
     except tf.errors.OpError as error:
         if 'ollective' not in error.message:
             raise
-        raise RunError(
+        raise UserError(
             'another worker has ended or cannot be reached; the same command on all of them goes on from the last'
             ' checkpoint'
         ) from None

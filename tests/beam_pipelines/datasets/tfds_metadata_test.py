@@ -29,9 +29,9 @@ def test_split_infos_give_lengths_and_bytes(tmp_path):
 def test_writing_metadata_needs_no_tensorflow(tmp_path):
     code = f"""
 import sys
-from beam_pipelines import datasets, tfds_metadata
+from beam_pipelines.datasets import configs, tfds_metadata
 infos = tfds_metadata.split_infos({{'test': [1]}}, {{'test': 756}}, {str(tmp_path)!r})
-config = datasets.CONFIGS['non_homogeneous']
+config = configs.CONFIGS['non_homogeneous']
 tfds_metadata.write_dataset_info({str(tmp_path)!r}, config, ['A1#1'], infos, {{'source': 'recorded'}})
 print('tensorflow' in sys.modules)
 """

@@ -9,7 +9,7 @@ from beam_pipelines.launch.resume import only_build
 
 _HOLD = """
 import sys, time
-from beam_pipelines.build_lock import only_build
+from beam_pipelines.launch.resume import only_build
 with only_build(sys.argv[1]):
     print('held', flush=True)
     time.sleep(float(sys.argv[2]))

@@ -7,7 +7,8 @@ import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
-from beam_pipelines.launch.run_build import BuildError, default_runner, run_build
+from beam_pipelines.errors import UserError
+from beam_pipelines.launch.run_build import default_runner, run_build
 from beam_pipelines.planning.plan import BuildOptions
 from beam_pipelines.transforms.build_datasets import build_pipeline
 from tests.conftest import copy_without_stamp, files_of
@@ -58,7 +59,7 @@ def test_a_recording_under_two_names_is_an_error(recordings_root, tmp_path):
     shutil.copytree(recordings_root, root)
     first = sorted((root / 'original' / 'SER').glob('*.abf'))[0]
     shutil.copy(first, root / 'original' / 'NSER' / 'Z#1.abf')
-    with pytest.raises(BuildError, match='SIM0.* and Z#1 are the same recording under two names'):
+    with pytest.raises(UserError, match='SIM0.* and Z#1 are the same recording under two names'):
         _run(root, tmp_path / 'data')
 
 
@@ -76,15 +77,15 @@ def test_a_dataset_that_is_not_published_stays_in_its_work_folder(recordings_roo
 
 def test_a_build_that_failed_is_no_interrupted_one(recordings_root, tmp_path):
     options = {'configs': ('original', 'synthetic_small'), 'num_masks': 10**7}
-    with pytest.raises(BuildError, match=r'not enough silence: .* rejected files are listed in .*rejected\.jsonl'):
+    with pytest.raises(UserError, match=r'not enough silence: .* rejected files are listed in .*rejected\.jsonl'):
         _run(recordings_root, tmp_path, **options)
-    with pytest.raises(BuildError, match='original/1.0.0: exists and is kept'):
+    with pytest.raises(UserError, match='original/1.0.0: exists and is kept'):
         _run(recordings_root, tmp_path, **options)
 
 
 def test_a_disk_without_room_is_an_error_with_both_sizes(recordings_root, tmp_path):
     # Ten thousand times the largest dataset: more than the disk that a test runs on has.
-    with pytest.raises(BuildError, match=r'synthetic need 96016\.54 GB, the disk has \d+\.\d\d GB left$'):
+    with pytest.raises(UserError, match=r'synthetic need 96016\.54 GB, the disk has \d+\.\d\d GB left$'):
         _run(recordings_root, tmp_path, ('synthetic',) * 10_000)
 
 
@@ -93,7 +94,7 @@ def test_what_is_left_of_one_dataset_takes_nothing_off_the_room_for_another(reco
     work.mkdir(parents=True)
     with open(work / 'shard', 'wb') as file:
         file.truncate(2 << 30)
-    with pytest.raises(BuildError, match=r'synthetic need 96016\.54 GB'):
+    with pytest.raises(UserError, match=r'synthetic need 96016\.54 GB'):
         _run(recordings_root, tmp_path, ('original', *('synthetic',) * 10_000))
 
 
@@ -106,7 +107,7 @@ def test_an_overwriting_build_that_cannot_even_write_why_it_failed_is_an_error(r
     folder = os.path.join(tmp_path, *['d' * 99] * (room // 100), 'd' * (room % 100 - 1))
     os.makedirs(folder)
     data_dir = shutil.move(tmp_path / 'data', folder)
-    with pytest.raises(BuildError, match='original/1.0.0: was not finished, and what hindered it could not be written'):
+    with pytest.raises(UserError, match='original/1.0.0: was not finished, and what hindered it could not be written'):
         _run(recordings_root, data_dir, overwrite=True)
     assert files_of(Path(shutil.move(data_dir, tmp_path / 'data'))) == before
 

@@ -4,6 +4,7 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_pipelines.build import check_beam_options
+from beam_pipelines.errors import UserError
 from beam_pipelines.launch.runners import check_dataflow_options
 from beam_pipelines.planning.plan import BuildOptions
 from tests.conftest import needs_gcp
@@ -50,7 +51,7 @@ def test_a_job_that_can_be(changes):
 )
 def test_what_is_missing_or_cannot_be_is_named(monkeypatch, changes, message):
     monkeypatch.delenv('CLOUDSDK_COMPUTE_REGION', raising=False)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         _check(**changes)
 
 
@@ -62,13 +63,13 @@ def test_the_region_may_come_from_the_environment(monkeypatch):
 
 def test_the_extra_that_is_missing_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, 'google.cloud.dataflow_v1beta3', None)
-    with pytest.raises(ValueError, match=r"--runner=DataflowRunner: needs Google's libraries; pip install '\.\[gcp\]'"):
+    with pytest.raises(UserError, match=r"--runner=DataflowRunner: needs Google's libraries; pip install '\.\[gcp\]'"):
         _check()
 
 
 def test_other_runners_are_left_alone_but_have_no_templates():
     _check(runner='FlinkRunner', project=None, recordings='r')
-    with pytest.raises(ValueError, match='--template_location: is for --runner=DataflowRunner'):
+    with pytest.raises(UserError, match='--template_location: is for --runner=DataflowRunner'):
         _check(runner='FlinkRunner', template_location='gs://b/j.json')
 
 
@@ -100,5 +101,5 @@ def test_options_of_dataflow_are_let_through_to_beam():
 
 
 def test_a_value_that_beam_refuses_is_one_line():
-    with pytest.raises(ValueError, match="^--num_workers: invalid int value: 'two'$"):
+    with pytest.raises(UserError, match="^--num_workers: invalid int value: 'two'$"):
         check_beam_options(['--num_workers=two'], PipelineOptions)

@@ -4,6 +4,7 @@ import json
 import pytest
 
 from beam_pipelines.datasets import record_layout
+from beam_pipelines.errors import UserError
 from beam_pipelines.planning.plan import BuildOptions, DatasetPlan, IngestedCell, plan_dataset
 from beam_pipelines.spikes.extraction import IngestReport
 
@@ -73,13 +74,13 @@ def test_recorded_datasets_need_no_masks():
 
 def test_too_little_silence_is_an_error():
     cells = [dataclasses.replace(cell, masks=2) for cell in _CELLS]
-    with pytest.raises(ValueError, match='not enough silence: 70 noise masks .* 12 training recordings hold 24'):
+    with pytest.raises(UserError, match='not enough silence: 70 noise masks .* 12 training recordings hold 24'):
         plan_dataset('synthetic_small', cells, _options())
 
 
 def test_a_class_without_usable_cell_is_an_error_that_names_the_folder():
     cells = [cell for cell in _CELLS if cell.label == 0]
-    with pytest.raises(ValueError, match='original: no usable NSER recording in original/NSER'):
+    with pytest.raises(UserError, match='original: no usable NSER recording in original/NSER'):
         plan_dataset('original', cells, _options())
 
 

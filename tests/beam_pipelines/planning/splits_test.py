@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from beam_pipelines.errors import UserError
 from beam_pipelines.planning import splits
 
 _CELLS = [f'D{number // 4:04d}#{number:03d}' for number in range(140)]
@@ -37,7 +38,7 @@ def test_the_order_of_the_cells_does_not_matter():
 
 @pytest.mark.parametrize('cells', [0, 1, 2])
 def test_fewer_than_three_cells_of_a_class_are_an_error_that_names_it(cells):
-    with pytest.raises(ValueError, match=f'{cells} usable NSER cells: .* at least 3'):
+    with pytest.raises(UserError, match=f'{cells} usable NSER cells: .* at least 3'):
         splits.split_cells(_CELLS[: 10 + cells], [0] * 10 + [1] * cells, 0)
 
 
@@ -61,5 +62,5 @@ def test_published_protocol_with_another_seed_gives_another_split():
 
 
 def test_fewer_than_three_spikes_are_an_error():
-    with pytest.raises(ValueError, match='2 spikes: a split needs at least 3'):
+    with pytest.raises(UserError, match='2 spikes: a split needs at least 3'):
         splits.split_spikes(2, 0)

@@ -7,6 +7,7 @@ import pyabf
 import pytest
 
 from beam_pipelines.domain import SAMPLING_RATE_HZ, SPIKE_SAMPLES, TRIGGER_PA, recording_day
+from beam_pipelines.errors import UserError
 from beam_pipelines.simulation import recordings as simulated_recordings
 
 _TINY = simulated_recordings.Profile(
@@ -159,7 +160,7 @@ def test_neo_reads_a_recording(root, truth):
 
 def test_a_root_that_holds_something_is_left_alone(tmp_path):
     (tmp_path / 'mine.txt').write_text('mine')
-    with pytest.raises(simulated_recordings.SimulationError, match='exists and is not an empty folder'):
+    with pytest.raises(UserError, match='exists and is not an empty folder'):
         simulated_recordings.simulate(tmp_path, _TINY)
     assert _bytes_by_path(tmp_path) == {'mine.txt': b'mine'}
 
@@ -171,19 +172,19 @@ def test_an_empty_root_is_filled(tmp_path):
 
 
 def test_an_unknown_profile_is_named(tmp_path):
-    with pytest.raises(simulated_recordings.SimulationError, match="unknown profile 'huge'; there are demo, paper"):
+    with pytest.raises(UserError, match="unknown profile 'huge'; there are demo, paper"):
         simulated_recordings.simulate(tmp_path / 'x', 'huge')
 
 
 def test_a_failure_half_way_leaves_nothing(tmp_path, monkeypatch):
-    write_abf = simulated_recordings.abf_writer.write_abf
+    write_abf = simulated_recordings.write_abf
 
     def full_disk(path, *args):
         if 'non_homogeneous' in str(path):
             raise OSError(28, 'No space left on device')
         return write_abf(path, *args)
 
-    monkeypatch.setattr(simulated_recordings.abf_writer, 'write_abf', full_disk)
-    with pytest.raises(simulated_recordings.SimulationError, match='cannot be written: No space left on device'):
+    monkeypatch.setattr(simulated_recordings, 'write_abf', full_disk)
+    with pytest.raises(UserError, match='cannot be written: No space left on device'):
         simulated_recordings.simulate(tmp_path / 'x', _TINY)
     assert list(tmp_path.iterdir()) == []

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from beam_pipelines.datasets.configs import CONFIGS
+from beam_pipelines.errors import UserError
 from beam_pipelines.synthesis import synthesizer as synthesis
 from beam_pipelines.synthesis.synthesizer import Recipe, Synthesizer
 from tests.conftest import SHARED, needs_shared
@@ -255,12 +256,12 @@ def test_a_class_without_spikes_is_an_error_that_names_it():
 @pytest.mark.parametrize(
     ('values', 'message'),
     [
-        ((0, 4), 'masks a spike must be 1..4, got 0..4'),
+        ((0, 4), 'masks per spike must be 1..4, got 0..4'),
         ((1, 5), 'got 1..5'),
         ((3, 2), 'got 3..2'),
         ((1, 4, 0.4, 0.3), 'min_weight 0.4 is above max_weight 0.3'),
     ],
 )
 def test_a_recipe_that_cannot_be_is_an_error(values, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         Recipe(*values)

@@ -96,7 +96,7 @@ def test_rejected_files_are_status_1_and_one_line(classified):
     _, verdicts, result = classified
     assert result.returncode == 1
     assert error_line(result) == (
-        f'sero-classify: 4 files were rejected, see {verdicts}/rejected.jsonl; the verdicts are on the others'
+        f'sero-classify: 4 files rejected, see {verdicts}/rejected.jsonl; the verdicts are on the others'
     )
 
 

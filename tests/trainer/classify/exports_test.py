@@ -122,9 +122,9 @@ def test_failed_export_leaves_nothing(tmp_path):
 def test_missing_pynwb_is_one_line():
     program = (
         'import sys; sys.modules["pynwb"] = None\n'  # as if it were not installed
-        'from trainer.classify.exports import ExportError, export_nwb\n'
+        'from trainer.classify.exports import UserError, export_nwb\n'
         'try: export_nwb(".", [], {})\n'
-        'except ExportError as error: print(error)'
+        'except UserError as error: print(error)'
     )
     result = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, timeout=60, check=True)
     assert result.stdout == "NWB files need pynwb, which is not installed: pip install '.[nwb]'\n"

@@ -2,7 +2,8 @@ import os
 
 import pytest
 
-from trainer.classify.inputs import PathError, count_files, find_recordings
+from beam_pipelines.errors import UserError
+from trainer.classify.inputs import count_files, find_recordings
 from trainer.classify.outputs import OUTPUT_NAMES
 
 
@@ -90,10 +91,10 @@ def test_a_cell_that_comes_twice_is_one_recording_with_a_spare(tmp_path):
 
 @pytest.mark.parametrize('path', ['missing.abf', 'missing/'])
 def test_a_path_that_does_not_exist_is_named(tmp_path, path):
-    with pytest.raises(PathError, match='missing.*: no such file or folder'):
+    with pytest.raises(UserError, match='missing.*: no such file or folder'):
         find(tmp_path / path)
 
 
 def test_an_empty_folder_is_named(tmp_path):
-    with pytest.raises(PathError, match=f'{tmp_path}: no file in there'):
+    with pytest.raises(UserError, match=f'{tmp_path}: no file in there'):
         find(tmp_path)

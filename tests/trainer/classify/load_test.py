@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+from beam_pipelines.errors import UserError
 from beam_pipelines.recordings.abf_reader import read_abf
 from beam_pipelines.recordings.rejection import RecordingRejected
 from tests.conftest import ROOT
@@ -112,11 +113,11 @@ def _unfinished(run):
     ],
 )
 def test_a_folder_that_is_no_finished_run_is_one_line(break_run, message, synthetic_run, tmp_path):
-    from trainer.classify.batch import ClassifyError, load
+    from trainer.classify.batch import load
 
     run = shutil.copytree(synthetic_run[0], tmp_path / 'run', ignore=shutil.ignore_patterns('checkpoints'))
     break_run(run)
-    with pytest.raises(ClassifyError) as raised:
+    with pytest.raises(UserError) as raised:
         load(str(run))
     assert str(raised.value).startswith(f'{run}/') and message in str(raised.value)
     assert '\n' not in str(raised.value)

@@ -15,9 +15,9 @@ from trainer.models.ensemble import build_ensemble, join_members, members_of
 JAX_PROGRAM = """
 import sys
 import keras, numpy as np
-from trainer.checkpoints import load_model
-from trainer.ensemble import AddTimeColumn  # the file names it
-from trainer.saliency import consensus_saliencies
+from trainer.training.checkpoints import load_model
+from trainer.models.ensemble import AddTimeColumn  # the file names it
+from trainer.classify.saliency import consensus_saliencies
 assert keras.backend.backend() == 'jax'
 model = load_model(sys.argv[1] + '/ensemble.keras', compile=False)
 spikes = np.load(sys.argv[1] + '/spikes.npy')

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from beam_pipelines import domain
-from trainer.cross_validation.folds import FoldError, fold_by_day, fold_by_spike
+from beam_pipelines.errors import UserError
+from trainer.cross_validation.folds import fold_by_day, fold_by_spike
 
 # Ten days of two cells, SER days and NSER days; three spikes a cell.
 CELLS = [f'D{day:02d}#{number}' for day in range(10) for number in (1, 2)]
@@ -43,18 +44,18 @@ def test_same_seed_gives_the_same_folds_and_another_seed_others():
 
 @pytest.mark.parametrize('folds', [0, 1, 11])
 def test_number_of_folds_that_cannot_be_is_named(folds):
-    with pytest.raises(FoldError, match=rf'folds {folds}: must be 2\.\.10'):
+    with pytest.raises(UserError, match=rf'folds {folds}: must be 2\.\.10'):
         fold_by_day(CELL, LABEL, CELLS, folds, seed=0)
 
 
 def test_too_few_days_are_named():
-    with pytest.raises(FoldError, match=r'2 recording days \(A, B\)'):
+    with pytest.raises(UserError, match=r'2 recording days \(A, B\)'):
         fold_by_day(np.arange(4), np.array([0, 1, 0, 1]), ['A#1', 'A#2', 'B#1', 'B#2'], None, seed=0)
 
 
 def test_class_of_too_few_days_is_named():
     cells = ['A#1', 'B#1', 'C#1', 'D#1']
-    with pytest.raises(FoldError, match='day A: without its cells NSER was recorded on 1 days'):
+    with pytest.raises(UserError, match='day A: without its cells NSER was recorded on 1 days'):
         fold_by_day(np.arange(4), np.array([0, 0, 0, 1]), cells, None, seed=0)
 
 

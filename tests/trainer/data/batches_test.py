@@ -6,10 +6,11 @@ import pytest
 import tensorflow as tf
 
 from beam_pipelines.datasets import record_layout
+from beam_pipelines.errors import UserError
 from tests.trainer.conftest import make_spikes
 from trainer.data.batches import dataset_errors, evaluation_batches, training_batches
 from trainer.data.example_order import BLOCK_ROWS, CHUNK_ROWS
-from trainer.data.shards import DatasetError, Shard
+from trainer.data.shards import Shard
 from trainer.data.stored_dataset import StoredSplit, open_split
 
 LENGTHS = (37, 20, 0, 1)
@@ -216,7 +217,7 @@ def test_record_that_is_none_is_named(split, batches_of):
     content[7 * record_layout.RECORD_BYTES : 8 * record_layout.RECORD_BYTES] = bytes(record_layout.RECORD_BYTES)
     with open(path, 'wb') as file:
         file.write(content)
-    with pytest.raises(DatasetError, match=f'^{path}: record 7 is not a record of this layout$'), dataset_errors():
+    with pytest.raises(UserError, match=f'^{path}: record 7 is not a record of this layout$'), dataset_errors():
         list(batches_of(split).take(20))
 
 
@@ -224,14 +225,14 @@ def test_record_that_is_none_is_named(split, batches_of):
 def test_shard_that_is_too_short_is_named(split, batches_of):
     path = split.shards[0].path
     os.truncate(path, 30 * record_layout.RECORD_BYTES + 17)
-    with pytest.raises(DatasetError, match=f'^{path}: '):
+    with pytest.raises(UserError, match=f'^{path}: '):
         batches_of(split)
 
 
 @pytest.mark.parametrize('batches_of', READERS)
 def test_shard_that_is_gone_is_named(split, batches_of):
     os.remove(split.shards[3].path)
-    with pytest.raises(DatasetError, match=f'^{split.shards[3].path}: no such file'):
+    with pytest.raises(UserError, match=f'^{split.shards[3].path}: no such file'):
         batches_of(split)
 
 

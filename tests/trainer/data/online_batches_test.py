@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from beam_pipelines.datasets import record_layout
+from beam_pipelines.errors import UserError
 from trainer.data.batches import training_batches
 from trainer.data.online_batches import OnlineEnsemble, SpikeSynthesis, online_batches, open_spike_bank
-from trainer.data.stored_dataset import DatasetError, StoredSplit, dataset_folder, open_split
+from trainer.data.stored_dataset import StoredSplit, dataset_folder, open_split
 from trainer.models.ensemble import build_ensemble
 
 
@@ -33,7 +34,7 @@ def edit_synthesis(data_dir: pathlib.Path, edit) -> None:
 
 
 def bank_error(data_dir: pathlib.Path) -> str:
-    with pytest.raises(DatasetError) as raised:
+    with pytest.raises(UserError) as raised:
         open_spike_bank(open_split(data_dir, 'synthetic_small', 'train'))
     message = str(raised.value)
     assert '\n' not in message
@@ -84,9 +85,7 @@ def test_bank_is_not_trained(split):
 
 
 def test_dataset_of_recorded_spikes_has_no_bank(data_dir):
-    with pytest.raises(
-        DatasetError, match='input online makes synthetic spikes, and original/train holds recorded ones$'
-    ):
+    with pytest.raises(UserError, match='input online makes synthetic spikes, and original/train holds recorded ones$'):
         open_spike_bank(open_split(data_dir, 'original', 'train'))
 
 

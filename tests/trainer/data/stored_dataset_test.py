@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from beam_pipelines.datasets import record_layout
 from beam_pipelines.datasets.configs import shard_name
-from trainer.data.stored_dataset import DatasetError, dataset_folder, open_split
+from beam_pipelines.errors import UserError
+from trainer.data.stored_dataset import dataset_folder, open_split
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def shard_of(data_dir: pathlib.Path, split: str) -> pathlib.Path:
 def error_of(
     data_dir: pathlib.Path, config: str = 'original', split: str = 'train', verify_records: bool = False
 ) -> str:
-    with pytest.raises(DatasetError) as raised:
+    with pytest.raises(UserError) as raised:
         open_split(data_dir, config, split, verify_records)
     message = str(raised.value)
     assert '\n' not in message
@@ -158,7 +159,7 @@ def test_dataset_of_another_file_system_is_opened_as_a_local_one(data_dir):
     assert remote.metadata == local.metadata
     assert [shard.examples for shard in remote.shards] == [shard.examples for shard in local.shards]
     with pytest.raises(
-        DatasetError, match='^ram://bucket/data/sero_spikes/non_homogeneous/1.0.0/dataset_info.json: no such'
+        UserError, match='^ram://bucket/data/sero_spikes/non_homogeneous/1.0.0/dataset_info.json: no such'
     ):
         open_split(remote_dir, 'non_homogeneous', 'test')
 

@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 
+from trainer.errors import CalibrationError
 from trainer.evaluation import calibration
-from trainer.evaluation.calibration import TARGET_ERROR, Calibration, CalibrationError, fit_calibration
+from trainer.evaluation.calibration import TARGET_ERROR, Calibration, fit_calibration
 from trainer.evaluation.metrics import expected_calibration_error
 
 EXAMPLE = Calibration('isotonic', 1.0, ((0.1, 0.2), (0.8, 0.9)), 0.7, 0.03, 20, 1, 18, {'isotonic': 0.2})

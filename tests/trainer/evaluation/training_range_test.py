@@ -3,11 +3,12 @@ import math
 import numpy as np
 import pytest
 
+from beam_pipelines.errors import UserError
 from beam_pipelines.spikes.waveform_features import measure_udi_ms
 from tests.trainer.conftest import make_spikes
 from trainer.data.stored_dataset import open_split
 from trainer.evaluation import training_range
-from trainer.evaluation.training_range import TrainingRangeError, measure_firing_rate_hz, measure_training_range
+from trainer.evaluation.training_range import measure_firing_rate_hz, measure_training_range
 
 FIELDS = ('label', 'mean_waveform', 'udi_ms', 'amplitude_pa', 'noise_pa', 'firing_rate_hz', 'n_spikes')
 
@@ -63,7 +64,7 @@ def test_round_trip(two_cells, tmp_path):
 
 
 def test_missing_file_is_named(tmp_path):
-    with pytest.raises(TrainingRangeError, match=r'training_range.npz: no such file; sero-train writes it'):
+    with pytest.raises(UserError, match=r'training_range.npz: no such file; sero-train writes it'):
         training_range.load(str(tmp_path))
 
 
@@ -74,12 +75,12 @@ def test_damaged_file_is_named(damage, two_cells, tmp_path):
     training_range.write(str(tmp_path), two_cells[2])
     path = tmp_path / 'training_range.npz'
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(TrainingRangeError, match=r'training_range\.npz: '):
+    with pytest.raises(UserError, match=r'training_range\.npz: '):
         training_range.load(str(tmp_path))
 
 
 def test_arrays_that_do_not_belong_together_are_named(two_cells, tmp_path):
     fields = {field: getattr(two_cells[2], field) for field in FIELDS}
     np.savez(tmp_path / 'training_range.npz', **fields | {'udi_ms': np.zeros(3)})
-    with pytest.raises(TrainingRangeError, match=r'udi_ms has the shape \(3,\), expected \(2,\)'):
+    with pytest.raises(UserError, match=r'udi_ms has the shape \(3,\), expected \(2,\)'):
         training_range.load(str(tmp_path))

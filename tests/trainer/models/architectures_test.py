@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 
+from beam_pipelines.errors import UserError
 from tests.trainer.conftest import make_spikes
 from trainer.models.architectures import build_member
 
@@ -87,14 +88,14 @@ def test_longest_kernel_leaves_one_sample(architecture):
 
 
 def test_unknown_architecture_is_named():
-    with pytest.raises(ValueError, match=r"architecture 'transformer': expected one of cnn, published"):
+    with pytest.raises(UserError, match=r"architecture 'transformer': expected one of cnn, published"):
         build_member('transformer', 20)
 
 
 @pytest.mark.parametrize('architecture', ['published', 'cnn'])
 @pytest.mark.parametrize('kernel_size', [54, 160, 0, -1])
 def test_kernel_size_that_does_not_fit_is_named(architecture, kernel_size):
-    with pytest.raises(ValueError, match=rf'kernel_size {kernel_size}: must be 1\.\.53'):
+    with pytest.raises(UserError, match=rf'kernel_size {kernel_size}: must be 1\.\.53'):
         build_member(architecture, kernel_size)
 
 

@@ -35,8 +35,8 @@ assert not any(name.partition('.')[0] in ('trainer', 'beam_pipelines') for name 
 """
 JAX_PROGRAM = """
 import sys, numpy as np
-from trainer.consensus import build_consensus, write_consensus
-from trainer.models import build_member
+from trainer.models.exported_consensus import build_consensus, write_consensus
+from trainer.models.architectures import build_member
 import keras
 assert keras.backend.backend() == 'jax'
 members = [build_member('cnn', 3), build_member('published', 4)]

@@ -10,15 +10,16 @@ import h5py
 import numpy as np
 import pytest
 
+from beam_pipelines.errors import UserError
 from tests.conftest import run_command
 from tests.trainer.conftest import TINY_RUN
+from trainer.errors import ModelError
 from trainer.evaluation.results import ModelResult
 from trainer.models.ensemble import AddTimeColumn
 from trainer.models.published import describe_files, find_files, load_published_member
 from trainer.reports.terminal import trained_on_warnings
-from trainer.training.checkpoints import ModelError, load_model
+from trainer.training.checkpoints import load_model
 from trainer.training.loop import train
-from trainer.training.run_keeper import RunError
 
 pytestmark = pytest.mark.slow
 
@@ -244,7 +245,7 @@ def test_run_goes_on_only_from_what_it_was_started_from(started_run, authors_fil
     others = tmp_path / 'others'
     shutil.copytree(authors_files, others)
     (others / 'ModConvBinNormN4-v10.keras').unlink()
-    with pytest.raises(RunError) as raised:
+    with pytest.raises(UserError) as raised:
         train(config, str(data_dir), str(workdir), init_from=str(others))
     assert str(raised.value) == f'{workdir}: holds a run that was not started from the files in {others}'
     info = train(config, str(data_dir), str(workdir))
@@ -253,7 +254,7 @@ def test_run_goes_on_only_from_what_it_was_started_from(started_run, authors_fil
 
 
 def test_architecture_that_takes_no_time_column_cannot_start_from_them(authors_files, tmp_path):
-    with pytest.raises(RunError) as raised:
+    with pytest.raises(UserError) as raised:
         train(TINY_RUN, str(tmp_path), str(tmp_path / 'run'), init_from=str(authors_files))
     assert str(raised.value) == (
         f'architecture cnn: the networks in {authors_files} take time and current; give --config.architecture=published'

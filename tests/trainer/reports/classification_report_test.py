@@ -2,7 +2,7 @@ import dataclasses
 import html
 import html.parser
 import json
-import pathlib
+import os
 import re
 import shutil
 import subprocess
@@ -346,7 +346,7 @@ def test_old_report_stays_until_the_new_one_is_whole(cells, training_range, tmp_
     def fail(path, content):
         raise OSError('no space left')
 
-    monkeypatch.setattr(pathlib.Path, 'write_bytes', fail)
+    monkeypatch.setattr(os, 'replace', fail)
     with pytest.raises(OSError, match='no space left'):
         write_report(tmp_path, cells[:1], [], INFO, training_range)
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [('report.html', 'old')]

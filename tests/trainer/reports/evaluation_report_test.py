@@ -3,6 +3,7 @@ import dataclasses
 import html
 import html.parser
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -182,7 +183,7 @@ class TestFiles:
         def fail_on_page(path, content):
             raise OSError('no space left')
 
-        monkeypatch.setattr(pathlib.Path, 'write_bytes', fail_on_page)
+        monkeypatch.setattr(os, 'replace', fail_on_page)
         with pytest.raises(OSError, match='no space left'):
             evaluation_report.write_report(tmp_path, model, None)
         assert [file.name for file in tmp_path.iterdir()] == ['report.html']

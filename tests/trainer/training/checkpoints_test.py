@@ -4,7 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from trainer.training.checkpoints import ModelError, load_model, load_newest, save_checkpoint, save_whole
+from trainer.errors import ModelError
+from trainer.training.checkpoints import load_model, load_newest, save_checkpoint, save_whole
 
 
 def make_model() -> keras.Model:
@@ -64,14 +65,14 @@ def test_dropout_goes_on_where_it_stood(tmp_path):
 
 def test_half_written_checkpoint_is_ignored(tmp_path):
     save_checkpoint(str(tmp_path), 1, make_model(), {'epoch': 1}, kept=2)
-    (tmp_path / 'step_000000002.tmp').mkdir()
-    (tmp_path / 'step_000000002.tmp' / 'ensemble.keras').write_bytes(b'PK')
+    (tmp_path / '.00c0ffee.partial').mkdir()
+    (tmp_path / '.00c0ffee.partial' / 'ensemble.keras').write_bytes(b'PK')
     assert load_newest(str(tmp_path))[1] == {'epoch': 1}
 
 
 def test_half_written_checkpoint_is_replaced_by_the_next_attempt(tmp_path):
-    (tmp_path / 'step_000000002.tmp').mkdir()
-    (tmp_path / 'step_000000002.tmp' / 'ensemble.keras').write_bytes(b'PK')
+    (tmp_path / '.00c0ffee.partial').mkdir()
+    (tmp_path / '.00c0ffee.partial' / 'ensemble.keras').write_bytes(b'PK')
     save_checkpoint(str(tmp_path), 2, make_model(), {'epoch': 2}, kept=2)
     assert names_in(tmp_path) == ['step_000000002']
     assert load_newest(str(tmp_path))[1] == {'epoch': 2}

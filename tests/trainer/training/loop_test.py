@@ -15,13 +15,14 @@ import numpy as np
 import pytest
 
 from beam_pipelines.datasets import record_layout
+from beam_pipelines.errors import UserError
 from tests.conftest import error_line, run_command
 from tests.trainer.conftest import TINY_RUN, logged, train_arguments
-from trainer.data.stored_dataset import DatasetError, dataset_folder, open_split
+from trainer.data.stored_dataset import dataset_folder, open_split
+from trainer.errors import ModelError
 from trainer.evaluation import calibration, training_range
 from trainer.training import checkpoints
 from trainer.training.loop import train
-from trainer.training.run_keeper import RunError
 
 # A run in this process: a second or two.
 SHORT_RUN = TINY_RUN | {
@@ -34,7 +35,7 @@ SHORT_RUN = TINY_RUN | {
 
 
 def train_error(config: dict, data_dir: pathlib.Path, workdir: pathlib.Path) -> str:
-    with pytest.raises(RunError) as raised:
+    with pytest.raises(UserError) as raised:
         train(config, str(data_dir), str(workdir))
     message = str(raised.value)
     assert '\n' not in message
@@ -160,7 +161,7 @@ def test_run_that_goes_on_ends_as_one_that_was_not_interrupted(data_dir, tmp_pat
 
 
 def test_recorded_spikes_cannot_be_made_on_the_device(data_dir, tmp_path):
-    with pytest.raises(DatasetError, match='input online makes synthetic spikes, and original/train holds recorded'):
+    with pytest.raises(UserError, match='input online makes synthetic spikes, and original/train holds recorded'):
         train(SHORT_RUN | {'input': 'online'}, str(data_dir), str(tmp_path / 'run'))
     assert not (tmp_path / 'run').exists()
 
@@ -174,7 +175,7 @@ def test_damage_that_is_met_while_training_ends_the_run_with_the_record(data_dir
         1  # neither in the sample that is checked nor among the spikes that are shown
     )
     path.write_bytes(content)
-    with pytest.raises(DatasetError, match=f'^{path}: record 40 is not a record of this layout$'):
+    with pytest.raises(UserError, match=f'^{path}: record 40 is not a record of this layout$'):
         train(SHORT_RUN, str(own), str(tmp_path / 'run'))
 
 
@@ -185,7 +186,7 @@ def test_all_records_are_checked_before_training_if_asked_for(data_dir, tmp_path
     content = bytearray(path.read_bytes())
     content[5 * record_layout.RECORD_BYTES + 300] ^= 1
     path.write_bytes(content)
-    with pytest.raises(DatasetError, match=f'^{path}: record 5: CRC of the data is wrong$'):
+    with pytest.raises(UserError, match=f'^{path}: record 5: CRC of the data is wrong$'):
         train(SHORT_RUN, str(own), str(tmp_path / 'run'), verify_records=True)
     assert not (tmp_path / 'run').exists()
 
@@ -327,7 +328,7 @@ def test_run_whose_checkpoints_are_all_damaged_is_not_begun_again(data_dir, tmp_
     train(SHORT_RUN, str(data_dir), str(tmp_path / 'run'))
     for path in (tmp_path / 'run' / 'checkpoints').glob('*/ensemble.keras'):
         path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(checkpoints.ModelError, match='step_000000012/ensemble.keras: is not a whole .keras file'):
+    with pytest.raises(ModelError, match='step_000000012/ensemble.keras: is not a whole .keras file'):
         train(SHORT_RUN | {'epochs': 3}, str(data_dir), str(tmp_path / 'run'))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from trainer.training.input_wait import InputWait, LogInputWait
-from trainer.training.progress import ProgressLine
+from trainer.training.progress import TrainingProgress
 
 BATCH, STEPS, EPOCHS = 4, 15, 2
 
@@ -33,7 +33,7 @@ def fit_slowly() -> None:
     data = np.zeros((BATCH * STEPS, 2), np.float32), np.zeros((BATCH * STEPS, 1), np.float32)
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     model.compile(loss='mse', jit_compile=False)
-    callbacks = [Wait(), LogInputWait(InputWait()), ProgressLine(BATCH, STEPS, EPOCHS)]
+    callbacks = [Wait(), LogInputWait(InputWait()), TrainingProgress(BATCH, STEPS, EPOCHS)]
     model.fit(*data, batch_size=BATCH, epochs=EPOCHS, validation_data=data, callbacks=callbacks, verbose=0)
 
 

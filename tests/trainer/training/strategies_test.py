@@ -19,15 +19,14 @@ import keras
 import numpy as np
 import pytest
 
+from beam_pipelines.errors import UserError
 from tests.conftest import ROOT, error_line, run_command
 from tests.trainer.conftest import TINY_RUN, logged, train_arguments
 from tests.trainer.training.loop_test import last_checkpoint
 from trainer.data.stored_dataset import open_split
 from trainer.models.ensemble import build_ensemble, members_of
 from trainer.models.trained import load_ensemble, score_split
-from trainer.training import checkpoints
-from trainer.training.loop import train
-from trainer.training.run_keeper import RunError
+from trainer.training.loop import checkpoints, train
 from trainer.training.strategies import OneDevice, open_strategy
 
 CONFIG = TINY_RUN | {'kernel_sizes': (4, 6), 'batch_size': 8, 'examples_per_epoch': 80, 'epochs': 2}
@@ -94,7 +93,7 @@ def test_mirrored_devices_learn_what_one_does(untrained, on_one_device, data_dir
     workdir = tmp_path / 'run'
     shutil.copytree(untrained, workdir)
     program = """
-        from trainer.start import start_keras
+        from trainer.backend import start_keras
         start_keras()
         import tensorflow as tf
         [cpu] = tf.config.list_physical_devices('CPU')
@@ -156,13 +155,13 @@ def test_jax_learns_on_two_devices_goes_on_with_one_and_is_evaluated_as_by_tenso
     shutil.copytree(untrained, workdir)
     program = """
         import json, sys
-        from trainer.start import start_keras
+        from trainer.backend import start_keras
         start_keras('jax')
         import numpy as np
-        from trainer.predictions import load_ensemble, score_split
-        from trainer.stored_dataset import open_split
-        from trainer.strategies import open_strategy
-        from trainer.training import train
+        from trainer.models.trained import load_ensemble, score_split
+        from trainer.data.stored_dataset import open_split
+        from trainer.training.strategies import open_strategy
+        from trainer.training.loop import train
         config, data_dir, workdir = json.loads(sys.argv[1]), *sys.argv[2:]
         train(config | {'epochs': 1}, data_dir, workdir, strategy=open_strategy('auto'))
         train(config, data_dir, workdir, strategy=open_strategy('one'))
@@ -196,7 +195,7 @@ def test_strategy_that_jax_does_not_have_is_one_line(tmp_path):
 def test_batch_that_the_devices_cannot_share_evenly_is_refused(data_dir, tmp_path):
     strategy = OneDevice()
     strategy.replicas = 3
-    with pytest.raises(RunError, match='^batch_size 8: cannot be shared evenly by 3 devices$'):
+    with pytest.raises(UserError, match='^batch_size 8: cannot be shared evenly by 3 devices$'):
         train(CONFIG, str(data_dir), str(tmp_path / 'run'), strategy=strategy)
     assert not (tmp_path / 'run').exists()
 
@@ -212,19 +211,19 @@ def test_batch_that_the_devices_cannot_share_evenly_is_refused(data_dir, tmp_pat
 )
 def test_cluster_that_cannot_be_is_shown(monkeypatch, config):
     monkeypatch.setenv('TF_CONFIG', config)
-    with pytest.raises(RunError) as raised:
+    with pytest.raises(UserError) as raised:
         open_strategy('multi_worker')
     assert str(raised.value).startswith(f'TF_CONFIG {config!r}: expected such as {{"cluster": ')
 
 
 def test_machine_without_a_tpu_says_so():
-    with pytest.raises(RunError, match='^--strategy=tpu: TPUs not found in the cluster$'):
+    with pytest.raises(UserError, match='^--strategy=tpu: TPUs not found in the cluster$'):
         open_strategy('tpu')
 
 
 def test_float16_is_refused_where_devices_would_not_see_each_others_overflow(data_dir, tmp_path):
     strategy = OneDevice()
     strategy.replicas, strategy.can_scale_loss = 2, False
-    with pytest.raises(RunError, match='precision mixed_float16: not on 2 devices; use mixed_bfloat16, or --strategy'):
+    with pytest.raises(UserError, match='precision mixed_float16: not on 2 devices; use mixed_bfloat16, or --strategy'):
         train(CONFIG | {'precision': 'mixed_float16'}, str(data_dir), str(tmp_path / 'run'), strategy=strategy)
     assert not (tmp_path / 'run').exists()

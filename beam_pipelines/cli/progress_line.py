@@ -1,0 +1,53 @@
+"""The line that shows how far a command is."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TextIO
+
+_SECONDS_BETWEEN_UPDATES = 0.5
+_SECONDS_BETWEEN_LINES = 10.0  # in a file, where a line cannot rewrite itself
+
+
+class ProgressLine:
+    """A line that rewrites itself on a terminal; in a file, a new line now and then.
+
+    Parameters
+    ----------
+    output : where to write; standard error by default.
+
+    Attributes
+    ----------
+    rewrites : whether the line rewrites itself.
+    """
+
+    def __init__(self, output: TextIO | None = None):
+        self._output = output or sys.stderr
+        self.rewrites = self._output.isatty()
+        self.seconds_between = _SECONDS_BETWEEN_UPDATES if self.rewrites else _SECONDS_BETWEEN_LINES
+        self._shown_at = time.monotonic()
+
+    def is_due(self) -> bool:
+        """Whether the last line was long enough ago; for callers whose text costs something to make."""
+        return time.monotonic() - self._shown_at >= self.seconds_between
+
+    def show(self, text: str) -> None:
+        """Shows a text in place of the one before."""
+        self._shown_at = time.monotonic()
+        self._write(f'\r\033[K{text}' if self.rewrites else f'{text}\n')
+
+    def keep(self, text: str) -> None:
+        """Shows a text that stays; what follows begins on a new line."""
+        self.show(text)
+        if self.rewrites:
+            self._write('\n')
+
+    def clear(self) -> None:
+        """Leaves the terminal as if there had been no line."""
+        if self.rewrites:
+            self._write('\r\033[K')
+
+    def _write(self, text: str) -> None:
+        self._output.write(text)
+        self._output.flush()

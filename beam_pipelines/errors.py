@@ -1,0 +1,35 @@
+"""What goes wrong because of what the user gave or of their machine: one line for them, never a traceback."""
+
+from __future__ import annotations
+
+import os
+
+
+class UserError(Exception):
+    """Something the user gave, or something on their machine, does not allow what they asked for.
+
+    ``cli.command.run_command`` prints it as one line and ends the program. Everything else that is raised is a mistake
+    of ours and keeps its traceback.
+
+    Parameters
+    ----------
+    problem : what is wrong and what to do about it; several lines are joined into one.
+    file : the file or folder at fault.
+    field : the field, flag or record at fault.
+    value : what the field holds.
+    """
+
+    exit_status = 1
+
+    def __init__(
+        self, problem: str, *, file: str | os.PathLike | None = None, field: str | None = None, value: object = None
+    ):
+        where = ' '.join([field or '', '' if value is None else repr(value)]).strip()
+        named = [part for part in (None if file is None else os.fspath(file), where) if part]
+        super().__init__(' '.join(': '.join([*named, problem]).split()))
+
+
+class UsageError(UserError):
+    """The arguments of a command do not fit together."""
+
+    exit_status = 2

@@ -1,0 +1,13 @@
+"""The user's mistakes that a caller may want to tell apart from the others."""
+
+from __future__ import annotations
+
+from beam_pipelines.errors import UserError
+
+
+class ModelError(UserError):
+    """A trained model or a checkpoint is missing, damaged or not what it should be."""
+
+
+class CalibrationError(UserError):
+    """A calibration cannot be fitted or read."""
