@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from beam_pipelines.errors import UserError
 from beam_pipelines.recordings.abf_reader import read_abf
 from beam_pipelines.spikes import noise_masks
 from beam_pipelines.spikes.detection import find_triggers
@@ -74,6 +75,6 @@ def test_all_silence_can_be_wanted():
 
 def test_too_little_silence_is_an_error_with_the_numbers():
     with pytest.raises(
-        ValueError, match=r'not enough silence: 600 noise masks of 4 ms wanted, .* the 2 training recordings hold 17'
+        UserError, match=r'not enough silence: 600 noise masks of 4 ms wanted, .* the 2 training recordings hold 17'
     ):
         noise_masks.spread_over_recordings([10, 7], 600)

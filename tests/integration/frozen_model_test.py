@@ -1,0 +1,91 @@
+"""A model folder of an earlier version is evaluated, classified with and gone on with."""
+
+import io
+import json
+import shutil
+import zipfile
+
+import h5py
+import numpy as np
+import pytest
+
+from tests.integration.frozen_files import FROZEN, ROOT, checked_run, csv_header, csv_rows
+
+pytestmark = pytest.mark.slow
+
+# Of probabilities and weights: another TensorFlow or processor may change the last digits, and cells.csv has four.
+_TOLERANCE = 1.5e-4
+_EXACT = ('cell', 'verdict', 'n_spikes', 'label')
+
+
+def _assert_same_rows(path, frozen):
+    assert csv_header(path) == csv_header(frozen)
+    rows, expected = csv_rows(path), csv_rows(frozen)
+    assert len(rows) == len(expected)
+    for row, wanted in zip(rows, expected, strict=True):
+        for column, value in wanted.items():
+            if column in _EXACT or not value:
+                assert row[column] == value, (row, wanted)
+            else:
+                assert float(row[column]) == pytest.approx(float(value), abs=_TOLERANCE), (column, row, wanted)
+
+
+def _keys(content, prefix=''):
+    """Returns the path of each value in nested dicts."""
+    if not isinstance(content, dict) or not content:
+        return {prefix}
+    return {path for key, value in content.items() for path in _keys(value, f'{prefix}/{key}')}
+
+
+def _weights(path):
+    with zipfile.ZipFile(path) as archive:
+        file = h5py.File(io.BytesIO(archive.read('model.weights.h5')))
+    found = {}
+    file.visititems(lambda name, item: found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
+    return found
+
+
+def test_old_model_is_evaluated(frozen_data_dir, tmp_path):
+    checked_run(
+        'trainer.evaluate', '--workdir', FROZEN / 'finished', '--data_dir', frozen_data_dir, '--output_dir', tmp_path
+    )
+    _assert_same_rows(tmp_path / 'cells.csv', FROZEN / 'evaluation_cells.csv')
+    metrics = json.loads((tmp_path / 'metrics.json').read_text())
+    assert sorted(_keys(metrics)) == json.loads((FROZEN / 'metrics_keys.json').read_text())
+
+
+def test_old_model_classifies(frozen_recordings, tmp_path):
+    checked_run(
+        'sero-classify', '--model', FROZEN / 'finished', '--output_dir', tmp_path, frozen_recordings / 'non_homogeneous'
+    )
+    _assert_same_rows(tmp_path / 'cells.csv', FROZEN / 'classification_cells.csv')
+    assert csv_header(tmp_path / 'spikes.csv') == (FROZEN / 'spikes_header.csv').read_text().strip()
+
+
+def test_old_run_goes_on(frozen_data_dir, tmp_path):
+    workdir = tmp_path / 'run'
+    shutil.copytree(FROZEN / 'interrupted', workdir)
+    config = json.loads((workdir / 'config.json').read_text())
+    fields = [
+        f'--config.{name}={",".join(map(str, value)) if isinstance(value, list) else value}'
+        for name, value in config.items()
+    ]
+    result = checked_run(
+        'trainer.train',
+        '--config', ROOT / 'trainer/configs/default.py',
+        *fields,
+        '--data_dir', frozen_data_dir,
+        '--workdir', workdir,
+    )  # fmt: skip
+    assert 'going on from step 61 ' in result.stderr
+    info, expected = (json.loads((folder / 'model_info.json').read_text()) for folder in (workdir, FROZEN / 'finished'))
+    assert _keys(info) == _keys(expected)
+    assert (info['finished'], info['epochs'], info['best_epoch']) == (True, 3, expected['best_epoch'])
+    for name in ('members/k4.keras', 'members/k6.keras', 'consensus.keras'):
+        weights, wanted = _weights(workdir / name), _weights(FROZEN / 'finished' / name)
+        assert weights.keys() == wanted.keys() and weights
+        for variable, value in wanted.items():
+            np.testing.assert_allclose(weights[variable], value, atol=_TOLERANCE, err_msg=f'{name} {variable}')
+    written = {path.relative_to(workdir).as_posix() for path in workdir.rglob('*') if path.is_file()}
+    frozen = {path.relative_to(FROZEN / 'finished').as_posix() for path in (FROZEN / 'finished').rglob('*')}
+    assert {path for path in frozen if '.' in path} <= written
