@@ -64,13 +64,18 @@ $(INSTALLED): setup.py constraints.txt | $(BIN)/uv
 
 # uv installs in seconds what takes pip minutes (docs/performance.md).
 $(BIN)/uv:
-	@command -v $(PYTHON) >/dev/null || { echo 'There is no $(PYTHON) here; $(OTHER_PYTHON)'; exit 1; } >&2
+	@$(PYTHON) -c '' 2>/dev/null || { echo 'There is no $(PYTHON) here; $(OTHER_PYTHON)'; exit 1; } >&2
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14) and \
-	    "Python %d.%d does not do; " % sys.version_info[:2] + "$(OTHER_PYTHON)")'
+	    "Python %d.%d is not supported; " % sys.version_info[:2] + "$(OTHER_PYTHON)")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
 
 OTHER_PYTHON = name one from 3.10 to 3.13, as in: make PYTHON=python3.12
+
+# pyenv's python3.12 runs only where that version is the chosen one.
+ifneq ($(filter python3.%,$(PYTHON)),)
+$(BIN)/uv: export PYENV_VERSION = $(PYTHON:python%=%)
+endif
 
 # One file for all Pythons, with markers where they differ. A version moves only if setup.py asks for it or its line was
 # deleted from constraints.txt before.
