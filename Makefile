@@ -62,7 +62,7 @@ $(INSTALLED): setup.py constraints.txt | $(BIN)/uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-# uv installs in seconds what takes pip minutes (docs/performance.md).
+# pip installs only uv, whose version is in constraints.txt too; uv installs all else.
 $(BIN)/uv:
 	@$(PYTHON) -c '' 2>/dev/null || { echo 'There is no $(PYTHON) here; $(OTHER_PYTHON)'; exit 1; } >&2
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14) and \
