@@ -43,18 +43,19 @@ setuptools.setup(
         'tensorboard',
         'tensorflow',
         'tensorflow-datasets',
-        # Older ones resolve, but not with a protobuf that works. On 3.10 this keeps apache-beam[gcp] at 2.75.
+        # Older ones resolve, but not with a protobuf that works.
         'tensorflow-metadata>=1.17',
     ],
     extras_require={
-        'gcp': ['apache-beam[gcp]', 'build'],  # build: what Beam makes the package for its workers with
+        # Google's libraries no longer support Python 3.10. build: what Beam makes the package for its workers with.
+        'gcp': ['apache-beam[gcp] ; python_version >= "3.11"', 'build'],
         'jax': ['jax'],
         'drive': ['gdown'],
         'nwb': ['pynwb'],
         'fast': ['numba'],
         'bench': ['array-record', 'grain', 'torch', 'webdataset'],  # the peers in benchmarks.input_throughput
         'dev': [
-            'apache-beam[gcp]',
+            'apache-beam[gcp] ; python_version >= "3.11"',
             'build',
             'cryptography',
             'gdown',
