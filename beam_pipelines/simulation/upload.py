@@ -10,7 +10,7 @@ from pathlib import Path
 from beam_pipelines.errors import UserError
 from beam_pipelines.simulation.recordings import TRUTH_FILE_NAME, Profile, simulate
 from beam_pipelines.storage import files
-from beam_pipelines.storage.store_access import check_access
+from beam_pipelines.storage.object_store import check_access
 
 _COPIES_AT_A_TIME = 8
 
@@ -40,7 +40,7 @@ def simulate_into(url: str, profile: str | Profile, seed: int = 0) -> str:
         with tempfile.TemporaryDirectory() as folder:
             root = simulate(Path(folder) / 'recordings', profile, seed)
             names = sorted(os.path.relpath(path, root) for path in root.rglob('*') if path.is_file())
-            if strange := {name for name in present if files.name_when_whole(name) not in names}:
+            if strange := {name for name in present if files.final_path(name) not in names}:
                 raise UserError(f'{url} holds other files, such as {min(strange)}; nothing was written')
             for name in present.difference(names):
                 files.remove(f'{url}/{name}')

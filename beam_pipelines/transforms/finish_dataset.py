@@ -15,17 +15,20 @@ from apache_beam.io.filesystems import FileSystems
 
 import beam_pipelines
 from beam_pipelines.datasets import record_layout, tfds_metadata
-from beam_pipelines.datasets.configs import CONFIGS, INFO_FILE, shard_name
+from beam_pipelines.datasets.configs import (
+    CONFIGS,
+    INFO_FILE,
+    LAYOUT_FILE,
+    NOISE_MASKS_FILE,
+    REJECTED_FILE,
+    SPIKE_BANK_FILE,
+    shard_name,
+)
 from beam_pipelines.planning.example_source import read_bank
 from beam_pipelines.planning.plan import DatasetPlan
 from beam_pipelines.spikes.extraction import IngestReport
 from beam_pipelines.storage import files as storage
 from beam_pipelines.transforms.shards import WrittenShard
-
-NOISE_MASKS_FILE = 'noise_masks.npy'
-SPIKE_BANK_FILE = 'spike_bank.tfrecord'
-REJECTED_FILE = 'rejected.jsonl'
-METADATA_FILE = 'metadata.json'
 
 
 def finish_dataset(
@@ -53,7 +56,7 @@ def finish_dataset(
     _check_reports(plan, written, folder)
     # Left by workers that died while they wrote; others have written their shards.
     storage.remove_temporary_files(folder)
-    storage.write_json(FileSystems.join(folder, record_layout.FILE_NAME), record_layout.as_json())
+    storage.write_json(FileSystems.join(folder, LAYOUT_FILE), record_layout.as_json())
     synthesis = _write_what_it_is_made_of(plan, folder) if plan.synthetic_examples else None
     lengths = {split: [shard.examples for shard in written if shard.split == split] for split in plan.shards}
     num_bytes = {split: sum(of_split) * record_layout.RECORD_BYTES for split, of_split in lengths.items()}
