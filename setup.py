@@ -30,6 +30,7 @@ setuptools.setup(
         'h5py',
         'importlib_resources',  # tfds 4.9.10's command line needs this and mlcroissant without saying so.
         'jinja2',
+        'joblib',
         'keras>=3',
         'matplotlib',
         'ml_collections',

@@ -26,13 +26,13 @@ from beam_pipelines.datasets.configs import (
 )
 from beam_pipelines.planning.example_source import read_bank
 from beam_pipelines.planning.plan import DatasetPlan
-from beam_pipelines.spikes.extraction import IngestReport
+from beam_pipelines.spikes.extraction import ExtractionReport
 from beam_pipelines.storage import files as storage
 from beam_pipelines.transforms.shards import WrittenShard
 
 
 def finish_dataset(
-    plan: DatasetPlan, reports: Sequence[IngestReport], written: Sequence[WrittenShard], folder: str, source: str
+    plan: DatasetPlan, reports: Sequence[ExtractionReport], written: Sequence[WrittenShard], folder: str, source: str
 ) -> None:
     """Checks the shards and writes what stands beside them; TFDS's ``dataset_info.json`` comes last.
 
@@ -74,7 +74,7 @@ def finish_dataset(
             storage.upload(os.path.join(local, name), FileSystems.join(folder, name))
 
 
-def rejected_lines(reports: Sequence[IngestReport]) -> bytes:
+def rejected_lines(reports: Sequence[ExtractionReport]) -> bytes:
     """Returns the content of ``rejected.jsonl``: a line for each file that is not used."""
     files = sorted((file for report in reports for file in report.rejected), key=lambda file: file.path)
     return ''.join(f'{json.dumps(dataclasses.asdict(file))}\n' for file in files).encode()
@@ -124,7 +124,7 @@ def _write_what_it_is_made_of(plan: DatasetPlan, folder: str) -> dict:
 
 def _metadata(
     plan: DatasetPlan,
-    reports: Sequence[IngestReport],
+    reports: Sequence[ExtractionReport],
     written: Sequence[WrittenShard],
     source: str,
     synthesis: dict | None,

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 from apache_beam.testing.util import assert_that, equal_to
 
+from beam_pipelines import domain
 from beam_pipelines.datasets import record_layout
 from beam_pipelines.domain import SPIKE_SAMPLES
 from beam_pipelines.errors import UserError
@@ -234,3 +235,7 @@ def test_layout_that_lacks_a_field_is_an_error_that_names_it(key):
     del layout[key]
     with pytest.raises(UserError, match=f'here: {key} is None'):
         record_layout.check_json(layout, 'here')
+
+
+def test_the_largest_trigger_of_a_recording_fits_its_field():
+    assert record_layout.max_value('trigger') == domain.MAX_TRIGGER

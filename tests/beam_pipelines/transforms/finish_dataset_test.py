@@ -7,7 +7,7 @@ import pytest
 
 from beam_pipelines.datasets import record_layout
 from beam_pipelines.datasets.configs import shard_name
-from beam_pipelines.recordings.cell_files import RejectedFile
+from beam_pipelines.recordings.rejection import RejectedFile
 from beam_pipelines.spikes.extraction import rejection_report
 from beam_pipelines.storage import files
 from beam_pipelines.synthesis.synthesizer import Recipe, Synthesizer
