@@ -6,7 +6,16 @@ import dataclasses
 
 NAME = 'sero_spikes'
 VERSION = '1.0.0'
+
+# The files of a dataset's folder, beside its shards.
 INFO_FILE = 'dataset_info.json'  # TFDS's; a folder without it is no dataset
+METADATA_FILE = 'metadata.json'  # TFDS's name; what is in it is ours
+CELL_NAMES_FILE = 'cell.labels.txt'  # TFDS's
+LAYOUT_FILE = 'record_layout.json'
+REJECTED_FILE = 'rejected.jsonl'
+# Of synthetic datasets only: what they are made of.
+NOISE_MASKS_FILE = 'noise_masks.npy'
+SPIKE_BANK_FILE = 'spike_bank.tfrecord'
 
 
 @dataclasses.dataclass(frozen=True)

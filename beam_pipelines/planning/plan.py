@@ -13,7 +13,7 @@ from beam_pipelines.datasets.configs import CONFIGS, DatasetConfig
 from beam_pipelines.errors import UserError
 from beam_pipelines.planning import splits
 from beam_pipelines.spikes import noise_masks
-from beam_pipelines.spikes.extraction import IngestReport
+from beam_pipelines.spikes.extraction import ExtractionReport
 from beam_pipelines.synthesis.synthesizer import Recipe
 
 
@@ -75,7 +75,7 @@ class IngestedCell:
     staged: str
     fingerprint: str
     masks: int
-    report: IngestReport
+    report: ExtractionReport
     spikes_fingerprint: str
 
 

@@ -8,7 +8,7 @@ import os
 import numpy as np
 
 from beam_pipelines import domain
-from beam_pipelines.spikes.waveform_features import measure_udi_ms
+from beam_pipelines.spikes.waveform_features import measure_amplitude_pa, measure_firing_rate_hz, measure_udi_ms
 from trainer.classify import Classification, saliency
 from trainer.classify.measured_cell import MeasuredCell, measure_current
 from trainer.classify.out_of_distribution import CellTraits, training_warnings
@@ -104,9 +104,9 @@ class Classifier:
         traits = CellTraits(
             mean_waveform,
             measure_udi_ms(mean_waveform, domain.SAMPLING_RATE_HZ),
-            float(training_range.measure_amplitude_pa(mean_waveform)),
+            float(measure_amplitude_pa(mean_waveform)),
             float(np.median(cell.measures.noise_pa)),
-            training_range.measure_firing_rate_hz(cell.trigger),
+            measure_firing_rate_hz(cell.trigger),
             len(cell.trigger),
             cell.sampling_rate_hz,
         )

@@ -42,10 +42,11 @@ def main(argv: list[str]) -> int:
     if bool(paths) == bool(watched):
         raise UsageError('give files or folders to classify, or one folder to --watch')
     # Here, so that --help is there at once.
+    from beam_pipelines.datasets.configs import REJECTED_FILE
     from trainer.classify.classify_summary import findings_lines, verdict_lines
     from trainer.classify.exports import check_can_export_nwb
     from trainer.classify.inputs import find_recordings
-    from trainer.classify.outputs import EXPORTS, OUTPUT_NAMES, REJECTED, make_folder
+    from trainer.classify.outputs import EXPORTS, OUTPUT_NAMES, make_folder
     from trainer.classify.reading_pool import ReadingPool
 
     folder = pathlib.Path(flags.FLAGS.output_dir)
@@ -77,7 +78,7 @@ def main(argv: list[str]) -> int:
     print('\n'.join(lines))
     if findings.rejected:
         say(
-            f'{counted(len(findings.rejected), "file")} rejected, see {folder / REJECTED};'
+            f'{counted(len(findings.rejected), "file")} rejected, see {folder / REJECTED_FILE};'
             ' the verdicts are on the others'
         )
     return 0 if cells and (flags.FLAGS.allow_rejected or not findings.rejected) else 1

@@ -7,8 +7,8 @@ import time
 from collections.abc import Sequence
 
 from beam_pipelines.cli.signals import StopRequests
-from beam_pipelines.recordings.cell_files import RejectedFile, group_files
-from beam_pipelines.spikes.extraction import IngestReport, rejection_report
+from beam_pipelines.recordings.cell_files import group_files
+from beam_pipelines.spikes.extraction import ExtractionReport, duplicate_cell, rejection_report
 from trainer.classify.batch import Findings, read_results, write
 from trainer.classify.classifier import Classifier
 from trainer.classify.classify_summary import findings_lines, verdict_line
@@ -27,7 +27,7 @@ def watch(
     The outputs are written anew after each; of two files of one name that which came first is used.
     """
     files = WatchedFolder(watched)
-    of_path: dict[str, tuple[ClassifiedCell | None, IngestReport]] = {}
+    of_path: dict[str, tuple[ClassifiedCell | None, ExtractionReport]] = {}
     report = write(Findings(), classifier, folder, exports)
     print(f'watching {watched}; Ctrl-C ends it; report: {report}', flush=True)
     with StopRequests() as requests:
@@ -45,15 +45,14 @@ def watch(
     print(f'report: {report}')
 
 
-def _judge(path, classifier, pool, of_path) -> tuple[ClassifiedCell | None, IngestReport]:
+def _judge(path, classifier, pool, of_path) -> tuple[ClassifiedCell | None, ExtractionReport]:
     recordings, of_no_cell = group_files([('original', 0, path)])
     if of_no_cell:
         return None, rejection_report(of_no_cell[0][1])
     (recording,) = recordings
     for other, (judged, _) in of_path.items():
         if other != path and judged is not None and judged.result.cell == recording.cell_id:
-            detail = f'cell {recording.cell_id} is already used, from {other}; give the files different names'
-            return None, rejection_report(RejectedFile(path, 'duplicate_cell', detail))
+            return None, rejection_report(duplicate_cell(path, recording.cell_id, other))
     ((cell, report),) = read_results(pool.read([recording]))
     return (None if cell is None else classifier.judge(cell)), report
 
@@ -65,7 +64,7 @@ def _gather(of_path) -> Findings:
     return findings
 
 
-def _say(path: str, cell: ClassifiedCell | None, report: IngestReport) -> str:
+def _say(path: str, cell: ClassifiedCell | None, report: ExtractionReport) -> str:
     if cell is None:
         (rejected,) = report.rejected
         return f'{pathlib.Path(path).name}  rejected, {rejected.reason}: {rejected.detail}'

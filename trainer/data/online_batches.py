@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from beam_pipelines.datasets import record_layout
+from beam_pipelines.datasets.configs import METADATA_FILE
 from beam_pipelines.errors import UserError
 from beam_pipelines.synthesis.synthesizer import Recipe, Synthesizer
 from trainer.data.batches import shuffled_batches
@@ -36,7 +37,7 @@ def open_spike_bank(split: StoredSplit) -> Synthesizer:
         raise UserError(f'{split.folder}: input online makes synthetic spikes, and {split.name} holds recorded ones')
     if not {'spike_bank', 'noise_masks_crc32c'} <= synthesis.keys():
         raise UserError(
-            f'{split.folder}/metadata.json: synthesis has no spike_bank or noise_masks_crc32c; build the dataset anew'
+            f'{split.folder}/{METADATA_FILE}: synthesis has no spike_bank or noise_masks_crc32c; build the dataset anew'
         )
     bank = Shard(os.path.join(split.folder, synthesis['spike_bank']), synthesis['spike_bank_examples'])
     rows = read_rows(bank, 0, bank.examples)
@@ -158,4 +159,4 @@ def _read_noise_masks(path: str, promised: str) -> np.ndarray:
 def _check_crc32c(path: str, content: bytes, promised: str) -> None:
     crc32c = f'{google_crc32c.value(content):08x}'
     if crc32c != promised:
-        raise UserError(f'{path}: CRC-32C {crc32c}, metadata.json promises {promised}')
+        raise UserError(f'{path}: CRC-32C {crc32c}, {METADATA_FILE} promises {promised}')

@@ -9,6 +9,7 @@ import google_crc32c
 import numpy as np
 
 from beam_pipelines.datasets import record_layout
+from beam_pipelines.datasets.configs import METADATA_FILE
 from beam_pipelines.errors import UserError
 from trainer.data.shards import Shard, read_rows
 
@@ -56,7 +57,7 @@ def check_all(shards: Sequence[Shard], crc32c: Mapping[str, str]) -> None:
             # Only now is it worth looking at each record.
             for first, count in blocks:
                 _check(shard, first, count)
-            raise UserError(f'{shard.path}: CRC-32C {found}, metadata.json promises {promised}')
+            raise UserError(f'{shard.path}: CRC-32C {found}, {METADATA_FILE} promises {promised}')
 
 
 def _check_sample_of(shard: Shard) -> None:

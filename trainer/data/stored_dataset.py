@@ -7,7 +7,16 @@ import json
 import os
 
 from beam_pipelines.datasets import record_layout
-from beam_pipelines.datasets.configs import CONFIGS, NAME, VERSION, shard_name
+from beam_pipelines.datasets.configs import (
+    CELL_NAMES_FILE,
+    CONFIGS,
+    INFO_FILE,
+    LAYOUT_FILE,
+    METADATA_FILE,
+    NAME,
+    VERSION,
+    shard_name,
+)
 from beam_pipelines.errors import UserError
 from trainer.data.record_checks import check_all, check_sample
 from trainer.data.shards import Shard, file_size, read_file
@@ -70,12 +79,8 @@ def open_split(data_dir: str, config: str, split: str, verify_records: bool = Fa
     folder = dataset_folder(data_dir, config)
     if config not in CONFIGS:
         raise UserError(f'no dataset {config!r}; there are {", ".join(CONFIGS)}')
-    info = _read_json(folder, 'dataset_info.json')
-    layout_path = os.path.join(folder, record_layout.FILE_NAME)
-    try:
-        record_layout.check_json(_read_json(folder, record_layout.FILE_NAME), layout_path)
-    except ValueError as error:
-        raise UserError(str(error)) from None
+    info = _read_json(folder, INFO_FILE)
+    record_layout.check_json(_read_json(folder, LAYOUT_FILE), os.path.join(folder, LAYOUT_FILE))
     split_infos = {split_info['name']: split_info for split_info in info['splits']}
     if split not in split_infos:
         raise UserError(f'{folder}: no split {split!r}; there are {", ".join(sorted(split_infos))}')
@@ -84,8 +89,8 @@ def open_split(data_dir: str, config: str, split: str, verify_records: bool = Fa
         _checked_shard(os.path.join(folder, shard_name(split, number, len(lengths))), length)
         for number, length in enumerate(lengths)
     )
-    cell_names = tuple(_read_text(folder, 'cell.labels.txt').splitlines())
-    stored = StoredSplit(f'{config}/{split}', folder, shards, cell_names, _read_json(folder, 'metadata.json'))
+    cell_names = tuple(_read_text(folder, CELL_NAMES_FILE).splitlines())
+    stored = StoredSplit(f'{config}/{split}', folder, shards, cell_names, _read_json(folder, METADATA_FILE))
     if verify_records:
         check_all(shards, stored.metadata.get('crc32c', {}))
     else:
@@ -111,5 +116,5 @@ def _read_text(folder: str, name: str) -> str:
 def _checked_shard(path: str, examples: int) -> Shard:
     size, expected = file_size(path), examples * record_layout.RECORD_BYTES
     if size != expected:
-        raise UserError(f'{path}: {size} bytes, dataset_info.json promises {examples} records, {expected} bytes')
+        raise UserError(f'{path}: {size} bytes, {INFO_FILE} promises {examples} records, {expected} bytes')
     return Shard(path, examples)

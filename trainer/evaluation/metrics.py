@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn import metrics as sklearn_metrics
 
-from beam_pipelines.spikes.typical_cells import is_typical, typical_cut_ms
+from beam_pipelines.spikes.published_udi import is_typical, typical_cut_ms
 from trainer.evaluation.cell_bootstrap import (
     bootstrap_accuracy,
     bootstrap_calibration_error,

@@ -7,7 +7,7 @@ import pytest
 
 from beam_pipelines.datasets import record_layout
 from beam_pipelines.datasets.configs import shard_name
-from beam_pipelines.recordings.cell_files import RejectedFile
+from beam_pipelines.recordings.rejection import RejectedFile
 from beam_pipelines.spikes.extraction import rejection_report
 from beam_pipelines.storage import files
 from beam_pipelines.synthesis.synthesizer import Recipe, Synthesizer
@@ -62,7 +62,7 @@ def test_finishing_again_gives_the_same_files(grown):
 
 def test_what_a_worker_left_that_died_while_it_wrote_is_removed(grown):
     plan, written, folder = grown
-    unfinished = files.create_whole(str(folder / 'shard'))
+    unfinished = files.create_atomically(str(folder / 'shard'))
     unfinished.__enter__()
     (left,) = (path for path in folder.iterdir() if files.is_temporary(path.name))
     finish_dataset(plan, [], written, str(folder), 'recorded')
