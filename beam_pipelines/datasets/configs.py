@@ -7,6 +7,12 @@ import dataclasses
 NAME = 'sero_spikes'
 VERSION = '1.0.0'
 INFO_FILE = 'dataset_info.json'  # TFDS's; a folder without it is no dataset
+METADATA_FILE = 'metadata.json'
+NOISE_MASKS_FILE = 'noise_masks.npy'
+SPIKE_BANK_FILE = 'spike_bank.tfrecord'
+REJECTED_FILE = 'rejected.jsonl'
+
+PUBLISHED_EXAMPLES = (6_675_300, 6_025_300)  # synthetic spikes in the paper, SER first
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +45,7 @@ _CONFIGS = (
         'synthetic',
         'Synthetic spikes: smoothed training spikes under noise masks, in the published number.',
         'original',
-        (6_675_300, 6_025_300),
+        PUBLISHED_EXAMPLES,
     ),
 )
 CONFIGS = {config.name: config for config in _CONFIGS}
