@@ -17,6 +17,8 @@ REJECTED_FILE = 'rejected.jsonl'
 NOISE_MASKS_FILE = 'noise_masks.npy'
 SPIKE_BANK_FILE = 'spike_bank.tfrecord'
 
+PUBLISHED_EXAMPLES = (6_675_300, 6_025_300)  # synthetic spikes in the paper, SER first
+
 
 @dataclasses.dataclass(frozen=True)
 class DatasetConfig:
@@ -48,7 +50,7 @@ _CONFIGS = (
         'synthetic',
         'Synthetic spikes: smoothed training spikes under noise masks, in the published number.',
         'original',
-        (6_675_300, 6_025_300),
+        PUBLISHED_EXAMPLES,
     ),
 )
 CONFIGS = {config.name: config for config in _CONFIGS}

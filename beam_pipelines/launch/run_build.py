@@ -31,7 +31,7 @@ from beam_pipelines.launch.detached import (
 from beam_pipelines.launch.progress import progress_shown
 from beam_pipelines.launch.resume import only_build
 from beam_pipelines.launch.runners import check_dataflow_options, is_dataflow, is_template
-from beam_pipelines.planning.plan import BuildOptions
+from beam_pipelines.planning.options import BuildOptions
 from beam_pipelines.storage import files
 from beam_pipelines.storage.object_store import check_access
 from beam_pipelines.transforms.build_datasets import build_pipeline

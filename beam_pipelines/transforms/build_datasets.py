@@ -15,7 +15,8 @@ from apache_beam.io.filesystems import FileSystems
 
 from beam_pipelines.datasets.configs import CONFIGS, INFO_FILE, METADATA_FILE
 from beam_pipelines.errors import UserError
-from beam_pipelines.planning.plan import BuildOptions, DatasetPlan, plan_dataset
+from beam_pipelines.planning.options import BuildOptions
+from beam_pipelines.planning.plan import DatasetPlan, plan_dataset
 from beam_pipelines.storage import files
 from beam_pipelines.transforms.find_recordings import are_simulated
 from beam_pipelines.transforms.finish_dataset import check_shard_sizes, finish_dataset, rejected_lines

@@ -9,7 +9,8 @@ import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 
 from beam_pipelines.errors import UserError
-from beam_pipelines.planning.plan import BuildOptions, IngestedCell
+from beam_pipelines.planning.options import BuildOptions
+from beam_pipelines.planning.plan import IngestedCell
 from beam_pipelines.recordings.cell_files import RecordingFiles
 from beam_pipelines.spikes.extraction import ExtractionReport, extract_cell, rejection_report
 from beam_pipelines.storage import files

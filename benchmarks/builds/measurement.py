@@ -17,7 +17,7 @@ from absl import app, flags
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_pipelines.datasets.configs import INFO_FILE, NAME
-from beam_pipelines.planning.plan import BuildOptions
+from beam_pipelines.planning.options import BuildOptions
 from beam_pipelines.storage import files as storage
 from beam_pipelines.transforms.build_datasets import build_pipeline
 from beam_pipelines.transforms.paths import BuildPaths

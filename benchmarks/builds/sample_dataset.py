@@ -8,7 +8,8 @@ import os
 import numpy as np
 
 from beam_pipelines.planning.example_source import ExampleSource
-from beam_pipelines.planning.plan import BuildOptions, DatasetPlan, IngestedCell, plan_dataset
+from beam_pipelines.planning.options import BuildOptions
+from beam_pipelines.planning.plan import DatasetPlan, IngestedCell, plan_dataset
 from beam_pipelines.spikes.extraction import CellSpikes, ExtractionReport
 from beam_pipelines.storage import files
 from beam_pipelines.transforms.paths import BuildPaths

@@ -3,7 +3,8 @@
 import numpy as np
 
 from beam_pipelines.planning.example_source import ExampleSource
-from beam_pipelines.planning.plan import BuildOptions, DatasetPlan, IngestedCell, plan_dataset
+from beam_pipelines.planning.options import BuildOptions
+from beam_pipelines.planning.plan import DatasetPlan, IngestedCell, plan_dataset
 from beam_pipelines.spikes.extraction import CellSpikes, ExtractionReport
 
 

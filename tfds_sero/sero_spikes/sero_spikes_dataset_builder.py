@@ -17,7 +17,7 @@ from beam_pipelines import domain
 from beam_pipelines.cli.words import counted
 from beam_pipelines.datasets import configs, tfds_metadata
 from beam_pipelines.errors import UserError
-from beam_pipelines.planning.plan import BuildOptions
+from beam_pipelines.planning.options import BuildOptions
 
 _SIMULATED_PROFILE = 'demo'
 

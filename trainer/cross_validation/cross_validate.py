@@ -19,7 +19,7 @@ import numpy as np
 from beam_pipelines.datasets import record_layout
 from beam_pipelines.errors import UserError
 from beam_pipelines.storage.atomic_files import staged, write_json, write_text
-from beam_pipelines.synthesis.synthesizer import Synthesizer
+from beam_pipelines.synthesis.synthesizer import SpikeBank, Synthesizer
 from trainer.config_checks import check_config
 from trainer.cross_validation.fold_training import recorded_epochs, synthetic_epochs, train_in_memory
 from trainer.cross_validation.folds import Fold, fold_by_day, fold_by_spike
@@ -215,7 +215,7 @@ def _synthesizer(synthetic: StoredSplit, waveform: np.ndarray, label: np.ndarray
     )
     masks = bank.noise_masks[np.isin(from_cell, list(train_cells))]
     try:
-        return Synthesizer(waveform, label, masks, bank.examples, bank.seed, bank.recipe)
+        return Synthesizer(SpikeBank(waveform, label, masks), bank.examples, bank.seed, bank.recipe)
     except ValueError as error:
         raise UserError(f'{synthetic.folder}: {error} (from the cells that are trained on)') from None
 

@@ -16,7 +16,7 @@ import tensorflow as tf
 from beam_pipelines.datasets import record_layout
 from beam_pipelines.datasets.configs import METADATA_FILE
 from beam_pipelines.errors import UserError
-from beam_pipelines.synthesis.synthesizer import Recipe, Synthesizer
+from beam_pipelines.synthesis.synthesizer import Recipe, SpikeBank, Synthesizer
 from trainer.data.batches import shuffled_batches
 from trainer.data.shards import Shard, read_file, read_rows
 from trainer.data.stored_dataset import StoredSplit
@@ -44,9 +44,11 @@ def open_spike_bank(split: StoredSplit) -> Synthesizer:
     records = record_layout.view_records(rows)
     _check_crc32c(bank.path, rows.tobytes(), synthesis['spike_bank_crc32c'])
     return Synthesizer(
-        records['waveform'],
-        record_layout.decode_varints(records['label']),
-        _read_noise_masks(os.path.join(split.folder, synthesis['noise_masks']), synthesis['noise_masks_crc32c']),
+        SpikeBank(
+            records['waveform'],
+            record_layout.decode_varints(records['label']),
+            _read_noise_masks(os.path.join(split.folder, synthesis['noise_masks']), synthesis['noise_masks_crc32c']),
+        ),
         tuple(synthesis['examples']),
         split.metadata['seed'],
         Recipe(*synthesis['masks_a_spike'], *synthesis['weights']),

@@ -5,7 +5,8 @@ import pytest
 
 from beam_pipelines.datasets import record_layout
 from beam_pipelines.errors import UserError
-from beam_pipelines.planning.plan import BuildOptions, DatasetPlan, IngestedCell, plan_dataset
+from beam_pipelines.planning.options import BuildOptions
+from beam_pipelines.planning.plan import DatasetPlan, IngestedCell, plan_dataset
 from beam_pipelines.spikes.extraction import ExtractionReport
 
 

@@ -10,7 +10,7 @@ from beam_pipelines.datasets.configs import shard_name
 from beam_pipelines.recordings.rejection import RejectedFile
 from beam_pipelines.spikes.extraction import rejection_report
 from beam_pipelines.storage import files
-from beam_pipelines.synthesis.synthesizer import Recipe, Synthesizer
+from beam_pipelines.synthesis.synthesizer import Recipe, SpikeBank, Synthesizer
 from beam_pipelines.transforms.finish_dataset import finish_dataset
 from beam_pipelines.transforms.shards import write_shard
 from tests.support.folders import files_of, shards_of
@@ -181,7 +181,9 @@ def test_a_synthetic_dataset_can_be_made_again_from_what_stands_beside_it(data_d
     synthesis = metadata['synthesis']
     recipe = Recipe(*synthesis['masks_a_spike'], *synthesis['weights'])
     label, cell, trigger = (_integers(bank, name) for name in ('label', 'cell', 'trigger'))
-    synthesizer = Synthesizer(bank['waveform'], label, masks, synthesis['examples'], metadata['seed'], recipe)
+    synthesizer = Synthesizer(
+        SpikeBank(bank['waveform'], label, masks), synthesis['examples'], metadata['seed'], recipe
+    )
     example = np.random.default_rng(0).integers(0, sum(synthesis['examples']), 1000)
     draws = synthesizer.draw(example)
     rows = record_layout.encode_records(
