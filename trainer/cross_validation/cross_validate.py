@@ -32,14 +32,13 @@ from trainer.evaluation.evaluator import judge_cells, without_nan, write_cells
 from trainer.evaluation.metrics import binary_metrics, cell_metrics
 from trainer.evaluation.results import CellResult, SplitResult
 from trainer.evaluation.verdicts import spike_p_ser
-from trainer.models.trained import SpikeScores
+from trainer.models.scoring import SpikeScores, score_spikes
 
 FOLDER = 'cross_validation'
 DIVISIONS = ('day', 'spike')
 
 _METRICS_FILE = 'metrics.json'
 _SETTINGS_FILE = 'settings.json'
-_BATCH = 1024
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,10 +165,10 @@ def _run_fold(
     else:
         epochs = recorded_epochs(*train, count, config['seed'])
     ensemble = train_in_memory(config, epochs, validation)
-    scores = {}
-    for name, rows in (('validation', fold.validation), ('test', fold.test)):
-        outputs = ensemble.predict(spikes.waveform[rows], batch_size=_BATCH, verbose=0)
-        scores[name] = np.stack([np.asarray(outputs[member]) for member in ensemble.output_names], axis=1)
+    scores = {
+        name: score_spikes(ensemble, spikes.waveform[rows])
+        for name, rows in (('validation', fold.validation), ('test', fold.test))
+    }
     calibration = calibrate(scores['validation'], spikes.label[fold.validation], spikes.cell[fold.validation])
     with staged(path) as temporary, open(temporary, 'wb') as file:
         np.savez(

@@ -19,7 +19,8 @@ from trainer.evaluation.cell_calibration import calibrate
 from trainer.evaluation.metrics import accuracy_difference, binary_metrics, cell_metrics
 from trainer.evaluation.results import CellResult, ModelResult, SplitResult
 from trainer.evaluation.verdicts import judge_cell, spike_p_ser, undecided_rule
-from trainer.models.trained import SpikeScores, TrainedEnsemble, score_split
+from trainer.models.scoring import SpikeScores, score_split
+from trainer.models.trained import TrainedEnsemble
 
 # The headline comes first.
 EVALUATED_SPLITS = (('non_homogeneous', 'test'), ('original', 'test'), ('original', 'validation'))

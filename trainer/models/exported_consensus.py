@@ -19,7 +19,7 @@ from keras import ops
 
 from beam_pipelines import domain
 from beam_pipelines.storage.atomic_files import remove_atomically, staged
-from trainer.training.checkpoints import save_whole
+from trainer.models.files import save_whole
 
 CONSENSUS_FILE = 'consensus.keras'
 SAVED_MODEL_FOLDER = 'saved_model'

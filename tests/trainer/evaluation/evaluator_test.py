@@ -12,7 +12,8 @@ from trainer.evaluation.evaluator import CELLS_COLUMNS, evaluate, write_cells, w
 from trainer.evaluation.results import CellResult, ModelResult, SplitResult
 from trainer.evaluation.verdicts import judge_cell, spike_p_ser
 from trainer.models.ensemble import build_ensemble
-from trainer.models.trained import TrainedEnsemble, score_split
+from trainer.models.scoring import score_split
+from trainer.models.trained import TrainedEnsemble
 
 INFO = {
     'source': 'simulated',
