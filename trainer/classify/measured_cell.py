@@ -16,7 +16,7 @@ from beam_pipelines.recordings.rejection import RecordingRejected
 from beam_pipelines.spikes.detection import DetectedSpikes, detect_spikes, no_spikes_detail
 from beam_pipelines.spikes.extraction import IngestReport, ingest_cell
 from beam_pipelines.spikes.spike_measures import SpikeMeasures, measure_spikes
-from trainer.evaluation.classified_cell import TraceEnvelope
+from trainer.evaluation.results import TraceEnvelope
 
 # About as many as a screen or a page has dots.
 _STRETCHES_OF_TRACE = 1_200

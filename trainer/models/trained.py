@@ -9,7 +9,9 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
+from beam_pipelines.datasets import record_layout
 from trainer.data.batches import dataset_errors, evaluation_batches
+from trainer.data.shards import read_records
 from trainer.data.stored_dataset import StoredSplit
 from trainer.models import model_info
 from trainer.models.ensemble import join_members
@@ -48,13 +50,14 @@ class SpikeScores:
     ----------
     scores : (n, m, 2) float32, of each member the scores of SER and NSER, 0..1.
     waveform : (n, 160) float32, pA.
-    label, cell : (n,) int64.
+    label, cell, trigger : (n,) int64; the trigger is a sample index in the recording.
     """
 
     scores: np.ndarray
     waveform: np.ndarray
     label: np.ndarray
     cell: np.ndarray
+    trigger: np.ndarray
 
 
 def load_ensemble(workdir: str) -> TrainedEnsemble:
@@ -108,7 +111,6 @@ def score_split(ensemble: TrainedEnsemble, split: StoredSplit) -> SpikeScores:
         outputs = ensemble.model.predict_on_batch(batch['waveform'])
         scores = np.stack([np.asarray(outputs[name]) for name in ensemble.model.output_names], axis=1)
         valid = batch['valid']
-        parts.append(SpikeScores(scores[valid], *(batch[name][valid] for name in ('waveform', 'label', 'cell'))))
-    return SpikeScores(
-        *(np.concatenate([getattr(part, field.name) for part in parts]) for field in dataclasses.fields(SpikeScores))
-    )
+        parts.append([scores[valid], *(batch[name][valid] for name in ('waveform', 'label', 'cell'))])
+    trigger = record_layout.decode_varints(read_records(split.shards)['trigger'])
+    return SpikeScores(*map(np.concatenate, zip(*parts, strict=True)), trigger)
