@@ -1,10 +1,13 @@
 # make demo: from simulated recordings to verdicts, in minutes. make test: lint and all tests.
 # make paper: the published experiment, ending in the published figures beside ours; see docs/reproduce.md.
-# All make .venv first if it is not there; they need Python 3.10 or newer with its venv module.
+# make quick: lint and the tests that take seconds. make lock: constraints.txt written anew from setup.py.
+# All make .venv first if it is not there; they need Python 3.10 to 3.13 with its venv module. For a second Python beside
+# the first: make quick PYTHON=python3.12 VENV=.venv-3.12
 
 PYTHON ?= python3
-BIN := .venv/bin
-INSTALLED := .venv/installed
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
 
 # Empty: simulated recordings with the published numbers of cells are made.
 RECORDINGS ?=
@@ -14,7 +17,7 @@ PAPER_PROTOCOL ?= published
 # A scale for two cores; the authors' is in trainer/configs/paper_original.py and paper_synthetic.py.
 PAPER_FLAGS ?= --config.precision=mixed_bfloat16 --config.examples_per_epoch=30328 --config.epochs=8
 
-.PHONY: demo paper test lint clean
+.PHONY: demo paper test quick lint lock clean
 
 # Two models are trained, one on synthetic spikes and one on recorded spikes alone, and compared on other days' cells.
 demo: $(INSTALLED)
@@ -52,11 +55,33 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-$(INSTALLED): setup.py constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed, this is " + sys.version)'
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+quick: lint
+	$(BIN)/python -m pytest -m "not slow and not flink and not gcs" --numprocesses 2 --dist loadfile
+
+$(INSTALLED): setup.py constraints.txt | $(BIN)/uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
+# pip installs only uv, whose version is in constraints.txt too; uv installs all else.
+$(BIN)/uv:
+	@$(PYTHON) -c '' 2>/dev/null || { echo 'There is no $(PYTHON) here; $(OTHER_PYTHON)'; exit 1; } >&2
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14) and \
+	    "Python %d.%d is not supported; " % sys.version_info[:2] + "$(OTHER_PYTHON)")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+
+OTHER_PYTHON = name one from 3.10 to 3.13, as in: make PYTHON=python3.12
+
+# pyenv's python3.12 runs only where that version is the chosen one.
+ifneq ($(filter python3.%,$(PYTHON)),)
+$(BIN)/uv: export PYENV_VERSION = $(PYTHON:python%=%)
+endif
+
+# One file for all Pythons, with markers where they differ. A version moves only if setup.py asks for it or its line was
+# deleted from constraints.txt before.
+lock: | $(BIN)/uv
+	$(BIN)/uv pip compile --quiet --python $(BIN)/python --universal --python-version 3.10 --all-extras --no-annotate \
+	    --custom-compile-command 'make lock' --output-file constraints.txt setup.py
+
 clean:
-	rm -rf .venv demo paper paper_recorded build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv .venv-* demo paper paper_recorded build dist *.egg-info .pytest_cache .ruff_cache

@@ -1,4 +1,4 @@
-"""Packaging of sero-spikes; pinned versions for the tests and the demo are in constraints.txt."""
+"""Packaging of sero-spikes; constraints.txt has the versions that `make` installs, written by `make lock`."""
 
 import pathlib
 import re
@@ -15,7 +15,7 @@ setuptools.setup(
     long_description=(_HERE / 'README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
     license='MIT',
-    python_requires='>=3.10',
+    python_requires='>=3.10,<3.14',
     packages=setuptools.find_packages(
         include=['beam_pipelines*', 'tfds_sero*', 'trainer*', 'benchmarks*'],
     ),
@@ -26,10 +26,12 @@ setuptools.setup(
     install_requires=[
         'absl-py',
         'apache-beam[tfrecord]',
+        'filelock',
         'google-crc32c',
         'h5py',
         'importlib_resources',  # tfds 4.9.10's command line needs this and mlcroissant without saying so.
         'jinja2',
+        'joblib',
         'keras>=3',
         'matplotlib',
         'ml_collections',
@@ -41,32 +43,38 @@ setuptools.setup(
         'tensorboard',
         'tensorflow',
         'tensorflow-datasets',
+        # Older ones resolve, but not with a protobuf that works.
+        'tensorflow-metadata>=1.17',
     ],
     extras_require={
-        'gcp': ['apache-beam[gcp]', 'build'],  # build: what Beam makes the package for its workers with
+        # Google's libraries no longer support Python 3.10. build: what Beam makes the package for its workers with.
+        'gcp': ['apache-beam[gcp] ; python_version >= "3.11"', 'build'],
         'jax': ['jax'],
         'drive': ['gdown'],
         'nwb': ['pynwb'],
         'fast': ['numba'],
         'bench': ['array-record', 'grain', 'torch', 'webdataset'],  # the peers in benchmarks.input_throughput
         'dev': [
-            # On 3.10 it needs other versions than those pinned, for which pip looks for minutes.
             'apache-beam[gcp] ; python_version >= "3.11"',
-            'build ; python_version >= "3.11"',
+            'build',
             'cryptography',
             'gdown',
+            'import-linter',
             'ipykernel',
             'jax',
+            'mypy',
             'nbclient',
             'neo',
             'numba',
             'pandas',
+            'pre-commit',
             'pynwb',
             'pytest',
             'pytest-xdist',
             'ruff',
             'tf_keras',
             'tfrecord',
+            'uv',
         ],
     },
     entry_points={

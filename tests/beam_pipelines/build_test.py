@@ -16,17 +16,11 @@ import pytest
 
 from beam_pipelines.datasets import record_layout
 from beam_pipelines.synthesis import synthesizer
-from tests.conftest import (
-    NUM_MASKS,
-    SHARED,
-    error_line,
-    files_of,
-    help_of,
-    needs_shared,
-    run_command,
-    shards_of,
-    write_spike_csv,
-)
+from tests.support.commands import error_line, help_of, run_command
+from tests.support.folders import files_of, shards_of
+from tests.support.places import SHARED
+from tests.support.recordings import NUM_MASKS, write_spike_csv
+from tests.support.requirements import needs_shared
 
 _CONFIGS = ('original', 'non_homogeneous', 'synthetic_small')
 

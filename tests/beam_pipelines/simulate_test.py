@@ -1,7 +1,7 @@
 import subprocess
 import sys
 
-from tests.conftest import help_of
+from tests.support.commands import help_of
 
 
 def _sero_simulate(*args: object) -> subprocess.CompletedProcess:

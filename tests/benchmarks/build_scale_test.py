@@ -9,7 +9,8 @@ import pytest
 
 from beam_pipelines.datasets import record_layout
 from benchmarks.builds.job_flows import Flow
-from tests.conftest import NUM_MASKS, ROOT
+from tests.support.places import ROOT
+from tests.support.recordings import NUM_MASKS
 
 # A recorded spike has 640 bytes and a cell some dozens of them; paths and hashes are what elements may hold.
 _MOST_BYTES_OF_AN_ELEMENT = 4096

@@ -12,7 +12,9 @@ from beam_pipelines.datasets import record_layout
 from benchmarks.inputs.conversions import convert
 from benchmarks.inputs.measurement import cpu_seconds, drop_from_page_cache
 from benchmarks.inputs.ways import WAYS, Task
-from tests.conftest import NUM_MASKS, ROOT, error_line, run_command
+from tests.support.commands import error_line, run_command
+from tests.support.places import ROOT
+from tests.support.recordings import NUM_MASKS
 
 _BATCH = 96  # divides neither the blocks nor the shards
 

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from tests.conftest import ROOT, error_line
+from tests.support.commands import error_line
+from tests.support.places import ROOT
 
 
 def _run(*arguments: object) -> subprocess.CompletedProcess:

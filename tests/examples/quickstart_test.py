@@ -5,7 +5,7 @@ import nbclient
 import nbformat
 import pytest
 
-from tests.conftest import ROOT
+from tests.support.places import ROOT
 
 PATH = ROOT / 'examples' / 'quickstart.ipynb'
 

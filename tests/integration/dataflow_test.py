@@ -11,8 +11,12 @@ import apache_beam
 import pytest
 from apache_beam.portability.api import beam_runner_api_pb2
 
-from tests.conftest import NUM_MASKS, ROOT, error_line, files_of, needs_gcp, run_command
+from tests.support.commands import error_line, run_command
 from tests.support.dataflow_stand_in import JOB_ID, dataflow_stand_in
+from tests.support.folders import files_of
+from tests.support.places import ROOT
+from tests.support.recordings import NUM_MASKS
+from tests.support.requirements import needs_gcp
 
 pytestmark = [pytest.mark.gcp, needs_gcp]
 

@@ -13,7 +13,9 @@ import pytest
 from beam_pipelines.errors import UserError
 from beam_pipelines.simulation.upload import simulate_into
 from beam_pipelines.storage import files
-from tests.conftest import NUM_MASKS, TINY_PROFILE_SEED, error_line, files_of, run_command, tiny_profile
+from tests.support.commands import error_line, run_command
+from tests.support.folders import files_of
+from tests.support.recordings import NUM_MASKS, TINY_PROFILE_SEED, tiny_profile
 
 pytestmark = pytest.mark.gcs
 

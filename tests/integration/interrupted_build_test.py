@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.conftest import NUM_MASKS, error_line, files_of, run_command
+from tests.support.commands import error_line, run_command
+from tests.support.folders import files_of
+from tests.support.recordings import NUM_MASKS
 
 _KILLS = 20
 

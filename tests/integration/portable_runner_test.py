@@ -7,7 +7,11 @@ import sys
 
 import pytest
 
-from tests.conftest import NUM_MASKS, ROOT, free_ports, run_command, shards_of
+from tests.support.commands import run_command
+from tests.support.folders import shards_of
+from tests.support.places import ROOT
+from tests.support.ports import free_ports
+from tests.support.recordings import NUM_MASKS
 
 pytestmark = pytest.mark.slow
 

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from tests.conftest import ROOT
+from tests.support.places import ROOT
 
 _FOLDER = 'sero_spikes/original/1.0.0'
 

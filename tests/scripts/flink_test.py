@@ -12,7 +12,9 @@ import pytest
 from beam_pipelines.storage import files
 from scripts.flink_cluster import FlinkCluster
 from scripts.flink_jars import get_jars
-from tests.conftest import NUM_MASKS, ROOT, shards_of
+from tests.support.folders import shards_of
+from tests.support.places import ROOT
+from tests.support.recordings import NUM_MASKS
 
 pytestmark = [pytest.mark.flink, pytest.mark.slow]
 

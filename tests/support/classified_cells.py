@@ -5,7 +5,7 @@ import pathlib
 
 import numpy as np
 
-from tests.trainer.conftest import make_spikes
+from tests.support.spikes import make_spikes
 from trainer.evaluation.results import CellResult, ClassifiedCell, ClassifiedSpikes
 
 

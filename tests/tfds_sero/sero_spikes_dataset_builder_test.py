@@ -14,7 +14,10 @@ import tensorflow_datasets as tfds
 import tfds_sero  # noqa: F401 - registers the dataset.
 from beam_pipelines.datasets import record_layout
 from beam_pipelines.storage import files
-from tests.conftest import ROOT, copy_without_stamp, files_of, run_command, shards_of
+from tests.support.commands import run_command
+from tests.support.folders import files_of, shards_of
+from tests.support.places import ROOT
+from tests.support.recordings import copy_without_stamp
 
 _SPLITS = ('train', 'validation', 'test')
 

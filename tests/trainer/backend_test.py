@@ -3,8 +3,8 @@ import sys
 
 import pytest
 
-from tests.conftest import error_line, run_command
-from tests.trainer.conftest import CONFIG_FILE
+from tests.support.commands import error_line, run_command
+from tests.support.training_runs import CONFIG_FILE
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@ import importlib
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.support.places import ROOT
 from trainer.config_fields import check_fields
 
 NAMES = sorted(path.stem for path in (ROOT / 'trainer' / 'configs').glob('[a-z]*.py'))

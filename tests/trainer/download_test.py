@@ -6,8 +6,10 @@ import sys
 import numpy as np
 import pytest
 
-from tests.conftest import error_line, files_of, run_command, write_spike_csv
 from tests.support import drive_stand_in
+from tests.support.commands import error_line, run_command
+from tests.support.folders import files_of
+from tests.support.recordings import write_spike_csv
 from trainer.published.counts import PUBLISHED, Count, count_root, describe_counts
 from trainer.published.drive import MODELS, RECORDINGS
 

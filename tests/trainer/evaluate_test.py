@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from beam_pipelines.datasets import record_layout
-from tests.conftest import error_line, run_command
+from tests.support.commands import error_line, run_command
 from trainer.data.stored_dataset import dataset_folder, open_split
 
 pytestmark = pytest.mark.slow

@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from beam_pipelines.datasets import record_layout
-from tests.conftest import error_line, help_of, run_command
-from tests.trainer.conftest import CONFIG_FILE, TINY_RUN, train_arguments
+from tests.support.commands import error_line, help_of, run_command
+from tests.support.training_runs import CONFIG_FILE, TINY_RUN, train_arguments
 from trainer.data.stored_dataset import dataset_folder
 
 

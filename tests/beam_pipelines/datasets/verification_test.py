@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from beam_pipelines.datasets import record_layout
-from tests.conftest import error_line, run_command
+from tests.support.commands import error_line, run_command
 
 
 @pytest.fixture

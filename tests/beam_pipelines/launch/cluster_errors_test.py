@@ -1,4 +1,7 @@
-from tests.conftest import NUM_MASKS, free_ports, run_command, shards_of
+from tests.support.commands import run_command
+from tests.support.folders import shards_of
+from tests.support.ports import free_ports
+from tests.support.recordings import NUM_MASKS
 
 
 def test_a_job_service_that_is_not_there_is_told_and_leaves_nothing_in_the_way(recordings_root, data_dir, tmp_path):

@@ -11,7 +11,8 @@ from beam_pipelines.errors import UserError
 from beam_pipelines.launch.run_build import default_runner, run_build
 from beam_pipelines.planning.plan import BuildOptions
 from beam_pipelines.transforms.build_datasets import build_pipeline
-from tests.conftest import copy_without_stamp, files_of
+from tests.support.folders import files_of
+from tests.support.recordings import copy_without_stamp
 
 
 def _options(recordings, data_dir, configs=('original',), **changes) -> BuildOptions:

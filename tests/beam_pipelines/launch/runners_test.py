@@ -7,7 +7,7 @@ from beam_pipelines.build import check_beam_options
 from beam_pipelines.errors import UserError
 from beam_pipelines.launch.runners import check_dataflow_options
 from beam_pipelines.planning.plan import BuildOptions
-from tests.conftest import needs_gcp
+from tests.support.requirements import needs_gcp
 
 _JOB = {'runner': 'DataflowRunner', 'project': 'p', 'region': 'r', 'temp_location': 'gs://b/t', 'setup_file': __file__}
 

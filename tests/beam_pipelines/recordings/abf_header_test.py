@@ -9,7 +9,8 @@ from beam_pipelines.recordings.abf_header import check_abf_header
 from beam_pipelines.recordings.abf_reader import read_abf
 from beam_pipelines.recordings.abf_writer import write_abf
 from beam_pipelines.recordings.rejection import RecordingRejected
-from tests.conftest import SHARED, needs_shared
+from tests.support.places import SHARED
+from tests.support.requirements import needs_shared
 
 _ABF2_SECTIONS = {
     'protocol': (76, 512),

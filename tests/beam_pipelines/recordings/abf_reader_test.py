@@ -7,7 +7,8 @@ import pytest
 from beam_pipelines.recordings.abf_reader import read_abf
 from beam_pipelines.recordings.abf_writer import write_abf
 from beam_pipelines.recordings.rejection import RecordingRejected
-from tests.conftest import SHARED, needs_shared
+from tests.support.places import SHARED
+from tests.support.requirements import needs_shared
 
 _SWEEPS_POSITION = 16
 _MODE_POSITION, _EPISODIC = 8, 5

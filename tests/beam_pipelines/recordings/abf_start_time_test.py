@@ -3,7 +3,8 @@ import datetime
 import pytest
 
 from beam_pipelines.recordings.abf_start_time import read_start_time
-from tests.conftest import SHARED, needs_shared
+from tests.support.places import SHARED
+from tests.support.requirements import needs_shared
 
 ABF = SHARED / 'data' / 'abf'
 

@@ -7,7 +7,8 @@ import pytest
 from beam_pipelines.recordings.abf_writer import write_abf
 from beam_pipelines.recordings.cell_files import RecordingFiles
 from beam_pipelines.spikes.extraction import CellSpikes, ingest_cell
-from tests.conftest import SHARED, needs_shared
+from tests.support.places import SHARED
+from tests.support.requirements import needs_shared
 
 
 def _recording(*paths, cell_id: str = 'A1#1') -> RecordingFiles:

@@ -7,7 +7,8 @@ from beam_pipelines.datasets.configs import CONFIGS
 from beam_pipelines.errors import UserError
 from beam_pipelines.synthesis import synthesizer as synthesis
 from beam_pipelines.synthesis.synthesizer import Recipe, Synthesizer
-from tests.conftest import SHARED, needs_shared
+from tests.support.places import SHARED
+from tests.support.requirements import needs_shared
 
 _SPIKES, _MASKS = 300, 40
 _EXAMPLES = (6_675, 6_025)

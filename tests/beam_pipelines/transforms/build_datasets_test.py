@@ -16,7 +16,7 @@ from beam_pipelines.transforms.build_datasets import build_pipeline, publish_dat
 from beam_pipelines.transforms.paths import BuildPaths
 from beam_pipelines.transforms.read_recordings import FindAndIngest
 from beam_pipelines.transforms.write_shards import ShardTask, WriteShards
-from tests.conftest import files_of
+from tests.support.folders import files_of
 
 
 def _options(recordings, data_dir, configs=('original',), **changes) -> BuildOptions:

@@ -13,7 +13,7 @@ from beam_pipelines.storage import files
 from beam_pipelines.synthesis.synthesizer import Recipe, Synthesizer
 from beam_pipelines.transforms.finish_dataset import finish_dataset
 from beam_pipelines.transforms.shards import write_shard
-from tests.conftest import files_of, shards_of
+from tests.support.folders import files_of, shards_of
 from tests.support.small_dataset import CELLS, make_source
 
 

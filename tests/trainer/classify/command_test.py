@@ -15,7 +15,10 @@ import numpy as np
 import pytest
 
 from beam_pipelines.recordings.rejection import REASONS
-from tests.conftest import SHARED, copy_without_stamp, error_line, needs_shared, run_command, write_spike_csv
+from tests.support.commands import error_line, run_command
+from tests.support.places import SHARED
+from tests.support.recordings import copy_without_stamp, write_spike_csv
+from tests.support.requirements import needs_shared
 
 pytestmark = pytest.mark.slow
 

@@ -7,8 +7,9 @@ import numpy as np
 import pynwb
 import pytest
 
-from tests.conftest import SHARED, needs_shared
 from tests.support.classified_cells import make_cell
+from tests.support.places import SHARED
+from tests.support.requirements import needs_shared
 from trainer.classify.exports import export_nwb, export_phy
 
 INFO = {

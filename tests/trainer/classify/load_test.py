@@ -12,7 +12,7 @@ import pytest
 from beam_pipelines.errors import UserError
 from beam_pipelines.recordings.abf_reader import read_abf
 from beam_pipelines.recordings.rejection import RecordingRejected
-from tests.conftest import ROOT
+from tests.support.places import ROOT
 from trainer import classify
 
 pytestmark = pytest.mark.slow  # for the run that is trained first

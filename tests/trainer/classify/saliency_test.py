@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.trainer.conftest import make_spikes
+from tests.support.spikes import make_spikes
 from trainer.classify.saliency import consensus_saliencies, consensus_saliency, midway_spikes
 from trainer.evaluation.training_range import TrainingRange
 from trainer.models.ensemble import build_ensemble, join_members, members_of

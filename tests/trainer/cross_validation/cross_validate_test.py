@@ -6,8 +6,10 @@ import subprocess
 import numpy as np
 import pytest
 
-from tests.conftest import error_line, run_command, write_spike_csv
-from tests.trainer.conftest import TINY_RUN, make_spikes, train_arguments
+from tests.support.commands import error_line, run_command
+from tests.support.recordings import write_spike_csv
+from tests.support.spikes import make_spikes
+from tests.support.training_runs import TINY_RUN, train_arguments
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from beam_pipelines.datasets import record_layout
 from beam_pipelines.errors import UserError
-from tests.trainer.conftest import make_spikes
+from tests.support.spikes import make_spikes
 from trainer.data.batches import dataset_errors, evaluation_batches, training_batches
 from trainer.data.example_order import BLOCK_ROWS, CHUNK_ROWS
 from trainer.data.shards import Shard

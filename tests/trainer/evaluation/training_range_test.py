@@ -5,7 +5,7 @@ import pytest
 
 from beam_pipelines.errors import UserError
 from beam_pipelines.spikes.waveform_features import measure_udi_ms
-from tests.trainer.conftest import make_spikes
+from tests.support.spikes import make_spikes
 from trainer.data.stored_dataset import open_split
 from trainer.evaluation import training_range
 from trainer.evaluation.training_range import measure_firing_rate_hz, measure_training_range

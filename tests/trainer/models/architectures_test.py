@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from beam_pipelines.errors import UserError
-from tests.trainer.conftest import make_spikes
+from tests.support.spikes import make_spikes
 from trainer.models.architectures import build_member
 
 

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.trainer.conftest import make_spikes
+from tests.support.spikes import make_spikes
 from trainer.models.ensemble import AddTimeColumn, build_ensemble, join_members, members_of
 
 BATCH = 32

@@ -8,7 +8,8 @@ import keras
 import numpy as np
 import pytest
 
-from tests.trainer.conftest import TINY_RUN, make_spikes
+from tests.support.spikes import make_spikes
+from tests.support.training_runs import TINY_RUN
 from trainer.evaluation.verdicts import spike_p_ser
 from trainer.models.architectures import build_member
 from trainer.models.ensemble import build_ensemble, join_members, members_of

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from beam_pipelines.errors import UserError
-from tests.conftest import run_command
-from tests.trainer.conftest import TINY_RUN
+from tests.support.commands import run_command
+from tests.support.training_runs import TINY_RUN
 from trainer.errors import ModelError
 from trainer.evaluation.results import ModelResult
 from trainer.models.ensemble import AddTimeColumn

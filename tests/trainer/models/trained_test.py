@@ -4,7 +4,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from tests.trainer.conftest import make_spikes
+from tests.support.spikes import make_spikes
 from trainer.errors import ModelError
 from trainer.models.ensemble import build_ensemble, join_members, members_of
 from trainer.models.trained import TrainedEnsemble, load_ensemble, score_split

@@ -6,7 +6,8 @@ import sys
 import pytest
 
 from beam_pipelines.cli.command import run_main
-from tests.conftest import ROOT, error_line
+from tests.support.commands import error_line
+from tests.support.places import ROOT
 from trainer.published import results as published_results
 from trainer.published import table as paper_table
 

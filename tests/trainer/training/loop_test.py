@@ -16,8 +16,8 @@ import pytest
 
 from beam_pipelines.datasets import record_layout
 from beam_pipelines.errors import UserError
-from tests.conftest import error_line, run_command
-from tests.trainer.conftest import TINY_RUN, logged, train_arguments
+from tests.support.commands import error_line, run_command
+from tests.support.training_runs import TINY_RUN, logged, train_arguments
 from trainer.data.stored_dataset import dataset_folder, open_split
 from trainer.errors import ModelError
 from trainer.evaluation import calibration, training_range

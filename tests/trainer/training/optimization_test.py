@@ -3,7 +3,7 @@ import shutil
 import numpy as np
 import pytest
 
-from tests.trainer.conftest import TINY_RUN, logged
+from tests.support.training_runs import TINY_RUN, logged
 from tests.trainer.training.loop_test import SHORT_RUN, assert_same_weights, last_checkpoint, train_error
 from trainer.training.loop import train
 from trainer.training.optimization import learning_rate_over_run

@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.conftest import ROOT, run_command
+from tests.support.commands import run_command
+from tests.support.places import ROOT
 
 pytestmark = pytest.mark.slow
 

@@ -5,7 +5,7 @@ import keras
 import pytest
 
 from beam_pipelines.cli.signals import Interrupted, StopRequests
-from tests.trainer.conftest import TINY_RUN
+from tests.support.training_runs import TINY_RUN
 from trainer.data.stored_dataset import open_split
 from trainer.evaluation import calibration
 from trainer.models.ensemble import build_ensemble, members_of

@@ -20,8 +20,9 @@ import numpy as np
 import pytest
 
 from beam_pipelines.errors import UserError
-from tests.conftest import ROOT, error_line, run_command
-from tests.trainer.conftest import TINY_RUN, logged, train_arguments
+from tests.support.commands import error_line, run_command
+from tests.support.places import ROOT
+from tests.support.training_runs import TINY_RUN, logged, train_arguments
 from tests.trainer.training.loop_test import last_checkpoint
 from trainer.data.stored_dataset import open_split
 from trainer.models.ensemble import build_ensemble, members_of

@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from tests.conftest import run_command
-from tests.trainer.conftest import TINY_RUN, logged, train_arguments
+from tests.support.commands import run_command
+from tests.support.training_runs import TINY_RUN, logged, train_arguments
 from trainer.training.loop import train
 
 STEPS_PER_EPOCH = TINY_RUN['examples_per_epoch'] // TINY_RUN['batch_size']

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from tests.trainer.conftest import logged, make_spikes
+from tests.support.spikes import make_spikes
+from tests.support.training_runs import logged
 from trainer.evaluation.evaluator import evaluate
 from trainer.models.ensemble import build_ensemble
 from trainer.models.trained import load_ensemble

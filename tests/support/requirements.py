@@ -1,0 +1,13 @@
+"""What some tests need and not every machine has."""
+
+import importlib.util
+
+import pytest
+
+from tests.support.places import SHARED
+
+needs_gcp = pytest.mark.skipif(
+    not importlib.util.find_spec('google.oauth2') or not importlib.util.find_spec('google.cloud.dataflow_v1beta3'),
+    reason="Google's libraries are not here: pip install '.[gcp]'",
+)
+needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason='../shared is not here')
