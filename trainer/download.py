@@ -3,9 +3,10 @@ r"""Downloads the published recordings and the authors' models from their public
     pip install '.[drive]'
     sero-download --recordings recordings --models authors
 
-Started again, it fetches what is missing. Recordings come as a recordings root, `recordings/original/SER/...`, and then
-their cells and spikes are counted, as sero-build would use them, and compared with the published numbers: status 1 if
-they differ. To count what is there already, such as what a browser has downloaded:
+Run again, it fetches only what is missing. The recordings become a recordings root,
+`recordings/original/SER/...`. Their cells and spikes are then counted as sero-build would use them; if the numbers
+differ from the published ones, the status is 1. To count recordings that are already there, such as what a browser has
+downloaded:
 
     sero-download --recordings recordings --nodownload
 
@@ -19,6 +20,7 @@ import pathlib
 from absl import flags
 
 from beam_pipelines.cli.command import refuse_arguments, run_command, say
+from beam_pipelines.cli.words import counted
 from beam_pipelines.errors import UsageError, UserError
 
 
@@ -48,7 +50,7 @@ def _download(recordings: pathlib.Path | None, models: pathlib.Path | None) -> N
         wanted.append(('models', drive.MODELS, models))
     for name, drive_id, folder in wanted:
         listed, fetched = drive.fetch_folder(name, drive_id, folder)
-        print(f'{name}: {listed:,} files, {fetched:,} of them fetched now')
+        print(f'{name}: {counted(listed, "file")}, {fetched:,} of them fetched now')
 
 
 def _check_recordings(root: pathlib.Path) -> int:
@@ -63,7 +65,8 @@ def _check_recordings(root: pathlib.Path) -> int:
         print('These are SIMULATED recordings and not the published ones.')
     if found.rejected:
         first = found.rejected[0]
-        print(f'{len(found.rejected):,} files cannot be used, the first: {first.path}: {first.reason}: {first.detail}')
+        files = counted(len(found.rejected), 'file')
+        print(f'{files} cannot be used, the first: {first.path}: {first.reason}: {first.detail}')
     different = [name for name, published in PUBLISHED.items() if found.folders[name] != published]
     if different:
         say(f'{root}: not the published numbers of cells and spikes in {", ".join(different)}')
@@ -77,7 +80,7 @@ def _check_models(folder: pathlib.Path) -> int:
     found = kernel_sizes_below(folder)
     for parent, kernel_sizes in found.items():
         print(f'{parent}: models with kernel sizes {", ".join(map(str, kernel_sizes))}')
-    missing = [set(CONSENSUS_KERNEL_SIZES) - set(kernel_sizes) for kernel_sizes in found.values()]
+    missing: list[set[int]] = [set(CONSENSUS_KERNEL_SIZES) - set(kernel_sizes) for kernel_sizes in found.values()]
     if not found:
         say(f'{folder}: holds no file {FILE_NAMES}')
         return 1

@@ -40,6 +40,7 @@ from trainer.config import define_config_flag, parse_flags, read_config
 
 if TYPE_CHECKING:
     from trainer.evaluation.calibration import Calibration
+    from trainer.evaluation.results import ModelResult
 
 
 def define_flags() -> None:
@@ -66,22 +67,13 @@ def main(argv: list[str]) -> int:
     _check_flags(flags.FLAGS)
     config = read_config()
     start_keras()
-    if config:
-        return _cross_validate(config)
-    from trainer.evaluation.evaluator import EVALUATED_SPLITS, evaluate, write_cells, write_metrics
-    from trainer.models.trained import load_ensemble, load_published_ensemble
-    from trainer.reports.evaluation_report import write_report
-    from trainer.reports.terminal import (
-        calibration_line,
-        difference_line,
-        headline_table,
-        is_simulated,
-        trained_on_warnings,
-        unfinished_warnings,
-        verdict_lines,
-    )
+    return _cross_validate(config) if config else _evaluate(flags.FLAGS)
 
-    values = flags.FLAGS
+
+def _evaluate(values: flags.FlagValues) -> int:
+    from trainer.evaluation.evaluator import evaluate
+    from trainer.models.trained import load_ensemble, load_published_ensemble
+
     folder = pathlib.Path(values.output_dir or os.path.join(values.models or values.workdir, 'evaluation'))
     ensembles = [load_published_ensemble(values.models) if values.models else load_ensemble(values.workdir)]
     if values.baseline_workdir:
@@ -91,28 +83,23 @@ def main(argv: list[str]) -> int:
         evaluate(ensemble, values.data_dir, _calibration_of(workdir))
         for ensemble, workdir in zip(ensembles, [values.workdir, values.baseline_workdir], strict=False)
     ]
-    baseline = others[0] if others else None
-    folder.mkdir(parents=True, exist_ok=True)
-    write_metrics(str(folder / 'metrics.json'), model, baseline)
-    tested = [model.splits[f'{config}/{split}'] for config, split in EVALUATED_SPLITS if split == 'test']
-    write_cells(str(folder / 'cells.csv'), [cell for split in tested for cell in split.cells])
-    report = write_report(folder, model, baseline)
-    if values.models:
-        print("authors' models: " + ', '.join(file['file'] for file in model.info['files'].values()))
-    print(f'Verdicts on cells of other days, {model.title}:')
-    print(verdict_lines(model.splits['non_homogeneous/test'], str(folder / 'cells.csv')))
-    print()
-    print(headline_table([*others, model]))
-    if baseline:
-        print(difference_line(model, baseline))
-    for warning in [*unfinished_warnings([*others, model]), *trained_on_warnings([*others, model])]:
-        print(f'WARNING: {warning}')
-    for result in (*others, model):
-        print(calibration_line(result))
-    if is_simulated([*others, model]):
-        print('All of this is of SIMULATED recordings and says nothing about real neurons.')
-    print(f'report: {report}')
+    _write(folder, model, others[0] if others else None)
     return 0
+
+
+def _write(folder: pathlib.Path, model: ModelResult, baseline: ModelResult | None) -> None:
+    """Writes and prints the results."""
+    from trainer.evaluation.evaluator import EVALUATED_SPLITS
+    from trainer.evaluation.outputs import write_cells, write_metrics
+    from trainer.reports.evaluation_report import write_report
+    from trainer.reports.terminal import evaluation_lines
+
+    folder.mkdir(parents=True, exist_ok=True)
+    write_metrics(folder / 'metrics.json', model, baseline)
+    tested = [model.splits[f'{config}/{split}'] for config, split in EVALUATED_SPLITS if split == 'test']
+    write_cells(folder / 'cells.csv', [cell for split in tested for cell in split.cells])
+    report = write_report(folder, model, baseline)
+    print('\n'.join([*evaluation_lines(model, baseline, str(folder / 'cells.csv')), f'report: {report}']))
 
 
 def _check_flags(values: flags.FlagValues) -> None:
@@ -133,7 +120,7 @@ def _check_flags(values: flags.FlagValues) -> None:
 
 def _cross_validate(config: dict) -> int:
     from trainer.cross_validation.cross_validate import DIVISIONS, cross_validate, read_headline, write_result
-    from trainer.reports.terminal import division_table
+    from trainer.reports.terminal import ALL_SIMULATED, division_table
 
     values = flags.FLAGS
     result, folder = cross_validate(config, values.data_dir, values.workdir, values.cross_validate, values.folds)
@@ -141,7 +128,7 @@ def _cross_validate(config: dict) -> int:
     found = {division: read_headline(values.workdir, division) for division in DIVISIONS}
     print(division_table({division: metrics for division, metrics in found.items() if metrics}))
     if result.source == 'simulated':
-        print('All of this is of SIMULATED recordings and says nothing about real neurons.')
+        print(ALL_SIMULATED)
     print(f'cells: {os.path.join(folder, "cells.csv")}')
     return 0
 

@@ -6,8 +6,7 @@ import pathlib
 import numpy as np
 
 from tests.support.spikes import make_spikes
-from trainer.evaluation.classified_cell import ClassifiedCell, ClassifiedSpikes
-from trainer.evaluation.results import CellResult
+from trainer.evaluation.results import CellResult, ClassifiedCell, ClassifiedSpikes
 
 
 def make_cell(name: str, path: str | pathlib.Path, spikes: int = 7, seed: int = 0, **changes: object) -> ClassifiedCell:

@@ -145,7 +145,7 @@ def test_recordings_that_are_there_are_counted_without_gdown(recordings_root, tm
     result = run_command('sero-download', '--recordings', root, '--nodownload')
     assert result.returncode == 1
     assert 'SIMULATED' in result.stdout
-    assert f'1 files cannot be used, the first: {bad}: not_abf' in result.stdout
+    assert f'1 file cannot be used, the first: {bad}: not_abf' in result.stdout
 
 
 def test_count_is_of_what_can_be_used(recordings_root):

@@ -1,13 +1,13 @@
-"""Judges the recordings that readers give, and keeps count of what became of each file."""
+"""Classifies recordings as they are read, and keeps count of what became of each file."""
 
 from __future__ import annotations
 
 import concurrent.futures.process
 import dataclasses
-import pathlib
 from collections.abc import Iterator, Sequence
 
 from beam_pipelines.cli.progress_line import ProgressLine
+from beam_pipelines.cli.words import counted
 from beam_pipelines.errors import UserError
 from beam_pipelines.recordings.cell_files import RecordingFiles
 from beam_pipelines.recordings.rejection import RejectedFile
@@ -15,9 +15,8 @@ from beam_pipelines.spikes.extraction import ExtractionReport
 from trainer.classify.classifier import Classifier
 from trainer.classify.inputs import count_files
 from trainer.classify.measured_cell import MeasuredCell
-from trainer.classify.outputs import write_outputs
-from trainer.evaluation.classified_cell import ClassifiedCell
-from trainer.evaluation.verdicts import undecided_rule
+from trainer.evaluation.results import ClassifiedCell
+from trainer.reports.terminal import calibration_words
 
 
 @dataclasses.dataclass
@@ -28,7 +27,7 @@ class Findings:
     ----------
     cells : by name.
     rejected : files that are not used.
-    counts : of files, triggers and spikes; what it says of rejected files is in ``rejected`` too.
+    counts : of files, triggers and spikes; the files that it counts as rejected are in ``rejected`` too.
     """
 
     cells: dict[str, ClassifiedCell] = dataclasses.field(default_factory=dict)
@@ -43,29 +42,33 @@ class Findings:
         self.counts = self.counts.plus(report)
 
     def sorted_cells(self) -> list[ClassifiedCell]:
+        """Returns the cells in the order of their names."""
         return [self.cells[name] for name in sorted(self.cells)]
 
 
-def judge_all(
+def classify_all(
     classifier: Classifier,
     reading: Iterator[tuple[MeasuredCell | None, ExtractionReport]],
     recordings: Sequence[RecordingFiles],
     rejected: Sequence[RejectedFile],
 ) -> Findings:
-    """Judges each recording as it is read, and shows how far it is.
+    """Classifies each recording as it is read, and shows progress.
 
     Parameters
     ----------
     classifier : the model.
-    reading : what comes out of the recordings.
+    reading : what the readers return for each recording.
     recordings, rejected : all files: those that belong to a cell and those that do not.
     """
     findings = Findings(rejected=list(rejected))
     progress = ProgressLine()
     for done, (cell, report) in enumerate(read_results(reading), start=1):
-        findings.add(None if cell is None else classifier.judge(cell), report)
+        findings.add(None if cell is None else classifier.classify_cell(cell), report)
         if progress.is_due():
-            progress.show(f'{done} of {len(recordings)} recordings classified, {len(findings.rejected)} files rejected')
+            progress.show(
+                f'{done} of {counted(len(recordings), "recording")} classified,'
+                f' {counted(len(findings.rejected), "file")} rejected'
+            )
     progress.clear()
     files = count_files(recordings) + len(rejected)
     assert files == findings.counts.used_files + len(findings.rejected), 'a file was forgotten'
@@ -83,11 +86,21 @@ def read_results(
         raise UserError('a process that read recordings has died, perhaps for lack of memory') from None
 
 
-def write(findings: Findings, classifier: Classifier, folder: pathlib.Path, exports: Sequence[str]) -> pathlib.Path:
-    """Writes all outputs and returns the report."""
-    info = classifier.ensemble.info | {
-        'title': classifier.ensemble.title,
-        'calibration': dataclasses.asdict(classifier.calibration),
-        'undecided_rule': undecided_rule(classifier.calibration),
-    }
-    return write_outputs(folder, findings.sorted_cells(), findings.rejected, info, classifier.training_range, exports)
+def findings_lines(findings: Findings, classifier: Classifier) -> list[str]:
+    """Returns what became of all files, triggers and cells, what calibrated the model, and what is simulated."""
+    cells, counts, rejected = findings.sorted_cells(), findings.counts, len(findings.rejected)
+    verdicts = [cell.result.verdict for cell in cells]
+    by_verdict = ', '.join(f'{verdicts.count(name)} {name}' for name in ('SER', 'NSER', 'undecided'))
+    lines = [
+        f'{counted(counts.used_files + rejected, "file")} = {counts.used_files:,} used + {rejected:,} rejected;'
+        f' {counted(counts.triggers, "trigger")} = {counted(counts.spikes, "spike")} + {counts.dropped:,} dropped',
+        f'{counted(len(cells), "cell")}: {by_verdict}; {sum(bool(cell.warnings) for cell in cells)} with warnings',
+        f'{classifier.ensemble.title}: {calibration_words(classifier.calibration)}',
+    ]
+    simulated = sum(cell.is_simulated for cell in cells)
+    if simulated:
+        verb, whose = ('is', 'its verdict says') if simulated == 1 else ('are', 'their verdicts say')
+        lines.append(f'{simulated} of the recordings {verb} SIMULATED; {whose} nothing about real neurons.')
+    if classifier.is_simulated:
+        lines.append('The model was trained on SIMULATED recordings; its verdicts say nothing about real neurons.')
+    return lines

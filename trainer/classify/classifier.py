@@ -1,4 +1,4 @@
-"""A trained ensemble with its calibration and training range, ready to judge cells that are in no dataset."""
+"""A trained ensemble with its calibration and training range, ready to classify cells that are in no dataset."""
 
 from __future__ import annotations
 
@@ -8,34 +8,30 @@ import os
 import numpy as np
 
 from beam_pipelines import domain
-from beam_pipelines.spikes.waveform_features import measure_amplitude_pa, measure_firing_rate_hz, measure_udi_ms
-from trainer.classify import Classification, saliency
+from beam_pipelines.spikes.waveform_features import measure_amplitude_pa, measure_firing_rate_hz
+from trainer.classify import saliency
 from trainer.classify.measured_cell import MeasuredCell, measure_current
 from trainer.classify.out_of_distribution import CellTraits, training_warnings
 from trainer.errors import ModelError
 from trainer.evaluation import calibration as calibrations
 from trainer.evaluation import training_range
-from trainer.evaluation.classified_cell import ClassifiedCell, ClassifiedSpikes
-from trainer.evaluation.results import CellResult
-from trainer.evaluation.verdicts import judge_cell, spike_p_ser
+from trainer.evaluation.results import CellResult, Classification, ClassifiedCell, ClassifiedSpikes
+from trainer.evaluation.verdicts import classify_cell, spike_p_ser, undecided_rule
 from trainer.models import model_info
 from trainer.models.ensemble import uses_xla
 from trainer.models.scoring import score_spikes
 from trainer.models.trained import TrainedEnsemble, load_ensemble
-
-# The bootstrap of every cell: a recording has the same interval alone, among others, and from Python.
-_SEED = 0
 
 _SIMULATED_MODEL = 'The model was trained on SIMULATED recordings; its verdict says nothing about real neurons.'
 
 
 @dataclasses.dataclass(frozen=True)
 class Classifier:
-    """Judges cells.
+    """Classifies cells.
 
     Attributes
     ----------
-    ensemble, calibration, training_range : of a run that has ended.
+    ensemble, calibration, training_range : of a finished run.
     """
 
     ensemble: TrainedEnsemble
@@ -47,23 +43,32 @@ class Classifier:
         """Whether the model was trained on simulated recordings."""
         return self.ensemble.info['source'] == 'simulated'
 
+    @property
+    def description(self) -> dict:
+        """The content of ``model_info.json`` with ``title``, ``calibration`` and ``undecided_rule``, for reports."""
+        return self.ensemble.info | {
+            'title': self.ensemble.title,
+            'calibration': dataclasses.asdict(self.calibration),
+            'undecided_rule': undecided_rule(self.calibration),
+        }
+
     def classify(self, current_pa: np.ndarray, sampling_rate_hz: float, resample: bool = False) -> Classification:
-        """Judges one cell.
+        """Classifies one cell by a current in memory.
 
         Parameters
         ----------
         current_pa : (n,) array of numbers, the current of a loose-patch recording in pA, spikes downward.
-        sampling_rate_hz : 40,000, which the model was trained on.
-        resample : take other rates, from 10,000 Hz on.
+        sampling_rate_hz : 40,000, the rate of the recordings that the model was trained on.
+        resample : accept other rates, from 10,000 Hz on.
 
         Raises
         ------
         RecordingRejected
             If the rate is another, a value is not finite, or nothing comes down to -50 pA.
         ValueError
-            If the current is not a row of numbers.
+            If the current is not a one-dimensional array of numbers.
         """
-        result, spikes, warnings = self._judge(measure_current(current_pa, sampling_rate_hz, resample))
+        result, spikes, warnings = self._classify(measure_current(current_pa, sampling_rate_hz, resample))
         if self.is_simulated:
             warnings += (_SIMULATED_MODEL,)
         return Classification(
@@ -77,13 +82,13 @@ class Classifier:
             spikes,
         )
 
-    def judge(self, cell: MeasuredCell) -> ClassifiedCell:
-        """Judges a cell that was read from files, and says why."""
-        result, spikes, warnings = self._judge(cell)
+    def classify_cell(self, cell: MeasuredCell) -> ClassifiedCell:
+        """Classifies a cell that was read from files, with the evidence for the verdict."""
+        result, spikes, warnings = self._classify(cell)
         if cell.cell in (self.ensemble.info['train_cells'] or ()):
             warnings += (
-                f'The model was trained on a cell of this name ({cell.cell}): if it is the same, the verdict was'
-                ' learnt by heart and proves nothing.',
+                f'The model was trained on a cell of this name ({cell.cell}): if it is the same cell, the model has'
+                ' learnt it by heart, and the verdict proves nothing.',
             )
         baseline = saliency.midway_spikes(self.training_range, result.mean_waveform)
         return ClassifiedCell(
@@ -97,26 +102,17 @@ class Classifier:
             cell.is_simulated,
         )
 
-    def _judge(self, cell: MeasuredCell) -> tuple[CellResult, ClassifiedSpikes, tuple[str, ...]]:
+    def _classify(self, cell: MeasuredCell) -> tuple[CellResult, ClassifiedSpikes, tuple[str, ...]]:
         scores = score_spikes(self.ensemble.model, cell.waveform)
-        verdict = judge_cell(scores, self.calibration, _SEED)
-        mean_waveform = cell.waveform.mean(axis=0)
+        result = classify_cell(scores, cell.waveform, self.calibration, cell.cell)
         traits = CellTraits(
-            mean_waveform,
-            measure_udi_ms(mean_waveform, domain.SAMPLING_RATE_HZ),
-            float(measure_amplitude_pa(mean_waveform)),
+            result.mean_waveform,
+            result.udi_ms,
+            float(measure_amplitude_pa(result.mean_waveform)),
             float(np.median(cell.measures.noise_pa)),
             measure_firing_rate_hz(cell.trigger),
             len(cell.trigger),
             cell.sampling_rate_hz,
-        )
-        result = CellResult(
-            cell=cell.cell,
-            **dataclasses.asdict(verdict),
-            n_spikes=traits.n_spikes,
-            udi_ms=traits.udi_ms,
-            label=None,
-            mean_waveform=mean_waveform,
         )
         spikes = ClassifiedSpikes(
             cell.trigger,
@@ -131,12 +127,12 @@ class Classifier:
 
 
 def load_classifier(workdir: str) -> Classifier:
-    """Loads what a run of ``sero-train`` has left.
+    """Loads a finished run of ``sero-train``.
 
     Raises
     ------
-    ModelError, CalibrationError, UserError
-        If the folder holds no run that has ended, or a damaged one.
+    UserError
+        If the folder holds no finished run, or a damaged one.
     """
     info = model_info.read(workdir)
     path = os.path.join(workdir, model_info.FILE_NAME)
@@ -147,6 +143,6 @@ def load_classifier(workdir: str) -> Classifier:
     if not info['finished']:
         raise ModelError(f'{path}: the training was interrupted; sero-train goes on with it')
     ensemble = load_ensemble(workdir)
-    # Without this Keras compiles by XLA, for which a first recording would wait.
+    # Otherwise Keras may compile with XLA, which would delay the first verdict.
     ensemble.model.compile(jit_compile=uses_xla())
     return Classifier(ensemble, calibrations.load(workdir), training_range.load(workdir))

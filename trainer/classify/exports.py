@@ -1,4 +1,8 @@
-"""Verdicts as NWB files (Neurodata Without Borders), one a recording: its cell is the one row of the units table."""
+"""Verdicts in other formats.
+
+NWB (Neurodata Without Borders): one file per recording, whose cell is the only row of the units table. phy:
+``cluster_sero.tsv``, which phy shows as columns of its cluster view.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import os
 import pathlib
 import uuid
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,14 +20,18 @@ from beam_pipelines import domain
 from beam_pipelines.errors import UserError
 from beam_pipelines.recordings.abf_header import read_start_time
 from beam_pipelines.storage.atomic_files import staged
-from trainer.evaluation.classified_cell import ClassifiedCell
+from trainer.evaluation.outputs import write_table
+from trainer.evaluation.results import ClassifiedCell
+
+if TYPE_CHECKING:
+    import pynwb
 
 _AMPERES_PER_PA = 1e-12
 
-# NWB demands a start; this one is what nobody takes for a recording's.
+# NWB requires a start time; nobody takes this one for a recording's.
 _UNKNOWN_START = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 
-_COLUMNS = {
+_UNITS_COLUMNS = {
     'cell': 'cell id: recording day # number',
     'verdict': 'SER (serotonergic), NSER (not) or undecided',
     'p_ser': 'probability that the cell is serotonergic, 0..1; calibrated, unless the notes say that it is not',
@@ -34,6 +43,9 @@ _COLUMNS = {
     'warnings': 'what does not look like the recordings that the model was trained on; empty if nothing',
 }
 
+_PHY_FILE = 'cluster_sero.tsv'
+_PHY_COLUMNS = ('cluster_id', 'sero', 'p_ser', 'p_ser_low', 'p_ser_high', 'cell')
+
 
 def check_can_export_nwb() -> None:
     """Raises UserError if pynwb is not installed: before minutes of work rather than after them."""
@@ -44,16 +56,16 @@ def check_can_export_nwb() -> None:
 
 
 def export_nwb(folder: pathlib.Path, cells: Sequence[ClassifiedCell], info: Mapping) -> list[pathlib.Path]:
-    """Writes one ``CELL.nwb`` a cell; of cells of the same name the second is ``CELL-2.nwb``.
+    """Writes one ``CELL.nwb`` per cell; a second cell of the same name becomes ``CELL-2.nwb``.
 
     Currents are in amperes, times in s from the recording's start. The start is that of the ABF header, whose local
-    time is written as UTC because the header has no time zone; where it is unknown, 1970-01-01 and a sentence in
-    ``session_description`` stand in its place.
+    time is written as UTC because the header has no time zone. Where it is unknown, 1970-01-01 is written, and
+    ``session_description`` says so.
 
     Parameters
     ----------
-    folder : exists; to write into. A file of the same name is replaced.
-    cells : to write.
+    folder : an existing folder to write into. A file of the same name is replaced.
+    cells : the cells to write.
     info : the content of the model's ``model_info.json``, and its ``calibration``.
 
     Returns
@@ -79,6 +91,33 @@ def export_nwb(folder: pathlib.Path, cells: Sequence[ClassifiedCell], info: Mapp
     return paths
 
 
+def export_phy(folder: pathlib.Path, cells: Sequence[ClassifiedCell]) -> pathlib.Path:
+    """Writes the verdicts as phy's cluster metadata: tab-separated, a header, one row per cluster.
+
+    phy reads every ``.tsv`` in the folder of a sorted recording that has a column ``cluster_id`` and takes each other
+    column for a label of the clusters (``phylib.io.model.load_metadata``). phy knows no clusters of ours, because each
+    cell is a recording of its own: ``cluster_id`` is the cell's row in ``cells.csv``, counted from 0. To use the file
+    beside a spike sorting, replace it with the sorting's cluster numbers.
+
+    Parameters
+    ----------
+    folder : an existing folder to write into.
+    cells : in the order of ``cells.csv``.
+
+    Returns
+    -------
+    The file, which appears whole or not at all.
+    """
+    rows = []
+    for cluster_id, cell in enumerate(cells):
+        result = cell.result
+        probabilities = (f'{p:.4f}' for p in (result.p_ser, result.p_ser_low, result.p_ser_high))
+        rows.append([cluster_id, result.verdict, *probabilities, result.cell])
+    path = pathlib.Path(folder) / _PHY_FILE
+    write_table(path, _PHY_COLUMNS, rows, delimiter='\t')
+    return path
+
+
 def _write(path: pathlib.Path, cell: ClassifiedCell, info: Mapping) -> None:
     import pynwb
 
@@ -86,7 +125,7 @@ def _write(path: pathlib.Path, cell: ClassifiedCell, info: Mapping) -> None:
         io.write(_nwb_file(cell, info))
 
 
-def _nwb_file(cell: ClassifiedCell, info: Mapping):
+def _nwb_file(cell: ClassifiedCell, info: Mapping) -> pynwb.NWBFile:
     import pynwb
 
     start = read_start_time(cell.path)
@@ -111,7 +150,7 @@ def _nwb_file(cell: ClassifiedCell, info: Mapping):
         waveform_unit='amperes',
         resolution=1 / domain.SAMPLING_RATE_HZ,
     )
-    for name, description in _COLUMNS.items():
+    for name, description in _UNITS_COLUMNS.items():
         units.add_column(name=name, description=description)
     spikes, result = cell.spikes, cell.result
     observed = {'obs_intervals': [[0.0, cell.duration_s]]} if cell.duration_s > 0 else {}

@@ -14,7 +14,7 @@ from beam_pipelines.recordings.rejection import RecordingRejected
 from beam_pipelines.spikes.detection import detect_spikes, no_spikes_detail
 from beam_pipelines.spikes.extraction import ExtractionReport, RecordedCell, read_cell
 from beam_pipelines.spikes.waveform_features import SpikeMeasures, measure_spikes
-from trainer.evaluation.classified_cell import TraceEnvelope
+from trainer.evaluation.results import TraceEnvelope
 
 # About as many as a screen or a page has dots.
 _STRETCHES_OF_TRACE = 1_200

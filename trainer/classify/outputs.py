@@ -1,25 +1,25 @@
-"""Writes what ``sero-classify`` has found: all files of a run appear together, and none of a run before stays."""
+"""Writes the outputs of ``sero-classify``: all files of a run appear together, and none of an earlier run stays."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import os
 import pathlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from beam_pipelines.cli.signals import interrupts_held_back
 from beam_pipelines.datasets.configs import REJECTED_FILE
 from beam_pipelines.recordings.rejection import RejectedFile
 from beam_pipelines.storage.atomic_files import write_text
-from trainer.evaluation.classified_cell import ClassifiedCell
+from trainer.evaluation.outputs import write_cells, write_table
+from trainer.evaluation.results import ClassifiedCell
 
 if TYPE_CHECKING:
-    from trainer.evaluation.training_range import TrainingRange
+    from trainer.classify.batch import Findings
+    from trainer.classify.classifier import Classifier
 
 SPIKES_COLUMNS = ('cell', 'trigger', 'time_s', 'p_ser', 'amplitude_pa', 'udi_ms', 'snr')
 
@@ -31,45 +31,38 @@ _PARTIAL = '.sero-classify.partial'
 
 
 def make_folder(folder: pathlib.Path) -> None:
-    """Makes the output folder; OSError, before minutes of work rather than after them, if it cannot be written."""
+    """Makes the output folder; OSError if it cannot be written, before minutes of work rather than after them."""
     folder.mkdir(parents=True, exist_ok=True)
     _make_anew(folder / _PARTIAL).rmdir()
 
 
 def write_outputs(
-    folder: pathlib.Path,
-    cells: Sequence[ClassifiedCell],
-    rejected: Sequence[RejectedFile],
-    info: dict,
-    training_range: TrainingRange,
-    exports: Sequence[str],
+    folder: pathlib.Path, findings: Findings, classifier: Classifier, exports: Sequence[str]
 ) -> pathlib.Path:
     """Writes ``cells.csv``, ``spikes.csv``, ``rejected.jsonl``, ``report.html`` and the exports.
 
-    All are made beside their places and then moved, so that whoever looks never finds half a file.
+    All are written to a hidden folder and then moved to their places, so that nobody ever finds half a file.
 
     Parameters
     ----------
     folder : of the outputs; other files in it stay.
-    cells, rejected : what became of the files.
-    info : on the model, see ``classify_command``.
-    training_range : of the model.
+    findings : what became of the files.
+    classifier : the model.
     exports : of ``EXPORTS``; each is a folder of its own.
 
     Returns
     -------
-    The report.
+    The path of the report.
     """
-    from trainer.evaluation.evaluator import write_cells
     from trainer.reports.classification_report import write_report
 
+    cells, info = findings.sorted_cells(), classifier.description
     partial = _make_anew(folder / _PARTIAL)
     try:
-        write_cells(str(partial / _CELLS), [cell.result for cell in cells])
-        _write_spikes(partial / _SPIKES, cells)
-        lines = [json.dumps({'path': file.path, 'reason': file.reason, 'detail': file.detail}) for file in rejected]
-        write_text(str(partial / REJECTED_FILE), ''.join(f'{line}\n' for line in lines))
-        report = write_report(partial, cells, rejected, info, training_range)
+        write_cells(partial / _CELLS, [cell.result for cell in cells])
+        write_table(partial / _SPIKES, SPIKES_COLUMNS, _spike_rows(cells))
+        _write_rejected(partial / REJECTED_FILE, findings.rejected)
+        report = write_report(partial, cells, findings.rejected, info, classifier.training_range)
         _export(partial, cells, info, exports)
         with interrupts_held_back():  # Otherwise some files could be of this run and some of the one before.
             for name in OUTPUT_NAMES:
@@ -80,22 +73,22 @@ def write_outputs(
 
 
 def _export(folder: pathlib.Path, cells: Sequence[ClassifiedCell], info: dict, exports: Sequence[str]) -> None:
+    from trainer.classify.exports import export_nwb, export_phy
+
     for name in exports:
         (folder / name).mkdir()
     if 'nwb' in exports:
-        from trainer.classify.exports import export_nwb
-
         export_nwb(folder / 'nwb', cells, info)
     if 'phy' in exports:
-        from trainer.classify.phy_export import export_phy
-
         export_phy(folder / 'phy', cells)
 
 
-def _write_spikes(path: pathlib.Path, cells: Sequence[ClassifiedCell]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator='\n')
-    writer.writerow(SPIKES_COLUMNS)
+def _write_rejected(path: pathlib.Path, rejected: Sequence[RejectedFile]) -> None:
+    lines = [json.dumps({'path': file.path, 'reason': file.reason, 'detail': file.detail}) for file in rejected]
+    write_text(path, ''.join(f'{line}\n' for line in lines))
+
+
+def _spike_rows(cells: Sequence[ClassifiedCell]) -> Iterator[tuple[object, ...]]:
     for cell in cells:
         spikes = cell.spikes
         columns = (
@@ -106,8 +99,7 @@ def _write_spikes(path: pathlib.Path, cells: Sequence[ClassifiedCell]) -> None:
             (_known(value, 3) for value in spikes.udi_ms),
             (_known(value, 2) for value in spikes.snr),
         )
-        writer.writerows((cell.result.cell, *row) for row in zip(*columns, strict=True))
-    write_text(str(path), text.getvalue())
+        yield from ((cell.result.cell, *row) for row in zip(*columns, strict=True))
 
 
 def _known(value: float, digits: int) -> str:

@@ -90,7 +90,7 @@ def _centred(waveform: np.ndarray) -> np.ndarray:
     return waveform - waveform.mean(axis=-1, keepdims=True)
 
 
-def _log_odds(model: keras.Model, waveform):
+def _log_odds(model: keras.Model, waveform: keras.KerasTensor) -> keras.KerasTensor:
     scores = model(waveform, training=False)
     mean = ops.mean(ops.stack([ops.cast(scores[name], 'float32') for name in model.output_names]), axis=0)
     ser, nser = mean[:, 0] + _LEAST_SCORE, mean[:, 1] + _LEAST_SCORE

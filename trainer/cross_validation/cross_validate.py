@@ -24,12 +24,12 @@ from trainer.config_checks import check_config
 from trainer.cross_validation.fold_training import recorded_epochs, synthetic_epochs, train_in_memory
 from trainer.cross_validation.folds import Fold, fold_by_day, fold_by_spike
 from trainer.data.online_batches import open_spike_bank
-from trainer.data.shards import read_rows
+from trainer.data.shards import read_records
 from trainer.data.stored_dataset import StoredSplit, open_split
 from trainer.evaluation.calibration import Calibration
-from trainer.evaluation.cell_calibration import calibrate
-from trainer.evaluation.evaluator import judge_cells, without_nan, write_cells
+from trainer.evaluation.evaluator import calibrate, classify_cells
 from trainer.evaluation.metrics import binary_metrics, cell_metrics
+from trainer.evaluation.outputs import without_nan, write_cells
 from trainer.evaluation.results import CellResult, SplitResult
 from trainer.evaluation.verdicts import spike_p_ser
 from trainer.models.scoring import SpikeScores, score_spikes
@@ -48,7 +48,7 @@ class RecordedSpikes:
     Attributes
     ----------
     waveform : (n, 160) float32, pA.
-    label, cell : (n,) int64.
+    label, cell, trigger : (n,) int64.
     cell_names : what ``cell`` indexes.
     metadata : of the dataset.
     """
@@ -56,6 +56,7 @@ class RecordedSpikes:
     waveform: np.ndarray
     label: np.ndarray
     cell: np.ndarray
+    trigger: np.ndarray
     cell_names: tuple[str, ...]
     metadata: dict
 
@@ -103,8 +104,9 @@ def cross_validate(
         scores, calibration = _load_fold(path, fold) or _run_fold(
             path, fold, spikes, synthetic, config, number, len(made)
         )
-        of_fold = SpikeScores(scores, spikes.waveform[fold.test], spikes.label[fold.test], spikes.cell[fold.test])
-        cells += judge_cells(of_fold, spikes.cell_names, calibration)
+        columns = (spikes.waveform, spikes.label, spikes.cell, spikes.trigger)
+        of_fold = SpikeScores(scores, *(column[fold.test] for column in columns))
+        cells += classify_cells(of_fold, spikes.cell_names, calibration)
         p_ser.append(spike_p_ser(scores))
         tested.append(fold.test)
     label = spikes.label[np.concatenate(tested)]
@@ -130,11 +132,10 @@ def read_headline(workdir: str, division: str) -> dict | None:
 def read_recorded_spikes(data_dir: str) -> RecordedSpikes:
     """Reads all spikes of ``original`` and checks every record; UserError if it is missing or damaged."""
     opened = [open_split(data_dir, 'original', split, verify_records=True) for split in ('train', 'validation', 'test')]
-    rows = [read_rows(shard, 0, shard.examples) for split in opened for shard in split.shards]
-    records = record_layout.view_records(np.concatenate(rows))
-    label, cell = (record_layout.decode_varints(records[name]) for name in ('label', 'cell'))
+    records = read_records(shard for split in opened for shard in split.shards)
+    label, cell, trigger = (record_layout.decode_varints(records[name]) for name in ('label', 'cell', 'trigger'))
     waveform = np.ascontiguousarray(records['waveform'])
-    return RecordedSpikes(waveform, label, cell, opened[0].cell_names, opened[0].metadata)
+    return RecordedSpikes(waveform, label, cell, trigger, opened[0].cell_names, opened[0].metadata)
 
 
 def _claim(folder: str, settings: dict) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -67,6 +67,16 @@ def read_rows(shard: Shard, first: int, count: int) -> np.ndarray:
             f' {record_layout.HEADER.hex()}'
         )
     return rows
+
+
+def read_records(shards: Iterable[Shard]) -> np.ndarray:
+    """Reads all records of some shards, in stored order.
+
+    Returns
+    -------
+    (n,) array with the fields of ``record_layout``; UserError as in ``read_rows``.
+    """
+    return np.concatenate([record_layout.view_records(read_rows(shard, 0, shard.examples)) for shard in shards])
 
 
 def map_shard(shard: Shard) -> tf.Tensor:

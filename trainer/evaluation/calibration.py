@@ -1,7 +1,7 @@
 """Calibration of the cells' probabilities, and the confidence below which a cell is left undecided.
 
 Both are fitted on validation cells, which no member was trained on. The published consensus of a cell is a mean of
-network outputs and no probability: it is sure too often, or not often enough.
+network outputs and not a probability: it may be overconfident or underconfident.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ import dataclasses
 import json
 import math
 import os
+from collections.abc import Callable
 
 import numpy as np
 from scipy.optimize import minimize_scalar
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from beam_pipelines import domain
 from beam_pipelines.storage.atomic_files import write_json
@@ -28,29 +29,29 @@ _LEAST_CONSENSUS = 1e-4
 
 _LOG_TEMPERATURES = (-math.log(100), math.log(1000))
 
-# Isotonic regression has many more parameters than a temperature, and its steps give different cells one probability:
-# it takes this many cells, and has to be better by this much, in log loss a cell.
+# Isotonic regression has many more parameters than a temperature, and its steps give different cells the same
+# probability. It takes this many cells, and has to be better by this much, in log loss per cell.
 _FEWEST_CELLS_FOR_ISOTONIC = 100
 _LEAST_GAIN = 0.01
 
-# At chance, so many of the surest cells are all right once in 32 times; fewer prove nothing of a confidence.
+# By chance alone, this many cells are all right once in 32 times; fewer say nothing about a confidence.
 _FEWEST_CELLS = 5
 
-# With fewer, a confidence that keeps the target error would leave nearly every cell undecided, however right they are:
-# none is chosen, and whoever uses the calibration says so.
+# With fewer, a confidence that keeps the target error would leave nearly every cell undecided, however right they are.
+# Then none is chosen, and reports say so.
 _FEWEST_CELLS_TO_CHOOSE = 10
 
 
 @dataclasses.dataclass(frozen=True)
 class Calibration:
-    """Turns the published consensus of a cell into a probability, and says when to commit oneself.
+    """Turns the published consensus of a cell into a probability, and says how high it must be for a verdict.
 
     Attributes
     ----------
     method : ``temperature`` (log-odds divided by ``temperature``), ``isotonic`` (a rising curve through ``knots``) or
         ``none``.
     temperature : more than 1 where the consensus is too sure.
-    least_p : the lowest probability that a ``temperature`` gives, and what it lacks of 1 at the highest.
+    least_p : the lowest probability that a ``temperature`` gives; the highest is 1 less this.
     knots : (consensus, probability) pairs, rising; between them the probability is interpolated.
     confidence : a cell whose more probable class has less than this is undecided, 0.5..1.
     target_error : the share of wrong verdicts that the confidence was chosen for; NaN if there were too few cells
@@ -88,14 +89,18 @@ class Calibration:
 def fit_calibration(consensus: np.ndarray, label: np.ndarray) -> Calibration:
     """Fits a calibration on validation cells.
 
-    Temperature or isotonic regression, by how well each predicts a cell, in log loss, when fitted on the other cells.
-    Isotonic regression has many more parameters: it is taken only on a hundred cells or more, and where it is better by
-    more than two standard errors of the difference. A few cells that are all right do not prove certainty: of n cells
-    no probability goes beyond 1 / (n + 2) and (n + 1) / (n + 2) (Laplace's rule of succession; for isotonic regression
-    Platt's targets, the same within each class), and the temperature stays near 1, what the networks say themselves,
-    unless the cells speak against it. The confidence is the lowest at which at most ``TARGET_ERROR``
-    of the decided cells are wrong; if there is none at which five or more are decided, it is 1, and no cell is. On
-    fewer than ten cells none is chosen: it is 0.5, and there is no target error.
+    The method is temperature scaling, or isotonic regression if that predicts a cell better when fitted on the other
+    cells. Isotonic regression has many more parameters, so it takes at least a hundred cells and has to be better in
+    log loss by more than two standard errors of the difference.
+
+    That a few cells are all right does not prove certainty. With n cells no probability goes beyond 1 / (n + 2) and
+    (n + 1) / (n + 2) (Laplace's rule of succession; isotonic regression is fitted to Platt's targets, which give the
+    same within each class). The temperature stays near 1, what the networks say themselves, unless the cells speak
+    against it.
+
+    The confidence is the lowest at which at most ``TARGET_ERROR`` of the decided cells are wrong. If no confidence
+    achieves that with five or more decided cells, it is 1, and no cell is decided. With fewer than ten cells none is
+    chosen: it is 0.5, and there is no target error.
 
     Parameters
     ----------
@@ -113,13 +118,7 @@ def fit_calibration(consensus: np.ndarray, label: np.ndarray) -> Calibration:
             raise CalibrationError(f'validation cells that are {name}: {cells}; calibration takes two or more a class')
     if len(label) < _FEWEST_CELLS:
         raise CalibrationError(f'validation cells: {len(label)}; calibration takes {_FEWEST_CELLS} or more')
-    others = ~np.eye(len(label), dtype=bool)
-    left_out = {
-        method: np.array(
-            [fit(consensus[rest], label[rest]).apply(one) for rest, one in zip(others, consensus, strict=True)]
-        )
-        for method, fit in _METHODS.items()
-    }
+    left_out = _fitted_on_the_others(consensus, label)
     losses = {method: _log_losses(p_ser, label) for method, p_ser in left_out.items()}
     gained = losses['temperature'] - losses['isotonic']
     by_chance = 2 * gained.std(ddof=1) / math.sqrt(len(label))
@@ -141,6 +140,17 @@ def fit_calibration(consensus: np.ndarray, label: np.ndarray) -> Calibration:
     )
 
 
+def _fitted_on_the_others(consensus: np.ndarray, label: np.ndarray) -> dict[str, np.ndarray]:
+    """Returns by method the probability of each cell, by a calibration that was fitted on the other cells."""
+    others = ~np.eye(len(label), dtype=bool)
+    return {
+        method: np.array(
+            [fit(consensus[rest], label[rest]).apply(one) for rest, one in zip(others, consensus, strict=True)]
+        )
+        for method, fit in _METHODS.items()
+    }
+
+
 def write(folder: str, calibration: Calibration) -> None:
     """Writes ``calibration.json``."""
     content = dataclasses.asdict(calibration)
@@ -150,7 +160,7 @@ def write(folder: str, calibration: Calibration) -> None:
 
 
 def remove(folder: str) -> None:
-    """Removes ``calibration.json``, if it is there: it says nothing of members that were trained on."""
+    """Removes ``calibration.json``, if there is one: it does not hold for members that are trained further."""
     with contextlib.suppress(FileNotFoundError):
         os.remove(os.path.join(folder, FILE_NAME))
 
@@ -228,13 +238,15 @@ def _fit_temperature(consensus: np.ndarray, label: np.ndarray) -> Calibration:
         # The prior: a temperature between 1/7 and 7 in 95 of 100 ensembles.
         return float(_log_losses(fitted.apply(consensus), label).sum() + log_temperature**2 / 2)
 
-    # Never below 0: an ensemble that is mostly wrong on these cells knows nothing; it must not be turned round.
+    # Never negative: an ensemble that is mostly wrong on these cells knows nothing, and must not be inverted.
     fitted = math.exp(minimize_scalar(loss, bounds=_LOG_TEMPERATURES).x)
     return Calibration('temperature', temperature=fitted, least_p=least_p)
 
 
 def _fit_isotonic(consensus: np.ndarray, label: np.ndarray) -> Calibration:
-    from sklearn.isotonic import IsotonicRegression  # takes a second to import, and who only applies does without
+    from sklearn.isotonic import (
+        IsotonicRegression,  # takes a second to import, and applying a calibration does not need it
+    )
 
     regression = IsotonicRegression(out_of_bounds='clip').fit(consensus, _platt_targets(label))
     return Calibration(
@@ -243,7 +255,10 @@ def _fit_isotonic(consensus: np.ndarray, label: np.ndarray) -> Calibration:
     )
 
 
-_METHODS = {'temperature': _fit_temperature, 'isotonic': _fit_isotonic}
+_METHODS: dict[str, Callable[[np.ndarray, np.ndarray], Calibration]] = {
+    'temperature': _fit_temperature,
+    'isotonic': _fit_isotonic,
+}
 
 
 def _platt_targets(label: np.ndarray) -> np.ndarray:
@@ -257,14 +272,14 @@ def _least_p(label: np.ndarray) -> float:
 
 
 def _choose_confidence(p_ser: np.ndarray, label: np.ndarray) -> tuple[float, int, int]:
-    """Returns the lowest confidence at which few enough are wrong; how many are decided there, how many wrong.
+    """Returns the lowest confidence at which few enough are wrong, how many are decided there, and how many wrong.
 
-    Few enough by count, and few enough by their own probabilities: where the count alone is looked at, the lowest
-    confidence is one at which these cells happened to be right, and others are wrong a third more often.
+    Few enough by count and by their own probabilities. By count alone, the lowest confidence is one at which these
+    cells happen to be right, and other cells are wrong a third more often.
     """
     sureness = np.maximum(p_ser, 1 - p_ser)
     wrong = _is_wrong(p_ser, label)
-    # What few cells take from every probability must not keep them all undecided.
+    # The bound that few cells put on every probability must not keep them all undecided.
     expected_wrong = 1 - sureness - _least_p(label[1:])
     for confidence in (0.5, *np.unique(sureness)):
         decided = sureness >= confidence
@@ -285,5 +300,4 @@ def _log_losses(p_ser: np.ndarray, label: np.ndarray) -> np.ndarray:
 
 
 def _log_odds(consensus: np.ndarray) -> np.ndarray:
-    clipped = np.clip(consensus, _LEAST_CONSENSUS, 1 - _LEAST_CONSENSUS)
-    return np.log(clipped / (1 - clipped))
+    return logit(np.clip(consensus, _LEAST_CONSENSUS, 1 - _LEAST_CONSENSUS))

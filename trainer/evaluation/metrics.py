@@ -6,18 +6,14 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn import metrics as sklearn_metrics
 
 from beam_pipelines.spikes.published_udi import is_typical, typical_cut_ms
-from trainer.evaluation.cell_bootstrap import (
-    bootstrap_accuracy,
-    bootstrap_calibration_error,
-    bootstrap_difference,
-    calibration_bins,
-)
 from trainer.evaluation.results import CellResult
 
-_Z = 1.959964  # 95 %
+CALIBRATION_BINS = 10
+
+_RESAMPLES = 2000
+_INTERVAL = (2.5, 97.5)  # percentiles
 
 
 def binary_metrics(p_ser: np.ndarray, label: np.ndarray) -> dict:
@@ -41,7 +37,7 @@ def binary_metrics(p_ser: np.ndarray, label: np.ndarray) -> dict:
         'accuracy': _ratio(np.trace(confusion), len(label)),
         'sensitivity': _ratio(confusion[0, 0], ser),
         'specificity': _ratio(confusion[1, 1], nser),
-        'auc': float(sklearn_metrics.roc_auc_score(label == 0, p_ser)) if ser and nser else math.nan,
+        'auc': _auc(p_ser, label) if ser and nser else math.nan,
         'n': len(label),
         'confusion': confusion.tolist(),
     }
@@ -67,7 +63,7 @@ def cell_metrics(cells: Sequence[CellResult]) -> dict:
     result['ece'] = expected_calibration_error(p_ser, label)
     result['ece_low'], result['ece_high'] = bootstrap_calibration_error(p_ser, label)
     result['coverage'] = _ratio(len(decided), len(known))
-    result['decided_accuracy'] = _ratio(sum(cell.correct for cell in decided), len(decided))
+    result['decided_accuracy'] = _ratio(_correct(decided), len(decided))
     as_published = binary_metrics(published, label)
     result |= {f'{name}_published': as_published[name] for name in ('accuracy', 'sensitivity', 'specificity', 'auc')}
     result['brier_published'] = brier_score(published, label)
@@ -80,7 +76,7 @@ def cell_metrics(cells: Sequence[CellResult]) -> dict:
 
 
 def accuracy_difference(cells: Sequence[CellResult], baseline: Sequence[CellResult]) -> dict:
-    """Returns by how much the accuracy on the labelled cells that both have judged is above the baseline's.
+    """Returns how far the accuracy is above the baseline's, on the labelled cells that both have classified.
 
     ``accuracy_difference`` with its 95 % interval by a bootstrap over cells (``_low``, ``_high``), and ``n``.
     """
@@ -98,8 +94,12 @@ def accuracy_difference(cells: Sequence[CellResult], baseline: Sequence[CellResu
 
 
 def brier_score(p_ser: np.ndarray, label: np.ndarray) -> float:
-    """Returns the mean squared gap between the probability and what the cell is, 0 or 1; NaN without cells."""
-    return float(np.mean((p_ser - (label == 0)) ** 2)) if len(p_ser) else math.nan
+    """Returns the mean squared difference between the probability of SER and the truth, 0 or 1; NaN without cells."""
+    if not len(p_ser):
+        return math.nan
+    from sklearn.metrics import brier_score_loss
+
+    return float(brier_score_loss(label == 0, p_ser))
 
 
 def coverage_accuracy(p_ser: np.ndarray, label: np.ndarray) -> list[list[float]]:
@@ -118,16 +118,16 @@ def _typical_and_atypical(cells: Sequence[CellResult]) -> dict:
     kinds = {'typical': True, 'atypical': False, 'width_not_measured': None}
     result = {}
     for name, kind in kinds.items():
-        of_kind = [cell for cell in cells if is_typical(cell.udi_ms, cell.label) is kind]
+        of_kind = [cell for cell in cells if cell.label is not None and is_typical(cell.udi_ms, cell.label) is kind]
         decided = [cell for cell in of_kind if cell.verdict != 'undecided']
-        low, high = wilson_interval(sum(cell.correct for cell in of_kind), len(of_kind))
+        low, high = wilson_interval(_correct(of_kind), len(of_kind))
         result[name] = {
             'n': len(of_kind),
-            'accuracy': _ratio(sum(cell.correct for cell in of_kind), len(of_kind)),
+            'accuracy': _ratio(_correct(of_kind), len(of_kind)),
             'accuracy_low': low,
             'accuracy_high': high,
             'coverage': _ratio(len(decided), len(of_kind)),
-            'decided_accuracy': _ratio(sum(cell.correct for cell in decided), len(decided)),
+            'decided_accuracy': _ratio(_correct(decided), len(decided)),
         }
     return result
 
@@ -140,10 +140,10 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
     """
     if not trials:
         return math.nan, math.nan
-    rate = successes / trials
-    centre = (rate + _Z**2 / (2 * trials)) / (1 + _Z**2 / trials)
-    half = _Z * math.sqrt(rate * (1 - rate) / trials + _Z**2 / (4 * trials**2)) / (1 + _Z**2 / trials)
-    return max(centre - half, 0.0), min(centre + half, 1.0)
+    from scipy.stats import binomtest
+
+    interval = binomtest(successes, trials).proportion_ci(0.95, method='wilson')
+    return float(interval.low), float(interval.high)
 
 
 def expected_calibration_error(p_ser: np.ndarray, label: np.ndarray) -> float:
@@ -156,6 +156,53 @@ def expected_calibration_error(p_ser: np.ndarray, label: np.ndarray) -> float:
         for number in np.unique(bins)
     ]
     return float(sum(gaps) / len(p_ser))
+
+
+def calibration_bins(p_ser: np.ndarray) -> np.ndarray:
+    """Returns which of ten equal bins of probability each cell is in: (n,) -> (n,) int."""
+    return np.minimum((p_ser * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+
+
+def bootstrap_accuracy(correct: np.ndarray) -> tuple[float, float]:
+    """Returns the 95 % interval of the share of cells that are right: (n,) bool -> (low, high), NaN without cells."""
+    if not len(correct):
+        return math.nan, math.nan
+    low, high = np.percentile(_weights(len(correct)) @ correct, _INTERVAL)
+    return float(low), float(high)
+
+
+def bootstrap_difference(correct: np.ndarray, baseline_correct: np.ndarray) -> tuple[float, float]:
+    """Returns the 95 % interval of the difference of two accuracies on the same cells; (n,), (n,) bool."""
+    # Each cell with itself: that some cells are harder than others does not widen it.
+    return bootstrap_accuracy(correct.astype(float) - baseline_correct)
+
+
+def bootstrap_calibration_error(p_ser: np.ndarray, label: np.ndarray) -> tuple[float, float]:
+    """Returns the 95 % interval of the expected calibration error: (n,), (n,) -> (low, high), NaN without cells."""
+    if not len(p_ser):
+        return math.nan, math.nan
+    # The cells of a bin weigh in by what their probabilities and their labels add up to.
+    in_bin = calibration_bins(p_ser)[:, np.newaxis] == np.arange(CALIBRATION_BINS)
+    gap = (p_ser - (label == 0))[:, np.newaxis] * in_bin
+    low, high = np.percentile(np.abs(_weights(len(p_ser)) @ gap).sum(axis=1), _INTERVAL)
+    return float(low), float(high)
+
+
+def _weights(cells: int) -> np.ndarray:
+    """Returns how much each cell weighs in each resample: (resamples, cells), rows that add up to 1."""
+    rng = np.random.default_rng(0)
+    return rng.multinomial(cells, np.full(cells, 1 / cells), _RESAMPLES) / cells
+
+
+def _auc(p_ser: np.ndarray, label: np.ndarray) -> float:
+    from sklearn.metrics import roc_auc_score  # takes a second to import, and sero-classify does without
+
+    return float(roc_auc_score(label == 0, p_ser))
+
+
+def _correct(cells: Sequence[CellResult]) -> int:
+    """Returns how many cells the call without abstention gets right."""
+    return sum(bool(cell.correct) for cell in cells)
 
 
 def _ratio(part: int, whole: int) -> float:

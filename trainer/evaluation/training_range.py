@@ -18,7 +18,7 @@ from beam_pipelines.spikes.waveform_features import (
     measure_udi_ms,
 )
 from beam_pipelines.storage.atomic_files import staged
-from trainer.data.shards import read_rows
+from trainer.data.shards import read_records
 from trainer.data.stored_dataset import StoredSplit
 
 FILE_NAME = 'training_range.npz'
@@ -56,11 +56,9 @@ def measure_training_range(split: StoredSplit) -> TrainingRange:
     UserError
         If a shard cannot be read.
     """
-    records = np.concatenate(
-        [record_layout.view_records(read_rows(shard, 0, shard.examples)) for shard in split.shards]
-    )
+    records = read_records(split.shards)
     label, cell, trigger = (record_layout.decode_varints(records[name]) for name in ('label', 'cell', 'trigger'))
-    rows = {}
+    rows: dict[str, list[object]] = {}
     for number in np.unique(cell):
         of_cell = cell == number
         waveform = records['waveform'][of_cell]

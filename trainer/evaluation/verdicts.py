@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 
+from beam_pipelines import domain
+from beam_pipelines.cli.words import counted
+from beam_pipelines.spikes.waveform_features import measure_udi_ms
 from trainer.evaluation.calibration import Calibration
+from trainer.evaluation.results import CellResult
 
 _RESAMPLES = 1000
 _INTERVAL = (2.5, 97.5)  # percentiles
 
+# One for all cells: a cell has the same interval alone, among others, from Python and in every command.
+_BOOTSTRAP_SEED = 0
+
 # With fewer, the bootstrap has too little to vary to be believed.
 _FEWEST_SPIKES = 5
-
-
-@dataclasses.dataclass(frozen=True)
-class Verdict:
-    """The call on one cell.
-
-    Attributes
-    ----------
-    verdict : ``SER``, ``NSER`` or ``undecided``.
-    p_ser : calibrated probability of SER; ``p_ser_low`` and ``p_ser_high`` bound its 95 % interval.
-    p_ser_published : the published consensus, which is not calibrated.
-    """
-
-    verdict: str
-    p_ser: float
-    p_ser_low: float
-    p_ser_high: float
-    p_ser_published: float
 
 
 def undecided_rule(calibration: Calibration) -> str:
@@ -42,8 +29,8 @@ def undecided_rule(calibration: Calibration) -> str:
     if calibration.confidence > 0.5:
         rule += f', or if neither class has a probability of at least {calibration.confidence:.2f}'
     elif not calibration.has_chosen_confidence:
-        cells = f'{calibration.cells} validation cells were' if calibration.cells else 'the validation cells were'
-        rule += f'; {cells} too few to choose a confidence on, so how many verdicts are wrong is not known'
+        cells = f'{counted(calibration.cells, "validation cell")}' if calibration.cells else 'the validation cells'
+        rule += f'; {cells} were too few to choose a confidence on, so how many verdicts are wrong is not known'
     return rule
 
 
@@ -57,38 +44,55 @@ def consensus(scores: np.ndarray) -> float:
     return float(_p_ser(scores.mean(axis=(0, 1))))
 
 
-def judge_cell(scores: np.ndarray, calibration: Calibration, seed: int) -> Verdict:
-    """Judges one cell.
+def classify_cell(
+    scores: np.ndarray, waveform: np.ndarray, calibration: Calibration, cell: str, label: int | None = None
+) -> CellResult:
+    """Makes the verdict on one cell.
 
-    The published consensus is the mean of the members' two outputs over all its spikes; the probability is that
-    consensus, calibrated. The interval is a bootstrap over both what varies: the cell's spikes and the members; of one
-    spike alone nothing varies, and it is 0 to 1. Source of the consensus: ``published_method.md``, "Models".
+    The published consensus is the mean of the members' two outputs over all spikes; the probability is that consensus,
+    calibrated. The interval is a bootstrap over spikes and members. With a single spike nothing varies, and the
+    interval is 0 to 1. Source of the consensus: ``published_method.md``, "Models".
 
     Parameters
     ----------
-    scores : (n, m, 2) float, the scores of the cell's n spikes by m members.
+    scores : (n, m, 2) float, the scores of the cell's n spikes by m members. The spikes must be in the order of their
+        triggers: the bootstrap draws them by their place, and every command is to find the same interval.
+    waveform : (n, 160) float32, the spikes in pA.
     calibration : of the ensemble.
-    seed : seeds the bootstrap.
+    cell : the cell's name.
+    label : 0 SER, 1 NSER, None where unknown.
     """
     published = consensus(scores)
-    p_ser = float(calibration.apply(published))
-    low, high = _interval(scores, calibration, seed)
-    # Rounding can leave the probability a little outside of the interval of resamples that are all alike.
+    p_ser = float(calibration.apply(np.asarray(published)))
+    low, high = _interval(scores, calibration)
+    # Where all resamples are alike, rounding can put the probability just outside the interval.
     low, high = min(low, p_ser), max(high, p_ser)
     if low <= 0.5 <= high or len(scores) < _FEWEST_SPIKES or max(p_ser, 1 - p_ser) < calibration.confidence:
         verdict = 'undecided'
     else:
         verdict = 'SER' if p_ser > 0.5 else 'NSER'
-    return Verdict(verdict, p_ser, low, high, published)
+    mean_waveform = waveform.mean(axis=0)
+    return CellResult(
+        cell=cell,
+        verdict=verdict,
+        p_ser=p_ser,
+        p_ser_low=low,
+        p_ser_high=high,
+        p_ser_published=published,
+        n_spikes=len(scores),
+        udi_ms=measure_udi_ms(mean_waveform, domain.SAMPLING_RATE_HZ),
+        label=label,
+        mean_waveform=mean_waveform,
+    )
 
 
-def _interval(scores: np.ndarray, calibration: Calibration, seed: int) -> tuple[float, float]:
+def _interval(scores: np.ndarray, calibration: Calibration) -> tuple[float, float]:
     spikes, members, _ = scores.shape
     if spikes < 2:
         return 0.0, 1.0
-    rng = np.random.default_rng(seed)
-    # One spike less than there are: resamples of n spikes vary less than other n spikes of the cell would, by
-    # (n - 1) / n, which is a fifth of a cell's variance with five spikes. Source: Efron 1982, section 8.
+    rng = np.random.default_rng(_BOOTSTRAP_SEED)
+    # Each resample has n - 1 spikes. Resamples of n spikes vary less than n other spikes of the cell would, by a factor
+    # of (n - 1) / n; with five spikes that is a fifth of the variance. Source: Efron 1982, section 8.
     spike_weights = rng.multinomial(spikes - 1, np.full(spikes, 1 / spikes), _RESAMPLES) / (spikes - 1)
     member_weights = rng.multinomial(members, np.full(members, 1 / members), _RESAMPLES) / members
     by_member = np.tensordot(spike_weights, scores, axes=1)  # (resamples, m, 2)

@@ -1,4 +1,4 @@
-"""The authors' public Google Drive folders, and how their files come into folders of ours, by gdown.
+"""The authors' public Google Drive folders; downloads their files with gdown.
 
 Untried on Drive itself, which could not be reached from where this was written.
 """
@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 import pathlib
 from collections.abc import Callable
+from typing import Any
 
+from beam_pipelines.cli.words import counted
 from beam_pipelines.errors import UserError
 
 # Source: the README of the authors' repository DLAtypicalSerotoninergicCells. Their synthetic spikes are not here:
@@ -24,7 +26,7 @@ MODELS = '1zjwc-_P6zjsmc77BdwgBhxrEhBGw8Igz'
 _TIMEOUT_S = 60
 _RETRIES = 3
 
-# When Drive has had enough of someone, it refuses one file after the other.
+# Drive refuses every further file to whoever has downloaded too much.
 _MOST_FAILURES_IN_A_ROW = 5
 
 
@@ -39,23 +41,23 @@ def check_can_download() -> None:
 def fetch_folder(name: str, drive_id: str, folder: pathlib.Path) -> tuple[int, int]:
     """Fetches the files of a Drive folder, at any depth, that are not there yet.
 
-    A file appears when it is whole; what an interrupted download has left of one is gone on with.
+    A file appears when it is complete; an interrupted download is resumed.
 
     Parameters
     ----------
     name : of the folder, for messages.
     drive_id : its id on Google Drive.
-    folder : where its files belong; is made if it is not there.
+    folder : where its files belong; made if it does not exist.
 
     Returns
     -------
-    How many files the Drive folder holds, and how many of them were fetched now.
+    How many files the Drive folder holds, and how many of them this call has fetched.
 
     Raises
     ------
     UserError
-        If gdown is not installed, Drive cannot be reached, the folder is empty, or files could not be fetched; then all
-        others were, unless Drive refuses one after the other.
+        If gdown is not installed, Drive cannot be reached, the folder is empty, or files could not be fetched. All
+        other files were then fetched, unless Drive refused several in a row.
     OSError
         If a file cannot be written.
     """
@@ -88,21 +90,27 @@ def fetch_folder(name: str, drive_id: str, folder: pathlib.Path) -> tuple[int, i
                 ) from None
     if failures:
         raise UserError(
-            f'{where}: {len(failures)} of {len(listed)} files could not be fetched, the first: {failures[0]}; the same'
-            ' command fetches what is missing'
+            f'{where}: {len(failures)} of {counted(len(listed), "file")} could not be fetched, the first:'
+            f' {failures[0]}; the same command fetches what is missing'
         )
     return len(listed), len(missing)
 
 
-def _ask(function: Callable, **arguments: object):
-    """Calls a function of gdown; what goes wrong on the way to Drive or in its answer is a UserError."""
+def _ask(function: Callable[..., Any], **arguments: object) -> Any:
+    """Calls a function of gdown; UserError if Drive cannot be reached, refuses, or answers with something unknown."""
     import requests
 
     try:
         return function(quiet=True, timeout=_TIMEOUT_S, **arguments)
     except (requests.ConnectionError, requests.Timeout) as error:
         raise UserError(f'Google Drive cannot be reached ({type(error).__name__})') from None
-    except Exception as error:  # gdown raises whatever a page that it does not know makes it stumble over
-        if isinstance(error, OSError) and not isinstance(error, requests.RequestException):
+    except Exception as error:  # on a page of an unknown form gdown stumbles, with whatever error that gives
+        is_of_files = isinstance(error, OSError) and not isinstance(error, requests.RequestException)
+        if is_of_files or _is_raised_by_this_call(error):
             raise
         raise UserError(f'gdown: {" ".join(f"{type(error).__name__}: {error}".split())}') from None
+
+
+def _is_raised_by_this_call(error: Exception) -> bool:
+    """Whether gdown's function did not even begin: the arguments that it was given are our mistake."""
+    return error.__traceback__ is not None and error.__traceback__.tb_next is None

@@ -11,9 +11,9 @@ CONSENSUS_KERNEL_SIZES = range(20, 31)
 
 
 def kernel_sizes_below(folder: str | os.PathLike) -> dict[str, list[int]]:
-    """Returns {folder: kernel sizes of the authors' files in it} of a folder and all below it that hold any."""
-    found = {}
-    for parent, _, names in sorted(os.walk(folder)):
+    """Returns {folder: kernel sizes of the authors' files in it}, for each folder at or below this one that has any."""
+    found: dict[str, list[int]] = {}
+    for parent, _, names in sorted(os.walk(os.fspath(folder))):
         kernel_sizes = sorted({int(match[1]) for match in map(FILE.fullmatch, names) if match})
         if kernel_sizes:
             found[parent] = kernel_sizes

@@ -2,16 +2,17 @@
 
     python -m trainer.published.table paper/synthetic paper/original
 
-The first folder is of the run trained on synthetic spikes, which was evaluated with the second as its baseline.
+The first folder holds the run trained on synthetic spikes, which was evaluated with the second as its baseline.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import sys
 
 from beam_pipelines import domain
+from beam_pipelines.cli.command import run_command
+from beam_pipelines.errors import UsageError, UserError
 from trainer.published import results as published_results
 from trainer.published.results import TRAINED_ON_ORIGINAL, TRAINED_ON_SYNTHETIC
 
@@ -19,19 +20,31 @@ _ORIGINAL, _OTHER_DAYS = 'original/test', 'non_homogeneous/test'
 
 
 def paper_table(metrics: dict, baseline_info: dict) -> str:
-    """Returns a line a published figure, with ours beside it.
+    """Returns one line per published figure, with ours beside it.
 
     Parameters
     ----------
     metrics : the content of ``metrics.json`` of a run trained on synthetic spikes, with a baseline trained on original.
     baseline_info : the content of that baseline's ``model_info.json``.
     """
-    rows = [('', 'published', 'here')]
+    rows = [('', 'published', 'here'), *_network_rows(baseline_info), *_consensus_rows(metrics)]
+    width = max(len(row[0]) for row in rows)
+    lines = [f'{what.ljust(width)}  {published:<9}  {here}'.rstrip() for what, published, here in rows]
+    return '\n'.join([*lines, '', *_remarks(metrics)])
+
+
+def _network_rows(baseline_info: dict) -> list[tuple[str, str, str]]:
     validation = baseline_info.get('validation', {})
+    rows = []
     for kernel_size, accuracy in published_results.SINGLE_NETWORKS.items():
         ours = validation.get(f'k{kernel_size}', {}).get('accuracy')
         what = f'network k={kernel_size} trained on original, original spikes, accuracy'
         rows.append((what, _number(accuracy), f'{_number(ours)} (validation spikes)' if ours else 'not trained'))
+    return rows
+
+
+def _consensus_rows(metrics: dict) -> list[tuple[str, str, str]]:
+    rows = []
     parts = (
         (TRAINED_ON_ORIGINAL, metrics['baseline'], _ORIGINAL, 'spike', 'original test spikes'),
         (TRAINED_ON_SYNTHETIC, metrics, _OTHER_DAYS, 'cell', 'cells of other days'),
@@ -40,13 +53,11 @@ def paper_table(metrics: dict, baseline_info: dict) -> str:
         for name, figure in published.metrics[split][unit].items():
             ours = ours_by_split[split][unit].get(name)
             rows.append((f'consensus {published.title}, {on_what}, {name}', _number(figure), _number(ours)))
-    ours = _precision(metrics['baseline'][_OTHER_DAYS]['cell']['confusion'])
+    precision = _precision(metrics['baseline'][_OTHER_DAYS]['cell']['confusion'])
     for name, figure in published_results.PRECISION_TRAINED_ON_ORIGINAL.items():
         what = f'consensus trained on original, cells of other days called {name}, share right'
-        rows.append((what, _number(figure), _number(ours[name])))
-    width = max(len(row[0]) for row in rows)
-    lines = [f'{what.ljust(width)}  {published:<9}  {here}'.rstrip() for what, published, here in rows]
-    return '\n'.join([*lines, '', *_remarks(metrics)])
+        rows.append((what, _number(figure), _number(precision[name])))
+    return rows
 
 
 def _precision(confusion: list[list[int]]) -> dict[str, float | None]:
@@ -74,25 +85,22 @@ def _remarks(metrics: dict) -> list[str]:
 
 def main(argv: list[str]) -> int:
     if len(argv) != 3:
-        print('paper_table: expected two folders, of the run on synthetic spikes and of its baseline', file=sys.stderr)
-        return 2
-    try:
-        metrics = _read(os.path.join(argv[1], 'evaluation', 'metrics.json'))
-        print(paper_table(metrics, _read(os.path.join(argv[2], 'model_info.json'))))
-    except OSError as error:
-        print(f'paper_table: {error.filename}: {error.strerror}', file=sys.stderr)
-        return 1
-    except KeyError as error:
-        path = os.path.join(argv[1], 'evaluation', 'metrics.json')
-        print(f'paper_table: {path}: holds no {error}; evaluate the run with --baseline_workdir', file=sys.stderr)
-        return 1
+        raise UsageError('expected two folders: the run trained on synthetic spikes, and its baseline')
+    path = os.path.join(argv[1], 'evaluation', 'metrics.json')
+    metrics = _read(path)
+    if 'baseline' not in metrics:
+        raise UserError('has no baseline; evaluate the run with --baseline_workdir', file=path)
+    print(paper_table(metrics, _read(os.path.join(argv[2], 'model_info.json'))))
     return 0
 
 
 def _read(path: str) -> dict:
-    with open(path, encoding='utf-8') as file:
-        return json.load(file)
+    try:
+        with open(path, encoding='utf-8') as file:
+            return json.load(file)
+    except ValueError as error:
+        raise UserError(str(error), file=path) from None
 
 
 if __name__ == '__main__':
-    sys.exit(main(sys.argv))
+    run_command('python -m trainer.published.table', __name__)

@@ -10,7 +10,7 @@ import numpy as np
 
 from beam_pipelines import domain
 from beam_pipelines.spikes import published_udi
-from trainer.evaluation.classified_cell import ClassifiedCell, TraceEnvelope
+from trainer.evaluation.results import ClassifiedCell, ClassifiedSpikes, TraceEnvelope
 from trainer.evaluation.training_range import TrainingRange
 from trainer.reports import svg_plot
 from trainer.reports.svg_plot import Panel
@@ -76,11 +76,11 @@ class CellPictures:
         width_px = _WIDE_PX - _LEFT_PX - _RIGHT_PX
         parts, top_px, caption, cut = [], 12, '', ''
         if cell.trace is not None:
-            trace = Panel(_LEFT_PX, 6, width_px, 104, (0, last_s), _trace_range(cell))
+            trace = Panel(_LEFT_PX, 6, width_px, 104, (0, last_s), _trace_range(cell.trace, cell.spikes))
             time_s, low_pa, high_pa = _thinned(cell.trace)
             parts += [
                 trace.uprights(time_s, low_pa, high_pa, max(1.0, width_px / len(time_s)), 'trace'),
-                trace.rule('threshold', y=domain.TRIGGER_PA),
+                trace.level_rule(domain.TRIGGER_PA, 'threshold'),
                 trace.ticks_at(cell.spikes.time_s, 114, 8, 'trigger'),
                 trace.y_axis('current (pA)', 4),
             ]
@@ -94,8 +94,8 @@ class CellPictures:
         panel = Panel(_LEFT_PX, top_px, width_px, 84, (0, last_s), (-0.04, 1.04))
         ser = cell.spikes.p_ser >= 0.5
         parts += [
-            panel.rule('half', y=0.5),
-            panel.rule('consensus', y=cell.result.p_ser_published),
+            panel.level_rule(0.5, 'half'),
+            panel.level_rule(cell.result.p_ser_published, 'consensus'),
             panel.dots(cell.spikes.time_s[ser], cell.spikes.p_ser[ser], 'dot ser'),
             panel.dots(cell.spikes.time_s[~ser], cell.spikes.p_ser[~ser], 'dot nser'),
             panel.x_axis('time in the recording (s)', 10),
@@ -125,7 +125,7 @@ class CellPictures:
             _NARROW_PX,
             272,
             'Single spikes over each other, and their mean',
-            panel.rule('half', x=0),
+            panel.upright_rule(0, 'half'),
             panel.lines(_TIME_MS, shown, 'spike'),
             panel.line(_TIME_MS, mean, 'mean'),
             panel.x_axis('time from trigger (ms)'),
@@ -152,7 +152,7 @@ class CellPictures:
             _SHAPE_PANEL.line(_TIME_MS, _in_percent(cell.result.mean_waveform), 'mean'),
             evidence.bars(left_ms, _SAMPLE_MS, np.maximum(saliency, 0), 'bar-ser'),
             evidence.bars(left_ms, _SAMPLE_MS, np.minimum(saliency, 0), 'bar-nser'),
-            evidence.rule('half', y=0),
+            evidence.level_rule(0, 'half'),
             evidence.y_axis('log-odds'),
             evidence.x_axis('time from trigger (ms)'),
             svg_plot.text(_LEFT_PX + 6, 173, '↑ SER', 'start', 'ser'),
@@ -174,7 +174,7 @@ class CellPictures:
             at_px = self._udi_panel.x_px(udi_ms)
             anchor = 'start' if at_px < _NARROW_PX / 2 else 'end'
             mark = [
-                self._udi_panel.rule('here', x=udi_ms),
+                self._udi_panel.upright_rule(udi_ms, 'here'),
                 svg_plot.text(at_px, 17, f'this cell: {udi_ms:.2f} ms', anchor, 'strong'),
             ]
         svg = svg_plot.plot(
@@ -201,7 +201,7 @@ class CellPictures:
         return [
             panel.bars(edges_ms[:-1] + gap_ms, _BIN_MS - 2 * gap_ms, counts[0], 'bar-ser'),
             panel.bars(edges_ms[:-1] + gap_ms, _BIN_MS - 2 * gap_ms, -counts[1], 'bar-nser'),
-            panel.rule('axis', y=0),
+            panel.level_rule(0, 'axis'),
             *numbers,
             svg_plot.text(_LEFT_PX - 7, panel.y_px(0) + 4, '0', 'end'),
             panel.x_axis('UDI (ms)'),
@@ -212,7 +212,7 @@ class CellPictures:
 
 
 def _class_shapes(shapes: list[np.ndarray]) -> list[str]:
-    parts = [_SHAPE_PANEL.rule('half', x=0)]
+    parts = [_SHAPE_PANEL.upright_rule(0, 'half')]
     for (_, look), shape in zip(_NAMES_AND_LOOKS, shapes, strict=True):
         if len(shape):
             low, high = np.percentile(shape, (10, 90), axis=0)
@@ -236,10 +236,10 @@ def _padded(low: float, high: float) -> tuple[float, float]:
     return float(low - margin), float(high + margin)
 
 
-def _trace_range(cell: ClassifiedCell) -> tuple[float, float]:
+def _trace_range(trace: TraceEnvelope, spikes: ClassifiedSpikes) -> tuple[float, float]:
     """Returns the currents between which nearly all of a recording lies: an artefact must not flatten the rest."""
-    low = min(float(np.percentile(cell.trace.low_pa, 1)), float(cell.spikes.waveform.min()), domain.TRIGGER_PA)
-    high = max(float(np.percentile(cell.trace.high_pa, 99)), float(cell.spikes.waveform.max()))
+    low = min(float(np.percentile(trace.low_pa, 1)), float(spikes.waveform.min()), domain.TRIGGER_PA)
+    high = max(float(np.percentile(trace.high_pa, 99)), float(spikes.waveform.max()))
     return _padded(low, high)
 
 

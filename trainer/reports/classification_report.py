@@ -18,8 +18,7 @@ from beam_pipelines import domain
 from beam_pipelines.cli.words import counted
 from beam_pipelines.recordings.rejection import REASONS, RejectedFile
 from beam_pipelines.storage.atomic_files import write_files
-from trainer.evaluation.classified_cell import ClassifiedCell
-from trainer.evaluation.results import CellResult
+from trainer.evaluation.results import CellResult, ClassifiedCell
 from trainer.evaluation.training_range import TrainingRange
 from trainer.reports import page as report_page
 from trainer.reports.cell_pictures import CellPictures, Picture
@@ -171,8 +170,8 @@ def _traits(cell: ClassifiedCell, ranges: dict[str, list[np.ndarray]]) -> list[_
     def two_decimals(value: float | None) -> str:
         return number(value, 2)
 
-    def whole(value: float) -> str:
-        return f'{value:,.0f}'
+    def whole(value: float | None) -> str:
+        return UNDEFINED if value is None else f'{value:,.0f}'
 
     def trait(name: str, value: float | None, of_training: str, write: Callable[[float | None], str]) -> _Trait:
         return _Trait(name, write(value), tuple(_range(values, write) for values in ranges[of_training]))

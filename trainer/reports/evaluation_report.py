@@ -21,7 +21,7 @@ from beam_pipelines.storage.atomic_files import write_files
 from trainer.evaluation.calibration import Calibration
 from trainer.evaluation.results import CellResult, ModelResult, SplitResult
 from trainer.published import results as published_results
-from trainer.reports import figures
+from trainer.reports import figures, waveform_figures
 from trainer.reports import page as report_page
 from trainer.reports.page import REPORT_NAME, UNDEFINED, is_defined, number
 from trainer.reports.terminal import calibration_line, is_simulated, trained_on_warnings
@@ -150,7 +150,7 @@ def _illustrations(split: SplitResult, models: Sequence[ModelResult]) -> list[_I
         ),
         _Illustration(
             'mean_waveforms.png',
-            figures.mean_waveforms(split.cells),
+            waveform_figures.mean_waveforms(split.cells),
             'Mean spikes of the cells called right, wrong and undecided, for each class',
             'Mean spikes, one thin line a cell. Behind the cells that were not called right stand the means of both '
             'classes’ right ones: which do they resemble?',
@@ -164,7 +164,7 @@ def _illustrations(split: SplitResult, models: Sequence[ModelResult]) -> list[_I
         ),
         _Illustration(
             'udi_histogram.png',
-            figures.udi_histogram(split.cells),
+            waveform_figures.udi_histogram(split.cells),
             'Histogram of the spike width of SER and NSER cells, by call',
             _udi_caption(split.cells),
             half_width=True,
@@ -199,7 +199,7 @@ def _coverage_accuracy(split: SplitResult, calibration: Calibration) -> _Illustr
 
 def _wrong_cells(cells: Sequence[CellResult]) -> list[CellResult]:
     """Returns the cells whose verdict is not their label, the surest mistake first."""
-    wrong = [cell for cell in cells if figures.outcome(cell) == 'wrong']
+    wrong = [cell for cell in cells if cell.outcome == 'wrong']
     return sorted(wrong, key=lambda cell: -abs(cell.p_ser - 0.5))
 
 
@@ -221,13 +221,13 @@ def _statements(name: str, which_cells: str, models: Sequence[ModelResult]) -> l
     n_unlabelled = len(cells) - len(labelled)
     statements = []
     if labelled:
-        n_right = sum(cell.correct for cell in labelled)
+        n_right = sum(bool(cell.correct) for cell in labelled)
         statements.append(
             f'Of {counted(len(labelled), "neuron")} ({which_cells}), the model calls {n_right} as labelled if it must '
             'choose.'
         )
         decided = [cell for cell in labelled if cell.verdict != 'undecided']
-        n_decided_right = sum(figures.outcome(cell) == 'right' for cell in decided)
+        n_decided_right = sum(cell.outcome == 'right' for cell in decided)
         statements.append(
             f'Free to abstain, it commits itself on {len(decided)}, is right on {n_decided_right} of these, and leaves '
             f'{len(labelled) - len(decided)} undecided.'
@@ -289,7 +289,7 @@ def _training(info: Mapping) -> dict[str, str]:
         'Data': str(info.get('trained_on') or UNDEFINED),
         'Recordings': str(info.get('source') or UNDEFINED),
         'Split': {'by_cell': 'by cell', 'published': 'published (by spike)'}.get(
-            info.get('protocol'), str(info.get('protocol') or UNDEFINED)
+            str(info.get('protocol')), str(info.get('protocol') or UNDEFINED)
         ),
         'Network': str(info.get('architecture') or UNDEFINED),
         'Members': _members(kernel_sizes),
@@ -327,5 +327,5 @@ def _interval(cell_metrics: Mapping) -> str:
 
 def _template() -> jinja2.Template:
     environment = report_page.environment()
-    environment.filters |= {'percent': _percent, 'interval': _interval, 'outcome': figures.outcome}
+    environment.filters |= {'percent': _percent, 'interval': _interval}
     return environment.get_template('evaluation.html')

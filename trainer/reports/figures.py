@@ -1,4 +1,4 @@
-"""The figures of a report: what a model called right and wrong, and what those cells look like.
+"""The figures of a report: what a model calls right and wrong, and how sure it is.
 
 Every function takes results and returns a ``matplotlib.figure.Figure`` (a figure of its own, no global state), which
 `to_png` and `to_svg` turn into bytes. A class has the same colour everywhere; what is wrong is crimson and, where it
@@ -11,27 +11,21 @@ import base64
 import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch, Rectangle
+from matplotlib.patches import Rectangle
 
 from beam_pipelines import domain
-from beam_pipelines.spikes import published_udi
-from trainer.evaluation.cell_bootstrap import calibration_bins
+from trainer.evaluation.metrics import calibration_bins
 from trainer.evaluation.results import CellResult, ModelResult, SplitResult
+from trainer.reports.colours import CLASS_COLOURS, INK, UNDECIDED_COLOUR, WRONG_COLOUR
 
-# Blue and ochre stay apart for every common colour blindness, and in grey print.
-CLASS_COLOURS = ('#0b6fa4', '#c8780a')
-UNDECIDED_COLOUR = '#9aa1ab'
-WRONG_COLOUR = '#a3123a'
-INK = '#1f2933'
-
-_STYLE = {
+STYLE: dict[Any, Any] = {
     'font.family': 'sans-serif',
     'font.sans-serif': ['Helvetica Neue', 'Helvetica', 'Arial', 'Liberation Sans', 'DejaVu Sans'],
     'font.size': 9.0,
@@ -55,33 +49,20 @@ _STYLE = {
     # Fixed, so that the same results give the same file.
     'svg.hashsalt': 'sero-spikes',
 }
-_FULL_WIDTH_IN, _HALF_WIDTH_IN = 11.0, 5.4
+FULL_WIDTH_IN, HALF_WIDTH_IN = 11.0, 5.4
 _PNG_DPI = 200
 _MOST_CELLS_NAMED = 60
-_EXAMPLE_SPIKES = 8
-_MOST_WRONG_NAMED = 8
-_BIN_MS = 2 * published_udi.BIN_MS
-_LEAST_UDI_AXIS_MS = 2.5
-
-
-def outcome(cell: CellResult) -> str | None:
-    """Returns ``right``, ``wrong`` or ``undecided`` for a cell with a label, None for one without."""
-    if cell.label is None:
-        return None
-    if cell.verdict == 'undecided':
-        return 'undecided'
-    return 'right' if cell.verdict == domain.LABEL_NAMES[cell.label] else 'wrong'
 
 
 def to_png(figure: Figure) -> bytes:
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         buffer = io.BytesIO()
         figure.savefig(buffer, format='png', dpi=_PNG_DPI, metadata={'Software': None})
         return buffer.getvalue()
 
 
 def to_svg(figure: Figure) -> bytes:
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         buffer = io.BytesIO()
         figure.savefig(buffer, format='svg', metadata={'Date': None, 'Creator': None, 'Format': None, 'Type': None})
         return buffer.getvalue()
@@ -92,22 +73,22 @@ def svg_data_uri(figure: Figure) -> str:
     return 'data:image/svg+xml;base64,' + base64.b64encode(to_svg(figure)).decode('ascii')
 
 
-@matplotlib.rc_context(_STYLE)
+@matplotlib.rc_context(STYLE)
 def confusion_matrices(split_name: str, models: Sequence[ModelResult]) -> Figure:
     """Draws calls against labels, for cells and for spikes, of each of one or two models that have the split."""
     panels = [(model, unit) for model in models if split_name in model.splits for unit in ('cell', 'spike')]
-    figure = Figure(figsize=(_FULL_WIDTH_IN * len(panels) / 4, 2.9), layout='constrained')
+    figure = Figure(figsize=(FULL_WIDTH_IN * len(panels) / 4, 2.9), layout='constrained')
     for axes, (model, unit) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         axes.set_title(f'{unit}s, {model.title}')
         _draw_confusion(axes, model.splits[split_name].metrics.get(unit, {}).get('confusion'))
     return figure
 
 
-@matplotlib.rc_context(_STYLE)
+@matplotlib.rc_context(STYLE)
 def roc_curves(split_name: str, models: Sequence[ModelResult]) -> Figure:
     """Draws the ROC of cells and of spikes; SER is the positive class. The first model is drawn strongest."""
-    figure = Figure(figsize=(_HALF_WIDTH_IN, 3.5), layout='constrained')
-    drawn = [
+    figure = Figure(figsize=(HALF_WIDTH_IN, 3.5), layout='constrained')
+    drawn: list[tuple[SplitResult, dict[str, Any], str]] = [
         (model.splits[split_name], {'color': colour, 'linestyle': dashes, 'linewidth': 1.6}, model.title)
         for model, colour, dashes in zip(models, (INK, UNDECIDED_COLOUR), ('solid', (0, (4, 2))), strict=False)
         if split_name in model.splits
@@ -125,99 +106,12 @@ def roc_curves(split_name: str, models: Sequence[ModelResult]) -> Figure:
     return figure
 
 
-@matplotlib.rc_context(_STYLE)
-def mean_waveforms(cells: Sequence[CellResult]) -> Figure:
-    """Draws each labelled cell's mean spike: of each class, those called right and those called wrong or not at all."""
-    figure = Figure(figsize=(_FULL_WIDTH_IN, 3.1), layout='constrained')
-    panels = figure.subplots(1, 4, sharex=True, sharey=True)
-    right = [[c for c in cells if c.label == label and outcome(c) == 'right'] for label in (0, 1)]
-    for label, name in enumerate(domain.LABEL_NAMES):
-        called_right, others = panels[2 * label : 2 * label + 2]
-        n_lines = max(len(right[label]), 1)
-        # 3 cells are to be seen as well as 200: many lines get thin and pale.
-        _draw_waveforms(called_right, right[label], CLASS_COLOURS[label], alpha=max(0.25, min(0.8, 8 / n_lines)))
-        called_right.set_title(f'{name} called right: {len(right[label])}')
-
-        for other_label, colour in enumerate(CLASS_COLOURS):
-            if right[other_label]:
-                mean = np.mean([cell.mean_waveform for cell in right[other_label]], axis=0)
-                others.plot(_time_ms(mean.size), mean, color=colour, linewidth=3.5, alpha=0.3)
-        by_outcome = {
-            word: [c for c in cells if c.label == label and outcome(c) == word] for word in ('undecided', 'wrong')
-        }
-        _draw_waveforms(others, by_outcome['undecided'], UNDECIDED_COLOUR, alpha=0.9, linestyle='dashed')
-        _draw_waveforms(others, by_outcome['wrong'], WRONG_COLOUR, alpha=0.9)
-        others.set_title(f'{name}: {len(by_outcome["wrong"])} wrong, {len(by_outcome["undecided"])} undecided')
-        wrong = [cell.cell for cell in by_outcome['wrong']]
-        listed = wrong[:_MOST_WRONG_NAMED] + ['...'] * (len(wrong) > _MOST_WRONG_NAMED)
-        others.text(
-            0.98, 0.04, '\n'.join(listed), transform=others.transAxes, ha='right', fontsize=7, color=WRONG_COLOUR
-        )
-    for axes in panels:
-        axes.axvline(0, color='#d5d9de', linewidth=0.8, zorder=0)
-        axes.set_xlabel('time from trigger (ms)')
-        axes.margins(x=0)
-    panels[0].set_ylabel('current (pA)')
-    figure.legend(
-        handles=[
-            *(
-                Line2D([], [], color=colour, linewidth=3.5, alpha=0.4, label=f'mean of {name} called right')
-                for name, colour in zip(domain.LABEL_NAMES, CLASS_COLOURS, strict=True)
-            ),
-            Line2D([], [], color=WRONG_COLOUR, label='a cell called wrong'),
-            Line2D([], [], color=UNDECIDED_COLOUR, linestyle='dashed', label='an undecided cell'),
-        ],
-        loc='outside lower center',
-        ncols=4,
-    )
-    return figure
-
-
-@matplotlib.rc_context(_STYLE)
-def example_spikes(waveform: np.ndarray, label: np.ndarray) -> Figure:
-    """Draws the first few of n spikes of each class: waveform (n, 160) in pA, label (n,) 0 SER or 1 NSER."""
-    figure = Figure(figsize=(_HALF_WIDTH_IN, 2.4), layout='constrained')
-    for number, axes in enumerate(figure.subplots(1, len(domain.LABEL_NAMES), sharey=True)):
-        shown = waveform[label == number][:_EXAMPLE_SPIKES]
-        axes.plot(_time_ms(waveform.shape[1]), shown.T, color=CLASS_COLOURS[number], linewidth=0.8, alpha=0.6)
-        axes.set(title=domain.LABEL_NAMES[number], xlabel='time from trigger (ms)')
-    figure.axes[0].set_ylabel('current (pA)')
-    return figure
-
-
-@matplotlib.rc_context(_STYLE)
-def udi_histogram(cells: Sequence[CellResult]) -> Figure:
-    """Draws how many cells of each class have which UDI, stacked by call, over the outline of the published neurons."""
-    figure = Figure(figsize=(_HALF_WIDTH_IN, 3.5), layout='constrained')
-    measured = [cell for cell in cells if cell.label is not None and math.isfinite(cell.udi_ms)]
-    last_ms = max([_LEAST_UDI_AXIS_MS, *(cell.udi_ms for cell in measured)]) + _BIN_MS
-    edges_ms = np.arange(0, last_ms + _BIN_MS, _BIN_MS)
-    panels = figure.subplots(2, 1, sharex=True)
-    for label, axes in enumerate(panels):
-        _draw_udi_of_class(axes, label, [cell for cell in measured if cell.label == label], edges_ms)
-    panels[1].set_xlabel('UDI, upstroke-downstroke interval (ms)')
-    figure.legend(
-        handles=[
-            Patch(color=CLASS_COLOURS[0], label='SER'),
-            Patch(color=CLASS_COLOURS[1], label='NSER'),
-            Patch(color=UNDECIDED_COLOUR, label='undecided'),
-            Patch(facecolor='white', edgecolor=WRONG_COLOUR, hatch='/////', label='wrong'),
-            Line2D([], [], color=INK, linewidth=0.8, label='published'),
-        ],
-        loc='outside lower center',
-        ncols=5,
-        handlelength=1.4,
-        columnspacing=1.2,
-    )
-    return figure
-
-
-@matplotlib.rc_context(_STYLE)
+@matplotlib.rc_context(STYLE)
 def cell_probabilities(cells: Sequence[CellResult]) -> Figure:
-    """Draws each cell's probability with its interval, ascending; the colour is the label, the mark the outcome."""
+    """Draws each cell's probability with its interval, ascending: coloured by label, marked by outcome."""
     shown = sorted((cell for cell in cells if math.isfinite(cell.p_ser)), key=lambda cell: (cell.p_ser, cell.cell))
     named = len(shown) <= _MOST_CELLS_NAMED
-    figure = Figure(figsize=(_FULL_WIDTH_IN, 4.2 if named else 3.4), layout='constrained')
+    figure = Figure(figsize=(FULL_WIDTH_IN, 4.2 if named else 3.4), layout='constrained')
     axes = figure.subplots()
     axes.axhline(0.5, color='#d5d9de', linewidth=0.8, zorder=0)
     position = np.arange(len(shown))
@@ -225,14 +119,14 @@ def cell_probabilities(cells: Sequence[CellResult]) -> Figure:
     width = 1.6 if named else 0.8
     axes.vlines(position, [c.p_ser_low for c in shown], [c.p_ser_high for c in shown], colors=colours, linewidth=width)
     for word, marker in (('right', 'o'), (None, 'D'), ('undecided', 'o'), ('wrong', 'X')):
-        chosen = [i for i, cell in enumerate(shown) if outcome(cell) == word]
+        chosen = [i for i, cell in enumerate(shown) if cell.outcome == word]
         edges = [colours[i] for i in chosen]
         axes.scatter(
             position[chosen],
             [shown[i].p_ser for i in chosen],
             marker=marker,
             s=(80 if word == 'wrong' else 28) * (1.0 if named else 0.4),
-            facecolors={'undecided': 'white', 'wrong': WRONG_COLOUR}.get(word, edges),
+            facecolors={'undecided': 'white', 'wrong': WRONG_COLOUR}.get(word or '', edges),
             edgecolors=edges,
             linewidths=1.3,
             zorder=4 if word == 'wrong' else 3,
@@ -247,15 +141,15 @@ def cell_probabilities(cells: Sequence[CellResult]) -> Figure:
     return figure
 
 
-@matplotlib.rc_context(_STYLE)
+@matplotlib.rc_context(STYLE)
 def reliability_diagram(cells: Sequence[CellResult], cell_metrics: Mapping) -> Figure:
     """Draws the share of SER among cells of like probability; on the diagonal, probabilities come true."""
-    figure = Figure(figsize=(_HALF_WIDTH_IN, 3.5), layout='constrained')
+    figure = Figure(figsize=(HALF_WIDTH_IN, 3.5), layout='constrained')
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color='#d5d9de', linewidth=0.8, zorder=0)
     labelled = [cell for cell in cells if cell.label is not None]
     is_ser = np.array([cell.label == 0 for cell in labelled], dtype=bool)
-    looks = {
+    looks: dict[str, dict[str, Any]] = {
         'p_ser_published': {'color': UNDECIDED_COLOUR, 'markerfacecolor': 'white', 'label': 'published consensus'},
         'p_ser': {'color': INK, 'label': 'calibrated'},
     }
@@ -278,10 +172,10 @@ def reliability_diagram(cells: Sequence[CellResult], cell_metrics: Mapping) -> F
     return figure
 
 
-@matplotlib.rc_context(_STYLE)
+@matplotlib.rc_context(STYLE)
 def coverage_accuracy(cells: Sequence[CellResult], cell_metrics: Mapping, confidence: float | None) -> Figure:
     """Draws how right the verdicts are when only the surest cells get one, and the confidence, if one was chosen."""
-    figure = Figure(figsize=(_HALF_WIDTH_IN, 3.5), layout='constrained')
+    figure = Figure(figsize=(HALF_WIDTH_IN, 3.5), layout='constrained')
     axes = figure.subplots()
     curve = cell_metrics.get('coverage_accuracy') or []
     axes.plot(*np.reshape(curve, (-1, 2)).T, color=INK, linewidth=1.2, marker='.', markersize=4)
@@ -310,7 +204,7 @@ def _probability_legend(cells: Iterable[CellResult]) -> list[Line2D]:
         Line2D([], [], color=colour, marker='o', markersize=5, label=f'{name}, called right')
         for name, colour in zip(domain.LABEL_NAMES, CLASS_COLOURS, strict=True)
     ]
-    hollow = {'color': INK, 'marker': 'o', 'markersize': 5, 'markerfacecolor': 'white'}
+    hollow: dict[str, Any] = {'color': INK, 'marker': 'o', 'markersize': 5, 'markerfacecolor': 'white'}
     handles.append(Line2D([], [], **hollow, label='undecided'))
     handles.append(Line2D([], [], color=WRONG_COLOUR, marker='X', markersize=7, linestyle='none', label='wrong'))
     if any(cell.label is None for cell in cells):
@@ -335,9 +229,9 @@ def _draw_confusion(axes: Axes, confusion: Sequence[Sequence[int]] | None) -> No
             in_row = counts[label].sum()
             share = counts[label, call] / in_row if in_row else 0.0
             colour = CLASS_COLOURS[label] if label == call else WRONG_COLOUR
-            box = {'facecolor': colour, 'alpha': 0.45 * share, 'edgecolor': 'none'}
+            box: dict[str, Any] = {'facecolor': colour, 'alpha': 0.45 * share, 'edgecolor': 'none'}
             axes.add_patch(Rectangle((call + 0.02, label + 0.02), 0.96, 0.96, **box))
-            outline = {'fill': False, 'edgecolor': '#d5d9de', 'linewidth': 0.8}
+            outline: dict[str, Any] = {'fill': False, 'edgecolor': '#d5d9de', 'linewidth': 0.8}
             axes.add_patch(Rectangle((call + 0.02, label + 0.02), 0.96, 0.96, **outline))
             axes.text(call + 0.5, label + 0.5, f'{counts[label, call]:,}', fontsize=14, ha='center', va='bottom')
             share_text = f'{100 * share:.1f} %' if in_row else '–'
@@ -359,45 +253,9 @@ def _auc_label(split: SplitResult, unit: str) -> str:
 
 def _roc(p_ser: np.ndarray, is_ser: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns the shares of NSER and of SER called SER, at each threshold from the highest; empty if a class is."""
-    n_ser, n_nser = int(is_ser.sum()), int((~is_ser).sum())
-    if not n_ser or not n_nser:
+    if is_ser.all() or not is_ser.any():
         return np.empty(0), np.empty(0)
-    descending = np.argsort(-p_ser, kind='stable')
-    # One point for each distinct score: what ties cannot be told apart by any threshold.
-    last_of_score = np.append(np.flatnonzero(np.diff(p_ser[descending])), p_ser.size - 1)
-    nser_called = np.append(0, np.cumsum(~is_ser[descending])[last_of_score] / n_nser)
-    ser_called = np.append(0, np.cumsum(is_ser[descending])[last_of_score] / n_ser)
+    from sklearn.metrics import roc_curve
+
+    nser_called, ser_called, _ = roc_curve(is_ser, p_ser, drop_intermediate=False)
     return nser_called, ser_called
-
-
-def _time_ms(n_samples: int) -> np.ndarray:
-    return (np.arange(n_samples) - domain.SAMPLES_BEFORE_TRIGGER) / domain.SAMPLING_RATE_HZ * 1e3
-
-
-def _draw_waveforms(
-    axes: Axes, cells: Sequence[CellResult], colour: str, alpha: float, linestyle: str = 'solid'
-) -> None:
-    lines = [np.column_stack([_time_ms(len(cell.mean_waveform)), cell.mean_waveform]) for cell in cells]
-    axes.add_collection(LineCollection(lines, colors=colour, alpha=alpha, linewidths=0.9, linestyles=linestyle))
-    axes.autoscale_view()
-
-
-def _draw_udi_of_class(axes: Axes, label: int, cells: Sequence[CellResult], edges_ms: np.ndarray) -> None:
-    looks = {
-        'right': {'color': CLASS_COLOURS[label]},
-        'undecided': {'color': UNDECIDED_COLOUR},
-        'wrong': {'facecolor': 'white', 'edgecolor': WRONG_COLOUR, 'hatch': '/////', 'linewidth': 0.8},
-    }
-    below = np.zeros(edges_ms.size - 1)
-    for word, look in looks.items():
-        counts, _ = np.histogram([cell.udi_ms for cell in cells if outcome(cell) == word], bins=edges_ms)
-        filled = counts > 0
-        left = edges_ms[:-1][filled] + 0.1 * _BIN_MS
-        axes.bar(left, counts[filled], width=0.8 * _BIN_MS, bottom=below[filled], align='edge', **look)
-        below += counts
-    name = domain.LABEL_NAMES[label]
-    published_ms = published_udi.sample_ms(published_udi.FIGURE_2_COUNTS[name])
-    published, _ = np.histogram(published_ms, bins=edges_ms)
-    axes.stairs(published * len(cells) / published_ms.size, edges_ms, color=INK, linewidth=0.8)
-    axes.set(ylabel=f'{name} cells', xlim=(0, edges_ms[-1]))
-    axes.yaxis.get_major_locator().set_params(integer=True, nbins=4)

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import math
+from typing import TypeGuard
 
 import jinja2
 import markupsafe
 
 from trainer.evaluation.results import CellResult
-from trainer.reports import figures
+from trainer.reports.colours import CLASS_COLOURS, INK, UNDECIDED_COLOUR, WRONG_COLOUR
 
 REPORT_NAME = 'report.html'
 UNDEFINED = '–'
 COLOURS = {
-    'ser': figures.CLASS_COLOURS[0],
-    'nser': figures.CLASS_COLOURS[1],
-    'undecided': figures.UNDECIDED_COLOUR,
-    'wrong': figures.WRONG_COLOUR,
-    'ink': figures.INK,
+    'ser': CLASS_COLOURS[0],
+    'nser': CLASS_COLOURS[1],
+    'undecided': UNDECIDED_COLOUR,
+    'wrong': WRONG_COLOUR,
+    'ink': INK,
 }
 
 
-def is_defined(value: float | None) -> bool:
+def is_defined(value: float | None) -> TypeGuard[float]:
     """Whether there is a finite number to be shown."""
     return value is not None and math.isfinite(value)
 

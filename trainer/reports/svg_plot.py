@@ -94,10 +94,12 @@ class Panel:
         top, bottom = (np.full(places.shape, round(_UNITS * edge)) for edge in (top_px, top_px + height_px))
         return f'<path class="{look}" d="{_strokes(places, top, bottom)}"/>'
 
-    def rule(self, look: str, x: float | None = None, y: float | None = None) -> str:
-        """Draws a straight line from edge to edge: upright at ``x``, or level at ``y``."""
-        if x is not None:
-            return f'<path class="{look}" d="M{self.x(x)} {_UNITS * self.top:.0f}v{_UNITS * self.height:.0f}"/>'
+    def upright_rule(self, x: float, look: str) -> str:
+        """Draws a straight line from the bottom to the top edge."""
+        return f'<path class="{look}" d="M{self.x(x)} {_UNITS * self.top:.0f}v{_UNITS * self.height:.0f}"/>'
+
+    def level_rule(self, y: float, look: str) -> str:
+        """Draws a straight line from the left to the right edge."""
         return f'<path class="{look}" d="M{_UNITS * self.left:.0f} {self.y(y)}h{_UNITS * self.width:.0f}"/>'
 
     def x_axis(self, name: str | None, most_ticks: int = 8) -> str:

@@ -1,19 +1,43 @@
-"""What ``sero-evaluate`` prints: the headline table and the verdicts, for a terminal."""
+"""What the commands print in a terminal: verdicts, the headline table, warnings."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 from beam_pipelines import domain
+from beam_pipelines.cli.words import counted
 from trainer.evaluation.calibration import Calibration
 from trainer.evaluation.metrics import accuracy_difference
-from trainer.evaluation.results import CellResult, ModelResult, SplitResult
+from trainer.evaluation.results import CellResult, ModelResult
+
+ALL_SIMULATED = 'All of this is of SIMULATED recordings and says nothing about real neurons.'
 
 _MOST_VERDICTS = 40
 
 
+def evaluation_lines(model: ModelResult, baseline: ModelResult | None, cells_file: str) -> list[str]:
+    """Returns all that ``sero-evaluate`` says of a model, beside a baseline if there is one."""
+    models = [model] if baseline is None else [baseline, model]
+    cells = model.splits['non_homogeneous/test'].cells
+    lines = [
+        f'Verdicts on cells of other days, {model.title}:',
+        *verdict_lines([(cell, ()) for cell in cells], cells_file),
+        '',
+        headline_table(models),
+    ]
+    if 'files' in model.info:
+        lines.insert(0, "authors' models: " + ', '.join(file['file'] for file in model.info['files'].values()))
+    if baseline:
+        lines.append(difference_line(model, baseline))
+    lines += [f'WARNING: {warning}' for warning in (*unfinished_warnings(models), *trained_on_warnings(models))]
+    lines += [calibration_line(result) for result in models]
+    if is_simulated(models):
+        lines.append(ALL_SIMULATED)
+    return lines
+
+
 def headline_table(models: Sequence[ModelResult]) -> str:
-    """Returns a row a model: cells and spikes of other days, and of the original recordings' test cells."""
+    """Returns one row per model: cells and spikes of other days, and of the original recordings' test cells."""
     rows = [
         ('', 'cells of other days', '95 % interval', 'decided', 'their spikes', 'original test: cells', 'spikes'),
         *(_row(model) for model in models),
@@ -24,10 +48,10 @@ def headline_table(models: Sequence[ModelResult]) -> str:
 def difference_line(model: ModelResult, baseline: ModelResult) -> str:
     """Says by how much the model is better than the baseline on cells of other days."""
     found = accuracy_difference(*(result.splits['non_homogeneous/test'].cells for result in (model, baseline)))
+    difference, low, high = (found[f'accuracy_difference{end}'] for end in ('', '_low', '_high'))
     return (
-        f'{model.title} - {baseline.title}: {found["accuracy_difference"]:+.3f} on the same {found["n"]} cells of other'
-        f' days (95 % interval, bootstrap over cells: {found["accuracy_difference_low"]:+.3f} to'
-        f' {found["accuracy_difference_high"]:+.3f})'
+        f'{model.title} - {baseline.title}: {difference:+.3f} on the same {counted(found["n"], "cell")} of other days'
+        f' (95 % interval, bootstrap over cells: {low:+.3f} to {high:+.3f})'
     )
 
 
@@ -102,7 +126,8 @@ def trained_on_warnings(models: Sequence[ModelResult]) -> list[str]:
         for name, split in model.splits.items():
             seen = split.metrics.get('cell', {}).get('cells_seen_in_training')
             if seen:
-                lines.append(f'{model.title}: {seen} of the {len(split.cells)} cells of {name} were trained on.')
+                verb = _verb(seen, 'was', 'were')
+                lines.append(f'{model.title}: {seen} of the {len(split.cells)} cells of {name} {verb} trained on.')
     return lines
 
 
@@ -117,27 +142,41 @@ def calibration_words(calibration: Calibration, where: str = '') -> str:
     if calibration.method == 'none':
         return 'not calibrated, the probabilities are the published consensus; no confidence is chosen'
     by = f'temperature {calibration.temperature:.2f}' if calibration.method == 'temperature' else 'isotonic regression'
-    words = f'probabilities calibrated on {calibration.cells} cells of original/validation{where} ({by})'
+    words = f'probabilities calibrated on {counted(calibration.cells, "cell")} of original/validation{where} ({by})'
     if not calibration.has_chosen_confidence:
         return f'{words}; these are too few to choose a confidence on, so how many verdicts are wrong is not known'
+    decided, wrong = calibration.decided, calibration.wrong
     return (
-        f'{words}; of these {calibration.decided} have a confidence of at least {calibration.confidence:.2f}, and'
-        f' {calibration.wrong} of them are wrong'
+        f'{words}; of these {decided} {_verb(decided, "has", "have")} a confidence of at least'
+        f' {calibration.confidence:.2f}, and {wrong} of them {_verb(wrong, "is", "are")} wrong'
     )
 
 
-def verdict_lines(split: SplitResult, cells_file: str) -> str:
-    """Returns a line a cell, as many as a screen takes; the file has them all."""
-    lines = [_verdict_line(cell) for cell in split.cells[:_MOST_VERDICTS]]
-    if len(split.cells) > _MOST_VERDICTS:
-        lines.append(f'... {len(split.cells) - _MOST_VERDICTS} more in {cells_file}')
-    return '\n'.join(lines)
+def _verb(count: int, one: str, many: str) -> str:
+    return one if count == 1 else many
 
 
-def _verdict_line(cell: CellResult) -> str:
-    mark = '' if cell.correct is None or cell.verdict == 'undecided' or cell.correct else '  wrong'
+def verdict_lines(verdicts: Sequence[tuple[CellResult, Sequence[str]]], cells_file: str) -> list[str]:
+    """Returns one line per cell, as many as fit on a screen.
+
+    Parameters
+    ----------
+    verdicts : each cell with its warnings.
+    cells_file : the file that has all cells.
+    """
+    lines = []
+    for cell, warnings in verdicts[:_MOST_VERDICTS]:
+        lines.append(verdict_line(cell) + (f'  {counted(len(warnings), "warning")}' if warnings else ''))
+    if len(verdicts) > _MOST_VERDICTS:
+        lines.append(f'... {len(verdicts) - _MOST_VERDICTS} more in {cells_file}')
+    return lines
+
+
+def verdict_line(cell: CellResult) -> str:
+    """Returns the verdict on one cell, with its label and whether it is wrong where the label is known."""
     label = '' if cell.label is None else f'  labelled {domain.LABEL_NAMES[cell.label]}'
+    mark = '  wrong' if cell.outcome == 'wrong' else ''
     return (
         f'{cell.cell:<14} {cell.verdict:<9} p(SER) {cell.p_ser:.2f} [{cell.p_ser_low:.2f}, {cell.p_ser_high:.2f}]'
-        f'  {cell.n_spikes:>4} spikes{label}{mark}'
+        f'  {cell.n_spikes:>4} {"spike" if cell.n_spikes == 1 else "spikes"}{label}{mark}'
     )

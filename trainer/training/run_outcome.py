@@ -8,7 +8,7 @@ import numpy as np
 
 from trainer.data.stored_dataset import StoredSplit
 from trainer.evaluation import calibration, training_range
-from trainer.evaluation.cell_calibration import calibrate
+from trainer.evaluation.evaluator import calibrate
 from trainer.evaluation.metrics import binary_metrics
 from trainer.evaluation.verdicts import spike_p_ser
 from trainer.models import exported_consensus, model_info

@@ -40,11 +40,11 @@ class TensorBoardLog(keras.callbacks.Callback):
 
     def show_spikes(self, split: StoredSplit) -> None:
         """Draws some spikes of each class, of the first that the split holds."""
-        from trainer.reports import figures  # matplotlib is needed here alone
+        from trainer.reports import figures, waveform_figures  # matplotlib is needed here alone
 
         shard = split.shards[0]
         records = record_layout.view_records(read_rows(shard, 0, min(_SPIKES_LOOKED_AT, shard.examples)))
-        figure = figures.example_spikes(records['waveform'], record_layout.decode_varints(records['label']))
+        figure = waveform_figures.example_spikes(records['waveform'], record_layout.decode_varints(records['label']))
         image = tf.io.decode_png(figures.to_png(figure))
         with self._writer.as_default(step=0):
             tf.summary.image('training spikes', image[tf.newaxis])

@@ -178,8 +178,8 @@ def test_an_interrupted_training_is_one_line(synthetic_run, recordings_root, tmp
     ('arguments', 'message'),
     [
         (['missing.abf'], 'sero-classify: missing.abf: no such file or folder'),
-        ([], 'sero-classify: give files or folders to judge, or one folder to --watch'),
-        (['--watch', '.', '.'], 'sero-classify: give files or folders to judge, or one folder to --watch'),
+        ([], 'sero-classify: give files or folders to classify, or one folder to --watch'),
+        (['--watch', '.', '.'], 'sero-classify: give files or folders to classify, or one folder to --watch'),
         (['--watch', 'missing'], 'sero-classify: --watch=missing: no such folder'),
         (['--export', 'mat', '.'], 'sero-classify: --export=mat: expected some of nwb, phy'),
     ],
@@ -226,7 +226,7 @@ def test_an_interrupted_run_leaves_neither_outputs_nor_processes(number, synthet
     assert list((tmp_path / 'out').iterdir()) == []
 
 
-def test_recordings_are_judged_as_the_acquisition_program_closes_them(synthetic_run, recordings_root, tmp_path):
+def test_recordings_are_classified_as_the_acquisition_program_closes_them(synthetic_run, recordings_root, tmp_path):
     first, second, third, *_ = recordings(copy_without_stamp(recordings_root, tmp_path / 'copied'))
     watched = tmp_path / 'today'
     watched.mkdir()

@@ -113,7 +113,7 @@ def _unfinished(run):
     ],
 )
 def test_a_folder_that_is_no_finished_run_is_one_line(break_run, message, synthetic_run, tmp_path):
-    from trainer.classify.batch import load
+    from trainer.classify import load
 
     run = shutil.copytree(synthetic_run[0], tmp_path / 'run', ignore=shutil.ignore_patterns('checkpoints'))
     break_run(run)

@@ -68,7 +68,7 @@ def test_saliencies_add_up_to_the_difference_in_log_odds(ensemble):
     np.testing.assert_allclose(saliency.sum(axis=1), difference, atol=0.01 * np.ptp(difference))
 
 
-def test_one_cell_is_judged_as_among_many(ensemble):
+def test_one_cell_is_classified_as_among_many(ensemble):
     spikes, _ = make_spikes(10, seed=3)
     baseline = np.zeros(160)
     many = consensus_saliencies(ensemble, spikes, baseline)

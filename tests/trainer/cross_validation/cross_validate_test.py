@@ -50,7 +50,7 @@ def by_day(data_of_days, tmp_path_factory) -> tuple[pathlib.Path, subprocess.Com
     return workdir, result
 
 
-def test_each_cell_is_judged_once(by_day):
+def test_each_cell_is_classified_once(by_day):
     folder = by_day[0] / 'cross_validation' / 'day'
     with open(folder / 'cells.csv', newline='') as file:
         rows = list(csv.DictReader(file))

@@ -5,12 +5,15 @@ import math
 import numpy as np
 import pytest
 
+from beam_pipelines.datasets import record_layout
 from beam_pipelines.spikes.waveform_features import measure_udi_ms
 from trainer.data.batches import evaluation_batches
+from trainer.data.shards import read_records
 from trainer.data.stored_dataset import open_split
-from trainer.evaluation.evaluator import CELLS_COLUMNS, evaluate, write_cells, write_metrics
+from trainer.evaluation.evaluator import classify_cells, evaluate
+from trainer.evaluation.outputs import CELLS_COLUMNS, write_cells, write_metrics
 from trainer.evaluation.results import CellResult, ModelResult, SplitResult
-from trainer.evaluation.verdicts import judge_cell, spike_p_ser
+from trainer.evaluation.verdicts import consensus, spike_p_ser
 from trainer.models.ensemble import build_ensemble
 from trainer.models.scoring import score_split
 from trainer.models.trained import TrainedEnsemble
@@ -40,7 +43,7 @@ def test_headline_split_comes_first(result):
     assert list(result.splits) == ['non_homogeneous/test', 'original/test', 'original/validation']
 
 
-def test_each_cell_of_a_split_is_judged_once_in_the_order_of_the_names(result, data_dir):
+def test_each_cell_of_a_split_is_classified_once_in_the_order_of_the_names(result, data_dir):
     for name, split in result.splits.items():
         stored = open_split(data_dir, *name.split('/')).metadata['cells']
         expected = sorted(cell['cell'] for cell in stored if cell['split'] == name.split('/')[1])
@@ -60,13 +63,26 @@ def test_every_spike_counts_once(result, data_dir):
         assert sum(cell.n_spikes for cell in split.cells) == split.metrics['spike']['n'] == len(split.spike_p_ser)
 
 
-def test_cell_is_judged_by_its_own_spikes(result, ensemble, data_dir):
+def test_cell_is_classified_by_its_own_spikes(result, ensemble, data_dir):
     split = open_split(data_dir, 'original', 'test')
     scores = score_split(ensemble, split)
     for cell in result.splits['original/test'].cells:
         of_cell = scores.cell == split.cell_names.index(cell.cell)
-        assert cell.p_ser == pytest.approx(judge_cell(scores.scores[of_cell], result.calibration, seed=0).p_ser)
+        p_ser = result.calibration.apply(np.asarray(consensus(scores.scores[of_cell])))
+        assert cell.p_ser == pytest.approx(float(p_ser))
     np.testing.assert_allclose(result.splits['original/test'].spike_p_ser, spike_p_ser(scores.scores))
+
+
+def test_order_in_which_spikes_are_stored_does_not_matter(result, ensemble, data_dir):
+    split = open_split(data_dir, 'original', 'test')
+    records = read_records(split.shards)
+    trigger, cell = (record_layout.decode_varints(records[name]) for name in ('trigger', 'cell'))
+    assert (np.diff(trigger[cell == cell[0]]) < 0).any(), 'the spikes are stored in order'
+    scores = score_split(ensemble, split)
+    np.testing.assert_array_equal(scores.waveform, records['waveform'][np.lexsort((trigger, cell))])
+    again = classify_cells(scores, split.cell_names, result.calibration)
+    for cell, expected in zip(again, result.splits['original/test'].cells, strict=True):
+        assert (cell.p_ser_low, cell.p_ser_high) == (expected.p_ser_low, expected.p_ser_high)
 
 
 def test_udi_is_that_of_the_mean_waveform(result, data_dir):

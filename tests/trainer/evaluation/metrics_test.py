@@ -6,8 +6,14 @@ import pytest
 
 from beam_pipelines.spikes import published_udi
 from beam_pipelines.spikes.published_udi import typical_cut_ms
-from trainer.evaluation.cell_bootstrap import bootstrap_accuracy, bootstrap_calibration_error
-from trainer.evaluation.metrics import binary_metrics, cell_metrics, expected_calibration_error, wilson_interval
+from trainer.evaluation.metrics import (
+    binary_metrics,
+    bootstrap_accuracy,
+    bootstrap_calibration_error,
+    cell_metrics,
+    expected_calibration_error,
+    wilson_interval,
+)
 from trainer.evaluation.results import CellResult
 
 

@@ -1,16 +1,25 @@
+from unittest import mock
+
 import numpy as np
 import pytest
 
+from trainer.evaluation import verdicts
 from trainer.evaluation.calibration import Calibration
-from trainer.evaluation.verdicts import Verdict, consensus, spike_p_ser, undecided_rule
-from trainer.evaluation.verdicts import judge_cell as judge_cell_with
+from trainer.evaluation.results import CellResult
+from trainer.evaluation.verdicts import classify_cell, consensus, spike_p_ser, undecided_rule
 
 AS_PUBLISHED = Calibration()
 
 
-def judge_cell(scores: np.ndarray, seed: int) -> Verdict:
-    """Judges a cell with probabilities that are not calibrated."""
-    return judge_cell_with(scores, AS_PUBLISHED, seed)
+def classify(scores: np.ndarray, seed: int, calibration: Calibration = AS_PUBLISHED) -> CellResult:
+    """Classifies a cell by scores alone, with another seed than all commands have."""
+    with mock.patch.object(verdicts, '_BOOTSTRAP_SEED', seed):
+        return classify_cell(scores, np.zeros((len(scores), 160), np.float32), calibration, 'A140313#073')
+
+
+def verdict_of(scores: np.ndarray, seed: int) -> tuple[str, float, float, float]:
+    result = classify(scores, seed)
+    return result.verdict, result.p_ser, result.p_ser_low, result.p_ser_high
 
 
 def draw_scores(spikes: int, ser: float, seed: int = 0, members: int = 3) -> np.ndarray:
@@ -34,23 +43,23 @@ def test_p_ser_is_above_one_half_where_the_mean_ser_score_is_larger(ser):
     for seed in range(20):
         scores = draw_scores(30, ser, seed)
         mean_ser, mean_nser = scores.mean(axis=(0, 1))
-        assert (judge_cell(scores, seed=0).p_ser > 0.5) == (mean_ser > mean_nser)
+        assert (classify(scores, seed=0).p_ser > 0.5) == (mean_ser > mean_nser)
 
 
 def test_consensus_is_of_the_mean_scores_and_not_of_the_votes():
     # Two spikes lean to NSER by little, one to SER by much; the mean of their shares would be another number.
     scores = np.array([[[0.4, 0.6]], [[0.2, 0.3]], [[1.0, 0.0]]])
-    assert judge_cell(scores, seed=0).p_ser == pytest.approx(1.6 / 2.5)
+    assert classify(scores, seed=0).p_ser == pytest.approx(1.6 / 2.5)
 
 
 def test_members_count_alike():
     scores = np.array([[[0.9, 0.1], [0.2, 0.7]]])
-    assert judge_cell(scores, seed=0).p_ser == pytest.approx(1.1 / 1.9)
+    assert classify(scores, seed=0).p_ser == pytest.approx(1.1 / 1.9)
 
 
 def test_interval_contains_p_ser():
     for scores in random_cells(60):
-        verdict = judge_cell(scores, seed=0)
+        verdict = classify(scores, seed=0)
         assert 0 <= verdict.p_ser_low <= verdict.p_ser <= verdict.p_ser_high <= 1
 
 
@@ -58,7 +67,7 @@ def test_interval_is_wider_with_fewer_spikes():
     scores = draw_scores(1000, 0.7)
     widths = [
         verdict.p_ser_high - verdict.p_ser_low
-        for verdict in (judge_cell(scores[:spikes], seed=0) for spikes in (10, 100, 1000))
+        for verdict in (classify(scores[:spikes], seed=0) for spikes in (10, 100, 1000))
     ]
     assert widths[0] > 2 * widths[1] > 0
     assert widths[1] > widths[2] > 0
@@ -68,9 +77,9 @@ def test_interval_is_wider_where_members_disagree():
     agreeing, disagreeing = np.empty((50, 4, 2)), np.empty((50, 4, 2))
     agreeing[:] = [0.8, 0.2]
     disagreeing[:, :2], disagreeing[:, 2:] = [1.0, 0.0], [0.6, 0.4]
-    assert judge_cell(agreeing, seed=0).p_ser == pytest.approx(judge_cell(disagreeing, seed=0).p_ser)
-    assert judge_cell(agreeing, seed=0).p_ser_low == pytest.approx(0.8)
-    assert judge_cell(disagreeing, seed=0).p_ser_low == pytest.approx(0.6)
+    assert classify(agreeing, seed=0).p_ser == pytest.approx(classify(disagreeing, seed=0).p_ser)
+    assert classify(agreeing, seed=0).p_ser_low == pytest.approx(0.8)
+    assert classify(disagreeing, seed=0).p_ser_low == pytest.approx(0.6)
 
 
 def test_interval_covers_what_more_spikes_would_say():
@@ -79,54 +88,61 @@ def test_interval_covers_what_more_spikes_would_say():
         rng = np.random.default_rng(seed)
         ser = rng.beta(2, 1, (40, 1))  # mean 2/3
         scores = np.stack([ser, 1 - ser], axis=-1)
-        verdict = judge_cell(scores, seed=seed)
+        verdict = classify(scores, seed=seed)
         covered += verdict.p_ser_low <= 2 / 3 <= verdict.p_ser_high
     assert 88 <= covered <= 100
 
 
 def test_undecided_if_and_only_if_the_interval_contains_one_half():
-    verdicts = [judge_cell(scores, seed=0) for scores in random_cells(200) if len(scores) >= 5]
-    for verdict in verdicts:
+    results = [classify(scores, seed=0) for scores in random_cells(200) if len(scores) >= 5]
+    for verdict in results:
         contains = verdict.p_ser_low <= 0.5 <= verdict.p_ser_high
         assert (verdict.verdict == 'undecided') == contains
-    assert {verdict.verdict for verdict in verdicts} == {'SER', 'NSER', 'undecided'}
+    assert {verdict.verdict for verdict in results} == {'SER', 'NSER', 'undecided'}
 
 
 @pytest.mark.parametrize(('spikes', 'verdict'), [(4, 'undecided'), (5, 'SER')])
 def test_a_cell_with_fewer_than_five_spikes_is_undecided(spikes, verdict):
-    assert judge_cell(draw_scores(spikes, 0.99), seed=0).verdict == verdict
+    assert classify(draw_scores(spikes, 0.99), seed=0).verdict == verdict
 
 
 def test_where_all_scores_are_zero_nothing_is_known():
-    verdict = judge_cell(np.zeros((20, 2, 2)), seed=0)
+    verdict = classify(np.zeros((20, 2, 2)), seed=0)
     assert (verdict.verdict, verdict.p_ser) == ('undecided', 0.5)
 
 
 @pytest.mark.parametrize(('ser', 'verdict'), [(0.95, 'SER'), (0.05, 'NSER'), (0.5, 'undecided')])
 def test_verdict_names_the_class_of_a_clear_cell(ser, verdict):
-    assert judge_cell(draw_scores(200, ser), seed=0).verdict == verdict
+    assert classify(draw_scores(200, ser), seed=0).verdict == verdict
 
 
 def test_cell_exactly_in_the_middle_is_undecided():
-    assert judge_cell(np.full((5, 2, 2), 0.3), seed=0).verdict == 'undecided'
+    assert classify(np.full((5, 2, 2), 0.3), seed=0).verdict == 'undecided'
 
 
 def test_cell_that_no_member_scores_at_all_has_a_finite_probability():
-    verdict = judge_cell(np.zeros((5, 2, 2)), seed=0)
+    verdict = classify(np.zeros((5, 2, 2)), seed=0)
     assert np.isfinite([verdict.p_ser, verdict.p_ser_low, verdict.p_ser_high]).all()
 
 
 def test_same_seed_gives_the_same_verdict():
     scores = draw_scores(20, 0.6)
-    assert judge_cell(scores, seed=4) == judge_cell(scores, seed=4)
+    assert verdict_of(scores, seed=4) == verdict_of(scores, seed=4)
 
 
 def test_another_seed_gives_another_interval_of_about_the_same_width():
     scores = draw_scores(20, 0.6)
-    first, second = judge_cell(scores, seed=4), judge_cell(scores, seed=5)
+    first, second = classify(scores, seed=4), classify(scores, seed=5)
     assert first.p_ser == second.p_ser
     assert first.p_ser_low != second.p_ser_low
     assert first.p_ser_high - first.p_ser_low == pytest.approx(second.p_ser_high - second.p_ser_low, rel=0.2)
+
+
+def test_result_holds_the_cell_and_its_mean_spike():
+    scores, waveform = draw_scores(2, 0.9), np.stack([np.zeros(160), np.arange(160)]).astype(np.float32)
+    result = classify_cell(scores, waveform, AS_PUBLISHED, 'B#1', label=1)
+    assert (result.cell, result.label, result.n_spikes) == ('B#1', 1, 2)
+    np.testing.assert_array_equal(result.mean_waveform, np.arange(160) / 2)
 
 
 def test_spike_p_ser_is_the_share_of_ser_in_the_members_mean_scores():
@@ -136,8 +152,8 @@ def test_spike_p_ser_is_the_share_of_ser_in_the_members_mean_scores():
 
 def test_probability_is_calibrated_and_the_published_consensus_stands_beside_it():
     scores = draw_scores(200, 0.8)
-    verdict = judge_cell_with(scores, Calibration('temperature', temperature=2.0), seed=0)
-    assert verdict.p_ser_published == consensus(scores) == judge_cell(scores, seed=0).p_ser
+    verdict = classify(scores, seed=0, calibration=Calibration('temperature', temperature=2.0))
+    assert verdict.p_ser_published == consensus(scores) == classify(scores, seed=0).p_ser
     odds = verdict.p_ser_published / (1 - verdict.p_ser_published)
     assert verdict.p_ser / (1 - verdict.p_ser) == pytest.approx(odds**0.5)
     assert verdict.p_ser_low < verdict.p_ser < verdict.p_ser_high < verdict.p_ser_published
@@ -146,8 +162,8 @@ def test_probability_is_calibrated_and_the_published_consensus_stands_beside_it(
 @pytest.mark.parametrize('calibration', [AS_PUBLISHED, Calibration('temperature', temperature=3.0)])
 def test_interval_narrows_from_one_spike_to_many(calibration):
     scores = draw_scores(400, 0.8)
-    verdicts = [judge_cell_with(scores[:spikes], calibration, seed=0) for spikes in (1, 4, 20, 400)]
-    widths = [verdict.p_ser_high - verdict.p_ser_low for verdict in verdicts]
+    results = [classify(scores[:spikes], seed=0, calibration=calibration) for spikes in (1, 4, 20, 400)]
+    widths = [verdict.p_ser_high - verdict.p_ser_low for verdict in results]
     assert widths[0] == 1
     assert widths == sorted(widths, reverse=True)
 
@@ -155,9 +171,9 @@ def test_interval_narrows_from_one_spike_to_many(calibration):
 def test_interval_of_five_spikes_is_as_wide_as_cells_of_five_spikes_differ():
     rng = np.random.default_rng(3)
     ser = rng.normal(0.6, 0.05, (400, 5, 1))
-    verdicts = [judge_cell(np.stack([of_cell, 1 - of_cell], axis=-1), seed) for seed, of_cell in enumerate(ser)]
-    spread = np.std([verdict.p_ser for verdict in verdicts])
-    widths = np.array([verdict.p_ser_high - verdict.p_ser_low for verdict in verdicts])
+    results = [classify(np.stack([of_cell, 1 - of_cell], axis=-1), seed) for seed, of_cell in enumerate(ser)]
+    spread = np.std([verdict.p_ser for verdict in results])
+    widths = np.array([verdict.p_ser_high - verdict.p_ser_low for verdict in results])
     # Resamples of five spikes instead of four would give 0.82 of it.
     assert widths.mean() > 0.9 * 3.92 * spread
 
@@ -167,13 +183,13 @@ def test_interval_of_five_spikes_is_as_wide_as_cells_of_five_spikes_differ():
 )
 def test_below_the_confidence_a_cell_is_undecided(confidence, verdict):
     scores = np.full((50, 2, 2), [0.8, 0.2])
-    assert judge_cell_with(scores, Calibration(confidence=confidence), seed=0).verdict == verdict
+    assert classify(scores, seed=0, calibration=Calibration(confidence=confidence)).verdict == verdict
 
 
 def test_confidence_holds_for_both_classes():
     scores = np.full((50, 2, 2), [0.2, 0.8])
-    assert judge_cell_with(scores, Calibration(confidence=0.75), seed=0).verdict == 'NSER'
-    assert judge_cell_with(scores, Calibration(confidence=0.85), seed=0).verdict == 'undecided'
+    assert classify(scores, seed=0, calibration=Calibration(confidence=0.75)).verdict == 'NSER'
+    assert classify(scores, seed=0, calibration=Calibration(confidence=0.85)).verdict == 'undecided'
 
 
 def test_rule_names_the_confidence_if_there_is_one():

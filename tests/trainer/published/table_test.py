@@ -1,8 +1,13 @@
 import copy
 import json
+import subprocess
+import sys
 
 import pytest
 
+from beam_pipelines.cli.command import run_main
+from tests.support.commands import error_line
+from tests.support.places import ROOT
 from trainer.published import results as published_results
 from trainer.published import table as paper_table
 
@@ -77,17 +82,35 @@ def test_simulated_stamp_follows(where):
     assert 'SIMULATED' in paper_table.paper_table(metrics, INFO)
 
 
-def test_what_is_missing_is_one_line(tmp_path, capsys):
+def run_module(*arguments: object) -> subprocess.CompletedProcess:
+    command = [sys.executable, '-m', 'trainer.published.table', *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+
+
+def test_what_is_missing_is_one_line(tmp_path, capsys, monkeypatch):
     synthetic, original = tmp_path / 'synthetic', tmp_path / 'original'
     arguments = ['paper_table', str(synthetic), str(original)]
-    assert paper_table.main(arguments) == 1
+    monkeypatch.setattr(sys, 'argv', arguments)
+    assert run_main(paper_table.main, arguments) == 1
     metrics = synthetic / 'evaluation' / 'metrics.json'
     assert capsys.readouterr().err == f'paper_table: {metrics}: No such file or directory\n'
     metrics.parent.mkdir(parents=True)
     original.mkdir()
     (original / 'model_info.json').write_text(json.dumps(INFO))
     metrics.write_text(json.dumps({key: value for key, value in METRICS.items() if key != 'baseline'}))
-    assert paper_table.main(arguments) == 1
+    assert run_main(paper_table.main, arguments) == 1
     assert capsys.readouterr().err == (
-        f"paper_table: {metrics}: holds no 'baseline'; evaluate the run with --baseline_workdir\n"
+        f'paper_table: {metrics}: has no baseline; evaluate the run with --baseline_workdir\n'
+    )
+    metrics.write_text('{')
+    assert run_main(paper_table.main, arguments) == 1
+    assert capsys.readouterr().err.startswith(f'paper_table: {metrics}: Expecting property name')
+
+
+def test_module_shows_its_help_and_names_mistakes_in_one_line():
+    shown = run_module('--help')
+    assert shown.returncode == 0
+    assert 'python -m trainer.published.table paper/synthetic paper/original' in shown.stdout
+    assert error_line(run_module('one')) == (
+        'python -m trainer.published.table: expected two folders: the run trained on synthetic spikes, and its baseline'
     )

@@ -16,8 +16,7 @@ from beam_pipelines.recordings.rejection import RejectedFile
 from beam_pipelines.simulation import cells as simulated_cells
 from beam_pipelines.spikes.detection import cut_windows, find_triggers
 from beam_pipelines.spikes.waveform_features import measure_udi_ms
-from trainer.evaluation.classified_cell import ClassifiedCell, ClassifiedSpikes, TraceEnvelope
-from trainer.evaluation.results import CellResult
+from trainer.evaluation.results import CellResult, ClassifiedCell, ClassifiedSpikes, TraceEnvelope
 from trainer.evaluation.training_range import TrainingRange
 from trainer.reports.classification_report import write_report
 
@@ -160,7 +159,7 @@ class TestText:
         ser = sum(cell.result.verdict == 'SER' for cell in cells)
         assert 0 < ser < 12
         assert f'{ser} SER {sum(cell.result.verdict == "NSER" for cell in cells)} NSER' in text
-        assert '12 cells judged' in text
+        assert '12 cells classified' in text
         assert 'Every file that was given could be used' in text
 
     def test_rejected_files_are_listed_with_the_reason(self, cells, training_range, tmp_path):
@@ -170,7 +169,7 @@ class TestText:
         assert r'day\udcff#002.abf no trigger, or none whose window fits in its sweep deepest sample -31.2 pA' in text
 
     def test_nothing_but_rejected_files(self, training_range, tmp_path):
-        assert 'No recording could be judged. 2 files could not be used' in text_of(
+        assert 'No recording could be classified. 2 files could not be used' in text_of(
             written(tmp_path, [], training_range, REJECTED)
         )
 

@@ -296,10 +296,10 @@ class TestUnusualResults:
 class TestFigures:
     def test_outcome(self):
         cell = make_cells(1, 0, skill=9)[0]
-        assert figures.outcome(cell) == 'right'
-        assert figures.outcome(dataclasses.replace(cell, label=1)) == 'wrong'
-        assert figures.outcome(dataclasses.replace(cell, verdict='undecided')) == 'undecided'
-        assert figures.outcome(dataclasses.replace(cell, label=None)) is None
+        assert cell.outcome == 'right'
+        assert dataclasses.replace(cell, label=1).outcome == 'wrong'
+        assert dataclasses.replace(cell, verdict='undecided').outcome == 'undecided'
+        assert dataclasses.replace(cell, label=None).outcome is None
 
     def test_names_are_text_in_svg(self):
         names = (EVIL_NAME, '$x^$', '--><script>')

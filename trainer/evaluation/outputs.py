@@ -1,0 +1,83 @@
+"""Writes what an evaluation has found: ``metrics.json`` and ``cells.csv``."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import math
+import os
+from collections.abc import Iterable, Sequence
+
+from beam_pipelines import domain
+from beam_pipelines.storage.atomic_files import write_json, write_text
+from trainer.evaluation.calibration import Calibration
+from trainer.evaluation.metrics import accuracy_difference
+from trainer.evaluation.results import CellResult, ModelResult
+
+CELLS_COLUMNS = ('cell', 'verdict', 'p_ser', 'p_ser_low', 'p_ser_high', 'n_spikes', 'udi_ms', 'label')
+
+
+def write_metrics(path: str | os.PathLike[str], model: ModelResult, baseline: ModelResult | None) -> None:
+    """Writes ``metrics.json``: the metrics of each split and what the model was trained on; the baseline's likewise."""
+    content: dict[str, object] = _metrics_of(model)
+    if baseline:
+        content['baseline'] = _metrics_of(baseline)
+        content['difference'] = {
+            name: accuracy_difference(split.cells, baseline.splits[name].cells) for name, split in model.splits.items()
+        }
+    write_json(path, without_nan(content), sort_keys=False)
+
+
+def _metrics_of(model: ModelResult) -> dict:
+    described = ('source', 'protocol', 'trained_on', 'architecture', 'kernel_sizes', 'examples_seen')
+    files = ('init_from', 'files')
+    return {name: split.metrics for name, split in model.splits.items()} | {
+        'model': {field: model.info[field] for field in described}
+        | {field: model.info[field] for field in files if model.info.get(field)}
+        | {'calibration': _described(model.calibration, model.is_calibrated_here)},
+        'evaluated_recordings': {name: split.source for name, split in model.splits.items()},
+    }
+
+
+def _described(calibration: Calibration, is_fitted_here: bool) -> dict:
+    fitted_by = 'sero-evaluate' if is_fitted_here else 'sero-train'
+    return dataclasses.asdict(calibration) | {'fitted_on': 'original/validation', 'fitted_by': fitted_by}
+
+
+def without_nan(content: object) -> object:
+    """Returns nested dicts for JSON, with None where a number is NaN."""
+    if isinstance(content, dict):
+        return {key: without_nan(value) for key, value in content.items()}
+    if isinstance(content, float) and math.isnan(content):
+        return None
+    return content
+
+
+def write_cells(path: str | os.PathLike[str], cells: Sequence[CellResult]) -> None:
+    """Writes ``cells.csv``, one row per cell; what is unknown is left empty."""
+    rows = [
+        (
+            cell.cell,
+            cell.verdict,
+            f'{cell.p_ser:.4f}',
+            f'{cell.p_ser_low:.4f}',
+            f'{cell.p_ser_high:.4f}',
+            cell.n_spikes,
+            '' if math.isnan(cell.udi_ms) else f'{cell.udi_ms:.3f}',
+            '' if cell.label is None else domain.LABEL_NAMES[cell.label],
+        )
+        for cell in cells
+    ]
+    write_table(path, CELLS_COLUMNS, rows)
+
+
+def write_table(
+    path: str | os.PathLike[str], header: Sequence[str], rows: Iterable[Iterable[object]], delimiter: str = ','
+) -> None:
+    """Writes a CSV file, which appears whole or not at all."""
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=delimiter, lineterminator='\n')
+    writer.writerow(header)
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
