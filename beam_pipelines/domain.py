@@ -1,4 +1,4 @@
-"""What a recording, a spike and a label are: the constants and names that every other module shares."""
+"""What a recording, a spike and a label are: the constants and names that all modules share."""
 
 SAMPLING_RATE_HZ = 40_000
 SPIKE_SAMPLES = 160  # 4 ms

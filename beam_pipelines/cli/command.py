@@ -39,7 +39,7 @@ def run_command(
     try:
         app.run(lambda argv: run_main(module.main, argv), flags_parser=parse_flags)
     except SystemExit as end:
-        # absl ends with 1 when it has shown the help that was asked for.
+        # absl ends with status 1 after showing help that was asked for.
         if end.code == 1 and not _HELP.isdisjoint(sys.argv):
             sys.exit(0)
         raise
@@ -49,7 +49,7 @@ def run_command(
 
 
 def run_main(main: Callable[[list[str]], int], argv: list[str]) -> int:
-    """Calls ``main(argv)`` and returns its status; what the user did wrong is printed as one line."""
+    """Calls ``main(argv)`` and returns its status; a user's mistake is printed as one line."""
     try:
         return main(argv)
     except UserError as error:
@@ -67,7 +67,7 @@ def say(message: str) -> None:
 
 
 def refuse_arguments(argv: list[str]) -> None:
-    """Raises UsageError if a command that takes flags alone was given anything else."""
+    """Raises UsageError if a command that takes only flags was given arguments."""
     if argv[1:]:
         raise UsageError(f'unexpected argument {argv[1]!r}')
 
@@ -76,11 +76,11 @@ def refuse_arguments(argv: list[str]) -> None:
 def standard_error_redirected(target: BinaryIO) -> Iterator[TextIO]:
     """Sends standard error of this process and of those that it starts to a file for as long as the block runs.
 
-    Libraries and worker processes write there; held back, they do not bury a one-line error.
+    Libraries and worker processes write there, and would bury a one-line error.
 
     Yields
     ------
-    What standard error was, for what the user should see all the same.
+    The original standard error, for what the user should see nevertheless.
     """
     sys.stderr.flush()
     with open(os.dup(2), 'w', encoding='utf-8', errors='backslashreplace') as original:

@@ -1,4 +1,4 @@
-"""The datasets that are made: their configs, versions, sizes and file names."""
+"""The datasets: their configs, version, sizes and file names."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class DatasetConfig:
     Attributes
     ----------
     name, description : as TFDS shows them.
-    recording_set : the recordings that it is made from.
-    synthetic_examples : for synthetic spikes how many of each class, SER first; None for recorded spikes.
+    recording_set : the recordings that it is made of.
+    synthetic_examples : how many synthetic spikes of each class, SER first; None if its spikes are recorded ones.
     """
 
     name: str

@@ -23,8 +23,8 @@ from beam_pipelines.errors import UserError
 
 FORMAT_VERSION = 1
 
-# Width in bytes of each padded varint; a byte carries 7 bits. Chosen together so that the waveform starts at a multiple
-# of 4 and the record is a multiple of 4 long with the least waste: 15 bytes in all do both, 12 would be the least.
+# Width in bytes of each padded varint; a byte carries 7 bits. The values need 12 bytes at least. 15 are the fewest with
+# which both the offset of the waveform and the length of the record are multiples of 4.
 _VARINT_BYTES = {'label': 1, 'cell': 3, 'trigger': 5, 'mask': 6}
 
 # A TFRecord frame: uint64 length, masked CRC of the length, the data, masked CRC of the data.
@@ -94,7 +94,7 @@ _CONSTANT[WAVEFORM_OFFSET:] = False
 for _name, _width in _VARINT_BYTES.items():
     _CONSTANT[_OFFSETS[_name] : _OFFSETS[_name] + _width] = False
 
-# The high bits of a padded varint's bytes, from its last byte back: the last ends it, all before it go on.
+# The high bits of a padded varint's bytes, from its last byte to its first: 0 ends it, 1 continues it.
 _CONTINUES = np.array([0] + [1] * max(_VARINT_BYTES.values()), np.uint8)
 
 # The first bytes of every record of this layout: the frame's length and its CRC.
@@ -160,7 +160,7 @@ def encode_records(
 
 def data_crcs(rows: np.ndarray) -> np.ndarray:
     """Computes the masked CRC of each record's data: (n, 756) uint8 -> (n,) uint32."""
-    buffer = memoryview(np.ascontiguousarray(rows)).cast('B')
+    buffer = np.ascontiguousarray(rows).data.cast('B')
     crc = google_crc32c.value
     crcs = np.fromiter(
         (
@@ -203,7 +203,7 @@ def find_bad_records(rows: np.ndarray) -> list[tuple[int, str]]:
 
     Returns
     -------
-    (index, the first thing that is wrong with it) of each bad record, in rising order.
+    (index, the first thing that is wrong) of each bad record, by rising index.
     """
     records = view_records(rows)
     problems = {

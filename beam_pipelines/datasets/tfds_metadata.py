@@ -1,6 +1,6 @@
 """The metadata that makes a folder of shards a TFDS dataset.
 
-TFDS is imported here and not by the modules that make shards; it does not import TensorFlow for this.
+TFDS is imported here only, not by the modules that write shards; for this it does not import TensorFlow.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def features(cell_names: Sequence[str] | None = None) -> tfds.features.FeaturesD
 
     Parameters
     ----------
-    cell_names : the dataset's cells; None where a dataset is not built yet.
+    cell_names : the dataset's cells; None if it is not built yet.
     """
     return tfds.features.FeaturesDict(
         {
@@ -39,7 +39,9 @@ def features(cell_names: Sequence[str] | None = None) -> tfds.features.FeaturesD
     )
 
 
-def split_infos(shard_lengths: Mapping[str, Sequence[int]], num_bytes: Mapping[str, int], folder: str):
+def split_infos(
+    shard_lengths: Mapping[str, Sequence[int]], num_bytes: Mapping[str, int], folder: str
+) -> list[tfds.core.SplitInfo]:
     """Returns a ``tfds.core.SplitInfo`` for each split."""
     return [
         tfds.core.SplitInfo(
@@ -61,7 +63,7 @@ def write_dataset_info(
     infos: Sequence[tfds.core.SplitInfo],
     metadata: Mapping,
 ) -> None:
-    """Writes ``dataset_info.json`` and what belongs to it into a dataset's folder."""
+    """Writes ``dataset_info.json`` and TFDS's other files into a dataset's folder."""
     info = tfds.core.DatasetInfo(
         builder=tfds.core.DatasetIdentity(
             name=NAME,

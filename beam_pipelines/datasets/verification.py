@@ -90,7 +90,7 @@ def find_datasets(folder: str) -> list[str]:
 
 
 def verify_dataset(folder: str) -> Checked:
-    """Reads every record of a dataset; metadata that cannot be read are an error like any other."""
+    """Reads every record of a dataset; unreadable metadata are one of its errors."""
     try:
         promises = _read_promises(folder)
     except UserError as error:

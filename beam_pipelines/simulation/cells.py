@@ -1,19 +1,19 @@
 """Simulated cells: the waveform of a cell's spikes, how it varies, and when the cell fires.
 
-A stand-in for the recordings, which cannot be had everywhere: it has the published spike widths and a spike that looks
-like the published one, and two classes that overlap in every trait. It says nothing about real neurons.
+They stand in for recordings, which are not available everywhere. They have the published spike widths, a waveform like
+the published one, and two classes that overlap in every trait. They say nothing about real neurons.
 """
 
 import dataclasses
 
 import numpy as np
 
-# Spike currents reach from here to the last of the hump's tail.
+# The current of a spike lasts from here to the end of the hump's tail.
 WAVEFORM_START_MS = -0.6
 WAVEFORM_STOP_MS = 12.0
 
 LOWEST_AMPLITUDE_PA, HIGHEST_AMPLITUDE_PA = 58.0, 150.0
-# A window of 160 samples ends 3 ms after the trigger; a wider spike has no peak in it and could not be measured.
+# A window of 160 samples ends 3 ms after the trigger; the peak of a wider spike lies outside it.
 WIDEST_UDI_MS = 2.75
 REFRACTORY_S = 0.020
 
@@ -21,7 +21,7 @@ _DOWNSTROKE_SD_MS = 0.05
 _UPSTROKE_SD_MS = 0.075
 _SHOULDER_MS = -0.115
 _SHOULDER_SD_MS = 0.04
-# A shoulder that reached the trigger level would move the trigger of single spikes from the trough to the shoulder.
+# A shoulder that reached the trigger level would move the trigger of some spikes from the trough to the shoulder.
 _DEEPEST_SHOULDER_PA = 40.0
 
 
@@ -36,9 +36,9 @@ class ClassTraits:
     hump : (float, float)
         Height of the positive peak, as a share of the trough's depth.
     tail_ms : (float, float)
-        How slowly the hump comes down.
+        How slowly the hump decays.
     median_rate_hz : float
-        Firing rate; over cells its logarithm has the standard deviation 0.4.
+        Firing rate; its logarithm has the standard deviation 0.4 over cells.
     interval_cv : (float, float)
         Lowest and highest coefficient of variation of the intervals between spikes.
     """
@@ -71,7 +71,7 @@ class Cell:
     amplitude_pa : float
         Depth of the mean spike's trough, without noise.
     drift : float
-        Relative change of the amplitude from the recording's middle to its end; from its start to its middle the same.
+        Relative change of the amplitude from the middle of the recording to its end, and from its start to its middle.
     rate_hz, interval_cv : float
         Mean rate and coefficient of variation of the intervals.
     """
@@ -89,7 +89,7 @@ class Cell:
 
 @dataclasses.dataclass(frozen=True)
 class SpikeVariation:
-    """Standard deviations from one spike of a cell to the next, each relative to the cell's value."""
+    """Standard deviations over the spikes of a cell, each relative to the cell's value."""
 
     amplitude: float = 0.03
     width: float = 0.05
@@ -120,7 +120,7 @@ def draw_cell(label_name: str, udi_ms: float, gain: float, rng: np.random.Genera
 def spike_times_s(cell: Cell, duration_s: float, rng: np.random.Generator) -> np.ndarray:
     """Returns the times of the troughs, in s, ascending: gamma intervals, never closer than `REFRACTORY_S`.
 
-    Every spike lies whole, with the window around it, inside the recording.
+    Every spike and the window around it lie within the recording.
     """
     mean_s = 1 / cell.rate_hz - REFRACTORY_S
     shape = (mean_s * cell.rate_hz / cell.interval_cv) ** 2
@@ -132,7 +132,7 @@ def spike_times_s(cell: Cell, duration_s: float, rng: np.random.Generator) -> np
 def add_spikes(
     current_pa: np.ndarray, cell: Cell, times_s: np.ndarray, sampling_rate_hz: float, rng: np.random.Generator
 ) -> None:
-    """Adds the cell's spikes to ``current_pa`` (float32, at ``sampling_rate_hz``), each a little different."""
+    """Adds the cell's spikes to ``current_pa`` (float32, at ``sampling_rate_hz``), each slightly different."""
     n_spikes = times_s.size
     variation = SPIKE_VARIATION
     drift = cell.drift * (2 * times_s * sampling_rate_hz / current_pa.size - 1)
@@ -164,7 +164,7 @@ def mean_waveform(
 def _hump_position_and_depth(cell: Cell) -> tuple[float, float]:
     """Returns where the hump must lie, in ms, for the cell's UDI to come out, and how deep the trough is then.
 
-    The upstroke pulls the peak of the sum away from the hump's own, most of all in a narrow spike.
+    The upstroke shifts the peak of the sum away from the hump's own, most of all in a narrow spike.
     """
     grid_ms = np.arange(-0.2, 4.0, 0.002)
     hump_ms = cell.udi_ms
@@ -172,7 +172,7 @@ def _hump_position_and_depth(cell: Cell) -> tuple[float, float]:
         waveform = _waveform(cell, grid_ms, hump_ms, 1.0, 1.0)
         trough = np.argmin(waveform)
         peak = trough + np.argmax(waveform[trough:])
-        # Half a step at a time: whole ones can overshoot for ever.
+        # Half a step at a time: whole steps can overshoot forever.
         hump_ms += 0.5 * (cell.udi_ms - (grid_ms[peak] - grid_ms[trough]))
     return hump_ms, -waveform[trough]
 

@@ -1,10 +1,9 @@
-"""The background noise of a simulated recording day: its spectrum, mains hum and a line of high frequency.
+"""The background noise of a simulated recording day: coloured noise, mains hum and one high tone.
 
-A stand-in, shaped after the two published noise masks (sd 3.3 and 4.3 pA, lag-1 autocorrelation 0.60 and 0.75, most of
-the power between 1 and 10 kHz). Every day sounds different. What gives a day away most is a whine of one frequency
-between 11 and 16 kHz, as a switched power supply leaves it in a recording: the moving average of the synthesis has its
-zero at 13.3 kHz, so it takes this whine off a spike, and the noise masks put those of other days in its place. Most of
-the other noise passes the moving average.
+It is modelled on the two published noise masks (sd 3.3 and 4.3 pA, lag-1 autocorrelation 0.60 and 0.75, most of the
+power between 1 and 10 kHz), and differs from day to day. A day is best recognised by a tone between 11 and 16 kHz, such
+as a switched power supply causes. The moving average of the synthesis has its zero at 13.3 kHz, so it removes this tone
+from a spike, and the noise masks add those of other days. It lets most of the other noise pass.
 """
 
 import dataclasses
@@ -15,7 +14,7 @@ from beam_pipelines.domain import SAMPLING_RATE_HZ
 
 _MAINS_HZ = (50.0, 100.0, 150.0, 250.0)
 _MAINS_SHARES = (1.0, 0.3, 0.4, 0.15)
-# Loose-patch recordings are filtered against drift, so that little is left below this.
+# Loose-patch recordings are high-pass filtered against drift; below this little is left.
 _HIGH_PASS_HZ = 700.0
 _ROLL_OFF_ORDER = 3
 _LOWEST_CORNER_HZ = 1_500.0
@@ -24,7 +23,7 @@ _HIGHEST_CORNER_HZ = 19_000.0
 
 @dataclasses.dataclass(frozen=True)
 class DayNoise:
-    """What the background of one recording day is made of.
+    """The components of the background of one recording day.
 
     Attributes
     ----------
@@ -37,9 +36,9 @@ class DayNoise:
     mains_pa : float
         Amplitude of the 50 Hz hum; its harmonics are smaller.
     line_hz, line_sd_pa : float
-        Frequency and standard deviation of the line of high frequency.
+        Frequency and standard deviation of the high tone.
     gain : float
-        Factor on the spikes of that day's cells (how tight the patch sits); the background is given as recorded.
+        Factor on the spikes of that day's cells (how tight the seal is); it does not apply to the background.
     """
 
     sd_pa: float
@@ -54,7 +53,7 @@ class DayNoise:
 
 
 def draw_day_noise(line_band_hz: tuple[float, float], rng: np.random.Generator) -> DayNoise:
-    """Draws the background of a day whose line of high frequency lies in ``line_band_hz``."""
+    """Draws the background of a day whose high tone lies in ``line_band_hz``."""
     sd_pa = float(rng.uniform(2.8, 4.1))
     return DayNoise(
         sd_pa=sd_pa,
@@ -89,7 +88,7 @@ def background_pa(noise: DayNoise, n_samples: int, rng: np.random.Generator) -> 
 
 
 def _lines(noise: DayNoise) -> list[tuple[float, float]]:
-    """Returns (frequency in Hz, standard deviation in pA) of the mains hum and of the line of high frequency."""
+    """Returns (frequency in Hz, standard deviation in pA) of the mains hum and of the high tone."""
     mains = [(hz, share * noise.mains_pa / np.sqrt(2)) for hz, share in zip(_MAINS_HZ, _MAINS_SHARES, strict=True)]
     return [*mains, (noise.line_hz, noise.line_sd_pa)]
 

@@ -1,25 +1,25 @@
-"""Simulated recordings: a recordings root of real ``.abf`` files whose every spike is known.
+"""Simulated recordings: a recordings root of real ``.abf`` files in which every spike is known.
 
-A stand-in for the published recordings, with their folders, cell numbers, spike widths and kind of noise:
+They stand in for the published recordings, and have their folders, numbers of cells, spike widths and kind of noise:
 
     ROOT/{original,non_homogeneous}/{SER,NSER}/SIM0001#001.abf    one cell each, 40 kHz, pA
     ROOT/SIMULATED.json                                           the truth, written last
 
-In ``original`` the cells of a day are mostly of one class, and days of SER cells and days of NSER cells whine in two
-different bands: a network can tell the class by the day's noise. In ``non_homogeneous`` other days hold both classes
-and whine in either band: there this short cut leads astray, which is what the synthetic spikes are for.
+In ``original`` the cells of a day are mostly of one class, and the tone in the day's noise lies in a band that depends
+on that class: a network can tell the class by the noise. In ``non_homogeneous`` each day holds both classes, and its
+tone lies in either band: there the shortcut fails. The synthetic spikes are made to prevent it.
 
 SIMULATED.json holds ``format_version``, ``source`` ('simulated'), ``profile``, ``seed``, ``parameters``, ``days`` (the
 noise of each day) and ``recordings``, a list of
 
 - ``path`` (relative to ROOT, with ``/``), ``cell``, ``day``, ``set``, ``label``, ``seconds``;
 - ``udi_ms``, ``amplitude_pa`` and the cell's other traits, of its mean spike without noise;
-- ``spike_samples``, one entry a spike: the index of the spike's trigger in the file, that is the first sample at or
-  below -50 pA after one above it, as a reader of the file gets them (with noise, in whole counts); ``null`` for a spike
-  that never comes down to -50 pA;
-- ``trough_pa``, one entry a spike: the spike's lowest sample, likewise as a reader gets it.
+- ``spike_samples``, one entry per spike: the sample index of its trigger, the first sample at or below -50 pA after one
+  above it, in the current that a reader of the file gets (with noise, in whole counts); ``null`` if the spike does not
+  reach -50 pA;
+- ``trough_pa``, one entry per spike: its lowest sample, in the same current.
 
-Spikes are at least 20 ms apart and every window lies inside the recording, so a detector drops none of them.
+Spikes are at least 20 ms apart, and every window lies within the recording, so a detector drops none.
 """
 
 import concurrent.futures
@@ -43,13 +43,13 @@ from beam_pipelines.spikes import published_udi
 
 FORMAT_VERSION = 1
 
-# Where a day's line of high frequency lies. In `original` it goes by the class that most of the day's cells have; in
+# Where the high tone of a day's noise lies. In `original` it depends on the class of most of the day's cells; in
 # `non_homogeneous` the days take the bands in turn.
 _LINE_BANDS_HZ = {'SER': (11_500.0, 12_600.0), 'NSER': (14_100.0, 15_200.0)}
 _SHARE_OF_DAYS_WITH_A_GUEST = 0.05
 _MOST_CELLS_A_DAY = 4
 
-# A spike's trigger and lowest sample are looked for this far around its trough.
+# A spike's trigger and lowest sample are searched this far around its trough.
 _SAMPLES_BEFORE_TROUGH, _SAMPLES_AFTER_TROUGH = 24, 12
 
 
@@ -98,31 +98,34 @@ def simulate(output_dir: str | os.PathLike, profile: str | Profile, seed: int = 
     output_dir : str or PathLike
         The recordings root to make; may exist if it is an empty folder.
     profile : str or Profile
-        A name in `PROFILES`, or a profile of one's own.
+        A name in `PROFILES`, or another profile.
     seed : int
         Not negative.
     workers : int, optional
-        Recordings made at the same time; by default one for each core.
+        How many recordings are made at the same time; by default one per core.
 
     Raises
     ------
     UserError
-        If ``output_dir`` holds something already or cannot be written, or the profile is unknown.
+        If ``output_dir`` is not empty or cannot be written, or the profile is unknown.
     """
     if isinstance(profile, str):
         if profile not in PROFILES:
             raise UserError(f'unknown profile {profile!r}; there are {", ".join(PROFILES)}')
         profile = PROFILES[profile]
+    import joblib  # Here because it takes as long to import as --help may take in all.
+
     root = Path(output_dir).resolve()
     try:
         if root.exists() and (not root.is_dir() or any(root.iterdir())):
             raise UserError(f'{root} exists and is not an empty folder; nothing was written')
         root.parent.mkdir(parents=True, exist_ok=True)
         partial_root = root.with_name(f'.{root.name}.partial')
-        shutil.rmtree(partial_root, ignore_errors=True)  # Left by a run that was killed.
+        # The name is always the same, so that what a killed run has left is removed by the next one.
+        shutil.rmtree(partial_root, ignore_errors=True)
         try:
             partial_root.mkdir()
-            _write_root(partial_root, profile, seed, workers or os.cpu_count() or 1)
+            _write_root(partial_root, profile, seed, workers or joblib.cpu_count())
             partial_root.rename(root)
         finally:
             shutil.rmtree(partial_root, ignore_errors=True)
@@ -137,7 +140,7 @@ def _write_root(root: Path, profile: Profile, seed: int, workers: int) -> None:
     noise_of_day, recordings = _plan(profile, seed)
     for recording in recordings:
         (root / recording.path).parent.mkdir(parents=True, exist_ok=True)
-    # Threads are enough: the work is NumPy's, which lets go of the interpreter lock.
+    # Threads are enough: NumPy does the work and releases the interpreter lock.
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         try:
             futures = [
@@ -169,9 +172,9 @@ def _write_root(root: Path, profile: Profile, seed: int, workers: int) -> None:
 
 
 def _plan(profile: Profile, seed: int) -> tuple[dict[str, simulated_noise.DayNoise], list[_Recording]]:
-    """Deals the cells of each set out to days, and draws the days' noise and the cells' spike widths."""
+    """Distributes the cells of each set over days, and draws the days' noise and the cells' spike widths."""
     noise_of_day = {}
-    recordings = []
+    recordings: list[_Recording] = []
     for set_index, recording_set in enumerate(RECORDING_SETS):
         rng = np.random.default_rng([seed, 0, set_index])
         n_cells = profile.n_cells[recording_set]
@@ -200,13 +203,13 @@ def _plan(profile: Profile, seed: int) -> tuple[dict[str, simulated_noise.DayNoi
 
 
 def _draw_udi_ms(label_name: str, n_cells: int, rng: np.random.Generator) -> np.ndarray:
-    """Draws one UDI a cell from the published histogram, one from each of ``n_cells`` equal shares of it."""
+    """Draws one UDI per cell from the published histogram: one from each of ``n_cells`` equal shares of it."""
     levels = (rng.permutation(n_cells) + rng.random(n_cells)) / max(1, n_cells)
     return published_udi.quantile_ms(published_udi.FIGURE_2_COUNTS[label_name], levels)
 
 
 def _days_of_one_class(n_cells: dict[str, int], rng: np.random.Generator) -> list[list[str]]:
-    """Deals cells out to days of 1 to 4 cells of one class; in some of them one cell is of the other class."""
+    """Distributes cells over days of 1 to 4 cells of one class; on some days one cell is of the other class."""
     left = dict(n_cells)
     days = []
     while any(left.values()):
@@ -221,7 +224,7 @@ def _days_of_one_class(n_cells: dict[str, int], rng: np.random.Generator) -> lis
 
 
 def _mixed_days(n_cells: dict[str, int], rng: np.random.Generator) -> list[list[str]]:
-    """Deals cells out to days of 2 to 4 cells, both classes spread evenly over the days; the last day may have 1."""
+    """Distributes cells over days of 2 to 4 cells, both classes evenly; the last day may have 1 cell."""
     place_and_name = [
         ((number + rng.random()) / n_cells[name], name) for name in LABEL_NAMES for number in range(n_cells[name])
     ]

@@ -1,4 +1,4 @@
-"""Simulated recordings in a bucket: made in a local folder and copied, the truth last."""
+"""Simulated recordings in a bucket: made in a local folder, then copied, ``SIMULATED.json`` last."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _COPIES_AT_A_TIME = 8
 def simulate_into(url: str, profile: str | Profile, seed: int = 0) -> str:
     """Writes simulated recordings into an object store and returns their root.
 
-    Without ``SIMULATED.json`` the root is not whole. What a run that was killed has left is completed: the same profile
-    and seed give the same files.
+    A root without ``SIMULATED.json`` is incomplete. What a killed run has left is completed: the same profile and seed
+    give the same files.
 
     Parameters
     ----------
-    url : the recordings root, such as ``gs://bucket/recordings``, where nothing else may be.
-    profile, seed : as for ``simulated_recordings.simulate``.
+    url : the recordings root, such as ``gs://bucket/recordings``; it may hold nothing else.
+    profile, seed : as for ``recordings.simulate``.
 
     Raises
     ------

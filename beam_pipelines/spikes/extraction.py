@@ -1,4 +1,4 @@
-"""Turns the files of one cell into spikes and noise masks, and says what became of every file and trigger."""
+"""Turns the files of one cell into spikes and noise masks, and reports what became of every file and trigger."""
 
 from __future__ import annotations
 
@@ -90,8 +90,8 @@ class ExtractionReport:
     used_files : files that gave at least one spike.
     rejected : the files that did not, with the reason.
     triggers, spikes, dropped : triggers found, spikes cut, and triggers whose window does not fit in the sweep.
-    duration_s : length of the recording; 0 for spike CSVs, which do not tell.
-    simulated_files : used files that say of themselves that they were simulated.
+    duration_s : length of the recording; 0 for spike CSVs, which do not give it.
+    simulated_files : used files that say that they were simulated.
     """
 
     used_files: int = 0

@@ -12,13 +12,13 @@ MASK_SAMPLES = domain.SPIKE_SAMPLES
 # A stretch is spike-free from 2 ms before a trigger to 20 ms after it, where the after-hyperpolarisation has ended ...
 _SAMPLES_BEFORE = 80
 _SAMPLES_AFTER = 800
-# ... and as long as nothing in it is as large as half the threshold, up or down: neither a spike too small to trigger
-# nor a stimulus artefact is noise.
+# ... and only if its current stays within half the threshold, up and down: neither a spike too small to trigger nor a
+# stimulus artefact is noise.
 _QUIET_PA = abs(domain.TRIGGER_PA) / 2
 
 
 def find_quiet_stretches(current_pa: np.ndarray, triggers: np.ndarray) -> np.ndarray:
-    """Finds spike-free stretches of one mask's length, none overlapping another.
+    """Finds spike-free stretches of one mask's length that do not overlap.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def find_quiet_stretches(current_pa: np.ndarray, triggers: np.ndarray) -> np.nda
 
 
 def spread_over_recordings(available: list[int], wanted: int) -> list[int]:
-    """Decides how many masks each recording gives, as evenly as what they have allows.
+    """Decides how many masks each recording gives, as evenly as possible.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def spread_over_recordings(available: list[int], wanted: int) -> list[int]:
     Raises
     ------
     UserError
-        If there are fewer than wanted in all.
+        If all recordings together have fewer than wanted.
     """
     if sum(available) < wanted:
         raise UserError(

@@ -1,4 +1,4 @@
-"""What the recordings were like that a model was trained on, to compare a new one with: ``training_range.npz``."""
+"""What the recordings that a model was trained on were like, to compare new ones with: ``training_range.npz``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FILE_NAME = 'training_range.npz'
 
 @dataclasses.dataclass(frozen=True)
 class TrainingRange:
-    """Of each of the n cells of ``original/train``.
+    """The traits of each of the n cells of ``original/train``.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ def measure_training_range(split: StoredSplit) -> TrainingRange:
     """
     records = read_records(split.shards)
     label, cell, trigger = (record_layout.decode_varints(records[name]) for name in ('label', 'cell', 'trigger'))
-    rows: dict[str, list[object]] = {}
+    rows: dict[str, list] = {}
     for number in np.unique(cell):
         of_cell = cell == number
         waveform = records['waveform'][of_cell]

@@ -6,7 +6,7 @@ import pytest
 
 from beam_pipelines.recordings.abf_writer import write_abf
 from beam_pipelines.recordings.cell_files import RecordingFiles
-from beam_pipelines.spikes.extraction import CellSpikes, extract_cell
+from beam_pipelines.spikes.extraction import CellSpikes, extract_cell, read_cell
 from tests.support.places import SHARED
 from tests.support.requirements import needs_shared
 
@@ -166,6 +166,50 @@ def test_files_that_a_cell_has_besides_are_used_where_the_first_cannot_be(tmp_pa
     assert cell.triggers.tolist() == [700]
     assert report.used_files == 1
     assert [file.reason for file in report.rejected] == ['not_abf']
+
+
+def test_a_file_of_a_cell_that_is_already_used_names_the_one_that_is(tmp_path):
+    _write_abf(tmp_path / 'A1#1.abf', [5_000])
+    _write_csv(tmp_path / 'A1#1', 700)
+    spare = _recording(*(tmp_path / 'A1#1').iterdir())
+    _, report = _extract(dataclasses.replace(_recording(tmp_path / 'A1#1.abf'), spares=(spare,)))
+    assert report.rejected[0].detail.startswith(f'cell A1#1 is already used, from {tmp_path}/A1#1.abf; ')
+
+
+def test_a_cell_is_read_with_its_recording(tmp_path):
+    current_pa = _write_abf(tmp_path / 'A1#1.abf', [5_000, 50_000], sweeps=2)
+    cell, report = read_cell(_recording(tmp_path / 'A1#1.abf'), resample=False)
+    assert cell.path == str(tmp_path / 'A1#1.abf')
+    np.testing.assert_array_equal(np.concatenate(cell.recording.sweeps), current_pa)
+    assert (cell.recording.duration_s, cell.recording.is_simulated) == (2.0, False)
+    assert report == _extract(_recording(tmp_path / 'A1#1.abf'))[1]
+
+
+def test_a_cell_of_spike_csvs_is_its_folder_and_has_no_recording(tmp_path):
+    _write_csv(tmp_path / 'A1#1', 700)
+    cell, _ = read_cell(_recording(*(tmp_path / 'A1#1').iterdir()), resample=False)
+    assert (cell.path, cell.recording) == (str(tmp_path / 'A1#1'), None)
+
+
+def test_a_simulated_recording_says_so(recordings_root):
+    path = min(recordings_root.rglob('*.abf'))
+    cell, report = read_cell(_recording(path, cell_id=path.stem), resample=False)
+    assert cell.recording.is_simulated and report.simulated_files == 1
+
+
+def test_a_file_that_went_away_is_rejected(tmp_path):
+    cell, report = read_cell(_recording(tmp_path / 'A1#1.abf'), resample=False)
+    assert cell is None
+    assert [(file.reason, file.detail) for file in report.rejected] == [('unreadable', 'No such file or directory')]
+
+
+def test_a_fault_of_the_storage_is_no_rejection(tmp_path):
+    def local_copy(path):
+        raise ConnectionResetError('the store has gone away')
+
+    for paths in ((tmp_path / 'A1#1.abf',), (tmp_path / 'A1#1' / 'A1#1_trigger_700.csv',)):
+        with pytest.raises(ConnectionResetError):
+            read_cell(_recording(*paths), False, local_copy)
 
 
 def test_staged_spikes_come_back_as_they_were(tmp_path):

@@ -1,4 +1,23 @@
-from beam_pipelines.storage.atomic_files import write_text
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from beam_pipelines.storage.atomic_files import (
+    remove_atomically,
+    remove_left_behind,
+    staged,
+    write_files,
+    write_json,
+    write_text,
+)
+
+
+def _names(folder) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
 
 
 def test_text_is_written_as_given(tmp_path):
@@ -14,4 +33,97 @@ def test_earlier_file_is_replaced(tmp_path):
 
 def test_nothing_is_left_beside_it(tmp_path):
     write_text(str(tmp_path / 'cells.csv'), 'text')
-    assert [path.name for path in tmp_path.iterdir()] == ['cells.csv']
+    assert _names(tmp_path) == ['cells.csv']
+
+
+def test_json_is_read_back_and_ends_with_a_line_end(tmp_path):
+    write_json(tmp_path / 'a.json', {'b': 1, 'a': [2]})
+    assert json.loads((tmp_path / 'a.json').read_text()) == {'a': [2], 'b': 1}
+    assert (tmp_path / 'a.json').read_text().endswith('}\n')
+
+
+def test_an_error_leaves_the_earlier_file_and_nothing_beside_it(tmp_path):
+    (tmp_path / 'a').write_text('old')
+    with pytest.raises(ZeroDivisionError), staged(tmp_path / 'a') as temporary:
+        with open(temporary, 'w') as file:
+            file.write('half')
+        _ = 1 / 0
+    assert _names(tmp_path) == ['a'] and (tmp_path / 'a').read_text() == 'old'
+
+
+def test_an_error_leaves_no_part_of_a_folder(tmp_path):
+    with pytest.raises(ZeroDivisionError), staged(tmp_path / 'a') as temporary:
+        os.mkdir(temporary)
+        write_text(os.path.join(temporary, 'file'), 'half')
+        _ = 1 / 0
+    assert _names(tmp_path) == []
+
+
+def test_the_temporary_name_is_hidden_and_has_the_extension(tmp_path):
+    with staged(tmp_path / 'model.keras') as temporary:
+        name = os.path.basename(temporary)
+        assert name.startswith('.') and name.endswith('.keras')
+        open(temporary, 'w').close()
+
+
+def test_two_that_write_the_same_file_do_not_meet(tmp_path):
+    with staged(tmp_path / 'a') as first, staged(tmp_path / 'a') as second:
+        assert first != second
+        for temporary, text in ((first, 'first'), (second, 'second')):
+            with open(temporary, 'w') as file:
+                file.write(text)
+    assert (tmp_path / 'a').read_text() == 'first'  # the outer one ends last
+
+
+_KILLED = """
+import os, signal, sys
+from beam_pipelines.storage.atomic_files import staged
+with staged(sys.argv[1]) as temporary:
+    with open(temporary, 'w') as file:
+        file.write('half')
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_killed_process_leaves_the_earlier_file_and_a_part_that_can_be_removed(tmp_path):
+    (tmp_path / 'a.csv').write_text('old')
+    (tmp_path / '.hidden').write_text('of someone else')
+    killed = subprocess.run([sys.executable, '-c', _KILLED, str(tmp_path / 'a.csv')])
+    assert killed.returncode == -signal.SIGKILL
+    assert (tmp_path / 'a.csv').read_text() == 'old'
+    assert len(_names(tmp_path)) == 3
+    remove_left_behind(tmp_path)
+    assert _names(tmp_path) == ['.hidden', 'a.csv']
+
+
+def test_a_staged_folder_that_was_left_behind_is_removed(tmp_path):
+    left = tmp_path / '.0123abcd.partial'
+    left.mkdir()
+    (left / 'file').write_text('half')
+    remove_left_behind(tmp_path)
+    assert _names(tmp_path) == []
+
+
+def test_a_removed_folder_is_gone_with_all_that_is_in_it(tmp_path):
+    (tmp_path / 'a').mkdir()
+    (tmp_path / 'a' / 'file').write_text('text')
+    remove_atomically(tmp_path / 'a')
+    assert _names(tmp_path) == []
+
+
+def test_files_are_written_into_a_folder_that_is_made(tmp_path):
+    write_files(tmp_path / 'a' / 'b', {'x': b'1', 'y': b'2'})
+    assert {path.name: path.read_bytes() for path in (tmp_path / 'a' / 'b').iterdir()} == {'x': b'1', 'y': b'2'}
+
+
+def test_files_appear_in_their_order(tmp_path, monkeypatch):
+    replace, order = os.replace, []
+    monkeypatch.setattr(os, 'replace', lambda source, target: (order.append(target), replace(source, target)))
+    write_files(tmp_path, {'c': b'', 'a': b'', 'b': b''})
+    assert [os.path.basename(path) for path in order] == ['c', 'a', 'b']
+
+
+def test_no_file_appears_if_one_cannot_be_written(tmp_path):
+    with pytest.raises(TypeError):
+        write_files(tmp_path, {'a': b'1', 'b': 'no bytes'})
+    assert _names(tmp_path) == []

@@ -1,0 +1,137 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+from beam_pipelines.cli.command import refuse_arguments, run_main, standard_error_redirected
+from beam_pipelines.errors import UsageError, UserError
+
+# A program whose flag says how it ends.
+_PROGRAM = '''"""Ends as it is told.
+
+    program --end well
+"""
+import errno
+
+from absl import flags
+
+from beam_pipelines.errors import UsageError, UserError
+
+flags.DEFINE_string('end', 'well', 'How it ends.')
+
+_ENDS = {
+    'user': UserError('holds nothing', file='data'),
+    'usage': UsageError('give one'),
+    'os': OSError(errno.ENOENT, 'No such file or directory', 'gone.abf'),
+    'interrupt': KeyboardInterrupt(),
+    'bug': ValueError('a mistake of ours'),
+}
+
+
+def main(argv):
+    if flags.FLAGS.end in _ENDS:
+        raise _ENDS[flags.FLAGS.end]
+    return 7
+'''
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Runs the program in a process of its own, as a console command does."""
+    (tmp_path / 'program.py').write_text(_PROGRAM)
+    stub = 'import program; from beam_pipelines.cli.command import run_command; run_command("sero-program", "program")'
+
+    def run(*arguments: str) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [sys.executable, '-c', stub, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env=os.environ | {'PYTHONPATH': os.pathsep.join([str(tmp_path), os.getcwd()])},
+        )
+
+    return run
+
+
+def test_the_status_is_what_main_returns(run):
+    assert run().returncode == 7
+
+
+@pytest.mark.parametrize(
+    ('end', 'status', 'line'),
+    [
+        ('user', 1, 'sero-program: data: holds nothing'),
+        ('usage', 2, 'sero-program: give one'),
+        ('os', 1, 'sero-program: gone.abf: No such file or directory'),
+        ('interrupt', 130, 'sero-program: interrupted'),
+    ],
+)
+def test_a_mistake_of_the_user_is_one_line(run, end, status, line):
+    result = run('--end', end)
+    assert (result.returncode, result.stderr.strip()) == (status, line)
+
+
+def test_a_mistake_of_ours_keeps_its_traceback(run):
+    result = run('--end', 'bug')
+    assert result.returncode == 1
+    assert 'Traceback' in result.stderr and 'ValueError: a mistake of ours' in result.stderr
+
+
+def test_help_shows_docstring_and_flags_with_status_0(run):
+    result = run('--help')
+    assert result.returncode == 0
+    assert 'Ends as it is told.' in result.stdout and '--end: How it ends.' in result.stdout
+
+
+def test_an_unknown_flag_is_status_1_without_a_traceback(run):
+    result = run('--no_such_flag')
+    assert result.returncode == 1 and 'Traceback' not in result.stderr and 'no_such_flag' in result.stderr
+
+
+def _raise(error: Exception):
+    def main(argv):
+        raise error
+
+    return main
+
+
+@pytest.mark.parametrize(
+    ('error', 'text'),
+    [
+        (UserError('first\nsecond'), 'first second'),
+        (OSError(28, 'No space left on device'), 'No space left on device'),
+        (OSError('of a library\nin two lines'), 'of a library in two lines'),
+    ],
+)
+def test_a_line_is_printed_whatever_the_error_lacks(error, text, monkeypatch, capsys):
+    monkeypatch.setattr(sys, 'argv', ['sero-program'])
+    assert run_main(_raise(error), []) == 1
+    assert capsys.readouterr().err == f'sero-program: {text}\n'
+
+
+def test_a_programming_error_passes():
+    with pytest.raises(TypeError):
+        run_main(_raise(TypeError('a mistake of ours')), [])
+
+
+def test_arguments_of_a_command_that_takes_none_are_refused():
+    refuse_arguments(['sero-program'])
+    with pytest.raises(UsageError, match="unexpected argument 'x'"):
+        refuse_arguments(['sero-program', 'x'])
+
+
+def test_standard_error_goes_to_a_file_and_comes_back(tmp_path, capfd):
+    with open(tmp_path / 'log', 'wb') as log, standard_error_redirected(log) as original:
+        subprocess.run([sys.executable, '-c', 'import sys; sys.stderr.write("of a worker")'], check=True)
+        print('for the user', file=original, flush=True)
+    print('afterwards', file=sys.stderr, flush=True)
+    assert (tmp_path / 'log').read_text() == 'of a worker'
+    assert capfd.readouterr().err == 'for the user\nafterwards\n'
+
+
+def test_standard_error_comes_back_after_an_error(tmp_path, capfd):
+    with pytest.raises(ZeroDivisionError), open(tmp_path / 'log', 'wb') as log, standard_error_redirected(log):
+        _ = 1 / 0
+    print('afterwards', file=sys.stderr, flush=True)
+    assert capfd.readouterr().err == 'afterwards\n'

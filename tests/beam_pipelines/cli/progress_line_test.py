@@ -1,0 +1,54 @@
+import io
+
+import pytest
+
+from beam_pipelines.cli import progress_line
+from beam_pipelines.cli.progress_line import ProgressLine
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_on_a_terminal_the_line_rewrites_itself():
+    output = _Terminal()
+    line = ProgressLine(output)
+    line.show('1 of 2')
+    line.show('2 of 2')
+    assert output.getvalue() == '\r\033[K1 of 2\r\033[K2 of 2'
+
+
+def test_on_a_terminal_a_kept_text_stays_and_a_cleared_one_is_gone():
+    output = _Terminal()
+    line = ProgressLine(output)
+    line.keep('epoch 1')
+    line.show('1 of 2')
+    line.clear()
+    assert output.getvalue() == '\r\033[Kepoch 1\n\r\033[K1 of 2\r\033[K'
+
+
+def test_in_a_file_each_text_is_a_line_and_nothing_is_cleared():
+    output = io.StringIO()
+    line = ProgressLine(output)
+    line.show('1 of 2')
+    line.keep('2 of 2')
+    line.clear()
+    assert output.getvalue() == '1 of 2\n2 of 2\n'
+
+
+@pytest.mark.parametrize(('output', 'seconds'), [(_Terminal(), 0.5), (io.StringIO(), 10.0)])
+def test_a_line_is_due_seldom_and_more_seldom_in_a_file(output, seconds, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(progress_line.time, 'monotonic', lambda: now[0])
+    line = ProgressLine(output)
+    assert not line.is_due()
+    now[0] += seconds
+    assert line.is_due()
+    line.show('text')
+    assert not line.is_due()
+
+
+def test_standard_error_is_the_default(capsys):
+    ProgressLine().show('text')
+    assert capsys.readouterr().err == 'text\n'
