@@ -68,7 +68,7 @@ def main(argv: list[str]) -> int:
 
     from beam_pipelines.launch.detached import DetachedBuild
     from beam_pipelines.launch.run_build import run_build
-    from beam_pipelines.planning.plan import BuildOptions
+    from beam_pipelines.planning.options import BuildOptions
     from beam_pipelines.transforms.paths import BuildPaths
 
     started = time.monotonic()

@@ -4,6 +4,7 @@ SAMPLING_RATE_HZ = 40_000
 SPIKE_SAMPLES = 160  # 4 ms
 SAMPLES_BEFORE_TRIGGER = 40  # 1 ms
 TRIGGER_PA = -50.0
+MAX_TRIGGER = 2**35 - 1  # the largest sample index that a record has room for; ten days at 40 kHz
 
 # The position in this tuple is the label that is stored: 0 SER, 1 NSER (the published order).
 LABEL_NAMES = ('SER', 'NSER')

@@ -13,8 +13,9 @@ from beam_pipelines import domain
 from trainer.data.batches import training_batches
 from trainer.data.stored_dataset import StoredSplit
 from trainer.models.architectures import build_member
-from trainer.models.ensemble import AddTimeColumn, build_ensemble, compile_ensemble
+from trainer.models.ensemble import AddTimeColumn, build_ensemble
 from trainer.training.input_wait import InputWait
+from trainer.training.optimization import compile_ensemble
 
 _WARM_UP_STEPS = 5
 _PUBLISHED_BATCH_SIZE = 64

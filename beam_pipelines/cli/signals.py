@@ -1,19 +1,21 @@
-"""Requests to stop a run: Ctrl-C, and SIGTERM, which schedulers and spot machines send before they take it away."""
+"""Requests to stop: Ctrl-C, and SIGTERM, which schedulers send before they end a job or take a spot machine away."""
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from types import FrameType, TracebackType
 
 
 class Interrupted(Exception):
-    """A run was asked to stop and has saved where it stood.
+    """A run was asked to stop and has saved its state.
 
     Attributes
     ----------
-    signal_number : what asked for it.
+    signal_number : the signal that asked for it.
     """
 
     def __init__(self, signal_number: int):
@@ -31,9 +33,9 @@ class StopRequests:
     signal_number : the signal that came, or None.
     """
 
-    def __init__(self):
-        self.signal_number = None
-        self._handlers = {}
+    def __init__(self) -> None:
+        self.signal_number: int | None = None
+        self._handlers: dict[int, signal._HANDLER] = {}
 
     def __enter__(self) -> StopRequests:
         if threading.current_thread() is threading.main_thread():
@@ -52,3 +54,27 @@ class StopRequests:
             raise KeyboardInterrupt
         self.signal_number = number
         print('\nsaving and stopping; Ctrl-C again quits at once', file=sys.stderr)
+
+
+@contextlib.contextmanager
+def interrupts_held_back() -> Iterator[None]:
+    """Holds Ctrl-C back until the block has ended; processes that the block starts never receive it.
+
+    A terminal sends Ctrl-C to all processes of a command. Where there are no signal masks (Windows), a started process
+    must ignore it by itself. Outside the main thread, which alone handles signals, only started processes are spared.
+    """
+    came = []
+    mask = getattr(signal, 'pthread_sigmask', None)  # inherited by started processes
+    masked_before = mask(signal.SIG_BLOCK, [signal.SIGINT]) if mask else None
+    # A mask is that of one thread: any other thread of the process may still receive the signal.
+    is_main = threading.current_thread() is threading.main_thread()
+    handler_before = signal.signal(signal.SIGINT, lambda number, _: came.append(number)) if is_main else None
+    try:
+        yield
+    finally:
+        if mask:
+            mask(signal.SIG_SETMASK, masked_before)
+        if is_main:
+            signal.signal(signal.SIGINT, handler_before)
+        if came:
+            signal.raise_signal(signal.SIGINT)

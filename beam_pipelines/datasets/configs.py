@@ -6,7 +6,18 @@ import dataclasses
 
 NAME = 'sero_spikes'
 VERSION = '1.0.0'
+
+# The files of a dataset's folder, beside its shards.
 INFO_FILE = 'dataset_info.json'  # TFDS's; a folder without it is no dataset
+METADATA_FILE = 'metadata.json'  # TFDS's name; what is in it is ours
+CELL_NAMES_FILE = 'cell.labels.txt'  # TFDS's
+LAYOUT_FILE = 'record_layout.json'
+REJECTED_FILE = 'rejected.jsonl'
+# Of synthetic datasets only: what they are made of.
+NOISE_MASKS_FILE = 'noise_masks.npy'
+SPIKE_BANK_FILE = 'spike_bank.tfrecord'
+
+PUBLISHED_EXAMPLES = (6_675_300, 6_025_300)  # synthetic spikes in the paper, SER first
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +50,7 @@ _CONFIGS = (
         'synthetic',
         'Synthetic spikes: smoothed training spikes under noise masks, in the published number.',
         'original',
-        (6_675_300, 6_025_300),
+        PUBLISHED_EXAMPLES,
     ),
 )
 CONFIGS = {config.name: config for config in _CONFIGS}

@@ -19,9 +19,9 @@ import google_crc32c
 import numpy as np
 
 from beam_pipelines import domain
+from beam_pipelines.errors import UserError
 
 FORMAT_VERSION = 1
-FILE_NAME = 'record_layout.json'
 
 # Width in bytes of each padded varint; a byte carries 7 bits. Chosen together so that the waveform starts at a multiple
 # of 4 and the record is a multiple of 4 long with the least waste: 15 bytes in all do both, 12 would be the least.
@@ -244,10 +244,7 @@ def as_json() -> dict:
 
 
 def check_json(layout: Mapping, where: str) -> None:
-    """Raises ValueError if a ``record_layout.json`` is not of the layout that this code reads."""
-    expected = as_json()
-    for key in ('format', 'format_version', 'record_bytes', 'header_hex', 'data_crc_offset', 'fields'):
-        if layout.get(key) != expected[key]:
-            raise ValueError(
-                f'{where}: {key} is {layout.get(key)!r}, this version of sero-spikes reads {expected[key]!r}'
-            )
+    """Raises UserError if the ``record_layout.json`` at ``where`` is not of the layout that this code reads."""
+    for key, expected in as_json().items():
+        if layout.get(key) != expected:
+            raise UserError(f'{key} is {layout.get(key)!r}, this version of sero-spikes reads {expected!r}', file=where)

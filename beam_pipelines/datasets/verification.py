@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import posixpath
+from collections.abc import Iterator
 
 import google_crc32c
 import numpy as np
 
 from beam_pipelines import domain
 from beam_pipelines.datasets import record_layout
-from beam_pipelines.datasets.configs import INFO_FILE, shard_name
+from beam_pipelines.datasets.configs import INFO_FILE, LAYOUT_FILE, METADATA_FILE, shard_name
 from beam_pipelines.errors import UserError
 from beam_pipelines.storage import files as storage
-from beam_pipelines.storage.store_access import check_access
+from beam_pipelines.storage.object_store import check_access
 
 _BLOCK = 4096
-_METADATA_FILE = 'metadata.json'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Checked:
     Attributes
     ----------
     records : how many records were read.
-    errors : what is wrong, a line each, naming file, record, field and value.
+    errors : what is wrong, one line each, naming file, record, field and value.
     """
 
     records: int
@@ -34,7 +34,7 @@ class Checked:
 
 
 @dataclasses.dataclass(frozen=True)
-class _File:
+class _RecordFile:
     """What the metadata promise of a file of records.
 
     Attributes
@@ -42,7 +42,7 @@ class _File:
     path : where it is.
     examples, examples_in : how many records it has, and which file says so.
     crc32c : CRC-32C of the whole file, None if the metadata lack it.
-    masks : the largest ``mask`` that its records can have.
+    masks : the largest ``mask`` that its records can have; 0 if it holds recorded spikes.
     """
 
     path: str
@@ -52,6 +52,25 @@ class _File:
     masks: int
 
 
+@dataclasses.dataclass(frozen=True)
+class _Promises:
+    """What the metadata promise of a dataset.
+
+    Attributes
+    ----------
+    record_files : its shards and, of a synthetic dataset, its spike bank.
+    noise_masks : path and CRC-32C of the noise masks of a synthetic dataset.
+    cell_names : of each of the c cells.
+    cell_labels, cell_spikes : (c,) int64; the label of each cell and how many recorded spikes it has.
+    """
+
+    record_files: list[_RecordFile]
+    noise_masks: tuple[str, str] | None
+    cell_names: list[str]
+    cell_labels: np.ndarray
+    cell_spikes: np.ndarray
+
+
 def find_datasets(folder: str) -> list[str]:
     """Returns the folders of all datasets at or below a folder.
 
@@ -59,84 +78,56 @@ def find_datasets(folder: str) -> list[str]:
     ------
     UserError
         If there is none.
+    OSError
+        If the folder cannot be read.
     """
-    try:
-        check_access(folder)
-        files = storage.list_files(folder)
-    except OSError as error:
-        raise UserError(f'{error.filename or folder}: {error.strerror}') from error
+    check_access(folder)
+    files = storage.list_files(folder)
     found = sorted(posixpath.dirname(path) for path in files if posixpath.basename(path) == INFO_FILE)
     if not found:
-        raise UserError(f'{folder}: no dataset there (no {INFO_FILE} at or below it)')
+        raise UserError(f'no dataset there (no {INFO_FILE} at or below it)', file=folder)
     return found
 
 
 def verify_dataset(folder: str) -> Checked:
-    """Reads every record of a dataset; metadata that cannot be read is an error like any other."""
+    """Reads every record of a dataset; metadata that cannot be read are an error like any other."""
     try:
-        info = _read_json(folder, INFO_FILE)
-        metadata = _read_json(folder, _METADATA_FILE)
-        layout = _read_json(folder, record_layout.FILE_NAME)
-        record_layout.check_json(layout, posixpath.join(folder, record_layout.FILE_NAME))
-        cell_labels = np.array([cell['label'] for cell in metadata['cells']])
-        spikes = np.array([cell['spikes'] for cell in metadata['cells']])
-        shards, bank = _list_shards(folder, info, metadata), _find_bank(folder, metadata)
-        noise_mask_errors = _check_noise_masks(folder, metadata)
+        promises = _read_promises(folder)
     except UserError as error:
         return Checked(0, [str(error)])
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        return Checked(0, [f'{folder}: the metadata lack or misstate {error}'])
-    records, errors, recorded = 0, noise_mask_errors, np.zeros(len(cell_labels), np.int64)
-    for file in [*shards, *bank]:
+    records, errors = 0, _check_noise_masks(promises)
+    recorded = np.zeros(len(promises.cell_labels), np.int64)
+    for file in promises.record_files:
         found = np.zeros_like(recorded)
-        checked = _verify_file(file, cell_labels, found)
+        checked = _verify_file(file, promises.cell_labels, found)
         records += checked.records
         errors.extend(checked.errors)
-        # A record without a mask is a recorded spike, and each stands once: in a shard, or else in the bank.
+        # Every recorded spike stands exactly once: in a shard or, for a synthetic dataset, in the bank.
         if not file.masks:
             recorded += found
-    if not errors and (recorded != spikes).any():
-        cell = metadata['cells'][int((recorded != spikes).argmax())]
-        errors.append(
-            f'{folder}: {recorded[recorded != spikes][0]} spikes of cell {cell["cell"]},'
-            f' {_METADATA_FILE} promises {cell["spikes"]}'
-        )
+    if not errors:
+        errors.extend(f'{folder}: {problem}' for problem in _check_spike_counts(promises, recorded))
     return Checked(records, errors)
 
 
-def _list_shards(folder: str, info: dict, metadata: dict) -> list[_File]:
-    synthesis = metadata.get('synthesis')
-    masks = sum(synthesis['masks_from_cells'].values()) if synthesis else 0
-    shards = []
-    for split in info['splits']:
-        for number, length in enumerate(split['shardLengths']):
-            name = shard_name(split['name'], number, len(split['shardLengths']))
-            crc32c = metadata['crc32c'].get(name)
-            shards.append(_File(posixpath.join(folder, name), int(length), INFO_FILE, crc32c, masks))
-    return shards
-
-
-def _find_bank(folder: str, metadata: dict) -> list[_File]:
-    """Returns the file of the recorded spikes that a synthetic dataset was made of; none for any other."""
-    if 'synthesis' not in metadata:
-        return []
-    synthesis = metadata['synthesis']
-    path = posixpath.join(folder, synthesis['spike_bank'])
-    examples, crc32c = int(synthesis['spike_bank_examples']), synthesis['spike_bank_crc32c']
-    return [_File(path, examples, _METADATA_FILE, crc32c, masks=0)]
-
-
-def _check_noise_masks(folder: str, metadata: dict) -> list[str]:
-    """Returns what is wrong with the file of the noise masks of a synthetic dataset."""
-    if 'synthesis' not in metadata:
-        return []
-    path = posixpath.join(folder, metadata['synthesis']['noise_masks'])
-    promised = metadata['synthesis']['noise_masks_crc32c']
+def _read_promises(folder: str) -> _Promises:
+    """Reads what the metadata promise; UserError if they are missing, damaged or of another layout."""
+    info = _read_json(folder, INFO_FILE)
+    metadata = _read_json(folder, METADATA_FILE)
+    layout = _read_json(folder, LAYOUT_FILE)
     try:
-        crc32c = f'{google_crc32c.value(storage.read_bytes(path)):08x}'
-    except OSError as error:
-        return [f'{path}: {error.strerror}']
-    return [] if crc32c == promised else [f'{path}: CRC-32C {crc32c}, {_METADATA_FILE} promises {promised}']
+        record_layout.check_json(layout, posixpath.join(folder, LAYOUT_FILE))
+        cells = metadata['cells']
+        synthesis = metadata.get('synthesis')
+        return _Promises(
+            [*_list_shards(folder, info, metadata), *([_bank(folder, synthesis)] if synthesis else [])],
+            _noise_masks(folder, synthesis) if synthesis else None,
+            [cell['cell'] for cell in cells],
+            np.array([cell['label'] for cell in cells], np.int64),
+            np.array([cell['spikes'] for cell in cells], np.int64),
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f'the metadata lack or misstate {error}', file=folder) from None
 
 
 def _read_json(folder: str, name: str) -> dict:
@@ -144,14 +135,59 @@ def _read_json(folder: str, name: str) -> dict:
     try:
         return storage.read_json(path)
     except OSError as error:
-        raise UserError(f'{path}: {error.strerror}') from None
+        raise UserError(error.strerror or str(error), file=path) from None
     except ValueError as error:
-        raise UserError(f'{path}: {error}') from None
+        raise UserError(str(error), file=path) from None
 
 
-def _verify_file(file: _File, cell_labels: np.ndarray, found: np.ndarray) -> Checked:
+def _list_shards(folder: str, info: dict, metadata: dict) -> Iterator[_RecordFile]:
+    synthesis = metadata.get('synthesis')
+    masks = sum(synthesis['masks_from_cells'].values()) if synthesis else 0
+    for split in info['splits']:
+        lengths = split['shardLengths']
+        for number, length in enumerate(lengths):
+            name = shard_name(split['name'], number, len(lengths))
+            crc32c = metadata['crc32c'].get(name)
+            yield _RecordFile(posixpath.join(folder, name), int(length), INFO_FILE, crc32c, masks)
+
+
+def _bank(folder: str, synthesis: dict) -> _RecordFile:
+    """Returns the file of the recorded spikes that a synthetic dataset was made of."""
+    path = posixpath.join(folder, synthesis['spike_bank'])
+    return _RecordFile(
+        path, int(synthesis['spike_bank_examples']), METADATA_FILE, synthesis['spike_bank_crc32c'], masks=0
+    )
+
+
+def _noise_masks(folder: str, synthesis: dict) -> tuple[str, str]:
+    return posixpath.join(folder, synthesis['noise_masks']), synthesis['noise_masks_crc32c']
+
+
+def _check_noise_masks(promises: _Promises) -> list[str]:
+    if promises.noise_masks is None:
+        return []
+    path, promised = promises.noise_masks
+    try:
+        crc32c = f'{google_crc32c.value(storage.read_bytes(path)):08x}'
+    except OSError as error:
+        return [f'{path}: {error.strerror}']
+    return [] if crc32c == promised else [f'{path}: CRC-32C {crc32c}, {METADATA_FILE} promises {promised}']
+
+
+def _check_spike_counts(promises: _Promises, recorded: np.ndarray) -> list[str]:
+    """Compares how many recorded spikes of each cell were found with the metadata; the first difference is enough."""
+    wrong = np.flatnonzero(recorded != promises.cell_spikes)
+    return [
+        f'{recorded[cell]} spikes of cell {promises.cell_names[cell]},'
+        f' {METADATA_FILE} promises {promises.cell_spikes[cell]}'
+        for cell in wrong[:1]
+    ]
+
+
+def _verify_file(file: _RecordFile, cell_labels: np.ndarray, found: np.ndarray) -> Checked:
     """Reads one file of records; adds to ``found`` how many records each cell has."""
-    errors, records = [], 0
+    errors: list[str] = []
+    records = 0
     checksum = google_crc32c.Checksum()
     try:
         with storage.local_copy(file.path) as path, open(path, 'rb') as content:
@@ -160,8 +196,9 @@ def _verify_file(file: _File, cell_labels: np.ndarray, found: np.ndarray) -> Che
                 whole, rest = divmod(len(block), record_layout.RECORD_BYTES)
                 rows = np.frombuffer(block, np.uint8, whole * record_layout.RECORD_BYTES)
                 rows = rows.reshape(whole, record_layout.RECORD_BYTES)
-                problems = _problems(rows, file.masks, cell_labels, found)
+                problems = _find_problems(rows, file.masks, cell_labels)
                 errors.extend(f'{file.path} record {records + index}: {what}' for index, what in problems)
+                found += _count_by_cell(rows, len(found))
                 records += whole
                 if rest:
                     errors.append(
@@ -173,21 +210,26 @@ def _verify_file(file: _File, cell_labels: np.ndarray, found: np.ndarray) -> Che
         errors.append(f'{file.path}: {records} records, {file.examples_in} promises {file.examples}')
     crc32c = checksum.hexdigest().decode()
     if not errors and crc32c != file.crc32c:
-        errors.append(f'{file.path}: CRC-32C {crc32c}, {_METADATA_FILE} promises {file.crc32c}')
+        errors.append(f'{file.path}: CRC-32C {crc32c}, {METADATA_FILE} promises {file.crc32c}')
     return Checked(records, errors)
 
 
-def _problems(rows: np.ndarray, masks: int, cell_labels: np.ndarray, found: np.ndarray) -> list[tuple[int, str]]:
+def _find_problems(rows: np.ndarray, masks: int, cell_labels: np.ndarray) -> list[tuple[int, str]]:
+    """Returns (index, the first thing that is wrong with it) of each bad record, in rising order."""
     bad = dict(record_layout.find_bad_records(rows))
     records = record_layout.view_records(rows)
-    values = {field: record_layout.decode_varints(records[field]) for field in ('label', 'cell', 'mask')}
-    limits = {'label': len(domain.LABEL_NAMES), 'cell': len(cell_labels), 'mask': masks + 1}
-    for field, limit in limits.items():
-        for index in np.flatnonzero(values[field] >= limit):
-            bad.setdefault(int(index), f'{field} {values[field][index]}, must be 0..{limit - 1}')
-    known = np.flatnonzero(values['cell'] < limits['cell'])
-    cell, label = values['cell'][known], values['label'][known]
-    found += np.bincount(cell, minlength=len(found))
-    for index in np.flatnonzero(label != cell_labels[cell]):
-        bad.setdefault(int(known[index]), f'label {label[index]}, its cell has {cell_labels[cell[index]]}')
+    label, cell, mask = (record_layout.decode_varints(records[field]) for field in ('label', 'cell', 'mask'))
+    limits = {'label': (label, len(domain.LABEL_NAMES)), 'cell': (cell, len(cell_labels)), 'mask': (mask, masks + 1)}
+    for field, (values, limit) in limits.items():
+        for index in np.flatnonzero(values >= limit):
+            bad.setdefault(int(index), f'{field} {values[index]}, must be 0..{limit - 1}')
+    known = np.flatnonzero(cell < len(cell_labels))
+    for index in known[label[known] != cell_labels[cell[known]]]:
+        bad.setdefault(int(index), f'label {label[index]}, its cell has {cell_labels[cell[index]]}')
     return sorted(bad.items())
+
+
+def _count_by_cell(rows: np.ndarray, cells: int) -> np.ndarray:
+    """Returns how many of the records are of each cell; a cell that the metadata do not know is left out."""
+    cell = record_layout.decode_varints(record_layout.view_records(rows)['cell'])
+    return np.bincount(cell[cell < cells], minlength=cells)

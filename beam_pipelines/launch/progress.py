@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from typing import TextIO
 
 from beam_pipelines.cli.progress_line import ProgressLine
-from beam_pipelines.planning.plan import BuildOptions, DatasetPlan
+from beam_pipelines.planning.options import BuildOptions
+from beam_pipelines.planning.plan import DatasetPlan
 from beam_pipelines.storage import files
 from beam_pipelines.transforms.paths import BuildPaths
 

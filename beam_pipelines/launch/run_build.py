@@ -18,7 +18,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, PortableOption
 from apache_beam.runners.runner import PipelineState
 
 from beam_pipelines.cli.command import standard_error_redirected
-from beam_pipelines.datasets.configs import CONFIGS, INFO_FILE
+from beam_pipelines.datasets.configs import CONFIGS, INFO_FILE, METADATA_FILE
 from beam_pipelines.errors import UserError
 from beam_pipelines.launch.cluster_errors import cluster_errors
 from beam_pipelines.launch.detached import (
@@ -31,12 +31,11 @@ from beam_pipelines.launch.detached import (
 from beam_pipelines.launch.progress import progress_shown
 from beam_pipelines.launch.resume import only_build
 from beam_pipelines.launch.runners import check_dataflow_options, is_dataflow, is_template
-from beam_pipelines.planning.plan import BuildOptions
+from beam_pipelines.planning.options import BuildOptions
 from beam_pipelines.storage import files
-from beam_pipelines.storage.store_access import check_access
+from beam_pipelines.storage.object_store import check_access
 from beam_pipelines.transforms.build_datasets import build_pipeline
 from beam_pipelines.transforms.find_recordings import find_recordings
-from beam_pipelines.transforms.finish_dataset import METADATA_FILE
 from beam_pipelines.transforms.paths import BuildPaths
 
 _LOCAL_RUNNER = 'FnApiRunner'
@@ -207,7 +206,7 @@ def _claim(options: BuildOptions, paths: BuildPaths, overwrite: bool) -> tuple[s
     request = json.loads(json.dumps({'options': dataclasses.asdict(options), 'overwrite': overwrite}))
     earlier = files.read_json(paths.running) if files.exists(paths.running) else {}
     started = earlier['started'] if earlier.get('request') == request else []
-    present = [config for config in options.configs if files.is_in_place(paths.dataset(config), INFO_FILE)]
+    present = [config for config in options.configs if files.is_published(paths.dataset(config), INFO_FILE)]
     for config in present:
         if config not in started and not overwrite:
             raise UserError(f'{paths.dataset(config)}: exists and is kept; --overwrite replaces it')
@@ -269,7 +268,7 @@ def _shown_locally(options: BuildOptions, recordings: int, runner: str) -> Itera
 
 def _check_protocol(options: BuildOptions, paths: BuildPaths) -> None:
     for config in CONFIGS:
-        path = FileSystems.join(paths.dataset(config), 'metadata.json')
+        path = FileSystems.join(paths.dataset(config), METADATA_FILE)
         if files.exists(path):
             protocol = files.read_json(path).get('protocol')
             if protocol != options.protocol:
@@ -310,16 +309,16 @@ def _check_disk_space(options: BuildOptions, paths: BuildPaths) -> None:
 
 def _is_published(config: str, paths: BuildPaths) -> bool:
     """Whether a dataset is in its place and there is no later plan of one that is to replace it."""
-    if not files.is_in_place(paths.dataset(config), INFO_FILE):
+    if not files.is_published(paths.dataset(config), INFO_FILE):
         return False
     planned = paths.plan(config)
-    return not files.exists(planned) or files.last_updated(planned) <= _finished_at(paths.dataset(config))
+    return not files.exists(planned) or files.modification_time(planned) <= _finished_at(paths.dataset(config))
 
 
 def _finished_at(folder: str) -> float | None:
     """Returns when the dataset in a folder was finished, in s since 1970; None if there is none."""
     metadata = FileSystems.join(folder, METADATA_FILE)
-    return files.last_updated(metadata) if files.exists(metadata) else None
+    return files.modification_time(metadata) if files.exists(metadata) else None
 
 
 def _folder(config: str, paths: BuildPaths, publish: bool) -> str:

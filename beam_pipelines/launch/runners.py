@@ -19,7 +19,7 @@ from apache_beam.options.pipeline_options import (
 )
 
 from beam_pipelines.errors import UserError
-from beam_pipelines.planning.plan import BuildOptions
+from beam_pipelines.planning.options import BuildOptions
 from beam_pipelines.storage import files
 
 _RUNNER = 'DataflowRunner'

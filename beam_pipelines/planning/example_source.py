@@ -13,15 +13,15 @@ from beam_pipelines.planning import splits
 from beam_pipelines.planning.plan import DatasetPlan, PlannedCell
 from beam_pipelines.spikes.extraction import CellSpikes
 from beam_pipelines.synthesis import numba_rows
-from beam_pipelines.synthesis.synthesizer import Draws, Synthesizer
+from beam_pipelines.synthesis.synthesizer import Draws, SpikeBank, Synthesizer
 
-# Rows made at a time: large enough that Python's share vanishes, small enough to stay in the processor's cache.
+# Rows made at a time: enough to make Python's overhead small, few enough to stay in the processor's cache.
 _BLOCK = 2048
 
-# Examples drawn at a time: drawing is many small steps on small arrays.
+# Examples drawn at a time: more, because drawing is many small steps on small arrays.
 _DRAWN = 8 * _BLOCK
 
-# Examples from which on compiling saves more time than it takes.
+# From this many examples on, compiling saves more time than it takes.
 _WORTH_COMPILING = 1_000_000
 
 
@@ -52,7 +52,7 @@ def read_planned_cell(planned: PlannedCell, read_staged: Callable[[str], bytes])
     Raises
     ------
     RuntimeError
-        If it is not what the plan was made of, which must never happen.
+        If it is not what the plan was made from. This must never happen.
     """
     cell = CellSpikes.from_bytes(read_staged(planned.staged))
     if cell.fingerprint() != planned.fingerprint:
@@ -61,12 +61,12 @@ def read_planned_cell(planned: PlannedCell, read_staged: Callable[[str], bytes])
 
 
 def read_bank(plan: DatasetPlan, read_staged: Callable[[str], bytes]) -> tuple[Examples, np.ndarray]:
-    """Reads the spikes and the noise masks that a dataset is made of, in the order of the plan's cells.
+    """Reads the spikes and noise masks that a dataset is made from, in the order of the plan's cells.
 
     Parameters
     ----------
     plan : the dataset's plan.
-    read_staged : gives the content of a staged file.
+    read_staged : returns the content of a staged file.
 
     Returns
     -------
@@ -81,15 +81,15 @@ def read_bank(plan: DatasetPlan, read_staged: Callable[[str], bytes]) -> tuple[E
     cells = []
     for planned in plan.cells:
         cell = read_planned_cell(planned, read_staged)
-        # A copy, so that the masks that are not used can go: every cell stages as many as the whole dataset may need.
+        # A copy frees the unused masks: every cell stages as many masks as the whole dataset may need.
         cells.append(dataclasses.replace(cell, masks=cell.masks[: planned.masks].copy()))
-    cell = np.repeat(np.arange(len(cells)), [len(cell.waveforms) for cell in cells])
+    number = np.repeat(np.arange(len(cells)), [len(cell.waveforms) for cell in cells])
     spikes = Examples(
         waveform=np.concatenate([cell.waveforms for cell in cells]),
-        label=np.array([cell.label for cell in plan.cells])[cell],
-        cell=cell,
+        label=np.array([cell.label for cell in plan.cells])[number],
+        cell=number,
         trigger=np.concatenate([cell.triggers for cell in cells]),
-        mask=np.zeros(len(cell), np.int64),
+        mask=np.zeros(len(number), np.int64),
     )
     return spikes, np.concatenate([cell.masks for cell in cells])
 
@@ -100,18 +100,19 @@ class ExampleSource:
     Parameters
     ----------
     plan : the dataset's plan.
-    read_staged : gives the content of a staged file.
+    read_staged : returns the content of a staged file.
     """
 
     def __init__(self, plan: DatasetPlan, read_staged: Callable[[str], bytes]):
         self._plan = plan
         self._bank, masks = read_bank(plan, read_staged)
         self._rows = self._rows_of_splits()
-        self._synthesizer = self._row_maker = None
+        self._synthesizer: Synthesizer | None = None
+        self._row_maker: numba_rows.RowMaker | None = None
         if plan.synthetic_examples:
             bank = self._bank
             self._synthesizer = Synthesizer(
-                bank.waveform, bank.label, masks, plan.synthetic_examples, plan.seed, plan.recipe
+                SpikeBank(bank.waveform, bank.label, masks), plan.synthetic_examples, plan.seed, plan.recipe
             )
             if sum(plan.synthetic_examples) >= _WORTH_COMPILING and numba_rows.is_available():
                 self._row_maker = numba_rows.RowMaker(self._synthesizer, bank.label, bank.cell, bank.trigger)
@@ -119,7 +120,7 @@ class ExampleSource:
     def make(self, split: str, first: int, stop: int) -> Examples:
         """Makes examples ``first..stop-1`` of a split."""
         if self._synthesizer:
-            return self._synthesize(self._synthesizer.draw(np.arange(first, stop)))
+            return self._synthesize(self._synthesizer, self._synthesizer.draw(np.arange(first, stop)))
         row = self._rows[split][first:stop]
         return self._examples(row, self._bank.mask[row], self._bank.waveform[row])
 
@@ -128,33 +129,25 @@ class ExampleSource:
 
         Yields
         ------
-        (n, 756) uint8, whole records; valid until the next block is asked for.
+        (n, 756) uint8, whole records; valid until the next block is requested.
         """
         if self._row_maker:
-            yield from self._compiled_blocks(first, stop)
+            yield from _compiled_blocks(self._row_maker, first, stop)
             return
         if self._synthesizer:
-            yield from self._synthetic_blocks(first, stop)
+            yield from self._synthetic_blocks(self._synthesizer, first, stop)
             return
         for start in range(first, stop, _BLOCK):
             yield self.make(split, start, min(start + _BLOCK, stop)).encode()
 
-    def _compiled_blocks(self, first: int, stop: int) -> Iterator[np.ndarray]:
-        # One buffer for all blocks: new memory would have to be mapped and cleared by the system each time.
-        rows = np.empty((_BLOCK, record_layout.RECORD_BYTES), np.uint8)
-        for start in range(first, stop, _BLOCK):
-            block = rows[: min(_BLOCK, stop - start)]
-            self._row_maker.make(start, block)
-            yield block
-
-    def _synthetic_blocks(self, first: int, stop: int) -> Iterator[np.ndarray]:
+    def _synthetic_blocks(self, synthesizer: Synthesizer, first: int, stop: int) -> Iterator[np.ndarray]:
         for start in range(first, stop, _DRAWN):
-            draws = self._synthesizer.draw(np.arange(start, min(start + _DRAWN, stop)))
+            draws = synthesizer.draw(np.arange(start, min(start + _DRAWN, stop)))
             for begin in range(0, len(draws.spike), _BLOCK):
-                yield self._synthesize(draws.part(begin, begin + _BLOCK)).encode()
+                yield self._synthesize(synthesizer, draws.part(begin, begin + _BLOCK)).encode()
 
-    def _synthesize(self, draws: Draws) -> Examples:
-        return self._examples(draws.spike, draws.masks[:, 0] + 1, self._synthesizer.make(draws))
+    def _synthesize(self, synthesizer: Synthesizer, draws: Draws) -> Examples:
+        return self._examples(draws.spike, draws.masks[:, 0] + 1, synthesizer.make(draws))
 
     def _examples(self, row: np.ndarray, mask: np.ndarray, waveform: np.ndarray) -> Examples:
         return Examples(waveform, self._bank.label[row], self._bank.cell[row], self._bank.trigger[row], mask)
@@ -171,3 +164,12 @@ class ExampleSource:
             rows = {split: np.flatnonzero(split_of_cell[cell] == split) for split in plan.examples}
         key = keyed_random.derive_key(plan.seed, len(cell))
         return {split: of[keyed_random.permute(np.arange(len(of)), len(of), key)] for split, of in rows.items()}
+
+
+def _compiled_blocks(row_maker: numba_rows.RowMaker, first: int, stop: int) -> Iterator[np.ndarray]:
+    # All blocks share one buffer: the system would have to map and clear new memory each time.
+    rows = np.empty((_BLOCK, record_layout.RECORD_BYTES), np.uint8)
+    for start in range(first, stop, _BLOCK):
+        block = rows[: min(_BLOCK, stop - start)]
+        row_maker.make(start, block)
+        yield block

@@ -5,64 +5,18 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from beam_pipelines import domain
 from beam_pipelines.datasets import record_layout
 from beam_pipelines.datasets.configs import CONFIGS, DatasetConfig
 from beam_pipelines.errors import UserError
 from beam_pipelines.planning import splits
+from beam_pipelines.planning.options import BuildOptions
 from beam_pipelines.spikes import noise_masks
-from beam_pipelines.spikes.extraction import IngestReport
+from beam_pipelines.spikes.extraction import ExtractionReport
 from beam_pipelines.synthesis.synthesizer import Recipe
-
-
-@dataclasses.dataclass(frozen=True)
-class BuildOptions:
-    """What a build depends on besides the recordings.
-
-    Attributes
-    ----------
-    recordings : the recordings root.
-    data_dir : the TFDS data directory.
-    configs : names of the configs to build.
-    seed : seeds splits, shard order, masks and synthesis.
-    protocol : ``by_cell`` or ``published``, see ``splits``.
-    resample : bring other sampling rates to 40 kHz instead of rejecting them.
-    max_shard_bytes : shards are cut so that none is larger.
-    num_masks : how many noise masks a synthetic dataset uses.
-    recipe : how a synthetic spike is made.
-    synthetic_examples : how many examples of each class ``synthetic`` has, SER first.
-    """
-
-    recordings: str
-    data_dir: str
-    configs: tuple[str, ...]
-    seed: int = 0
-    protocol: str = 'by_cell'
-    resample: bool = False
-    max_shard_bytes: int = 128 << 20
-    num_masks: int = 600
-    recipe: Recipe = Recipe()
-    synthetic_examples: tuple[int, int] = CONFIGS['synthetic'].synthetic_examples
-
-    def __post_init__(self):
-        if min(self.synthetic_examples) < 0 or not sum(self.synthetic_examples):
-            ser, nser = self.synthetic_examples
-            raise UserError(f'synthetic_examples {ser}, {nser}: must not be negative, nor both 0')
-
-    @property
-    def recording_sets(self) -> frozenset[str]:
-        """The recording sets that the configs are made from."""
-        return frozenset(CONFIGS[config].recording_set for config in self.configs)
-
-    def examples_of(self, config: DatasetConfig) -> tuple[int, int] | None:
-        """Returns how many synthetic examples of each class a dataset has, SER first; None if it has recorded ones."""
-        return self.synthetic_examples if config.name == 'synthetic' else config.synthetic_examples
-
-    def required_bytes(self, config_name: str) -> int:
-        """Returns the size of a dataset's shards where it is known before the build, else 0."""
-        return sum(self.examples_of(CONFIGS[config_name]) or ()) * record_layout.RECORD_BYTES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +29,7 @@ class IngestedCell:
     staged: str
     fingerprint: str
     masks: int
-    report: IngestReport
+    report: ExtractionReport
     spikes_fingerprint: str
 
 
@@ -87,10 +41,10 @@ class PlannedCell:
     ----------
     cell_id, label : the cell and its class.
     staged : where its spikes are.
-    spikes : how many they are.
-    split : its split, None where spikes rather than cells are split.
+    spikes : how many spikes it has.
+    split : its split; None where spikes rather than cells are split.
     masks : how many of its noise masks are used.
-    fingerprint : of what is staged.
+    fingerprint : a hash of the staged spikes and masks.
     """
 
     cell_id: str
@@ -104,18 +58,18 @@ class PlannedCell:
 
 @dataclasses.dataclass(frozen=True)
 class DatasetPlan:
-    """All that a worker needs to make any shard of a dataset.
+    """Everything that a worker needs to make any shard of a dataset.
 
     Attributes
     ----------
     config : name of the config.
     seed, protocol, recipe : as in ``BuildOptions``.
     synthetic_examples : how many examples of each class are made, SER first; None for recorded spikes.
-    cells : the dataset's cells; the position is the number that records store.
+    cells : the dataset's cells; a record stores its cell's position here.
     examples : how many examples each split has.
     shards : how many shards each split has.
     splits_fingerprint : a hash of which cells of the recording set are in which split.
-    fingerprint : a hash of all that the bytes depend on.
+    fingerprint : a hash of everything that the shards' bytes depend on.
     """
 
     config: str
@@ -134,11 +88,13 @@ class DatasetPlan:
         examples, shards = self.examples[split], self.shards[split]
         return examples * number // shards, examples * (number + 1) // shards
 
-    def to_json(self) -> dict:
+    def to_json(self) -> dict[str, Any]:
+        """Returns the plan as JSON types."""
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_json(cls, content: dict) -> DatasetPlan:
+    def from_json(cls, content: Mapping[str, Any]) -> DatasetPlan:
+        """Makes a plan from what ``to_json`` returned."""
         fields = dict(content)
         fields['recipe'] = Recipe(**content['recipe'])
         if content['synthetic_examples']:
@@ -203,7 +159,7 @@ def plan_dataset(config_name: str, ingested: Sequence[IngestedCell], options: Bu
 
 
 def _check_recordings_differ(ingested: Sequence[IngestedCell]) -> None:
-    """Raises UserError if two cells hold the same spikes, which would stand on both sides of a split."""
+    """Raises UserError if two cells hold the same spikes, because these could then be on both sides of a split."""
     first_of: dict[str, str] = {}
     for cell in sorted(ingested, key=lambda cell: cell.cell_id):
         first = first_of.setdefault(cell.spikes_fingerprint, cell.cell_id)
@@ -211,7 +167,9 @@ def _check_recordings_differ(ingested: Sequence[IngestedCell]) -> None:
             raise UserError(f'{first} and {cell.cell_id} are the same recording under two names; remove one of them')
 
 
-def _split(config, cells, options) -> tuple[dict[str, str], dict[str, int]]:
+def _split(
+    config: DatasetConfig, cells: Sequence[IngestedCell], options: BuildOptions
+) -> tuple[dict[str, str], dict[str, int]]:
     """Returns the split of each cell (none for the published protocol) and how many spikes each split has."""
     spikes = sum(cell.report.spikes for cell in cells)
     if config.recording_set == 'non_homogeneous':
@@ -226,7 +184,9 @@ def _split(config, cells, options) -> tuple[dict[str, str], dict[str, int]]:
     return split_of, examples
 
 
-def _choose_masks(config, cells, split_of, options) -> dict[str, int]:
+def _choose_masks(
+    config: DatasetConfig, cells: Sequence[IngestedCell], split_of: Mapping[str, str], options: BuildOptions
+) -> dict[str, int]:
     """Returns how many noise masks each training cell gives to a synthetic dataset."""
     if not config.synthetic_examples:
         return {}
@@ -235,7 +195,7 @@ def _choose_masks(config, cells, split_of, options) -> dict[str, int]:
     return {cell.cell_id: share for cell, share in zip(sources, shares, strict=True)}
 
 
-def _fingerprint(config, cells, options) -> str:
+def _fingerprint(config: DatasetConfig, cells: Sequence[IngestedCell], options: BuildOptions) -> str:
     content = {
         'format_version': record_layout.FORMAT_VERSION,
         'config': config.name,

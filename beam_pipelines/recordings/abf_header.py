@@ -1,20 +1,23 @@
-"""Checks what an ABF header promises against the file's size, before anything is read or allocated.
+"""The header of an ABF file, read from its bytes.
 
-pyABF trusts the counts in a header: a crafted or damaged one makes it allocate gigabytes or loop for hours. Byte
-positions: Axon Binary File Format, as pyABF's ``HeaderV1`` and ``Section`` read them.
+What it promises is checked against the file's size before anything is read or allocated: pyABF trusts the counts in a
+header, and a crafted or damaged one makes it allocate gigabytes or loop for hours. Byte positions: Axon Binary File
+Format, as pyABF's ``HeaderV1``, ``HeaderV2`` and ``Section`` read them.
 """
 
 from __future__ import annotations
 
+import datetime
 import os
 import struct
+from typing import Any
 
 from beam_pipelines.recordings.rejection import RecordingRejected
 
 _BLOCK_BYTES = 512
 _MAX_CHANNELS = 16
 
-# Positions of the (block, bytes an item, items) entries of the ABF2 sections that pyABF reads.
+# Positions of the (block, bytes per item, items) entries of the ABF2 sections that pyABF reads.
 _ABF2_SECTIONS = {
     'protocol': 76,
     'ADC': 92,
@@ -28,24 +31,28 @@ _ABF2_SECTIONS = {
     'synch array': 316,
 }
 _ABF2_HEADER_BYTES = 512
-# An item of any of them has at least these; a million items of a byte each would keep pyABF busy for minutes.
+# No section has smaller items; a million items of one byte each would keep pyABF busy for minutes.
 _LEAST_ITEM_BYTES = 8
 _ABF1_HEADER_BYTES = 2048
 _READ_BYTES = 8192
-_ABF1_BYTES_A_SAMPLE = {0: 2, 1: 4}
+_ABF1_SAMPLE_BYTES = {0: 2, 1: 4}
 _ABF1_TAG_BYTES = 64
 _ABF1_VARIABLE_LENGTH_MODE = 1
 _ABF1_SAMPLING_SEQUENCE = 410
 _ABF1_TELEGRAPH_ENABLE = 4512
 
-# Where an ABF1 header has its comment, and what it is in a simulated recording: it goes with the file wherever that is
-# copied to.
+# Some programs write two digits of the year, or another number altogether; pCLAMP is younger than this.
+_FIRST_YEAR = 1980
+_ABF1_DATE, _ABF1_SECONDS, _ABF1_MILLISECONDS = 20, 24, 366
+_ABF2_DATE = 16
+
+# Where an ABF1 header holds its comment, and the comment of a simulated recording: it stays with a file that is copied.
 COMMENT = 310
 SIMULATED_COMMENT = b'SIMULATED by sero-spikes'
 
 
 def check_abf_header(path: str) -> None:
-    """Raises RecordingRejected if the file is no ABF file or its header promises what the file does not hold.
+    """Raises RecordingRejected if a file is no ABF file, or its header promises more than the file holds.
 
     Parameters
     ----------
@@ -70,7 +77,42 @@ def is_simulated(path: str) -> bool:
     return header[:4] == b'ABF ' and header[COMMENT:].startswith(SIMULATED_COMMENT)
 
 
-def _read(header: bytes, form: str, position: int) -> int | float:
+def read_start_time(path: str | os.PathLike) -> datetime.datetime | None:
+    """Returns the local time, without time zone, at which a recording was begun.
+
+    pyABF is not asked, because it gives the file's own time where the header has none.
+
+    Parameters
+    ----------
+    path : a local file.
+
+    Returns
+    -------
+    None if it is no ABF file, cannot be read, or its header has no whole date.
+    """
+    try:
+        with open(path, 'rb') as file:
+            header = file.read(_ABF2_HEADER_BYTES)
+    except OSError:
+        return None
+    if len(header) < _ABF2_HEADER_BYTES or header[:4] not in (b'ABF ', b'ABF2'):
+        return None
+    if header[:4] == b'ABF ':
+        date, seconds = _read(header, 'i', _ABF1_DATE), _read(header, 'i', _ABF1_SECONDS)
+        milliseconds = _read(header, 'h', _ABF1_MILLISECONDS)
+    else:
+        date, seconds, milliseconds = _read(header, 'I', _ABF2_DATE), 0, _read(header, 'I', _ABF2_DATE + 4)
+    if date // 10_000 < _FIRST_YEAR:
+        return None
+    try:
+        day = datetime.datetime(date // 10_000, date // 100 % 100, date % 100)
+    except ValueError:
+        return None
+    since_midnight = datetime.timedelta(seconds=seconds, milliseconds=milliseconds)
+    return day + since_midnight if datetime.timedelta(0) <= since_midnight < datetime.timedelta(days=1) else None
+
+
+def _read(header: bytes, form: str, position: int) -> Any:
     return struct.unpack_from('<' + form, header, position)[0]
 
 
@@ -93,7 +135,7 @@ def _check_abf1(header: bytes, size: int) -> None:
     if len(header) < _ABF1_HEADER_BYTES:
         raise RecordingRejected('truncated', f'{size} bytes are less than an ABF1 header')
     data_format = _read(header, 'h', 100)
-    if data_format not in _ABF1_BYTES_A_SAMPLE:
+    if data_format not in _ABF1_SAMPLE_BYTES:
         raise RecordingRejected('bad_header', f'the data format is {data_format}, expected 0 or 1')
     channels = _read(header, 'h', 120)
     _check_channels(channels)
@@ -102,7 +144,7 @@ def _check_abf1(header: bytes, size: int) -> None:
         raise RecordingRejected('bad_header', f'the sample interval is {interval_us} us')
     sweeps = _read(header, 'i', 16)
     start = _read(header, 'i', 40) * _BLOCK_BYTES + _read(header, 'h', 14)
-    _check_data(start, _ABF1_BYTES_A_SAMPLE[data_format], _read(header, 'i', 10), sweeps, size)
+    _check_data(start, _ABF1_SAMPLE_BYTES[data_format], _read(header, 'i', 10), sweeps, size)
     tag_start, tags = _read(header, 'i', 44) * _BLOCK_BYTES, _read(header, 'i', 48)
     if tags < 0 or (tags and not 0 <= tag_start <= size - tags * _ABF1_TAG_BYTES):
         raise RecordingRejected('bad_header', f'the header promises {tags} tags at byte {tag_start} of {size}')
@@ -139,6 +181,6 @@ def _check_abf2(header: bytes, size: int) -> None:
             )
     _check_channels(sections['ADC'][2])
     block, item_bytes, items = sections['data']
-    if item_bytes not in _ABF1_BYTES_A_SAMPLE.values():
+    if item_bytes not in _ABF1_SAMPLE_BYTES.values():
         raise RecordingRejected('bad_header', f'a sample has {item_bytes} bytes, expected 2 or 4')
     _check_data(block * _BLOCK_BYTES, item_bytes, items, _read(header, 'I', 12), size)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from beam_pipelines import domain
-from beam_pipelines.recordings.abf_header import check_abf_header
+from beam_pipelines.recordings.abf_header import check_abf_header, is_simulated
 from beam_pipelines.recordings.rejection import RecordingRejected
+
+if TYPE_CHECKING:
+    import pyabf
 
 # A 4 ms spike sampled more slowly than this has lost the shape that the networks look at.
 _MIN_RESAMPLED_RATE_HZ = 10_000
@@ -27,10 +31,17 @@ class Recording:
     ----------
     sweeps : arrays of (n,) float32 in pA at 40 kHz; a gap-free recording is one sweep.
     sampling_rate_hz : that of the file; other than 40 kHz if the sweeps were resampled.
+    is_simulated : whether the file says that it was simulated by this project.
     """
 
     sweeps: list[np.ndarray]
     sampling_rate_hz: float
+    is_simulated: bool = False
+
+    @property
+    def duration_s(self) -> float:
+        """Length of all sweeps together."""
+        return sum(map(len, self.sweeps)) / domain.SAMPLING_RATE_HZ
 
 
 def read_abf(path: str, resample: bool = False) -> Recording:
@@ -50,33 +61,32 @@ def read_abf(path: str, resample: bool = False) -> Recording:
 
     try:
         check_abf_header(path)
+        simulated = is_simulated(path)
         abf = pyabf.ABF(path)
-    except RecordingRejected:
-        raise
-    except MemoryError:
+    except (RecordingRejected, MemoryError):
         raise
     except OSError as error:
         raise RecordingRejected('unreadable', error.strerror or str(error)) from error
-    except Exception as error:  # pyABF raises whatever a damaged header makes it stumble over.
+    except Exception as error:  # A damaged header can make pyABF raise anything.
         raise RecordingRejected('unreadable', f'pyABF: {type(error).__name__}: {error}') from error
 
     channel = _current_channel(abf.adcUnits)
     rate_hz = usable_rate_hz(abf.dataRate, resample)
     sweeps = _sweeps(abf, channel)
-    # pyABF's objects refer to each other, so they live on until the garbage collector comes; their arrays must not.
+    # pyABF's objects refer to each other and live until the next garbage collection; their arrays are freed now.
     del abf.data, abf.sweepX, abf.sweepY
     if not all(np.isfinite(sweep).all() for sweep in sweeps):
         raise RecordingRejected('not_finite', 'a sample is not a finite number')
-    return Recording([bring_to_40_khz(sweep, rate_hz) for sweep in sweeps], rate_hz)
+    return Recording([bring_to_40_khz(sweep, rate_hz) for sweep in sweeps], rate_hz, simulated)
 
 
 def usable_rate_hz(rate_hz: float, resample: bool) -> float:
-    """Returns the sampling rate, rid of rounding errors, if it is 40 kHz or may be resampled.
+    """Returns the sampling rate, freed of rounding errors, if it is 40 kHz or may be resampled.
 
     Raises
     ------
     RecordingRejected
-        If it may not, or is too low for a spike's shape.
+        If it is another and may not be resampled, or is too low for a spike's shape.
     """
     if abs(rate_hz - domain.SAMPLING_RATE_HZ) <= _RATE_TOLERANCE_HZ:
         return domain.SAMPLING_RATE_HZ
@@ -90,7 +100,7 @@ def usable_rate_hz(rate_hz: float, resample: bool) -> float:
 
 
 def bring_to_40_khz(current_pa: np.ndarray, rate_hz: float) -> np.ndarray:
-    """Resamples (n,) float32 that was sampled at ``rate_hz``; what is at 40 kHz stays as it is."""
+    """Resamples (n,) float32 from ``rate_hz`` to 40 kHz; a current at 40 kHz is returned as it is."""
     if rate_hz == domain.SAMPLING_RATE_HZ:
         return current_pa
     from scipy import signal  # Here because most recordings never need it.
@@ -107,7 +117,7 @@ def _current_channel(units: list[str]) -> int:
     return current_channels[0]
 
 
-def _sweeps(abf, channel: int) -> list[np.ndarray]:
+def _sweeps(abf: pyabf.ABF, channel: int) -> list[np.ndarray]:
     current_pa = abf.data[channel]
     if abf.nOperationMode == _VARIABLE_LENGTH_MODE and abf.sweepCount > 1:
         sweeps = []

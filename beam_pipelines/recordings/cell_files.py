@@ -6,10 +6,13 @@ import dataclasses
 import posixpath
 from collections.abc import Iterable
 
-from beam_pipelines.recordings.rejection import RecordingRejected
+from beam_pipelines.recordings.rejection import RecordingRejected, RejectedFile
 
-# What file managers and sero-simulate leave behind: no recording, and no reason to bother anyone.
-_IGNORED_NAMES = ('thumbs.db', 'desktop.ini', 'simulated.json')
+# Stands in the root of simulated recordings: their parameters and the truth about them.
+SIMULATED_FILE = 'SIMULATED.json'
+
+# Files that are no recordings, and that nobody needs to be told of.
+_IGNORED_NAMES = ('thumbs.db', 'desktop.ini', SIMULATED_FILE.lower())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,16 +36,8 @@ class RecordingFiles:
 
     @property
     def is_abf(self) -> bool:
+        """Whether the cell is one ``.abf`` file, and not spike CSVs."""
         return _is_abf(self.paths[0])
-
-
-@dataclasses.dataclass(frozen=True)
-class RejectedFile:
-    """A file that is not used: a line of ``rejected.jsonl``."""
-
-    path: str
-    reason: str
-    detail: str
 
 
 def _is_abf(path: str) -> bool:
@@ -56,14 +51,14 @@ def _cell_id(path: str) -> str:
         cell_id = posixpath.basename(posixpath.dirname(path))
     else:
         raise RecordingRejected('unknown_format', 'expected an .abf file or CELL/CELL_trigger_N.csv')
-    # Cell ids are stored one a line and stripped, so a name with line breaks would come back as another.
+    # Cell ids are stored one per line and stripped: one with line breaks or outer spaces would be read back wrongly.
     if not cell_id or cell_id != cell_id.strip() or not cell_id.isprintable():
         raise RecordingRejected('bad_name', f'{cell_id!r} cannot be a cell id')
     return cell_id
 
 
 def is_ignored(path: str) -> bool:
-    """Whether the file is hidden, left by a file manager, or the truth about simulated recordings."""
+    """Whether a file is hidden, left by a file manager, or ``SIMULATED.json``."""
     name = posixpath.basename(path)
     return name.startswith('.') or name.lower() in _IGNORED_NAMES
 
@@ -71,7 +66,7 @@ def is_ignored(path: str) -> bool:
 def group_files(
     files: Iterable[tuple[str, int, str]],
 ) -> tuple[list[RecordingFiles], list[tuple[str, RejectedFile]]]:
-    """Groups files into recordings, one a cell.
+    """Groups files into recordings, one per cell.
 
     Parameters
     ----------
@@ -79,9 +74,9 @@ def group_files(
 
     Returns
     -------
-    The recordings, and the files that belong to none with their recording set, both in an order that depends on the
-    files alone. A cell that comes twice is used once: the ``.abf`` before the CSVs, ``original`` before
-    ``non_homogeneous``, which is defined as what was never trained on. One that comes as SER and as NSER is not used.
+    The recordings, and (recording set, file) of each file that belongs to none; both in an order that depends on the
+    files alone. A cell that occurs twice is used once: its ``.abf`` file rather than its CSVs, and ``original`` rather
+    than ``non_homogeneous``, which must hold nothing that was trained on. One labelled both SER and NSER is not used.
     """
     rejected = []
     groups: dict[tuple[str, int, str, str], list[str]] = {}

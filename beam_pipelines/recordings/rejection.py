@@ -1,6 +1,8 @@
-"""Why a recording cannot be used: the one exception that readers raise, and the reasons that it can give."""
+"""Why a recording is not used: the one exception that readers raise, and the reasons that it can give."""
 
 from __future__ import annotations
+
+import dataclasses
 
 REASONS = {
     'not_abf': 'the file is not an ABF1 or ABF2 file',
@@ -20,7 +22,16 @@ REASONS = {
 }
 
 
-class RecordingRejected(ValueError):
+@dataclasses.dataclass(frozen=True)
+class RejectedFile:
+    """A file that is not used: a line of ``rejected.jsonl``."""
+
+    path: str
+    reason: str
+    detail: str
+
+
+class RecordingRejected(Exception):
     """A recording cannot be used.
 
     Attributes

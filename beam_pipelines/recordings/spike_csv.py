@@ -8,12 +8,11 @@ import re
 import numpy as np
 
 from beam_pipelines import domain
-from beam_pipelines.datasets import record_layout
 from beam_pipelines.recordings.rejection import RecordingRejected
 
 _FILE_NAME = re.compile(r'(?P<cell>.+)_trigger_(?P<trigger>\d+)\.csv', re.IGNORECASE)
 
-# A spike file is some 4 kB; what is far larger is something else and is not worth reading.
+# A spike file has about 4 kB; one that is far larger is something else.
 _MAX_BYTES = 64 * 1024
 
 
@@ -29,8 +28,8 @@ def parse_file_name(name: str, cell_id: str) -> int:
     if not match or match['cell'] != cell_id:
         raise RecordingRejected('bad_name', f'expected {cell_id}_trigger_N.csv in the folder {cell_id}')
     trigger = int(match['trigger'])
-    if trigger > record_layout.max_value('trigger'):
-        raise RecordingRejected('bad_name', f'trigger {trigger} is beyond {record_layout.max_value("trigger")}')
+    if trigger > domain.MAX_TRIGGER:
+        raise RecordingRejected('bad_name', f'trigger {trigger} is beyond {domain.MAX_TRIGGER}')
     return trigger
 
 
@@ -73,7 +72,7 @@ def read_spike_csv(path: str) -> np.ndarray:
     except ValueError as error:
         raise RecordingRejected('bad_csv', str(error)) from None
     with np.errstate(over='ignore'):
-        current_pa = table[:, 1].astype(np.float32)  # What float32 cannot hold becomes infinite and is found below.
+        current_pa = table[:, 1].astype(np.float32)  # Too large a value becomes infinite and is found below.
     if not np.isfinite(table).all() or not np.isfinite(current_pa).all():
         raise RecordingRejected('not_finite', 'a value is not a finite number')
     _check_rate(table[:, 0])

@@ -36,12 +36,12 @@ from beam_pipelines.domain import LABEL_NAMES, RECORDING_SETS, SAMPLING_RATE_HZ,
 from beam_pipelines.errors import UserError
 from beam_pipelines.recordings import abf_header
 from beam_pipelines.recordings.abf_writer import write_abf
+from beam_pipelines.recordings.cell_files import SIMULATED_FILE
 from beam_pipelines.simulation import cells as simulated_cells
 from beam_pipelines.simulation import noise as simulated_noise
 from beam_pipelines.spikes import published_udi
 
 FORMAT_VERSION = 1
-TRUTH_FILE_NAME = 'SIMULATED.json'
 
 # Where a day's line of high frequency lies. In `original` it goes by the class that most of the day's cells have; in
 # `non_homogeneous` the days take the bands in turn.
@@ -165,7 +165,7 @@ def _write_root(root: Path, profile: Profile, seed: int, workers: int) -> None:
         'days': {day: dataclasses.asdict(noise) for day, noise in noise_of_day.items()},
         'recordings': truths,
     }
-    (root / TRUTH_FILE_NAME).write_text(json.dumps(truth, separators=(',', ':')) + '\n')
+    (root / SIMULATED_FILE).write_text(json.dumps(truth, separators=(',', ':')) + '\n')
 
 
 def _plan(profile: Profile, seed: int) -> tuple[dict[str, simulated_noise.DayNoise], list[_Recording]]:

@@ -8,9 +8,10 @@ import tempfile
 from pathlib import Path
 
 from beam_pipelines.errors import UserError
-from beam_pipelines.simulation.recordings import TRUTH_FILE_NAME, Profile, simulate
+from beam_pipelines.recordings.cell_files import SIMULATED_FILE
+from beam_pipelines.simulation.recordings import Profile, simulate
 from beam_pipelines.storage import files
-from beam_pipelines.storage.store_access import check_access
+from beam_pipelines.storage.object_store import check_access
 
 _COPIES_AT_A_TIME = 8
 
@@ -35,19 +36,19 @@ def simulate_into(url: str, profile: str | Profile, seed: int = 0) -> str:
     try:
         check_access(url)
         present = {path[len(url) + 1 :] for path in files.list_files(url)}
-        if TRUTH_FILE_NAME in present:
+        if SIMULATED_FILE in present:
             raise UserError(f'{url} holds simulated recordings already; nothing was written')
         with tempfile.TemporaryDirectory() as folder:
             root = simulate(Path(folder) / 'recordings', profile, seed)
             names = sorted(os.path.relpath(path, root) for path in root.rglob('*') if path.is_file())
-            if strange := {name for name in present if files.name_when_whole(name) not in names}:
+            if strange := {name for name in present if files.final_path(name) not in names}:
                 raise UserError(f'{url} holds other files, such as {min(strange)}; nothing was written')
             for name in present.difference(names):
                 files.remove(f'{url}/{name}')
-            names.remove(TRUTH_FILE_NAME)
+            names.remove(SIMULATED_FILE)
             with concurrent.futures.ThreadPoolExecutor(_COPIES_AT_A_TIME) as pool:
                 list(pool.map(lambda name: files.upload(os.path.join(root, name), f'{url}/{name}'), names))
-            files.upload(os.path.join(root, TRUTH_FILE_NAME), f'{url}/{TRUTH_FILE_NAME}')
+            files.upload(os.path.join(root, SIMULATED_FILE), f'{url}/{SIMULATED_FILE}')
     except OSError as error:
         raise UserError(f'{error.filename or url}: cannot be written: {error.strerror or error}') from error
     return url

@@ -18,7 +18,8 @@ class DetectedSpikes:
     ----------
     waveforms : (s, 160) float32, pA.
     triggers : (s,) int64, sample indices in the recording, rising.
-    found : of each sweep all triggers, (k,) int64, sample indices in the sweep; some windows do not fit.
+    found : all triggers of each sweep, (k,) int64, sample indices in the sweep; the windows of some may not fit. Empty
+        for spike CSVs, which have no sweeps.
     """
 
     waveforms: np.ndarray
@@ -27,11 +28,12 @@ class DetectedSpikes:
 
     @property
     def triggers_found(self) -> int:
+        """How many triggers there are in all sweeps."""
         return sum(map(len, self.found))
 
 
 def detect_spikes(sweeps: Sequence[np.ndarray]) -> DetectedSpikes:
-    """Finds and cuts the spikes of a recording, none across a sweep's border.
+    """Finds the spikes of a recording and cuts them out; none crosses a sweep's border.
 
     Parameters
     ----------
@@ -48,33 +50,32 @@ def detect_spikes(sweeps: Sequence[np.ndarray]) -> DetectedSpikes:
 
 
 def no_spikes_detail(spikes: DetectedSpikes, sweeps: Sequence[np.ndarray]) -> str:
-    """Says of a recording without a spike what there was instead."""
+    """Returns what there was in a recording without a spike, for the report on it."""
     return (
         f'{spikes.triggers_found} triggers at {domain.TRIGGER_PA:g} pA in'
         f' {sum(map(len, sweeps)) / domain.SAMPLING_RATE_HZ:.1f} s, none with a whole window in its sweep'
     )
 
 
-def find_triggers(current_pa: np.ndarray, threshold_pa: float = domain.TRIGGER_PA) -> np.ndarray:
+def find_triggers(current_pa: np.ndarray) -> np.ndarray:
     """Finds the triggers of one sweep.
 
-    A trigger is the first sample at or below the threshold after the signal was above it, at least one spike window
+    A trigger is the first sample at or below -50 pA after the signal was above it, at least one spike window
     (160 samples) after the last trigger. Source: ``published_method.md``, "Recordings".
 
     Parameters
     ----------
     current_pa : (n,) float, current in pA at 40 kHz.
-    threshold_pa : threshold in pA.
 
     Returns
     -------
     (k,) int64, sample indices in rising order.
     """
-    below = current_pa <= threshold_pa
+    below = current_pa <= domain.TRIGGER_PA
     crossings = np.flatnonzero(below[1:] & ~below[:-1]) + 1
     triggers = []
     position = 0
-    # One step an accepted trigger, however many times noise crosses the threshold within its window.
+    # One step per accepted trigger, however often noise crosses the threshold within its window.
     while position < len(crossings):
         triggers.append(crossings[position])
         position = np.searchsorted(crossings, crossings[position] + domain.SPIKE_SAMPLES)

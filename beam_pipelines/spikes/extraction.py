@@ -11,14 +11,17 @@ from collections.abc import Callable
 
 import numpy as np
 
-from beam_pipelines import domain, keyed_random
-from beam_pipelines.recordings.abf_header import is_simulated
-from beam_pipelines.recordings.abf_reader import read_abf
-from beam_pipelines.recordings.cell_files import RecordingFiles, RejectedFile
-from beam_pipelines.recordings.rejection import RecordingRejected
+from beam_pipelines import keyed_random
+from beam_pipelines.recordings.abf_reader import Recording, read_abf
+from beam_pipelines.recordings.cell_files import RecordingFiles
+from beam_pipelines.recordings.rejection import RecordingRejected, RejectedFile
 from beam_pipelines.recordings.spike_csv import parse_file_name, read_spike_csv
 from beam_pipelines.spikes import noise_masks
-from beam_pipelines.spikes.detection import detect_spikes, no_spikes_detail
+from beam_pipelines.spikes.detection import DetectedSpikes, detect_spikes, no_spikes_detail
+
+LocalCopy = Callable[[str], contextlib.AbstractContextManager[str]]
+
+_NO_MASKS = np.empty(0, np.int64)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,26 +45,44 @@ class CellSpikes:
         """Returns a hash of all values."""
         digest = hashlib.sha256()
         for field in dataclasses.fields(self):
-            digest.update(np.ascontiguousarray(getattr(self, field.name)))
+            digest.update(np.ascontiguousarray(getattr(self, field.name)).data)
         return digest.hexdigest()
 
     def spikes_fingerprint(self) -> str:
         """Returns a hash of the spikes alone: the same for the same recording under another name."""
-        return hashlib.sha256(np.ascontiguousarray(self.waveforms)).hexdigest()
+        return hashlib.sha256(np.ascontiguousarray(self.waveforms).data).hexdigest()
 
     def to_bytes(self) -> bytes:
+        """Returns the content of an ``.npz`` file."""
         buffer = io.BytesIO()
         np.savez(buffer, **{field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
         return buffer.getvalue()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> CellSpikes:
+        """Returns the cell from what ``to_bytes`` has returned."""
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             return cls(**{field.name: arrays[field.name] for field in dataclasses.fields(cls)})
 
 
 @dataclasses.dataclass(frozen=True)
-class IngestReport:
+class RecordedCell:
+    """The spikes of one cell, and the recording that they were found in.
+
+    Attributes
+    ----------
+    path : the recording, or the folder of spike CSVs.
+    spikes : at least one.
+    recording : None for spike CSVs, which hold nothing but spikes.
+    """
+
+    path: str
+    spikes: DetectedSpikes
+    recording: Recording | None
+
+
+@dataclasses.dataclass(frozen=True)
+class ExtractionReport:
     """What became of one cell's files: ``files == used_files + len(rejected)``, ``triggers == spikes + dropped``.
 
     Attributes
@@ -73,86 +94,129 @@ class IngestReport:
     simulated_files : used files that say of themselves that they were simulated.
     """
 
-    used_files: int
-    rejected: tuple[RejectedFile, ...]
-    triggers: int
-    spikes: int
-    dropped: int
-    duration_s: float
+    used_files: int = 0
+    rejected: tuple[RejectedFile, ...] = ()
+    triggers: int = 0
+    spikes: int = 0
+    dropped: int = 0
+    duration_s: float = 0.0
     simulated_files: int = 0
 
-    def plus(self, other: IngestReport) -> IngestReport:
+    def plus(self, other: ExtractionReport) -> ExtractionReport:
         """Returns what became of the files of both reports."""
-        return IngestReport(
+        return ExtractionReport(
             *(getattr(self, field.name) + getattr(other, field.name) for field in dataclasses.fields(self))
         )
 
 
-def rejection_report(rejected: RejectedFile) -> IngestReport:
+def rejection_report(rejected: RejectedFile) -> ExtractionReport:
     """Returns the report on a file that gave nothing."""
-    return IngestReport(0, (rejected,), 0, 0, 0, 0.0)
+    return ExtractionReport(rejected=(rejected,))
 
 
-def ingest_cell(
-    recording: RecordingFiles,
-    seed: int,
-    max_masks: int,
-    resample: bool,
-    local_copy: Callable[[str], contextlib.AbstractContextManager[str]] = contextlib.nullcontext,
-) -> tuple[CellSpikes | None, IngestReport]:
-    """Reads all files of one cell.
+def duplicate_cell(path: str, cell_id: str, used_path: str) -> RejectedFile:
+    """Returns the rejection of a file whose cell was already read from another."""
+    detail = f'cell {cell_id} is already used, from {used_path}; if this is another cell, give it another name'
+    return RejectedFile(path, 'duplicate_cell', detail)
+
+
+def extract_cell(
+    files: RecordingFiles, seed: int, max_masks: int, resample: bool, local_copy: LocalCopy = contextlib.nullcontext
+) -> tuple[CellSpikes | None, ExtractionReport]:
+    """Extracts the spikes and noise masks of one cell.
 
     Parameters
     ----------
-    recording : the cell's files.
+    files : the cell's files.
     seed : seeds which spike-free stretches become masks.
-    max_masks : how many masks to cut at the most.
+    max_masks : how many masks to cut at most.
+    resample, local_copy : see ``read_cell``.
+
+    Returns
+    -------
+    What ``read_cell`` returns, with the cell's masks in place of its recording.
+    """
+    cell, report = read_cell(files, resample, local_copy)
+    if cell is None:
+        return None, report
+    sweeps = cell.recording.sweeps if cell.recording else []
+    starts = np.cumsum([0, *map(len, sweeps)])
+    stretches = [
+        noise_masks.find_quiet_stretches(current_pa, found) + start
+        for current_pa, found, start in zip(sweeps, cell.spikes.found, starts[:-1], strict=True)
+    ]
+    mask_starts = _choose(np.concatenate([_NO_MASKS, *stretches]), max_masks, seed, files.cell_id)
+    masks = _cut_masks(sweeps, mask_starts)
+    return CellSpikes(cell.spikes.waveforms, cell.spikes.triggers, masks, mask_starts), report
+
+
+def read_cell(
+    files: RecordingFiles, resample: bool, local_copy: LocalCopy = contextlib.nullcontext
+) -> tuple[RecordedCell | None, ExtractionReport]:
+    """Reads the files of one cell and finds its spikes.
+
+    Parameters
+    ----------
+    files : the cell's files.
     resample : see ``abf_reader.read_abf``.
     local_copy : gives a local path for a file that is on another file system.
 
     Returns
     -------
-    The cell's spikes, None if every file was rejected, and the report. A bad file is never an exception.
+    The cell, None if every file was rejected, and the report. A bad file is never an exception.
     """
-    spikes, report = None, IngestReport(0, (), 0, 0, 0, 0.0)
-    for files in (recording, *recording.spares):
-        if spikes is not None:
-            detail = f'cell {recording.cell_id} is already used'
-            rejected = tuple(RejectedFile(path, 'duplicate_cell', detail) for path in files.paths)
-            report = dataclasses.replace(report, rejected=report.rejected + rejected)
+    cell, report = None, ExtractionReport()
+    for candidate in (files, *files.spares):
+        if cell is None:
+            read = _read_abf if candidate.is_abf else _read_csvs
+            cell, of_candidate = read(candidate, resample, local_copy)
+            report = report.plus(of_candidate)
         else:
-            ingest = _ingest_abf if files.is_abf else _ingest_csvs
-            spikes, of_files = ingest(files, seed, max_masks, resample, local_copy)
-            report = report.plus(of_files)
-    return spikes, report
+            rejected = tuple(duplicate_cell(path, files.cell_id, cell.path) for path in candidate.paths)
+            report = report.plus(ExtractionReport(rejected=rejected))
+    return cell, report
 
 
-def _ingest_abf(recording, seed, max_masks, resample, local_copy):
-    (path,) = recording.paths
-    triggers_found, duration_s = 0, 0.0
+def _read_abf(
+    files: RecordingFiles, resample: bool, local_copy: LocalCopy
+) -> tuple[RecordedCell | None, ExtractionReport]:
+    (path,) = files.paths
     try:
         with local_copy(path) as local_path:
-            sweeps = read_abf(local_path, resample).sweeps
-            simulated = is_simulated(local_path)
-        duration_s = sum(map(len, sweeps)) / domain.SAMPLING_RATE_HZ
-        detected = detect_spikes(sweeps)
-        triggers_found, spikes = detected.triggers_found, len(detected.triggers)
-        if not spikes:
-            raise RecordingRejected('no_spikes', no_spikes_detail(detected, sweeps))
+            recording = read_abf(local_path, resample)
     except RecordingRejected as error:
-        rejected = RejectedFile(path, error.reason, error.detail)
-        return None, IngestReport(0, (rejected,), triggers_found, 0, triggers_found, duration_s)
+        return None, rejection_report(RejectedFile(path, error.reason, error.detail))
+    spikes = detect_spikes(recording.sweeps)
+    found, kept = spikes.triggers_found, len(spikes.triggers)
+    if not kept:
+        rejected = RejectedFile(path, 'no_spikes', no_spikes_detail(spikes, recording.sweeps))
+        return None, ExtractionReport(0, (rejected,), found, 0, found, recording.duration_s)
+    report = ExtractionReport(1, (), found, kept, found - kept, recording.duration_s, int(recording.is_simulated))
+    return RecordedCell(path, spikes, recording), report
 
-    starts = np.cumsum([0, *map(len, sweeps)])
-    stretches = [
-        noise_masks.find_quiet_stretches(current_pa, found) + start
-        for current_pa, found, start in zip(sweeps, detected.found, starts[:-1], strict=True)
-    ]
-    mask_starts = _choose(np.concatenate(stretches), max_masks, seed, recording.cell_id)
-    spikes_of_cell = CellSpikes(detected.waveforms, detected.triggers, _cut_masks(sweeps, mask_starts), mask_starts)
-    return spikes_of_cell, IngestReport(
-        1, (), triggers_found, spikes, triggers_found - spikes, duration_s, int(simulated)
-    )
+
+def _read_csvs(
+    files: RecordingFiles, resample: bool, local_copy: LocalCopy
+) -> tuple[RecordedCell | None, ExtractionReport]:
+    del resample  # The time column of a single spike must be at 40 kHz.
+    waveform_of: dict[int, np.ndarray] = {}
+    rejected = []
+    for path in files.paths:
+        try:
+            trigger = parse_file_name(posixpath.basename(path), files.cell_id)
+            if trigger in waveform_of:
+                raise RecordingRejected('bad_name', f'trigger {trigger} comes twice')
+            with local_copy(path) as local_path:
+                waveform_of[trigger] = read_spike_csv(local_path)
+        except RecordingRejected as error:
+            rejected.append(RejectedFile(path, error.reason, error.detail))
+    spikes = len(waveform_of)
+    report = ExtractionReport(spikes, tuple(rejected), spikes, spikes)
+    if not spikes:
+        return None, report
+    triggers = np.array(sorted(waveform_of), np.int64)
+    waveforms = np.stack([waveform_of[trigger] for trigger in triggers.tolist()])
+    return RecordedCell(posixpath.dirname(files.paths[0]), DetectedSpikes(waveforms, triggers, ()), None), report
 
 
 def _choose(stretches: np.ndarray, most: int, seed: int, cell_id: str) -> np.ndarray:
@@ -170,25 +234,3 @@ def _cut_masks(sweeps: list[np.ndarray], mask_starts: np.ndarray) -> np.ndarray:
         first = start - sweep_starts[sweep]
         mask[:] = sweeps[sweep][first : first + len(mask)]
     return masks
-
-
-def _ingest_csvs(recording, seed, max_masks, resample, local_copy):
-    del seed, max_masks, resample  # Single spikes hold no noise, and their time column must fit.
-    waveform_of, rejected = {}, []
-    for path in recording.paths:
-        try:
-            trigger = parse_file_name(posixpath.basename(path), recording.cell_id)
-            if trigger in waveform_of:
-                raise RecordingRejected('bad_name', f'trigger {trigger} comes twice')
-            with local_copy(path) as local_path:
-                waveform_of[trigger] = read_spike_csv(local_path)
-        except RecordingRejected as error:
-            rejected.append(RejectedFile(path, error.reason, error.detail))
-    spikes = len(waveform_of)
-    report = IngestReport(spikes, tuple(rejected), spikes, spikes, 0, 0.0)
-    if not spikes:
-        return None, report
-    triggers = np.array(sorted(waveform_of), np.int64)
-    no_masks = np.empty((0, noise_masks.MASK_SAMPLES), np.float32)
-    waveforms = np.stack([waveform_of[trigger] for trigger in triggers])
-    return CellSpikes(waveforms, triggers, no_masks, np.empty(0, np.int64)), report

@@ -5,7 +5,13 @@ counts were read back from the authors' figures (arXiv 2405.05516); each is a wh
 0.05 ms, the first bin starting at 0 ms. Bins after the last one given are empty.
 """
 
+from __future__ import annotations
+
+import math
+
 import numpy as np
+
+from beam_pipelines import domain
 
 BIN_MS = 0.05
 
@@ -38,15 +44,39 @@ def quantile_ms(counts: tuple[int, ...], level: np.ndarray) -> np.ndarray:
     >>> quantile_ms((1, 0, 1), np.array([0.0, 0.25, 0.75]))
     array([0.   , 0.025, 0.125])
     """
-    counts = np.asarray(counts)
-    rank = np.asarray(level) * counts.sum()
-    neurons_up_to_bin = np.cumsum(counts)
-    bin_index = np.minimum(np.searchsorted(neurons_up_to_bin, rank, side='right'), counts.size - 1)
-    rank_in_bin = rank - (neurons_up_to_bin - counts)[bin_index]
-    return BIN_MS * (bin_index + rank_in_bin / counts[bin_index])
+    neurons = np.asarray(counts)
+    rank = np.asarray(level) * neurons.sum()
+    neurons_up_to_bin = np.cumsum(neurons)
+    bin_index = np.minimum(np.searchsorted(neurons_up_to_bin, rank, side='right'), neurons.size - 1)
+    rank_in_bin = rank - (neurons_up_to_bin - neurons)[bin_index]
+    return BIN_MS * (bin_index + rank_in_bin / neurons[bin_index])
 
 
 def sample_ms(counts: tuple[int, ...]) -> np.ndarray:
     """Returns one UDI per neuron of the histogram, in ms and ascending: each bin's neurons spread evenly over it."""
     n_neurons = sum(counts)
     return quantile_ms(counts, (np.arange(n_neurons) + 0.5) / n_neurons)
+
+
+def typical_cut_ms() -> float:
+    """Returns the UDI that divides the published neurons (Figure 2, 150 of each class) with the fewest mistakes.
+
+    SER lies above, NSER below. If several bins' borders divide them equally well, the lowest is taken.
+    """
+    bins = max(map(len, FIGURE_2_COUNTS.values()))
+    ser, nser = (
+        np.pad(counts, (0, bins - len(counts))) for counts in (FIGURE_2_COUNTS[name] for name in domain.LABEL_NAMES)
+    )
+    mistaken = np.append(0, np.cumsum(ser)) + np.append(nser.sum(), nser.sum() - np.cumsum(nser))
+    return round(float(mistaken.argmin() * BIN_MS), 6)
+
+
+def is_typical(udi_ms: float, label: int) -> bool | None:
+    """Whether a cell's UDI lies on its class's side of the cut; None where the UDI cannot be measured.
+
+    A rule that goes by the width alone classifies the typical cells rightly and the atypical ones wrongly: because of
+    the latter a network is needed.
+    """
+    if math.isnan(udi_ms):
+        return None
+    return (udi_ms < typical_cut_ms()) == bool(label)

@@ -15,10 +15,10 @@ _STAGED = re.compile(r'\.[0-9a-f]{8}\.partial(\..*)?')
 
 @contextlib.contextmanager
 def staged(path: str | os.PathLike) -> Iterator[str]:
-    """Yields a name of its own beside ``path``; what the block makes there is moved to ``path`` when the block ends.
+    """Yields a temporary name beside ``path``; what the block makes there is moved to ``path`` when the block ends.
 
     If the block raises, ``path`` stays as it was and nothing is left behind. The name has the extension of ``path``,
-    because some libraries choose a format by it. Two processes that write the same file do not meet: the last one wins.
+    because some libraries choose a format by it. Two processes may write the same file: the last one wins.
     """
     temporary = _name_beside(path)
     try:
@@ -34,8 +34,8 @@ def staged(path: str | os.PathLike) -> Iterator[str]:
 
 
 def remove_left_behind(folder: str | os.PathLike) -> None:
-    """Removes what a process that was killed was staging in a folder; nobody else may be writing there."""
-    for entry in list(os.scandir(folder)):
+    """Removes from a folder what a killed process was staging there; nobody may be writing there meanwhile."""
+    for entry in list(os.scandir(os.fspath(folder))):
         if not _STAGED.fullmatch(entry.name):
             continue
         if entry.is_dir(follow_symlinks=False):
@@ -44,11 +44,11 @@ def remove_left_behind(folder: str | os.PathLike) -> None:
             os.remove(entry.path)
 
 
-def remove_whole(folder: str | os.PathLike) -> None:
+def remove_atomically(folder: str | os.PathLike) -> None:
     """Removes a folder so that it is never seen half empty."""
-    leaving = _name_beside(folder)
-    os.replace(folder, leaving)
-    shutil.rmtree(leaving)
+    leftover = _name_beside(folder)
+    os.replace(folder, leftover)
+    shutil.rmtree(leftover)
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
@@ -72,8 +72,8 @@ def write_files(folder: str | os.PathLike, contents: Mapping[str, bytes]) -> Non
     """
     os.makedirs(folder, exist_ok=True)
     with contextlib.ExitStack() as stack:
-        # An ExitStack leaves its contexts last in, first out.
-        for name, content in reversed(contents.items()):
+        # The stack is unwound in reverse order, which is then the given one.
+        for name, content in reversed(list(contents.items())):
             temporary = stack.enter_context(staged(os.path.join(folder, name)))
             with open(temporary, 'wb') as file:
                 file.write(content)

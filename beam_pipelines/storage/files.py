@@ -1,8 +1,8 @@
-"""Whole files on any file system that Beam knows (local, GCS, S3): they appear whole or not at all.
+"""Files and folders on any file system that Beam knows (local, GCS, S3); they appear whole or not at all.
 
-An object store has no folders: there, a folder is what the names of objects begin with, and it is there as long as one
-of them is. It cannot be moved at once, nor locked. Whatever the store's client raises comes out as an ``OSError`` with
-the path and one line; that it tries again, and for how long, is Beam's business.
+An object store has no folders: a folder is a prefix of object names, and exists as long as an object has it. It cannot
+be moved in one step, nor locked. What the store's client raises becomes an ``OSError`` with the path and one line;
+Beam decides how often a request is tried again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from apache_beam.io import filesystem
 from apache_beam.io.filesystems import FileSystems
@@ -25,34 +25,34 @@ from beam_pipelines.storage.object_store import store_errors
 
 _TEMPORARY = '.tmp-'
 _TEMPORARY_NAME = re.compile(rf'{re.escape(_TEMPORARY)}[0-9a-f]{{32}}$')
-_BLOCK_BYTES = 16 << 20
+_BLOCK_BYTES = 16 * 1024 * 1024
 _COPIES_AT_A_TIME = 16
 
 
 @contextlib.contextmanager
-def create_whole(path: str) -> Iterator[BinaryIO]:
+def create_atomically(path: str) -> Iterator[BinaryIO]:
     """Opens a file for writing that appears at ``path`` only when the block ends without an error.
 
-    What was written is removed if the block raises. On an object store too it is written under another name first:
-    there, closing a file makes it an object, also when the block has raised.
+    If the block raises, what was written is removed. The file has a temporary name until then, also on an object store:
+    closing it there makes it an object, even if the block has raised.
     """
     temporary = f'{path}{_TEMPORARY}{uuid.uuid4().hex}'
     try:
         with _errors_of(path):
             file = FileSystems.create(temporary, compression_type=filesystem.CompressionTypes.UNCOMPRESSED)
-        file = file if is_local(path) else _StoreWriter(file, path)
-        with contextlib.closing(file):
-            yield file
+        writer = file if is_local(path) else cast(BinaryIO, _StoreWriter(file, path))
+        with contextlib.closing(writer):
+            yield writer
         with _errors_of(path):
             FileSystems.rename([temporary], [path])
     except BaseException:
-        with contextlib.suppress(OSError):  # What stays is known by its name, and the first error is the one to tell.
+        with contextlib.suppress(OSError):  # The first error counts; what is left is known by its name.
             remove(temporary)
         raise
 
 
 class _StoreWriter:
-    """A file on an object store, to be written; its faults are ``OSError`` and told apart from those of the writer."""
+    """A file on an object store; the store's errors become ``OSError``, those of whoever writes stay as they are."""
 
     def __init__(self, file: BinaryIO, path: str):
         self._file = file
@@ -68,15 +68,18 @@ class _StoreWriter:
 
 
 def write_bytes(path: str, data: bytes) -> None:
-    with create_whole(path) as file:
+    """Writes a file."""
+    with create_atomically(path) as file:
         file.write(data)
 
 
 def write_json(path: str, content: dict | list) -> None:
+    """Writes a JSON file that people can read too."""
     write_bytes(path, (json.dumps(content, indent=2, sort_keys=True) + '\n').encode())
 
 
 def read_bytes(path: str) -> bytes:
+    """Reads a file."""
     with _errors_of(path), _open(path) as file:
         return file.read()
 
@@ -89,23 +92,24 @@ def read_blocks(path: str) -> Iterator[bytes]:
 
 
 def read_json(path: str) -> dict:
+    """Reads a JSON file; ValueError if it is none."""
     return json.loads(read_bytes(path))
 
 
 def is_temporary(path: str) -> bool:
-    """Whether the file is a part of one that never became whole."""
+    """Whether a file has the temporary name of one that was never completed."""
     return bool(_TEMPORARY_NAME.search(path))
 
 
 def remove_temporary_files(folder: str) -> None:
-    """Removes all files below a folder that never became whole."""
+    """Removes all files below a folder that were never completed."""
     for path in list_files(folder):
         if is_temporary(path):
             remove(path)
 
 
-def name_when_whole(path: str) -> str:
-    """Returns the path that a file has, or would have if it had become whole."""
+def final_path(path: str) -> str:
+    """Returns the path that a file has or, if its name is a temporary one, would have had when completed."""
     return _TEMPORARY_NAME.sub('', path)
 
 
@@ -120,20 +124,20 @@ def exists(path: str) -> bool:
         return bool(match.metadata_list)
 
 
-def last_updated(path: str) -> float:
-    """Returns when a file was written, in s since 1970."""
+def modification_time(path: str) -> float:
+    """Returns when a file was last written, in s since 1970."""
     with _errors_of(path):
         return FileSystems.last_updated(path)
 
 
 def make_folder(path: str) -> None:
-    """Makes a folder unless it is there; on an object store, which has none, does nothing."""
+    """Makes a folder unless it exists; does nothing on an object store, which has no folders."""
     if is_local(path):
         os.makedirs(path, exist_ok=True)
 
 
 def remove(path: str) -> None:
-    """Removes a file or a folder with all that is in it; what is not there is no error."""
+    """Removes a file, or a folder with all that is in it; a missing one is no error."""
     if is_local(path):
         if os.path.isdir(path):
             shutil.rmtree(path)
@@ -146,34 +150,34 @@ def remove(path: str) -> None:
 
 def _delete(path: str) -> None:
     if FileSystems.get_scheme(path) == 'gs':
-        # GCS takes for patterns what it is to delete, and deletes what matches in batches; other stores take names.
+        # On GCS, Beam's delete takes patterns and removes the matches in batches; on other stores it takes names.
         FileSystems.delete([_pattern(path), _pattern_below(path)])
     else:
         FileSystems.delete([path, *list_files(path)])
 
 
 def remove_if_empty(folder: str) -> None:
-    """Removes a local folder that holds nothing."""
+    """Removes a local folder if it is empty."""
     if is_local(folder) and os.path.isdir(folder) and not os.listdir(folder):
         os.rmdir(folder)
 
 
 def list_files(folder: str) -> dict[str, int]:
-    """Lists all files below a folder, at any depth: the size in bytes of each path, in sorted order.
+    """Lists all files below a folder, at any depth: path -> size in bytes, sorted by path.
 
     Raises
     ------
     OSError
-        If a folder is there but cannot be read.
+        If a folder exists but cannot be read.
     """
     if is_local(folder):
-        # Not by Beam, which takes a name such as "2014 [A]" for a pattern and passes over linked folders.
+        # Beam is not used here: it takes a name such as "2014 [A]" for a pattern and does not follow linked folders.
         walk = os.walk(folder, followlinks=True, onerror=_raise_unless_missing)
         paths = [os.path.join(parent, name) for parent, _, names in walk for name in names]
         return {path: os.path.getsize(path) if os.path.exists(path) else 0 for path in sorted(paths)}
     with _errors_of(folder):
         (match,) = FileSystems.match([_pattern_below(folder)])
-    # A name that ends in / is what a store's console makes of an empty folder.
+    # A store's console makes an empty folder an object whose name ends in /.
     files = [(found.path, found.size_in_bytes) for found in match.metadata_list if not found.path.endswith('/')]
     return dict(sorted(files))
 
@@ -183,18 +187,18 @@ def _raise_unless_missing(error: OSError) -> None:
         raise error
 
 
-def put_in_place(source: str, target: str, aside: str, last: str) -> None:
-    """Puts a folder into its place; one that is there is replaced.
+def publish(source: str, target: str, aside: str, last: str) -> None:
+    """Publishes a folder at ``target``, where it replaces another.
 
-    A local folder is moved at once, and what it replaces is removed only after that. On an object store the files are
-    copied, the one that makes the folder what it is after all others, and ``source`` is left to be removed by the
-    caller: so it can be done again if it was broken off. What is replaced there goes first.
+    A local folder is moved in one step, and the folder that it replaces is removed afterwards. On an object store the
+    folder that is replaced is removed first. Then the files are copied, the one named ``last`` after all others, and
+    the caller removes ``source``: a publication that was interrupted can be repeated.
 
     Parameters
     ----------
     source, target : folders.
-    aside : where a local folder that is replaced is put for a moment.
-    last : name of the file in the folder without which it counts as not there, see ``is_in_place``.
+    aside : where a local folder that is replaced is kept for a moment.
+    last : name of the file that completes the folder, see ``is_published``.
     """
     if is_local(target):
         remove(aside)
@@ -218,8 +222,8 @@ def put_in_place(source: str, target: str, aside: str, last: str) -> None:
         _copy(f'{source}/{last}', f'{target}/{last}')
 
 
-def is_in_place(folder: str, last: str) -> bool:
-    """Whether ``put_in_place`` has put a folder there, and all of it."""
+def is_published(folder: str, last: str) -> bool:
+    """Whether a folder was published, and completely: on an object store, whether it holds the file ``last``."""
     return exists(folder if is_local(folder) else f'{folder}/{last}')
 
 
@@ -229,12 +233,13 @@ def _copy(source: str, target: str) -> None:
 
 
 def is_local(path: str) -> bool:
+    """Whether a path is one of this machine, and not a URL."""
     return FileSystems.get_scheme(path) is None
 
 
 @contextlib.contextmanager
 def local_copy(path: str) -> Iterator[str]:
-    """Gives a local path of a file: its own, or that of a copy for as long as the block runs."""
+    """Yields a local path of a file: its own, or that of a copy that exists while the block runs."""
     if is_local(path):
         yield path
         return
@@ -246,8 +251,8 @@ def local_copy(path: str) -> Iterator[str]:
 
 
 def upload(local_path: str, path: str) -> None:
-    """Copies a local file to any place, whole or not at all."""
-    with open(local_path, 'rb') as source, create_whole(path) as target:
+    """Copies a local file to any file system; it appears there whole or not at all."""
+    with open(local_path, 'rb') as source, create_atomically(path) as target:
         shutil.copyfileobj(source, target)
 
 
@@ -262,12 +267,13 @@ def _errors_of(path: str) -> contextlib.AbstractContextManager:
 def _pattern(path: str) -> str:
     """Returns a Beam pattern that only ``path`` matches.
 
-    Beam knows no quoting but sets. One that begins with ``[`` brings a warning, so ``[`` is what no other character is.
+    Beam's patterns have no escape character, only sets of characters. A set that begins with ``[`` causes a warning, so
+    ``[`` is matched by the set of all characters but the others.
     """
     quoted = {'*': '[*]', '?': '[?]', '[': '[!\x00-Z\\-\U0010ffff]'}
     return ''.join(quoted.get(character, character) for character in path)
 
 
 def _pattern_below(folder: str) -> str:
-    """Returns a Beam pattern that all files in a folder match, at any depth."""
+    """Returns a Beam pattern that all files below a folder match, at any depth."""
     return f'{_pattern(folder.rstrip("/"))}/**'

@@ -1,8 +1,8 @@
 """Synthetic spikes: smoothed recorded spikes with weighted noise masks added.
 
-``MA3(spike) + sum of w_i * mask_i``, as read back from the published figures (``published_method.md``). Example g of N
-is a function of (seed, g) alone: any range of a dataset can be made anywhere, in any order, and is already shuffled
-over the whole dataset.
+The formula is ``MA3(spike) + sum of w_i * mask_i``, as read back from the published figures. Example g of N depends on
+(seed, g) alone: any range of a dataset can be made anywhere, in any order, and is already shuffled over the whole
+dataset.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ BLOCK = 1024
 # Streams of random numbers; each has its own key.
 ORDER, PAIRS, MASKS, WEIGHTS = range(4)
 
-BITS_A_NUMBER = 16
+BITS_PER_NUMBER = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +31,11 @@ class Recipe:
     ----------
     min_masks, max_masks : how many noise masks are on a spike, drawn uniformly; the masks differ.
     min_weight, max_weight : the weight of each mask, drawn uniformly.
+
+    Raises
+    ------
+    UserError
+        If there are not 1 to 4 masks, or the limits are in the wrong order; the message names sero-build's flag.
     """
 
     min_masks: int = 1
@@ -38,11 +43,29 @@ class Recipe:
     min_weight: float = 0.31
     max_weight: float = 0.36
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not 1 <= self.min_masks <= self.max_masks <= 4:
-            raise UserError(f'masks per spike must be 1..4, got {self.min_masks}..{self.max_masks}')
+            raise UserError(
+                f'masks per spike must be 1..4, got {self.min_masks}..{self.max_masks}', field='--masks_per_spike'
+            )
         if not self.min_weight <= self.max_weight:
-            raise UserError(f'min_weight {self.min_weight} is above max_weight {self.max_weight}')
+            raise UserError(f'min_weight {self.min_weight} is above max_weight {self.max_weight}', field='--weights')
+
+
+@dataclasses.dataclass(frozen=True)
+class SpikeBank:
+    """What synthetic spikes are made from.
+
+    Attributes
+    ----------
+    waveforms : (s, 160) float32, recorded spikes in pA, not smoothed.
+    labels : (s,) integers, 0 SER or 1 NSER.
+    noise_masks : (m, 160) float32, noise in pA; at least four, so that the masks on a spike can differ.
+    """
+
+    waveforms: np.ndarray
+    labels: np.ndarray
+    noise_masks: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,9 +119,7 @@ class Synthesizer:
 
     Parameters
     ----------
-    waveforms : (s, 160) float32, recorded spikes in pA, not smoothed.
-    labels : (s,) integers, 0 SER or 1 NSER.
-    masks : (m, 160) float32, noise in pA; at least four, so that the masks on a spike can differ.
+    bank : the recorded spikes and the noise masks.
     examples : how many examples of each class the dataset has, SER first.
     seed : the dataset's seed.
     recipe : how a spike is made.
@@ -116,20 +137,12 @@ class Synthesizer:
         If there are fewer than four masks, or a class has examples but no spikes.
     """
 
-    def __init__(
-        self,
-        waveforms: np.ndarray,
-        labels: np.ndarray,
-        masks: np.ndarray,
-        examples: tuple[int, int],
-        seed: int,
-        recipe: Recipe,
-    ):
-        if len(masks) < 4:
-            raise ValueError(f'{len(masks)} noise masks, at least 4 are needed')
-        self.smoothed = smooth(waveforms)
-        self.noise_masks = np.asarray(masks, np.float32)
-        self.rows_of_class = [np.flatnonzero(labels == label) for label in range(len(domain.LABEL_NAMES))]
+    def __init__(self, bank: SpikeBank, examples: tuple[int, int], seed: int, recipe: Recipe):
+        if len(bank.noise_masks) < 4:
+            raise ValueError(f'{len(bank.noise_masks)} noise masks, at least 4 are needed')
+        self.smoothed = smooth(bank.waveforms)
+        self.noise_masks = np.asarray(bank.noise_masks, np.float32)
+        self.rows_of_class = [np.flatnonzero(bank.labels == label) for label in range(len(domain.LABEL_NAMES))]
         for name, rows, count in zip(domain.LABEL_NAMES, self.rows_of_class, examples, strict=True):
             if count and not len(rows):
                 raise ValueError(
@@ -196,25 +209,25 @@ class Synthesizer:
     def _random_numbers(self, stream: int, example: np.ndarray) -> np.ndarray:
         """Returns four 16-bit random numbers for each example: (n, 4) int64."""
         bits = keyed_random.random_bits(keyed_random.derive_key(self.seed, stream), example.astype(np.uint64))
-        shifts = np.arange(4, dtype=np.uint64) * np.uint64(BITS_A_NUMBER)
-        return (bits[:, np.newaxis] >> shifts & np.uint64((1 << BITS_A_NUMBER) - 1)).astype(np.int64)
+        shifts = np.arange(4, dtype=np.uint64) * np.uint64(BITS_PER_NUMBER)
+        return (bits[:, np.newaxis] >> shifts & np.uint64((1 << BITS_PER_NUMBER) - 1)).astype(np.int64)
 
     def _draw_further_masks(self, example: np.ndarray, masks: np.ndarray) -> None:
         # Each further mask comes from its own third of the distances from the first, so no two are the same.
         count = len(self.noise_masks)
         edges = 1 + np.arange(4) * (count - 1) // 3
         numbers = self._random_numbers(MASKS, example)[:, :3]
-        distance = edges[:-1] + (numbers * np.diff(edges) >> BITS_A_NUMBER)
+        distance = edges[:-1] + (numbers * np.diff(edges) >> BITS_PER_NUMBER)
         masks[:, 1:] = (masks[:, :1] + distance) % count
 
     def _draw_weights(self, example: np.ndarray) -> np.ndarray:
         recipe = self.recipe
         numbers = self._random_numbers(WEIGHTS, example)
-        weights = (recipe.min_weight + (recipe.max_weight - recipe.min_weight) * numbers / (1 << BITS_A_NUMBER)).astype(
-            np.float32
-        )
+        weights = (
+            recipe.min_weight + (recipe.max_weight - recipe.min_weight) * numbers / (1 << BITS_PER_NUMBER)
+        ).astype(np.float32)
         # The last of the numbers in the mask stream is free: it says how many masks there are.
         spread = recipe.max_masks - recipe.min_masks + 1
-        used = recipe.min_masks + (self._random_numbers(MASKS, example)[:, 3] * spread >> BITS_A_NUMBER)
+        used = recipe.min_masks + (self._random_numbers(MASKS, example)[:, 3] * spread >> BITS_PER_NUMBER)
         weights[np.arange(4) >= used[:, np.newaxis]] = 0
         return weights

@@ -13,12 +13,13 @@ from collections.abc import Iterator, Sequence
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 
-from beam_pipelines.datasets.configs import CONFIGS, INFO_FILE
+from beam_pipelines.datasets.configs import CONFIGS, INFO_FILE, METADATA_FILE
 from beam_pipelines.errors import UserError
-from beam_pipelines.planning.plan import BuildOptions, DatasetPlan, plan_dataset
+from beam_pipelines.planning.options import BuildOptions
+from beam_pipelines.planning.plan import DatasetPlan, plan_dataset
 from beam_pipelines.storage import files
 from beam_pipelines.transforms.find_recordings import are_simulated
-from beam_pipelines.transforms.finish_dataset import METADATA_FILE, check_shard_sizes, finish_dataset, rejected_lines
+from beam_pipelines.transforms.finish_dataset import check_shard_sizes, finish_dataset, rejected_lines
 from beam_pipelines.transforms.paths import BuildPaths
 from beam_pipelines.transforms.read_recordings import FindAndIngest, IngestResult
 from beam_pipelines.transforms.shards import WrittenShard
@@ -106,14 +107,14 @@ def _was_published(plan: DatasetPlan, paths: BuildPaths) -> bool:
     """Whether the dataset of a plan has been published since it was planned, by another attempt at the same work."""
     metadata = FileSystems.join(paths.dataset(plan.config), METADATA_FILE)
     return _published_fingerprint(plan.config, paths) == plan.fingerprint and (
-        files.last_updated(metadata) >= files.last_updated(paths.plan(plan.config))
+        files.modification_time(metadata) >= files.modification_time(paths.plan(plan.config))
     )
 
 
 def _published_fingerprint(config: str, paths: BuildPaths) -> str | None:
     """Returns the fingerprint of the dataset that is in its place, None if there is none."""
     place = paths.dataset(config)
-    if not files.is_in_place(place, INFO_FILE):
+    if not files.is_published(place, INFO_FILE):
         return None
     return files.read_json(FileSystems.join(place, METADATA_FILE))['fingerprint']
 
@@ -187,7 +188,7 @@ def publish_dataset(plan: DatasetPlan, paths: BuildPaths) -> None:
                 raise
             return
         folder = own
-    files.put_in_place(folder, place, aside=paths.replaced(plan.config), last=INFO_FILE)
+    files.publish(folder, place, aside=paths.replaced(plan.config), last=INFO_FILE)
 
 
 def build_pipeline(

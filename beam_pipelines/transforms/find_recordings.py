@@ -9,10 +9,9 @@ from apache_beam.io.filesystems import FileSystems
 
 from beam_pipelines import domain
 from beam_pipelines.errors import UserError
-from beam_pipelines.recordings.cell_files import RecordingFiles, RejectedFile, group_files, is_ignored
+from beam_pipelines.recordings.cell_files import SIMULATED_FILE, RecordingFiles, group_files, is_ignored
+from beam_pipelines.recordings.rejection import RejectedFile
 from beam_pipelines.storage import files as storage
-
-_SIMULATED_FILE = 'SIMULATED.json'
 
 
 def find_recordings(
@@ -63,4 +62,4 @@ def find_recordings(
 
 def are_simulated(root: str) -> bool:
     """Whether ``sero-simulate`` wrote the recordings below a root."""
-    return storage.exists(FileSystems.join(root, _SIMULATED_FILE))
+    return storage.exists(FileSystems.join(root, SIMULATED_FILE))

@@ -15,21 +15,24 @@ from apache_beam.io.filesystems import FileSystems
 
 import beam_pipelines
 from beam_pipelines.datasets import record_layout, tfds_metadata
-from beam_pipelines.datasets.configs import CONFIGS, INFO_FILE, shard_name
+from beam_pipelines.datasets.configs import (
+    CONFIGS,
+    INFO_FILE,
+    LAYOUT_FILE,
+    NOISE_MASKS_FILE,
+    REJECTED_FILE,
+    SPIKE_BANK_FILE,
+    shard_name,
+)
 from beam_pipelines.planning.example_source import read_bank
 from beam_pipelines.planning.plan import DatasetPlan
-from beam_pipelines.spikes.extraction import IngestReport
+from beam_pipelines.spikes.extraction import ExtractionReport
 from beam_pipelines.storage import files as storage
 from beam_pipelines.transforms.shards import WrittenShard
 
-NOISE_MASKS_FILE = 'noise_masks.npy'
-SPIKE_BANK_FILE = 'spike_bank.tfrecord'
-REJECTED_FILE = 'rejected.jsonl'
-METADATA_FILE = 'metadata.json'
-
 
 def finish_dataset(
-    plan: DatasetPlan, reports: Sequence[IngestReport], written: Sequence[WrittenShard], folder: str, source: str
+    plan: DatasetPlan, reports: Sequence[ExtractionReport], written: Sequence[WrittenShard], folder: str, source: str
 ) -> None:
     """Checks the shards and writes what stands beside them; TFDS's ``dataset_info.json`` comes last.
 
@@ -53,7 +56,7 @@ def finish_dataset(
     _check_reports(plan, written, folder)
     # Left by workers that died while they wrote; others have written their shards.
     storage.remove_temporary_files(folder)
-    storage.write_json(FileSystems.join(folder, record_layout.FILE_NAME), record_layout.as_json())
+    storage.write_json(FileSystems.join(folder, LAYOUT_FILE), record_layout.as_json())
     synthesis = _write_what_it_is_made_of(plan, folder) if plan.synthetic_examples else None
     lengths = {split: [shard.examples for shard in written if shard.split == split] for split in plan.shards}
     num_bytes = {split: sum(of_split) * record_layout.RECORD_BYTES for split, of_split in lengths.items()}
@@ -71,7 +74,7 @@ def finish_dataset(
             storage.upload(os.path.join(local, name), FileSystems.join(folder, name))
 
 
-def rejected_lines(reports: Sequence[IngestReport]) -> bytes:
+def rejected_lines(reports: Sequence[ExtractionReport]) -> bytes:
     """Returns the content of ``rejected.jsonl``: a line for each file that is not used."""
     files = sorted((file for report in reports for file in report.rejected), key=lambda file: file.path)
     return ''.join(f'{json.dumps(dataclasses.asdict(file))}\n' for file in files).encode()
@@ -121,7 +124,7 @@ def _write_what_it_is_made_of(plan: DatasetPlan, folder: str) -> dict:
 
 def _metadata(
     plan: DatasetPlan,
-    reports: Sequence[IngestReport],
+    reports: Sequence[ExtractionReport],
     written: Sequence[WrittenShard],
     source: str,
     synthesis: dict | None,

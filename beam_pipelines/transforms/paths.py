@@ -6,8 +6,7 @@ import dataclasses
 
 from apache_beam.io.filesystems import FileSystems
 
-from beam_pipelines.datasets.configs import NAME, VERSION
-from beam_pipelines.transforms.finish_dataset import REJECTED_FILE
+from beam_pipelines.datasets.configs import NAME, REJECTED_FILE, VERSION
 
 _CHARACTERS_OF_FINGERPRINT = 16
 

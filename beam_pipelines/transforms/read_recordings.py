@@ -9,9 +9,10 @@ import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 
 from beam_pipelines.errors import UserError
-from beam_pipelines.planning.plan import BuildOptions, IngestedCell
+from beam_pipelines.planning.options import BuildOptions
+from beam_pipelines.planning.plan import IngestedCell
 from beam_pipelines.recordings.cell_files import RecordingFiles
-from beam_pipelines.spikes.extraction import IngestReport, ingest_cell, rejection_report
+from beam_pipelines.spikes.extraction import ExtractionReport, extract_cell, rejection_report
 from beam_pipelines.storage import files
 from beam_pipelines.transforms.find_recordings import find_recordings
 from beam_pipelines.transforms.paths import BuildPaths
@@ -33,7 +34,7 @@ class IngestResult:
     """
 
     recording_set: str
-    report: IngestReport
+    report: ExtractionReport
     cell: IngestedCell | None = None
     error: str | None = None
 
@@ -71,7 +72,7 @@ class _Find(beam.DoFn):
             recordings, rejected = find_recordings(root, self._recording_sets)
         except UserError as error:
             for recording_set in self._recording_sets:
-                nothing = IngestReport(0, (), 0, 0, 0, 0.0)
+                nothing = ExtractionReport()
                 yield beam.pvalue.TaggedOutput(_UNUSABLE, IngestResult(recording_set, nothing, error=str(error)))
             return
         yield from recordings
@@ -103,10 +104,12 @@ class _Ingest(beam.DoFn):
     def process(self, recording: RecordingFiles) -> Iterator[IngestResult]:
         options = self._options
         try:
-            spikes, report = ingest_cell(recording, options.seed, options.num_masks, options.resample, files.local_copy)
+            spikes, report = extract_cell(
+                recording, options.seed, options.num_masks, options.resample, files.local_copy
+            )
         except OSError as error:  # Of an object store; what is wrong with a recording itself is in the report.
             fault = f'{error.filename or recording.paths[0]}: {error.strerror or error}'
-            yield IngestResult(recording.recording_set, IngestReport(0, (), 0, 0, 0, 0.0), error=fault)
+            yield IngestResult(recording.recording_set, ExtractionReport(), error=fault)
             return
         if spikes is None:
             yield IngestResult(recording.recording_set, report)

@@ -41,7 +41,7 @@ def write_shard(source: ExampleSource, split: str, number: int, first: int, stop
         for block in files.read_blocks(path):
             checksum.update(block)
     else:
-        with files.create_whole(path) as file:
+        with files.create_atomically(path) as file:
             for rows in source.blocks(split, first, stop):
                 checksum.update(rows)
                 file.write(rows)

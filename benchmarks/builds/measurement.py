@@ -17,7 +17,7 @@ from absl import app, flags
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_pipelines.datasets.configs import INFO_FILE, NAME
-from beam_pipelines.planning.plan import BuildOptions
+from beam_pipelines.planning.options import BuildOptions
 from beam_pipelines.storage import files as storage
 from beam_pipelines.transforms.build_datasets import build_pipeline
 from beam_pipelines.transforms.paths import BuildPaths
@@ -100,7 +100,7 @@ def _publish(paths: BuildPaths) -> float:
     """Puts the dataset in its place as the job's last step does; returns how long that took, in s."""
     started = time.perf_counter()
     work = paths.growing(_CONFIG, storage.read_json(paths.plan(_CONFIG))['fingerprint'])
-    storage.put_in_place(work, paths.dataset(_CONFIG), aside=paths.replaced(_CONFIG), last=INFO_FILE)
+    storage.publish(work, paths.dataset(_CONFIG), aside=paths.replaced(_CONFIG), last=INFO_FILE)
     storage.remove(work)
     return time.perf_counter() - started
 

@@ -8,8 +8,9 @@ import os
 import numpy as np
 
 from beam_pipelines.planning.example_source import ExampleSource
-from beam_pipelines.planning.plan import BuildOptions, DatasetPlan, IngestedCell, plan_dataset
-from beam_pipelines.spikes.extraction import CellSpikes, IngestReport
+from beam_pipelines.planning.options import BuildOptions
+from beam_pipelines.planning.plan import DatasetPlan, IngestedCell, plan_dataset
+from beam_pipelines.spikes.extraction import CellSpikes, ExtractionReport
 from beam_pipelines.storage import files
 from beam_pipelines.transforms.paths import BuildPaths
 
@@ -36,7 +37,7 @@ def prepare(data_dir: str, examples: int) -> DatasetPlan:
         )
         staged = os.path.join(paths.staging, f'{number}.npz')
         files.write_bytes(staged, cell.to_bytes())
-        report = IngestReport(1, (), _SPIKES_A_CELL, _SPIKES_A_CELL, 0, 100.0)
+        report = ExtractionReport(1, (), _SPIKES_A_CELL, _SPIKES_A_CELL, 0, 100.0)
         cells.append(
             IngestedCell(
                 'original',

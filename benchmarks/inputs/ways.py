@@ -73,7 +73,8 @@ def block(task: Task) -> Iterable:
 
 def online_recipes(task: Task) -> tuple[Iterable, Callable]:
     """Returns the batches of our online input, and what makes waveforms of such a batch within the training step."""
-    from trainer.data.online_batches import SpikeSynthesis, online_batches, open_spike_bank
+    from trainer.data.online_batches import online_batches, open_spike_bank
+    from trainer.models.online_synthesis import SpikeSynthesis
 
     bank = open_spike_bank(task.split)
     return _limited(online_batches(task.split, bank, task.batch_size, seed=0), task), SpikeSynthesis(bank)

@@ -167,11 +167,12 @@ def test_an_unknown_config_is_an_error_that_lists_those_there_are(recordings_roo
 @pytest.mark.parametrize(
     ('argument', 'message'),
     [
-        ('--masks_a_spike=1', '--masks_a_spike=1: expected two numbers'),
+        ('--masks_per_spike=1', '--masks_per_spike=1: expected two numbers'),
+        ('--masks_a_spike=1', '--masks_per_spike=1: expected two numbers'),
         ('--weights=low,high', '--weights=low,high: expected two numbers'),
-        ('--synthetic_examples=-1,1', 'synthetic_examples -1, 1: must not be negative'),
-        ('--masks_a_spike=1,9', 'masks per spike must be 1..4, got 1..9'),
-        ('--weights=0.5,0.1', 'min_weight 0.5 is above max_weight 0.1'),
+        ('--synthetic_examples=-1,1', '--synthetic_examples=-1,1: must not be negative'),
+        ('--masks_a_spike=1,9', '--masks_per_spike: masks per spike must be 1..4, got 1..9'),
+        ('--weights=0.5,0.1', '--weights: min_weight 0.5 is above max_weight 0.1'),
     ],
 )
 def test_a_recipe_that_cannot_be_is_an_error(recordings_root, tmp_path, argument, message):

@@ -77,7 +77,7 @@ def test_of_a_shard_nothing_but_its_size_is_kept(tmp_path):
         f'root = "discard://{tmp_path}/work"\n'
         'files.write_bytes(root + "/x.tfrecord-00000-of-00001", b"abc" * 1_000_000)\n'
         'files.write_bytes(root + "/info.json", b"{}")\n'
-        f'files.put_in_place(root, "discard://{tmp_path}/done", aside="", last="info.json")\n'
+        f'files.publish(root, "discard://{tmp_path}/done", aside="", last="info.json")\n'
         'files.remove(root)\n'
     )
     subprocess.run([sys.executable, '-c', program], cwd=ROOT, check=True, timeout=120)

@@ -3,8 +3,9 @@
 import numpy as np
 
 from beam_pipelines.planning.example_source import ExampleSource
-from beam_pipelines.planning.plan import BuildOptions, DatasetPlan, IngestedCell, plan_dataset
-from beam_pipelines.spikes.extraction import CellSpikes, IngestReport
+from beam_pipelines.planning.options import BuildOptions
+from beam_pipelines.planning.plan import DatasetPlan, IngestedCell, plan_dataset
+from beam_pipelines.spikes.extraction import CellSpikes, ExtractionReport
 
 
 def _make_cells() -> dict[str, CellSpikes]:
@@ -45,5 +46,5 @@ def make_source(config: str, **options) -> tuple[DatasetPlan, ExampleSource]:
     return plan, ExampleSource(plan, lambda staged: CELLS[staged].to_bytes())
 
 
-def _report(cell: CellSpikes) -> IngestReport:
-    return IngestReport(1, (), len(cell.waveforms), len(cell.waveforms), 0, 30.0)
+def _report(cell: CellSpikes) -> ExtractionReport:
+    return ExtractionReport(1, (), len(cell.waveforms), len(cell.waveforms), 0, 30.0)

@@ -17,7 +17,7 @@ from beam_pipelines import domain
 from beam_pipelines.cli.words import counted
 from beam_pipelines.datasets import configs, tfds_metadata
 from beam_pipelines.errors import UserError
-from beam_pipelines.planning.plan import BuildOptions
+from beam_pipelines.planning.options import BuildOptions
 
 _SIMULATED_PROFILE = 'demo'
 
@@ -85,7 +85,7 @@ class Builder(tfds.core.dataset_builder.FileReaderBuilder):
             _tell(f'{config.name} will take {options.required_bytes(config.name) / 1e9:.2f} GB of disk in {data_dir}')
         (built,) = run_build(options, download_config.beam_options or PipelineOptions([]), publish=False)
         if built.metadata['files_rejected']:
-            rejected = os.path.join(data_dir, configs.NAME, 'rejected.jsonl')
+            rejected = os.path.join(data_dir, configs.NAME, configs.REJECTED_FILE)
             _tell(f'{counted(built.metadata["files_rejected"], "file")} rejected, see {rejected}')
         written = tfds.builder_from_directory(built.folder).info
         self.info.metadata.update(built.metadata)

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from beam_pipelines.cli.progress_line import ProgressLine
 from beam_pipelines.cli.words import counted
 from beam_pipelines.errors import UserError
-from beam_pipelines.recordings.cell_files import RecordingFiles, RejectedFile
-from beam_pipelines.spikes.extraction import IngestReport
+from beam_pipelines.recordings.cell_files import RecordingFiles
+from beam_pipelines.recordings.rejection import RejectedFile
+from beam_pipelines.spikes.extraction import ExtractionReport
 from trainer.classify.classifier import Classifier
 from trainer.classify.inputs import count_files
 from trainer.classify.measured_cell import MeasuredCell
@@ -31,9 +32,9 @@ class Findings:
 
     cells: dict[str, ClassifiedCell] = dataclasses.field(default_factory=dict)
     rejected: list[RejectedFile] = dataclasses.field(default_factory=list)
-    counts: IngestReport = IngestReport(0, (), 0, 0, 0, 0.0)
+    counts: ExtractionReport = ExtractionReport()
 
-    def add(self, cell: ClassifiedCell | None, report: IngestReport) -> None:
+    def add(self, cell: ClassifiedCell | None, report: ExtractionReport) -> None:
         """Notes what became of the files of one cell."""
         if cell is not None:
             self.cells[cell.result.cell] = cell
@@ -47,7 +48,7 @@ class Findings:
 
 def classify_all(
     classifier: Classifier,
-    reading: Iterator[tuple[MeasuredCell | None, IngestReport]],
+    reading: Iterator[tuple[MeasuredCell | None, ExtractionReport]],
     recordings: Sequence[RecordingFiles],
     rejected: Sequence[RejectedFile],
 ) -> Findings:
@@ -76,8 +77,8 @@ def classify_all(
 
 
 def read_results(
-    reading: Iterator[tuple[MeasuredCell | None, IngestReport]],
-) -> Iterator[tuple[MeasuredCell | None, IngestReport]]:
+    reading: Iterator[tuple[MeasuredCell | None, ExtractionReport]],
+) -> Iterator[tuple[MeasuredCell | None, ExtractionReport]]:
     """Passes on what is read; UserError if a reader has died."""
     try:
         yield from reading

@@ -8,6 +8,7 @@ import os
 import numpy as np
 
 from beam_pipelines import domain
+from beam_pipelines.spikes.waveform_features import measure_amplitude_pa, measure_firing_rate_hz
 from trainer.classify import saliency
 from trainer.classify.measured_cell import MeasuredCell, measure_current
 from trainer.classify.out_of_distribution import CellTraits, training_warnings
@@ -107,9 +108,9 @@ class Classifier:
         traits = CellTraits(
             result.mean_waveform,
             result.udi_ms,
-            float(training_range.measure_amplitude_pa(result.mean_waveform)),
+            float(measure_amplitude_pa(result.mean_waveform)),
             float(np.median(cell.measures.noise_pa)),
-            training_range.measure_firing_rate_hz(cell.trigger),
+            measure_firing_rate_hz(cell.trigger),
             len(cell.trigger),
             cell.sampling_rate_hz,
         )

@@ -89,8 +89,8 @@ def _check_flags(paths: list[str]) -> None:
 
 
 def _print_findings(findings: Findings, classifier: Classifier, report: pathlib.Path) -> None:
+    from beam_pipelines.datasets.configs import REJECTED_FILE
     from trainer.classify.batch import findings_lines
-    from trainer.classify.outputs import REJECTED
     from trainer.reports.terminal import verdict_lines
 
     verdicts = [(cell.result, cell.warnings) for cell in findings.sorted_cells()]
@@ -98,7 +98,7 @@ def _print_findings(findings: Findings, classifier: Classifier, report: pathlib.
     print('\n'.join(lines))
     if findings.rejected:
         count = counted(len(findings.rejected), 'file')
-        say(f'{count} rejected, see {report.parent / REJECTED}; the verdicts are on the others')
+        say(f'{count} rejected, see {report.parent / REJECTED_FILE}; the verdicts are on the others')
 
 
 def run() -> None:

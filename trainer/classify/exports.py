@@ -18,7 +18,7 @@ import numpy as np
 import beam_pipelines
 from beam_pipelines import domain
 from beam_pipelines.errors import UserError
-from beam_pipelines.recordings.abf_start_time import read_start_time
+from beam_pipelines.recordings.abf_header import read_start_time
 from beam_pipelines.storage.atomic_files import staged
 from trainer.evaluation.outputs import write_table
 from trainer.evaluation.results import ClassifiedCell

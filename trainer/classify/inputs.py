@@ -6,7 +6,8 @@ import os
 from collections.abc import Collection, Iterator, Sequence
 
 from beam_pipelines.errors import UserError
-from beam_pipelines.recordings.cell_files import RecordingFiles, RejectedFile, group_files, is_ignored
+from beam_pipelines.recordings.cell_files import RecordingFiles, group_files, is_ignored
+from beam_pipelines.recordings.rejection import RejectedFile
 
 
 def find_recordings(

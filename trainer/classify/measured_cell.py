@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import posixpath
 from collections.abc import Sequence
 
 import numpy as np
 
 from beam_pipelines import domain
-from beam_pipelines.recordings.abf_header import is_simulated
-from beam_pipelines.recordings.abf_reader import bring_to_40_khz, read_abf, usable_rate_hz
-from beam_pipelines.recordings.cell_files import RecordingFiles, RejectedFile
+from beam_pipelines.recordings.abf_reader import Recording, bring_to_40_khz, usable_rate_hz
+from beam_pipelines.recordings.cell_files import RecordingFiles
 from beam_pipelines.recordings.rejection import RecordingRejected
-from beam_pipelines.spikes.detection import DetectedSpikes, detect_spikes, no_spikes_detail
-from beam_pipelines.spikes.extraction import IngestReport, ingest_cell
-from beam_pipelines.spikes.spike_measures import SpikeMeasures, measure_spikes
+from beam_pipelines.spikes.detection import detect_spikes, no_spikes_detail
+from beam_pipelines.spikes.extraction import ExtractionReport, RecordedCell, read_cell
+from beam_pipelines.spikes.waveform_features import SpikeMeasures, measure_spikes
 from trainer.evaluation.results import TraceEnvelope
 
 # About as many as a screen or a page has dots.
@@ -50,30 +48,19 @@ class MeasuredCell:
     is_simulated: bool
 
 
-def read_cell(recording: RecordingFiles, resample: bool) -> tuple[MeasuredCell | None, IngestReport]:
-    """Reads the files of one cell and measures its spikes; as ``ingest.ingest_cell``, which builds datasets.
+def read_measured_cell(files: RecordingFiles, resample: bool) -> tuple[MeasuredCell | None, ExtractionReport]:
+    """Reads the files of one cell, as ``extraction.read_cell`` does, and measures its spikes.
 
     Returns
     -------
     The cell, None if every file was rejected, and what became of the files. A bad file is never an exception.
     """
-    cell, report = None, IngestReport(0, (), 0, 0, 0, 0.0)
-    for files in (recording, *recording.spares):
-        if cell is not None:
-            detail = f'cell {files.cell_id} is already used, from {cell.path}; give the files different names'
-            rejected = tuple(RejectedFile(path, 'duplicate_cell', detail) for path in files.paths)
-            report = dataclasses.replace(report, rejected=report.rejected + rejected)
-        else:
-            read = _read_abf if files.is_abf else _read_csvs
-            cell, of_files = read(files, resample)
-            report = report.plus(of_files)
-    return cell, report
+    cell, report = read_cell(files, resample)
+    return (None if cell is None else _measure(files.cell_id, cell)), report
 
 
-def measure_current(
-    current_pa: np.ndarray, sampling_rate_hz: float, resample: bool, cell: str = '', path: str = ''
-) -> MeasuredCell:
-    """Finds and measures the spikes of a current.
+def measure_current(current_pa: np.ndarray, sampling_rate_hz: float, resample: bool) -> MeasuredCell:
+    """Finds and measures the spikes of a current, which has neither a name nor a path.
 
     Parameters
     ----------
@@ -93,67 +80,26 @@ def measure_current(
     current_pa = current_pa.astype(np.float32, copy=False)
     if not np.isfinite(current_pa).all():
         raise RecordingRejected('not_finite', 'a sample is not a finite number')
-    sweeps = [bring_to_40_khz(current_pa, rate_hz)]
-    return _measure(cell, path, sweeps, detect_spikes(sweeps), rate_hz, False)
-
-
-def _measure(
-    cell: str,
-    path: str,
-    sweeps: Sequence[np.ndarray],
-    spikes: DetectedSpikes,
-    rate_hz: float,
-    simulated: bool,
-) -> MeasuredCell:
+    recording = Recording([bring_to_40_khz(current_pa, rate_hz)], rate_hz)
+    spikes = detect_spikes(recording.sweeps)
     if not len(spikes.triggers):
-        raise RecordingRejected('no_spikes', no_spikes_detail(spikes, sweeps))
+        raise RecordingRejected('no_spikes', no_spikes_detail(spikes, recording.sweeps))
+    return _measure('', RecordedCell('', spikes, recording))
+
+
+def _measure(name: str, cell: RecordedCell) -> MeasuredCell:
+    recording = cell.recording
     return MeasuredCell(
-        cell,
-        path,
-        spikes.triggers,
-        spikes.waveforms,
-        measure_spikes(spikes.waveforms),
-        _envelope(sweeps),
-        sum(map(len, sweeps)) / domain.SAMPLING_RATE_HZ,
-        rate_hz,
-        simulated,
+        name,
+        cell.path,
+        cell.spikes.triggers,
+        cell.spikes.waveforms,
+        measure_spikes(cell.spikes.waveforms),
+        trace=_envelope(recording.sweeps) if recording else None,
+        duration_s=recording.duration_s if recording else 0.0,
+        sampling_rate_hz=recording.sampling_rate_hz if recording else domain.SAMPLING_RATE_HZ,
+        is_simulated=recording.is_simulated if recording else False,
     )
-
-
-def _read_abf(files: RecordingFiles, resample: bool) -> tuple[MeasuredCell | None, IngestReport]:
-    (path,) = files.paths
-    found = 0
-    try:
-        recording = read_abf(path, resample)
-        spikes = detect_spikes(recording.sweeps)
-        found = spikes.triggers_found
-        cell = _measure(files.cell_id, path, recording.sweeps, spikes, recording.sampling_rate_hz, is_simulated(path))
-    except RecordingRejected as error:
-        reason, detail = error.reason, error.detail
-    except OSError as error:  # the file went away while it was read
-        reason, detail = 'unreadable', error.strerror or str(error)
-    else:
-        kept = len(spikes.triggers)
-        return cell, IngestReport(1, (), found, kept, found - kept, cell.duration_s, int(cell.is_simulated))
-    return None, IngestReport(0, (RejectedFile(path, reason, detail),), found, 0, found, 0.0)
-
-
-def _read_csvs(files: RecordingFiles, resample: bool) -> tuple[MeasuredCell | None, IngestReport]:
-    spikes, report = ingest_cell(dataclasses.replace(files, spares=()), seed=0, max_masks=0, resample=resample)
-    if spikes is None:
-        return None, report
-    cell = MeasuredCell(
-        files.cell_id,
-        posixpath.dirname(files.paths[0]),
-        spikes.triggers,
-        spikes.waveforms,
-        measure_spikes(spikes.waveforms),
-        None,
-        0.0,
-        domain.SAMPLING_RATE_HZ,
-        False,
-    )
-    return cell, report
 
 
 def _envelope(sweeps: Sequence[np.ndarray]) -> TraceEnvelope:

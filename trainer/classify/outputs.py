@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import os
 import pathlib
 import shutil
-import signal
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from beam_pipelines.recordings.cell_files import RejectedFile
+from beam_pipelines.cli.signals import interrupts_held_back
+from beam_pipelines.datasets.configs import REJECTED_FILE
+from beam_pipelines.recordings.rejection import RejectedFile
 from beam_pipelines.storage.atomic_files import write_text
 from trainer.evaluation.outputs import write_cells, write_table
 from trainer.evaluation.results import ClassifiedCell
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 SPIKES_COLUMNS = ('cell', 'trigger', 'time_s', 'p_ser', 'amplitude_pa', 'udi_ms', 'snr')
 
-_CELLS, _SPIKES, REJECTED = 'cells.csv', 'spikes.csv', 'rejected.jsonl'
+_CELLS, _SPIKES = 'cells.csv', 'spikes.csv'
 EXPORTS = ('nwb', 'phy')
-OUTPUT_NAMES = (_CELLS, _SPIKES, REJECTED, 'report.html', *EXPORTS)
+OUTPUT_NAMES = (_CELLS, _SPIKES, REJECTED_FILE, 'report.html', *EXPORTS)
 
 _PARTIAL = '.sero-classify.partial'
 
@@ -61,10 +61,10 @@ def write_outputs(
     try:
         write_cells(partial / _CELLS, [cell.result for cell in cells])
         write_table(partial / _SPIKES, SPIKES_COLUMNS, _spike_rows(cells))
-        _write_rejected(partial / REJECTED, findings.rejected)
+        _write_rejected(partial / REJECTED_FILE, findings.rejected)
         report = write_report(partial, cells, findings.rejected, info, classifier.training_range)
         _export(partial, cells, info, exports)
-        with _interrupts_held_back():
+        with interrupts_held_back():  # Otherwise some files could be of this run and some of the one before.
             for name in OUTPUT_NAMES:
                 _move(partial / name, folder / name)
     finally:
@@ -120,13 +120,3 @@ def _move(source: pathlib.Path, target: pathlib.Path) -> None:
         os.replace(source, target)
     else:
         target.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _interrupts_held_back() -> Iterator[None]:
-    """Keeps Ctrl-C from leaving some files of this run and some of the one before."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,9 +1,8 @@
-"""Reads recordings in worker processes, which never load TensorFlow, while the main process judges them."""
+"""Reads recordings in worker processes, which never load TensorFlow, while the main process classifies them."""
 
 from __future__ import annotations
 
 import concurrent.futures
-import contextlib
 import itertools
 import multiprocessing
 import os
@@ -12,12 +11,13 @@ import threading
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 
+from beam_pipelines.cli.signals import interrupts_held_back
 from beam_pipelines.recordings.cell_files import RecordingFiles
-from beam_pipelines.spikes.extraction import IngestReport
-from trainer.classify.measured_cell import MeasuredCell, read_cell
+from beam_pipelines.spikes.extraction import ExtractionReport
+from trainer.classify.measured_cell import MeasuredCell, read_measured_cell
 
-# Read ahead of the judging; what a reader gives back is the spikes of a recording, not the recording.
-_AHEAD_A_WORKER = 2
+# Read ahead of the classifier; a reader returns the spikes of a recording, not the recording.
+_AHEAD_PER_WORKER = 2
 
 
 class ReadingPool:
@@ -26,14 +26,16 @@ class ReadingPool:
     Parameters
     ----------
     resample : see ``abf_reader.read_abf``.
-    most_workers : readers at the most; there are no more than cores.
+    most_workers : how many readers at most; never more than there are cores.
     """
 
     def __init__(self, resample: bool, most_workers: int):
+        import joblib  # Here, because the readers, which import this module too, do not need it.
+
         self._resample = resample
-        self._workers = max(1, min(most_workers, len(os.sched_getaffinity(0))))
+        self._workers = max(1, min(most_workers, joblib.cpu_count()))
         self._executor = concurrent.futures.ProcessPoolExecutor(
-            self._workers, multiprocessing.get_context('spawn'), initializer=_end_with_parent
+            self._workers, multiprocessing.get_context('spawn'), initializer=_start_reader
         )
 
     def __enter__(self) -> ReadingPool:
@@ -44,14 +46,16 @@ class ReadingPool:
     ) -> None:
         self._executor.shutdown(cancel_futures=True)
 
-    def read(self, recordings: Sequence[RecordingFiles]) -> Iterator[tuple[MeasuredCell | None, IngestReport]]:
-        """Begins to read at once, and returns what comes out, see ``measured_cell.read_cell``, as it is ready."""
+    def read(self, recordings: Sequence[RecordingFiles]) -> Iterator[tuple[MeasuredCell | None, ExtractionReport]]:
+        """Begins to read at once, and returns what ``measured_cell.read_measured_cell`` does as it becomes ready."""
         waiting = iter(recordings)
         return self._results(
-            waiting, set(map(self._submit, itertools.islice(waiting, _AHEAD_A_WORKER * self._workers)))
+            waiting, set(map(self._submit, itertools.islice(waiting, _AHEAD_PER_WORKER * self._workers)))
         )
 
-    def _results(self, waiting, pending):
+    def _results(
+        self, waiting: Iterator[RecordingFiles], pending: set[concurrent.futures.Future]
+    ) -> Iterator[tuple[MeasuredCell | None, ExtractionReport]]:
         while pending:
             done, pending = concurrent.futures.wait(pending, return_when=concurrent.futures.FIRST_COMPLETED)
             pending |= set(map(self._submit, itertools.islice(waiting, len(done))))
@@ -59,25 +63,21 @@ class ReadingPool:
                 yield future.result()
 
     def _submit(self, recording: RecordingFiles) -> concurrent.futures.Future:
-        with _interrupts_held_back():
-            return self._executor.submit(read_cell, recording, self._resample)
+        with interrupts_held_back():
+            return self._executor.submit(read_measured_cell, recording, self._resample)
 
 
-@contextlib.contextmanager
-def _interrupts_held_back() -> Iterator[None]:
-    """Starts processes that Ctrl-C, which a terminal sends to all, does not reach: the main process ends them."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+def _start_reader() -> None:
+    """Leaves Ctrl-C to the main process, and ends this process when that one is gone.
 
+    Killed outright the main process cannot end its readers, and the pool would wait for ever.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
-def _end_with_parent() -> None:
-    """Ends this process when the main one is gone: killed outright it cannot say so, and the pool would wait."""
-
-    def wait():
-        multiprocessing.parent_process().join()
+    def end_with_parent() -> None:
+        parent = multiprocessing.parent_process()
+        assert parent is not None
+        parent.join()
         os._exit(1)
 
-    threading.Thread(target=wait, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()

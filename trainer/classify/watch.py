@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import pathlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from beam_pipelines.cli.signals import StopRequests
 from beam_pipelines.recordings.abf_header import check_abf_header
-from beam_pipelines.recordings.cell_files import RejectedFile, group_files, is_ignored
+from beam_pipelines.recordings.cell_files import group_files, is_ignored
 from beam_pipelines.recordings.rejection import RecordingRejected
-from beam_pipelines.spikes.extraction import IngestReport, rejection_report
+from beam_pipelines.spikes.extraction import ExtractionReport, duplicate_cell, rejection_report
 from trainer.classify.batch import Findings, findings_lines, read_results
 from trainer.classify.classifier import Classifier
 from trainer.classify.outputs import write_outputs
@@ -27,7 +27,7 @@ _STABLE_S = 3.0
 # change the file is read as it is, and once more if it changes later.
 _BROKEN_S = 60.0
 
-_Outcomes = dict[str, tuple[ClassifiedCell | None, IngestReport]]  # by path
+_Outcomes = dict[str, tuple[ClassifiedCell | None, ExtractionReport]]  # by path
 
 
 def watch(
@@ -64,16 +64,15 @@ def watch(
 
 
 def _classify(
-    path: str, classifier: Classifier, pool: ReadingPool, outcomes: Mapping[str, tuple[ClassifiedCell | None, object]]
-) -> tuple[ClassifiedCell | None, IngestReport]:
+    path: str, classifier: Classifier, pool: ReadingPool, outcomes: _Outcomes
+) -> tuple[ClassifiedCell | None, ExtractionReport]:
     recordings, of_no_cell = group_files([('original', 0, path)])
     if of_no_cell:
         return None, rejection_report(of_no_cell[0][1])
     (recording,) = recordings
     for other, (classified, _) in outcomes.items():
         if other != path and classified is not None and classified.result.cell == recording.cell_id:
-            detail = f'cell {recording.cell_id} is already used, from {other}; give the files different names'
-            return None, rejection_report(RejectedFile(path, 'duplicate_cell', detail))
+            return None, rejection_report(duplicate_cell(path, recording.cell_id, other))
     ((cell, report),) = read_results(pool.read([recording]))
     return (None if cell is None else classifier.classify_cell(cell)), report
 
@@ -85,7 +84,7 @@ def _gather(outcomes: _Outcomes) -> Findings:
     return findings
 
 
-def _outcome_line(path: str, cell: ClassifiedCell | None, report: IngestReport) -> str:
+def _outcome_line(path: str, cell: ClassifiedCell | None, report: ExtractionReport) -> str:
     if cell is None:
         (rejected,) = report.rejected
         return f'{pathlib.Path(path).name}  rejected, {rejected.reason}: {rejected.detail}'

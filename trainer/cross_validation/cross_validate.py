@@ -19,7 +19,7 @@ import numpy as np
 from beam_pipelines.datasets import record_layout
 from beam_pipelines.errors import UserError
 from beam_pipelines.storage.atomic_files import staged, write_json, write_text
-from beam_pipelines.synthesis.synthesizer import Synthesizer
+from beam_pipelines.synthesis.synthesizer import SpikeBank, Synthesizer
 from trainer.config_checks import check_config
 from trainer.cross_validation.fold_training import recorded_epochs, synthetic_epochs, train_in_memory
 from trainer.cross_validation.folds import Fold, fold_by_day, fold_by_spike
@@ -32,14 +32,13 @@ from trainer.evaluation.metrics import binary_metrics, cell_metrics
 from trainer.evaluation.outputs import without_nan, write_cells
 from trainer.evaluation.results import CellResult, SplitResult
 from trainer.evaluation.verdicts import spike_p_ser
-from trainer.models.trained import SpikeScores
+from trainer.models.scoring import SpikeScores, score_spikes
 
 FOLDER = 'cross_validation'
 DIVISIONS = ('day', 'spike')
 
 _METRICS_FILE = 'metrics.json'
 _SETTINGS_FILE = 'settings.json'
-_BATCH = 1024
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,9 +104,8 @@ def cross_validate(
         scores, calibration = _load_fold(path, fold) or _run_fold(
             path, fold, spikes, synthetic, config, number, len(made)
         )
-        columns = (spikes.waveform, spikes.label, spikes.cell, spikes.trigger)
-        of_fold = SpikeScores(scores, *(column[fold.test] for column in columns))
-        cells += classify_cells(of_fold, spikes.cell_names, calibration)
+        of_fold = SpikeScores(scores, spikes.waveform[fold.test], spikes.label[fold.test], spikes.cell[fold.test])
+        cells += classify_cells(of_fold, spikes.trigger[fold.test], spikes.cell_names, calibration)
         p_ser.append(spike_p_ser(scores))
         tested.append(fold.test)
     label = spikes.label[np.concatenate(tested)]
@@ -167,10 +165,10 @@ def _run_fold(
     else:
         epochs = recorded_epochs(*train, count, config['seed'])
     ensemble = train_in_memory(config, epochs, validation)
-    scores = {}
-    for name, rows in (('validation', fold.validation), ('test', fold.test)):
-        outputs = ensemble.predict(spikes.waveform[rows], batch_size=_BATCH, verbose=0)
-        scores[name] = np.stack([np.asarray(outputs[member]) for member in ensemble.output_names], axis=1)
+    scores = {
+        name: score_spikes(ensemble, spikes.waveform[rows])
+        for name, rows in (('validation', fold.validation), ('test', fold.test))
+    }
     calibration = calibrate(scores['validation'], spikes.label[fold.validation], spikes.cell[fold.validation])
     with staged(path) as temporary, open(temporary, 'wb') as file:
         np.savez(
@@ -216,7 +214,7 @@ def _synthesizer(synthetic: StoredSplit, waveform: np.ndarray, label: np.ndarray
     )
     masks = bank.noise_masks[np.isin(from_cell, list(train_cells))]
     try:
-        return Synthesizer(waveform, label, masks, bank.examples, bank.seed, bank.recipe)
+        return Synthesizer(SpikeBank(waveform, label, masks), bank.examples, bank.seed, bank.recipe)
     except ValueError as error:
         raise UserError(f'{synthetic.folder}: {error} (from the cells that are trained on)') from None
 

@@ -11,8 +11,8 @@ import numpy as np
 from beam_pipelines import domain
 from beam_pipelines.errors import UserError
 from beam_pipelines.synthesis.synthesizer import Synthesizer
-from trainer.models.ensemble import build_ensemble, compile_ensemble, members_of
-from trainer.training.optimization import learning_rate_over_run
+from trainer.models.ensemble import build_ensemble, members_of
+from trainer.training.optimization import compile_ensemble, learning_rate_over_run
 
 Spikes = tuple[np.ndarray, np.ndarray]  # (n, 160) float32 in pA, (n,) labels
 

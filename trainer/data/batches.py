@@ -25,10 +25,10 @@ from trainer.data.stored_dataset import StoredSplit
 _PARALLEL_CHUNKS = min(8, os.cpu_count() or 1)
 _BATCHES_READY = 8
 
+_TFDS_SHUFFLED_ROWS = 16_384
 
-def training_batches(
-    split: StoredSplit, batch_size: int, seed: int, first_batch: int = 0, host: int = 0, hosts: int = 1
-) -> tf.data.Dataset:
+
+def training_batches(split: StoredSplit, batch_size: int, seed: int, first_batch: int = 0) -> tf.data.Dataset:
     """Returns an endless stream of training batches, in another order at every pass over the data.
 
     Parameters
@@ -37,7 +37,6 @@ def training_batches(
     batch_size : rows in a batch; every batch is full, and one may hold the end of a pass and the start of the next.
     seed : the order is a function of it.
     first_batch : how many batches an earlier run has consumed; the stream goes on behind them and reads nothing twice.
-    host, hosts : this host's number and how many read; see ``ExampleOrder``.
 
     Returns
     -------
@@ -46,7 +45,7 @@ def training_batches(
     Raises
     ------
     ValueError
-        If there are fewer examples than hosts, or an argument is out of range.
+        If there are no examples, or an argument is out of range.
     UserError
         If a shard cannot be mapped.
     """
@@ -56,7 +55,7 @@ def training_batches(
         words = records.gather(shard, rows)
         return _waveform(words), _decode_varint(words, 'label')
 
-    return shuffled_batches(split, batch_size, seed, first_batch, host, hosts, read)
+    return shuffled_batches(split, batch_size, seed, first_batch, read)
 
 
 def shuffled_batches(
@@ -64,22 +63,20 @@ def shuffled_batches(
     batch_size: int,
     seed: int,
     first_batch: int,
-    host: int,
-    hosts: int,
     read: Callable[[tf.Tensor, tf.Tensor], tuple],
 ) -> tf.data.Dataset:
     """Returns the batches of ``training_batches`` with other columns.
 
     Parameters
     ----------
-    split, batch_size, seed, first_batch, host, hosts : see ``training_batches``.
+    split, batch_size, seed, first_batch : see ``training_batches``.
     read : from a shard's number and (n,) rows of it to the columns of these examples.
     """
     if batch_size < 1:
         raise ValueError(f'batch_size {batch_size}: must be at least 1')
     if first_batch < 0:
         raise ValueError(f'first_batch {first_batch}: must be at least 0')
-    order = ExampleOrder([shard.examples for shard in split.shards], seed, host, hosts)
+    order = ExampleOrder([shard.examples for shard in split.shards], seed)
     epoch, chunk, place = order.find(first_batch * batch_size)
     epochs = tf.data.Dataset.range(epoch, np.iinfo(np.int64).max)
     chunks = epochs.flat_map(lambda number: tf.data.Dataset.from_tensor_slices(order.chunks(number))).skip(chunk)
@@ -93,6 +90,33 @@ def shuffled_batches(
         return read(shuffled.shard, order.rows(shuffled))
 
     return _batches(chunks.map(read_chunk, num_parallel_calls=_PARALLEL_CHUNKS, deterministic=True), batch_size)
+
+
+def tfds_batches(split: StoredSplit, batch_size: int, seed: int, first_batch: int = 0) -> tf.data.Dataset:
+    """Returns an endless stream of training batches as a stock ``tfds.load`` gives them, for comparison.
+
+    It goes on exactly behind the batches that an earlier run has consumed, but reads all of them again to get there.
+
+    Parameters
+    ----------
+    split, batch_size, seed, first_batch : see ``training_batches``.
+
+    Returns
+    -------
+    Dataset of (waveform (b, 160) float32 in pA, label (b,) int64).
+    """
+    import tensorflow_datasets as tfds  # takes seconds
+
+    # tf.data mixes the global seed into the order, and a run that goes on has not set it as the first one had.
+    tf.random.set_seed(seed)
+    rows = tfds.builder_from_directory(split.folder).as_dataset(
+        split=split.name.partition('/')[2],
+        shuffle_files=True,
+        read_config=tfds.ReadConfig(shuffle_seed=seed, add_tfds_id=False),
+    )
+    rows = rows.shuffle(min(_TFDS_SHUFFLED_ROWS, split.examples), seed=seed, reshuffle_each_iteration=True).repeat()
+    batches = rows.skip(first_batch * batch_size).batch(batch_size, drop_remainder=True)
+    return batches.map(lambda row: (row['waveform'], row['label'])).prefetch(tf.data.AUTOTUNE)
 
 
 def evaluation_batches(split: StoredSplit, batch_size: int) -> tf.data.Dataset:
@@ -166,7 +190,7 @@ def _batches(rows: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
     # To optimize a pipeline TensorFlow copies its constants, and these are the whole dataset.
     options.experimental_optimization.apply_default_optimizations = False
     options.autotune.enabled = False
-    # The hosts' shares are cut here; TensorFlow would cut them once more, by files, which it does not see.
+    # The workers' shares are cut in training.strategies; TensorFlow would cut them once more, by files.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     return rows.rebatch(batch_size, drop_remainder=True).prefetch(_BATCHES_READY).with_options(options)
 

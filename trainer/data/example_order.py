@@ -1,10 +1,10 @@
-"""The order in which training sees the examples: a function of (seed, epoch, host), so that a position costs a number.
+"""The order in which training sees the examples: a function of seed and epoch, so that a position is one number.
 
-An epoch is one pass over the data. The rows of the shards are cut into blocks; each epoch lays the blocks out in a new
-order, shuffles the rows of each, and the hosts share that line evenly. The stored order is random over all the data
-already (see ``docs/how_it_works.md``), so that the rows of a block are of all classes and cells.
+An epoch is one pass over the data. The rows of the shards are cut into blocks. Each epoch puts the blocks into a new
+order and shuffles the rows of each block. The stored order is random over the whole dataset already (see
+``docs/how_it_works.md``), so a block holds rows of all classes and cells.
 
-All of it is TensorFlow operations: in a pipeline no Python runs, and outside one they run at once.
+All steps are TensorFlow operations: no Python runs in a pipeline, and outside of one they run eagerly.
 """
 
 from __future__ import annotations
@@ -46,37 +46,30 @@ class Chunks(NamedTuple):
 
 
 class ExampleOrder:
-    """The order of one host's examples, epoch after epoch without end.
+    """The order of the examples, epoch after epoch without end.
 
     Parameters
     ----------
     shard_lengths : rows of each shard.
     seed : the order is a function of it.
-    host, hosts : this host's number and how many there are. In every epoch the hosts' examples are disjoint and
-        together all of them; two hosts' shares differ by at most one example.
 
     Attributes
     ----------
-    examples_per_epoch : this host's share of the examples.
+    examples_per_epoch : how many there are.
 
     Raises
     ------
     ValueError
-        If the host's number is not below ``hosts``, there are fewer examples than hosts, or the seed is negative or
-        too large.
+        If there are no examples, or the seed is negative or too large.
     """
 
-    def __init__(self, shard_lengths: Sequence[int], seed: int, host: int = 0, hosts: int = 1):
-        total = sum(shard_lengths)
-        if not 0 <= host < hosts:
-            raise ValueError(f'host {host} of {hosts}: must be 0..{hosts - 1}')
-        if total < hosts:
-            raise ValueError(f'{total} examples cannot be shared by {hosts} hosts')
+    def __init__(self, shard_lengths: Sequence[int], seed: int):
+        self.examples_per_epoch = sum(shard_lengths)
+        if not self.examples_per_epoch:
+            raise ValueError('there are no examples')
         if not 0 <= seed < 1 << 63:
             raise ValueError(f'seed {seed}: must be 0..{(1 << 63) - 1}')
         self._seed = seed
-        self._first, self._stop = total * host // hosts, total * (host + 1) // hosts
-        self.examples_per_epoch = self._stop - self._first
         blocks = [
             (shard, first, min(BLOCK_ROWS, length - first))
             for shard, length in enumerate(shard_lengths)
@@ -95,7 +88,7 @@ class ExampleOrder:
         self._table = starts[np.searchsorted(lengths, self._length)]
 
     def chunks(self, epoch: tf.Tensor | int) -> Chunks:
-        """Returns the host's chunks of an epoch, in their order."""
+        """Returns the chunks of an epoch, in their order."""
         epoch = tf.cast(epoch, tf.int64)
         order = tf.random.experimental.stateless_shuffle(
             tf.range(len(self._length)), seed=tf.stack([self._seed, 2 * epoch]), alg='philox'
@@ -107,14 +100,11 @@ class ExampleOrder:
             (2, len(self._length)), tf.stack([self._seed, 2 * epoch + 1]), 0, 1 << 62, tf.int64, alg='philox'
         )
         turns %= length
-        # Where in each block the host's share of the line begins and stops.
-        line = tf.cumsum(length, exclusive=True)
-        begin, stop = (tf.clip_by_value(end - line, 0, length) for end in (self._first, self._stop))
-        chunks = -(-(stop - begin) // CHUNK_ROWS)
+        chunks = -(-length // CHUNK_ROWS)
         block = tf.repeat(tf.range(len(self._length)), chunks)
         before = tf.gather(tf.cumsum(chunks, exclusive=True), block)
-        begins = tf.gather(begin, block) + CHUNK_ROWS * (tf.range(tf.size(block, tf.int64)) - before)
-        counts = tf.minimum(np.int64(CHUNK_ROWS), tf.gather(stop, block) - begins)
+        begins = CHUNK_ROWS * (tf.range(tf.size(block, tf.int64)) - before)
+        counts = tf.minimum(np.int64(CHUNK_ROWS), tf.gather(length, block) - begins)
         return Chunks(
             *(tf.gather(values, block) for values in (shard, first, length, table, turns[0], turns[1])), begins, counts
         )
@@ -130,7 +120,7 @@ class ExampleOrder:
         return chunk.first + place
 
     def find(self, example: int) -> tuple[int, int, int]:
-        """Returns the epoch and the chunk that hold the host's ``example``-th example, and its place in the chunk."""
+        """Returns the epoch and the chunk that hold the ``example``-th example, and its place in the chunk."""
         epoch, in_epoch = divmod(example, self.examples_per_epoch)
         with tf.device('/cpu:0'):
             counts = self.chunks(epoch).count.numpy()

@@ -1,6 +1,6 @@
-"""Synthetic spikes made inside the training step: the spikes and noise masks lie on the device, indices are fed.
+"""Batches of indices and weights, from which the training step makes synthetic spikes on the device.
 
-The batches are those that ``input_pipeline.training_batches`` reads from the stored dataset with the same arguments.
+The spikes are those that ``batches.training_batches`` reads from the stored dataset with the same arguments.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ import io
 import os
 
 import google_crc32c
-import keras
 import numpy as np
 import tensorflow as tf
 
 from beam_pipelines.datasets import record_layout
+from beam_pipelines.datasets.configs import METADATA_FILE
 from beam_pipelines.errors import UserError
-from beam_pipelines.synthesis.synthesizer import Recipe, Synthesizer
+from beam_pipelines.synthesis.synthesizer import Recipe, SpikeBank, Synthesizer
 from trainer.data.batches import shuffled_batches
 from trainer.data.shards import Shard, read_file, read_rows
 from trainer.data.stored_dataset import StoredSplit
@@ -36,16 +36,18 @@ def open_spike_bank(split: StoredSplit) -> Synthesizer:
         raise UserError(f'{split.folder}: input online makes synthetic spikes, and {split.name} holds recorded ones')
     if not {'spike_bank', 'noise_masks_crc32c'} <= synthesis.keys():
         raise UserError(
-            f'{split.folder}/metadata.json: synthesis has no spike_bank or noise_masks_crc32c; build the dataset anew'
+            f'{split.folder}/{METADATA_FILE}: synthesis has no spike_bank or noise_masks_crc32c; build the dataset anew'
         )
     bank = Shard(os.path.join(split.folder, synthesis['spike_bank']), synthesis['spike_bank_examples'])
     rows = read_rows(bank, 0, bank.examples)
     records = record_layout.view_records(rows)
     _check_crc32c(bank.path, rows.tobytes(), synthesis['spike_bank_crc32c'])
     return Synthesizer(
-        records['waveform'],
-        record_layout.decode_varints(records['label']),
-        _read_noise_masks(os.path.join(split.folder, synthesis['noise_masks']), synthesis['noise_masks_crc32c']),
+        SpikeBank(
+            records['waveform'],
+            record_layout.decode_varints(records['label']),
+            _read_noise_masks(os.path.join(split.folder, synthesis['noise_masks']), synthesis['noise_masks_crc32c']),
+        ),
         tuple(synthesis['examples']),
         split.metadata['seed'],
         Recipe(*synthesis['masks_a_spike'], *synthesis['weights']),
@@ -53,25 +55,19 @@ def open_spike_bank(split: StoredSplit) -> Synthesizer:
 
 
 def online_batches(
-    split: StoredSplit,
-    bank: Synthesizer,
-    batch_size: int,
-    seed: int,
-    first_batch: int = 0,
-    host: int = 0,
-    hosts: int = 1,
+    split: StoredSplit, bank: Synthesizer, batch_size: int, seed: int, first_batch: int = 0
 ) -> tf.data.Dataset:
     """Returns an endless stream of what training batches are made of; no waveform is read.
 
     Parameters
     ----------
-    split, batch_size, seed, first_batch, host, hosts : see ``input_pipeline.training_batches``.
+    split, batch_size, seed, first_batch : see ``batches.training_batches``.
     bank : the split's, from ``open_spike_bank``.
 
     Returns
     -------
     Dataset of ({spike (b,) int32, masks (b, 4) int32, weights (b, 4) float32}, label (b,) int64): what
-    ``SpikeSynthesis`` takes, and 0 SER or 1 NSER.
+    ``online_synthesis.SpikeSynthesis`` takes, and 0 SER or 1 NSER.
     """
     starts = np.cumsum([0, *(shard.examples for shard in split.shards)])
     # Drawn once, at the start: some tens of bytes an example, and no Python in the pipeline.
@@ -87,7 +83,7 @@ def online_batches(
         }
         return draws, tf.cast(tf.gather(label, example), tf.int64)
 
-    return shuffled_batches(split, batch_size, seed, first_batch, host, hosts, read)
+    return shuffled_batches(split, batch_size, seed, first_batch, read)
 
 
 def _draw_all(bank: Synthesizer, examples: int) -> tuple[np.ndarray, ...]:
@@ -103,49 +99,6 @@ def _draw_all(bank: Synthesizer, examples: int) -> tuple[np.ndarray, ...]:
     return spike, masks, weights, label
 
 
-class SpikeSynthesis(keras.layers.Layer):
-    """Makes synthetic spikes on the device: ``MA3(spike) + sum of w_i * mask_i``.
-
-    Called with {spike (b,) integers, masks (b, 4) integers, weights (b, 4) float32}; returns (b, 160) float32 in pA.
-
-    Parameters
-    ----------
-    bank : whose spikes and noise masks are kept on the device as constants.
-    """
-
-    def __init__(self, bank: Synthesizer):
-        super().__init__(name='spike_synthesis', trainable=False)
-        self._spikes = self._constant('spikes', bank.smoothed)
-        self._masks = self._constant('noise_masks', bank.noise_masks)
-
-    def call(self, draws):
-        spikes = keras.ops.take(self._spikes, draws['spike'], axis=0)
-        masks = keras.ops.take(self._masks, draws['masks'], axis=0)
-        return spikes + keras.ops.sum(keras.ops.expand_dims(draws['weights'], -1) * masks, axis=1)
-
-    def _constant(self, name: str, values: np.ndarray) -> keras.Variable:
-        return self.add_weight(name=name, shape=values.shape, initializer=lambda *_, **__: values, trainable=False)
-
-
-class OnlineEnsemble(keras.Model):
-    """An ensemble that is trained on draws, of which it makes the spikes, and validated on stored spikes.
-
-    Parameters
-    ----------
-    bank : what the draws are of.
-    ensemble : from (b, 160) in pA.
-    """
-
-    def __init__(self, bank: Synthesizer, ensemble: keras.Model):
-        super().__init__(name='online_ensemble')
-        self._synthesis = SpikeSynthesis(bank)
-        self._ensemble = ensemble
-
-    def call(self, inputs, training=None):
-        waveform = self._synthesis(inputs) if isinstance(inputs, dict) else inputs
-        return self._ensemble(waveform, training=training)
-
-
 def _read_noise_masks(path: str, promised: str) -> np.ndarray:
     content = read_file(path)
     _check_crc32c(path, content, promised)
@@ -158,4 +111,4 @@ def _read_noise_masks(path: str, promised: str) -> np.ndarray:
 def _check_crc32c(path: str, content: bytes, promised: str) -> None:
     crc32c = f'{google_crc32c.value(content):08x}'
     if crc32c != promised:
-        raise UserError(f'{path}: CRC-32C {crc32c}, metadata.json promises {promised}')
+        raise UserError(f'{path}: CRC-32C {crc32c}, {METADATA_FILE} promises {promised}')

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from beam_pipelines.spikes.typical_cells import is_typical, typical_cut_ms
+from beam_pipelines.spikes.published_udi import is_typical, typical_cut_ms
 from trainer.evaluation.results import CellResult
 
 CALIBRATION_BINS = 10

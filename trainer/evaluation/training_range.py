@@ -11,15 +11,17 @@ import numpy as np
 from beam_pipelines import domain
 from beam_pipelines.datasets import record_layout
 from beam_pipelines.errors import UserError
-from beam_pipelines.spikes.waveform_features import measure_udi_ms
+from beam_pipelines.spikes.waveform_features import (
+    measure_amplitude_pa,
+    measure_firing_rate_hz,
+    measure_noise_pa,
+    measure_udi_ms,
+)
 from beam_pipelines.storage.atomic_files import staged
 from trainer.data.shards import read_records
 from trainer.data.stored_dataset import StoredSplit
 
 FILE_NAME = 'training_range.npz'
-
-# The first 0.5 ms of a window: its spike begins later.
-BASELINE_SAMPLES = 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,28 +76,6 @@ def measure_training_range(split: StoredSplit) -> TrainingRange:
         for name, value in measured.items():
             rows.setdefault(name, []).append(value)
     return TrainingRange(**{name: np.array(values) for name, values in rows.items()})
-
-
-def measure_amplitude_pa(waveform: np.ndarray) -> np.ndarray:
-    """Returns the depth of the trough below the level before the spike: (..., 160) pA -> (...) pA, positive."""
-    return np.median(waveform[..., :BASELINE_SAMPLES], axis=-1) - waveform.min(axis=-1)
-
-
-def measure_noise_pa(waveform: np.ndarray) -> np.ndarray:
-    """Returns the standard deviation of the samples before each spike: (..., 160) pA -> (...) pA."""
-    return waveform[..., :BASELINE_SAMPLES].std(axis=-1, ddof=1)
-
-
-def measure_firing_rate_hz(trigger: np.ndarray) -> float:
-    """Returns the rate by the median interval, so that pauses and left-out spikes weigh little; NaN below two spikes.
-
-    Parameters
-    ----------
-    trigger : (n,) int64, sample index of each trigger at 40 kHz, in any order.
-    """
-    if len(trigger) < 2:
-        return float('nan')
-    return float(domain.SAMPLING_RATE_HZ / np.median(np.diff(np.sort(trigger))))
 
 
 def write(folder: str, training_range: TrainingRange) -> None:

@@ -42,38 +42,12 @@ def build_ensemble(
     return join_members([build_member(architecture, kernel_size, precision) for kernel_size in kernel_sizes])
 
 
-def compile_ensemble(
-    ensemble: keras.Model,
-    precision: str,
-    learning_rate: float | keras.optimizers.schedules.LearningRateSchedule,
-) -> None:
-    """Makes an ensemble ready to be trained: each member has the published loss and its own Adam state.
-
-    Parameters
-    ----------
-    ensemble : from ``build_ensemble``.
-    precision : what it was built with; gradients in float16 vanish unless the loss is scaled.
-    learning_rate : of Adam.
-    """
-    optimizer = keras.optimizers.Adam(learning_rate)
-    ensemble.compile(
-        optimizer=keras.optimizers.LossScaleOptimizer(optimizer) if precision == 'mixed_float16' else optimizer,
-        loss=member_losses(ensemble),
-        jit_compile=uses_xla(),
-    )
-
-
 def uses_xla() -> bool:
     """Whether training steps are compiled by XLA, which Keras would do by default.
 
     TensorFlow's own convolutions are twice as fast on a CPU; JAX is nothing without it.
     """
     return keras.backend.backend() != 'tensorflow'
-
-
-def member_losses(ensemble: keras.Model) -> dict[str, str]:
-    """Returns the loss of each output."""
-    return dict.fromkeys(ensemble.output_names, 'binary_crossentropy')
 
 
 def join_members(members: Sequence[keras.Model]) -> keras.Model:

@@ -18,8 +18,8 @@ from absl import logging
 from keras import ops
 
 from beam_pipelines import domain
-from beam_pipelines.storage.atomic_files import remove_whole, staged
-from trainer.training.checkpoints import save_whole
+from beam_pipelines.storage.atomic_files import remove_atomically, staged
+from trainer.models.files import save_whole
 
 CONSENSUS_FILE = 'consensus.keras'
 SAVED_MODEL_FOLDER = 'saved_model'
@@ -71,7 +71,7 @@ def remove_consensus(workdir: str) -> None:
         os.remove(_consensus_path(workdir))
     folder = os.path.join(workdir, SAVED_MODEL_FOLDER)
     if os.path.exists(folder):
-        remove_whole(folder)
+        remove_atomically(folder)
 
 
 def _with_time_column(waveform: keras.KerasTensor) -> keras.KerasTensor:

@@ -1,4 +1,4 @@
-"""Runs the members of a trained ensemble on spikes."""
+"""Trained ensembles on disk: the folder of a run, or a folder of the authors' models."""
 
 from __future__ import annotations
 
@@ -7,19 +7,13 @@ import os
 from collections.abc import Sequence
 
 import keras
-import numpy as np
 
-from beam_pipelines.datasets import record_layout
-from trainer.data.batches import dataset_errors, evaluation_batches
-from trainer.data.shards import read_records
-from trainer.data.stored_dataset import StoredSplit
 from trainer.models import model_info
 from trainer.models.ensemble import join_members
+from trainer.models.files import load_model
 from trainer.models.published import describe_files, find_files, load_published_member
-from trainer.training.checkpoints import load_model
-from trainer.training.run_keeper import MEMBERS_FOLDER
 
-_BATCH = 1024
+MEMBERS_FOLDER = 'members'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,24 +34,6 @@ class TrainedEnsemble:
         if self.info['train_cells'] is None:
             return f"authors' models, trained on {self.info['trained_on']}"
         return f'trained on {self.info["trained_on"]}'
-
-
-@dataclasses.dataclass(frozen=True)
-class SpikeScores:
-    """What the members say of n spikes.
-
-    Attributes
-    ----------
-    scores : (n, m, 2) float32, of each member the scores of SER and NSER, 0..1.
-    waveform : (n, 160) float32, pA.
-    label, cell, trigger : (n,) int64; the trigger is a sample index in the recording.
-    """
-
-    scores: np.ndarray
-    waveform: np.ndarray
-    label: np.ndarray
-    cell: np.ndarray
-    trigger: np.ndarray
 
 
 def load_ensemble(workdir: str) -> TrainedEnsemble:
@@ -101,16 +77,3 @@ def load_published_ensemble(folder: str) -> TrainedEnsemble:
         'files': describe_files(paths),
     }
     return TrainedEnsemble(join_members(members), info)
-
-
-@dataset_errors()
-def score_split(ensemble: TrainedEnsemble, split: StoredSplit) -> SpikeScores:
-    """Runs all members on every spike of a split; UserError if a shard has changed since it was opened."""
-    parts = []
-    for batch in evaluation_batches(split, _BATCH).as_numpy_iterator():
-        outputs = ensemble.model.predict_on_batch(batch['waveform'])
-        scores = np.stack([np.asarray(outputs[name]) for name in ensemble.model.output_names], axis=1)
-        valid = batch['valid']
-        parts.append([scores[valid], *(batch[name][valid] for name in ('waveform', 'label', 'cell'))])
-    trigger = record_layout.decode_varints(read_records(split.shards)['trigger'])
-    return SpikeScores(*map(np.concatenate, zip(*parts, strict=True)), trigger)

@@ -7,8 +7,9 @@ import os
 import pathlib
 
 from beam_pipelines import domain
-from beam_pipelines.recordings.cell_files import RejectedFile, group_files, is_ignored
-from beam_pipelines.spikes.extraction import ingest_cell
+from beam_pipelines.recordings.cell_files import group_files, is_ignored
+from beam_pipelines.recordings.rejection import RejectedFile
+from beam_pipelines.spikes.extraction import read_cell
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,10 +64,10 @@ def count_root(root: pathlib.Path) -> RootCount:
     folders = dict.fromkeys(PUBLISHED, Count(0, 0))
     simulated_files = 0
     for recording in recordings:
-        spikes, report = ingest_cell(recording, seed=0, max_masks=0, resample=False)
+        cell, report = read_cell(recording, resample=False)
         rejected.extend(report.rejected)
         simulated_files += report.simulated_files
-        if spikes is not None:
+        if cell is not None:
             name = f'{recording.recording_set}/{domain.LABEL_NAMES[recording.label]}'
             folders[name] = Count(folders[name].cells + 1, folders[name].spikes + report.spikes)
     return RootCount(folders, tuple(rejected), simulated_files)

@@ -16,8 +16,7 @@ import numpy as np
 
 from beam_pipelines import domain
 from beam_pipelines.cli.words import counted
-from beam_pipelines.recordings.cell_files import RejectedFile
-from beam_pipelines.recordings.rejection import REASONS
+from beam_pipelines.recordings.rejection import REASONS, RejectedFile
 from beam_pipelines.storage.atomic_files import write_files
 from trainer.evaluation.results import CellResult, ClassifiedCell
 from trainer.evaluation.training_range import TrainingRange

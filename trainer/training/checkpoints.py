@@ -7,43 +7,20 @@ import os
 import re
 import shutil
 import sys
-import zipfile
 
 import keras
 import numpy as np
 
 from beam_pipelines.storage.atomic_files import remove_left_behind, staged
 from trainer.errors import ModelError
+from trainer.models.files import load_model
+
+CHECKPOINTS_FOLDER = 'checkpoints'
 
 _FOLDER = re.compile(r'step_(\d+)')
 _MODEL_FILE = 'ensemble.keras'
 _STATE_FILE = 'state.json'
 _DROPOUT = 'dropout_seeds'
-
-
-def save_whole(model: keras.Model, path: str) -> None:
-    """Saves a model as a ``.keras`` file that appears whole or not at all."""
-    with staged(path) as temporary:
-        model.save(temporary)
-
-
-def load_model(path: str, compile: bool) -> keras.Model:
-    """Loads a ``.keras`` file without running any code that it may hold.
-
-    Raises
-    ------
-    ModelError
-        If the file is missing or damaged.
-    """
-    if not os.path.isfile(path):
-        raise ModelError(f'{path}: no such file')
-    # Keras says of a file that is cut off that it is not there.
-    if not zipfile.is_zipfile(path):
-        raise ModelError(f'{path}: is not a whole .keras file')
-    try:
-        return keras.saving.load_model(path, compile=compile, safe_mode=True)
-    except (KeyError, OSError, ValueError, zipfile.BadZipFile) as error:
-        raise ModelError(f'{path}: {" ".join(str(error).split())}') from None
 
 
 def save_checkpoint(folder: str, step: int, model: keras.Model, state: dict, kept: int) -> None:

@@ -15,16 +15,17 @@ from beam_pipelines.errors import UserError
 from beam_pipelines.synthesis.synthesizer import Synthesizer
 from trainer.backend import describe_device
 from trainer.config_checks import check_config
-from trainer.data.batches import dataset_errors, training_batches
-from trainer.data.online_batches import OnlineEnsemble, online_batches, open_spike_bank
+from trainer.data.batches import dataset_errors, tfds_batches, training_batches
+from trainer.data.online_batches import online_batches, open_spike_bank
 from trainer.data.stored_dataset import StoredSplit, open_split
 from trainer.models import published as published_models
-from trainer.models.ensemble import member_losses
+from trainer.models.online_synthesis import OnlineEnsemble
 from trainer.training import checkpoints
 from trainer.training.input_wait import InputWait, LogInputWait
+from trainer.training.optimization import member_losses
 from trainer.training.progress import TrainingProgress
 from trainer.training.run_folder import claim_workdir, find_init_files, resume_run, start_run
-from trainer.training.run_keeper import CHECKPOINTS_FOLDER, RunKeeper
+from trainer.training.run_keeper import RunKeeper
 from trainer.training.run_outcome import complete_run
 from trainer.training.step_profile import StepProfile
 from trainer.training.strategies import OneDevice
@@ -97,7 +98,7 @@ def train(
         config=config,
         init_from=published_models.describe_files(init_files),
         dataset=(train_split.metadata['fingerprint'], validation_split.metadata['fingerprint']),
-        checkpoints=checkpoints.list_steps(os.path.join(workdir, CHECKPOINTS_FOLDER)),
+        checkpoints=checkpoints.list_steps(os.path.join(workdir, checkpoints.CHECKPOINTS_FOLDER)),
     )
     claim_workdir(workdir, config, strategy.is_chief)
     with strategy.scope():
@@ -171,8 +172,6 @@ def _open_input(
     """Returns the model to fit and the batches to fit it on."""
     batch_size, seed = config['batch_size'], config['seed']
     if config['input'] == 'tfds':
-        from trainer.data.tfds_input import tfds_batches  # TFDS takes seconds to import
-
         return ensemble, tfds_batches(split, batch_size, seed, first_batch)
     if config['input'] == 'tfrecord':
         return ensemble, training_batches(split, batch_size, seed, first_batch)

@@ -1,12 +1,40 @@
-"""The learning rate over a run."""
+"""How members learn: their losses, their optimizer, its learning rate over a run."""
 
 from __future__ import annotations
 
 import keras
 
+from trainer.models.ensemble import uses_xla
+
 SCHEDULES = ('constant', 'cosine')
 
 _WARMUP_SHARE = 0.05
+
+
+def compile_ensemble(
+    ensemble: keras.Model,
+    precision: str,
+    learning_rate: float | keras.optimizers.schedules.LearningRateSchedule,
+) -> None:
+    """Makes an ensemble ready to be trained: each member has the published loss and its own Adam state.
+
+    Parameters
+    ----------
+    ensemble : from ``build_ensemble``.
+    precision : what it was built with; gradients in float16 vanish unless the loss is scaled.
+    learning_rate : of Adam.
+    """
+    optimizer = keras.optimizers.Adam(learning_rate)
+    ensemble.compile(
+        optimizer=keras.optimizers.LossScaleOptimizer(optimizer) if precision == 'mixed_float16' else optimizer,
+        loss=member_losses(ensemble),
+        jit_compile=uses_xla(),
+    )
+
+
+def member_losses(ensemble: keras.Model) -> dict[str, str]:
+    """Returns the loss of each output."""
+    return dict.fromkeys(ensemble.output_names, 'binary_crossentropy')
 
 
 def learning_rate_over_run(config: dict) -> float | keras.optimizers.schedules.LearningRateSchedule:

@@ -12,10 +12,10 @@ from beam_pipelines.errors import UserError
 from beam_pipelines.storage.atomic_files import write_json
 from trainer.data.stored_dataset import StoredSplit
 from trainer.models import published as published_models
-from trainer.models.ensemble import build_ensemble, compile_ensemble, join_members, uses_xla
+from trainer.models.ensemble import build_ensemble, join_members, uses_xla
+from trainer.models.trained import MEMBERS_FOLDER
 from trainer.training import checkpoints
-from trainer.training.optimization import learning_rate_over_run
-from trainer.training.run_keeper import CHECKPOINTS_FOLDER, MEMBERS_FOLDER
+from trainer.training.optimization import compile_ensemble, learning_rate_over_run
 
 _CONFIG_FILE = 'config.json'
 
@@ -40,7 +40,7 @@ def claim_workdir(workdir: str, config: dict, writes: bool) -> None:
     path = os.path.join(workdir, _CONFIG_FILE)
     content = json.loads(json.dumps(config))
     # A run without a checkpoint, such as one that failed at once, may begin again in another way.
-    if os.path.exists(path) and checkpoints.list_steps(os.path.join(workdir, CHECKPOINTS_FOLDER)):
+    if os.path.exists(path) and checkpoints.list_steps(os.path.join(workdir, checkpoints.CHECKPOINTS_FOLDER)):
         with open(path, encoding='utf-8') as file:
             earlier = json.load(file)
         # Cosine depends on how long the run is to be.
@@ -88,7 +88,7 @@ def resume_run(
     ModelError
         If all of its checkpoints are damaged.
     """
-    resumed = checkpoints.load_newest(os.path.join(workdir, CHECKPOINTS_FOLDER))
+    resumed = checkpoints.load_newest(os.path.join(workdir, checkpoints.CHECKPOINTS_FOLDER))
     if not resumed:
         return None
     ensemble, state = resumed

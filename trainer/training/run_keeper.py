@@ -15,11 +15,10 @@ from trainer.evaluation import calibration
 from trainer.models import model_info
 from trainer.models.ensemble import members_of
 from trainer.models.exported_consensus import remove_consensus
+from trainer.models.files import save_whole
+from trainer.models.trained import MEMBERS_FOLDER
 from trainer.training import checkpoints
 from trainer.training.optimization import learning_rate_at
-
-MEMBERS_FOLDER = 'members'
-CHECKPOINTS_FOLDER = 'checkpoints'
 
 
 class RunKeeper(keras.callbacks.Callback):
@@ -108,7 +107,7 @@ class RunKeeper(keras.callbacks.Callback):
                 state['best_epoch'][member.name] = epoch + 1
                 if self._writes:
                     path = os.path.join(self._workdir, MEMBERS_FOLDER, f'{member.name}.keras')
-                    checkpoints.save_whole(member, path)
+                    save_whole(member, path)
         if self._writes:
             model_info.write(self._workdir, self.info())
         self._save()
@@ -124,7 +123,7 @@ class RunKeeper(keras.callbacks.Callback):
             return
         if keras.backend.backend() == 'jax':
             self.model.jax_state_sync()  # while it trains, Keras keeps the weights and the optimizer's elsewhere
-        folder = os.path.join(self._workdir, CHECKPOINTS_FOLDER)
+        folder = os.path.join(self._workdir, checkpoints.CHECKPOINTS_FOLDER)
         kept = self._config['checkpoints_kept']
         checkpoints.save_checkpoint(folder, self._state['step'], self._ensemble, self._state, kept)
         self._saved_at = time.monotonic()

@@ -13,7 +13,8 @@ from trainer.evaluation.metrics import binary_metrics
 from trainer.evaluation.verdicts import spike_p_ser
 from trainer.models import exported_consensus, model_info
 from trainer.models.ensemble import join_members
-from trainer.models.trained import TrainedEnsemble, load_members, score_split
+from trainer.models.scoring import score_split
+from trainer.models.trained import TrainedEnsemble, load_members
 
 
 def complete_run(workdir: str, info: dict, validation_split: StoredSplit, recorded_split: StoredSplit) -> dict:

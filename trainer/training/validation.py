@@ -13,10 +13,9 @@ from trainer.data.batches import evaluation_batches
 from trainer.data.stored_dataset import StoredSplit
 from trainer.evaluation.metrics import binary_metrics
 from trainer.evaluation.verdicts import spike_p_ser
+from trainer.models.scoring import SPLIT_BATCH, score_batches
 
 CONSENSUS = 'consensus'
-
-_BATCH = 1024
 
 
 class Validation(keras.callbacks.Callback):
@@ -42,7 +41,7 @@ class Validation(keras.callbacks.Callback):
     ):
         super().__init__()
         self._names = ensemble.output_names
-        self._batches = evaluation_batches(split, _BATCH)
+        self._batches = evaluation_batches(split, SPLIT_BATCH)
         self._agree = agree
         if keras.backend.backend() == 'tensorflow':
             # Unlike Keras's predict it is the same on one device and within a tf.distribute strategy.
@@ -51,7 +50,8 @@ class Validation(keras.callbacks.Callback):
             self._score = ensemble.predict_on_batch
 
     def on_epoch_end(self, epoch, logs=None):
-        scores, label = self._score_spikes()
+        spikes = score_batches(self._score, self._names, self._batches)
+        scores, label = spikes.scores, spikes.label
         of_members = {name: scores[:, [number]] for number, name in enumerate(self._names)}
         found = {}
         for name, part in (of_members | {CONSENSUS: scores}).items():
@@ -62,16 +62,6 @@ class Validation(keras.callbacks.Callback):
         # Members are kept and stopped by them: processes that differ in a last digit would part ways.
         logs.update(zip(found, self._agree(list(found.values())), strict=True))
         logs['val_loss'] = sum(logs[f'val_{name}_loss'] for name in self._names)
-
-    def _score_spikes(self) -> tuple[np.ndarray, np.ndarray]:
-        """Returns (n, m, 2) float32 scores of n spikes by m members, and (n,) labels."""
-        scores, label = [], []
-        for batch in self._batches.as_numpy_iterator():
-            outputs = self._score(batch['waveform'])
-            stacked = np.stack([np.asarray(outputs[name]) for name in self._names], axis=1)
-            scores.append(stacked[batch['valid']])
-            label.append(batch['label'][batch['valid']])
-        return np.concatenate(scores), np.concatenate(label)
 
 
 def _binary_crossentropy(scores: np.ndarray, label: np.ndarray) -> float:

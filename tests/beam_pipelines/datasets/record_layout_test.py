@@ -10,8 +10,10 @@ import pytest
 import tensorflow as tf
 from apache_beam.testing.util import assert_that, equal_to
 
+from beam_pipelines import domain
 from beam_pipelines.datasets import record_layout
 from beam_pipelines.domain import SPIKE_SAMPLES
+from beam_pipelines.errors import UserError
 
 _INTEGERS = ('label', 'cell', 'trigger', 'mask')
 
@@ -223,7 +225,7 @@ def test_own_layout_passes_the_check():
 
 def test_layout_of_another_format_version_is_an_error_with_field_and_both_values():
     layout = {**record_layout.as_json(), 'format_version': 7}
-    with pytest.raises(ValueError, match=r'^data/record_layout.json: format_version is 7, this version .* reads 1$'):
+    with pytest.raises(UserError, match=r'^data/record_layout.json: format_version is 7, this version .* reads 1$'):
         record_layout.check_json(layout, 'data/record_layout.json')
 
 
@@ -231,5 +233,9 @@ def test_layout_of_another_format_version_is_an_error_with_field_and_both_values
 def test_layout_that_lacks_a_field_is_an_error_that_names_it(key):
     layout = record_layout.as_json()
     del layout[key]
-    with pytest.raises(ValueError, match=f'here: {key} is None'):
+    with pytest.raises(UserError, match=f'here: {key} is None'):
         record_layout.check_json(layout, 'here')
+
+
+def test_the_largest_trigger_of_a_recording_fits_its_field():
+    assert record_layout.max_value('trigger') == domain.MAX_TRIGGER

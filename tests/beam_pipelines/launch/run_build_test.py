@@ -9,7 +9,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 
 from beam_pipelines.errors import UserError
 from beam_pipelines.launch.run_build import default_runner, run_build
-from beam_pipelines.planning.plan import BuildOptions
+from beam_pipelines.planning.options import BuildOptions
 from beam_pipelines.transforms.build_datasets import build_pipeline
 from tests.support.folders import files_of
 from tests.support.recordings import copy_without_stamp

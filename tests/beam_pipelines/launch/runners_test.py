@@ -6,7 +6,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from beam_pipelines.build import check_beam_options
 from beam_pipelines.errors import UserError
 from beam_pipelines.launch.runners import check_dataflow_options
-from beam_pipelines.planning.plan import BuildOptions
+from beam_pipelines.planning.options import BuildOptions
 from tests.support.requirements import needs_gcp
 
 _JOB = {'runner': 'DataflowRunner', 'project': 'p', 'region': 'r', 'temp_location': 'gs://b/t', 'setup_file': __file__}

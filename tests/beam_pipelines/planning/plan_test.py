@@ -5,13 +5,14 @@ import pytest
 
 from beam_pipelines.datasets import record_layout
 from beam_pipelines.errors import UserError
-from beam_pipelines.planning.plan import BuildOptions, DatasetPlan, IngestedCell, plan_dataset
-from beam_pipelines.spikes.extraction import IngestReport
+from beam_pipelines.planning.options import BuildOptions
+from beam_pipelines.planning.plan import DatasetPlan, IngestedCell, plan_dataset
+from beam_pipelines.spikes.extraction import ExtractionReport
 
 
 def _cell(number: int, label: int, recording_set: str = 'original', spikes: int = 100, masks: int = 50) -> IngestedCell:
     cell_id = f'{recording_set[0].upper()}{label}#{number:03d}'
-    report = IngestReport(1, (), spikes, spikes, 0, 30.0)
+    report = ExtractionReport(1, (), spikes, spikes, 0, 30.0)
     fingerprint = f'hash of {recording_set} {cell_id}'
     return IngestedCell(
         recording_set, label, cell_id, f'staging/{cell_id}.npz', f'hash of {cell_id}', masks, report, fingerprint

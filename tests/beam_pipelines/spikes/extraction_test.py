@@ -6,7 +6,7 @@ import pytest
 
 from beam_pipelines.recordings.abf_writer import write_abf
 from beam_pipelines.recordings.cell_files import RecordingFiles
-from beam_pipelines.spikes.extraction import CellSpikes, ingest_cell
+from beam_pipelines.spikes.extraction import CellSpikes, extract_cell
 from tests.support.places import SHARED
 from tests.support.requirements import needs_shared
 
@@ -15,8 +15,8 @@ def _recording(*paths, cell_id: str = 'A1#1') -> RecordingFiles:
     return RecordingFiles('original', 0, cell_id, tuple(map(str, paths)))
 
 
-def _ingest(recording, seed=0, max_masks=600, resample=False):
-    return ingest_cell(recording, seed, max_masks, resample)
+def _extract(recording, seed=0, max_masks=600, resample=False):
+    return extract_cell(recording, seed, max_masks, resample)
 
 
 def _write_abf(path, spike_starts: list[int], samples: int = 80_000, sweeps: int = 1) -> np.ndarray:
@@ -42,7 +42,7 @@ def _write_csv(folder, trigger: int, rows: int = 160, cell_id: str = 'A1#1') -> 
 
 def test_spikes_are_the_windows_around_the_triggers(tmp_path):
     current_pa = _write_abf(tmp_path / 'A1#1.abf', [5_000, 50_000])
-    cell, report = _ingest(_recording(tmp_path / 'A1#1.abf'))
+    cell, report = _extract(_recording(tmp_path / 'A1#1.abf'))
     assert cell.triggers.tolist() == [5_000, 50_000]
     np.testing.assert_array_equal(cell.waveforms[1], current_pa[49_960:50_120])
     assert (report.used_files, report.rejected, report.duration_s) == (1, (), 2.0)
@@ -50,27 +50,27 @@ def test_spikes_are_the_windows_around_the_triggers(tmp_path):
 
 def test_triggers_are_spikes_and_dropped(tmp_path):
     _write_abf(tmp_path / 'A1#1.abf', [20, 5_000, 50_000, 79_950])
-    cell, report = _ingest(_recording(tmp_path / 'A1#1.abf'))
+    cell, report = _extract(_recording(tmp_path / 'A1#1.abf'))
     assert cell.triggers.tolist() == [5_000, 50_000]
     assert (report.triggers, report.spikes, report.dropped) == (4, 2, 2)
 
 
 def test_a_window_across_the_border_of_sweeps_is_dropped(tmp_path):
     _write_abf(tmp_path / 'A1#1.abf', [10_000, 39_950, 40_010, 60_000], sweeps=2)
-    cell, report = _ingest(_recording(tmp_path / 'A1#1.abf'))
+    cell, report = _extract(_recording(tmp_path / 'A1#1.abf'))
     assert cell.triggers.tolist() == [10_000, 60_000]
     assert (report.triggers, report.dropped) == (4, 2)
 
 
 def test_a_signal_below_the_threshold_at_the_start_of_a_sweep_is_no_trigger(tmp_path):
     _write_abf(tmp_path / 'A1#1.abf', [10_000, 39_995], sweeps=2)
-    _, report = _ingest(_recording(tmp_path / 'A1#1.abf'))
+    _, report = _extract(_recording(tmp_path / 'A1#1.abf'))
     assert report.triggers == 2
 
 
 def test_no_mask_crosses_the_border_of_sweeps(tmp_path):
     current_pa = _write_abf(tmp_path / 'A1#1.abf', [12_000], sweeps=8)
-    cell, _ = _ingest(_recording(tmp_path / 'A1#1.abf'))
+    cell, _ = _extract(_recording(tmp_path / 'A1#1.abf'))
     assert (cell.mask_starts // 10_000 == (cell.mask_starts + 159) // 10_000).all()
     assert set(cell.mask_starts // 10_000) == set(range(8))
     for start, mask in zip(cell.mask_starts, cell.masks, strict=True):
@@ -80,24 +80,24 @@ def test_no_mask_crosses_the_border_of_sweeps(tmp_path):
 def test_masks_are_chosen_by_the_seed_from_all_of_the_recording(tmp_path):
     _write_abf(tmp_path / 'A1#1.abf', [5_000])
     recording = _recording(tmp_path / 'A1#1.abf')
-    starts = _ingest(recording, seed=0, max_masks=60)[0].mask_starts
+    starts = _extract(recording, seed=0, max_masks=60)[0].mask_starts
     assert len(np.unique(starts)) == 60
     assert starts.min() < 20_000
     assert starts.max() > 60_000
-    assert starts.tolist() == _ingest(recording, seed=0, max_masks=60)[0].mask_starts.tolist()
-    assert starts.tolist() != _ingest(recording, seed=1, max_masks=60)[0].mask_starts.tolist()
+    assert starts.tolist() == _extract(recording, seed=0, max_masks=60)[0].mask_starts.tolist()
+    assert starts.tolist() != _extract(recording, seed=1, max_masks=60)[0].mask_starts.tolist()
 
 
 def test_fewer_masks_are_the_first_of_more(tmp_path):
     _write_abf(tmp_path / 'A1#1.abf', [5_000])
     recording = _recording(tmp_path / 'A1#1.abf')
-    many, few = (_ingest(recording, max_masks=masks)[0].mask_starts.tolist() for masks in (60, 20))
+    many, few = (_extract(recording, max_masks=masks)[0].mask_starts.tolist() for masks in (60, 20))
     assert few == many[:20]
 
 
 def test_a_recording_without_trigger_is_rejected(tmp_path):
     _write_abf(tmp_path / 'A1#1.abf', [])
-    cell, report = _ingest(_recording(tmp_path / 'A1#1.abf'))
+    cell, report = _extract(_recording(tmp_path / 'A1#1.abf'))
     assert cell is None
     assert [file.reason for file in report.rejected] == ['no_spikes']
     assert report.rejected[0].detail.startswith('0 triggers at -50 pA in 2.0 s')
@@ -105,7 +105,7 @@ def test_a_recording_without_trigger_is_rejected(tmp_path):
 
 def test_a_recording_whose_only_window_does_not_fit_is_rejected_and_the_trigger_counted(tmp_path):
     _write_abf(tmp_path / 'A1#1.abf', [20])
-    cell, report = _ingest(_recording(tmp_path / 'A1#1.abf'))
+    cell, report = _extract(_recording(tmp_path / 'A1#1.abf'))
     assert cell is None
     assert (report.triggers, report.spikes, report.dropped) == (1, 0, 1)
 
@@ -113,7 +113,7 @@ def test_a_recording_whose_only_window_does_not_fit_is_rejected_and_the_trigger_
 def test_spike_csvs_are_read_in_the_order_of_their_triggers(tmp_path):
     folder = tmp_path / 'A1#1'
     waveforms = {trigger: _write_csv(folder, trigger) for trigger in (1000, 90, 500)}
-    cell, report = _ingest(_recording(*sorted(folder.iterdir())))
+    cell, report = _extract(_recording(*sorted(folder.iterdir())))
     assert cell.triggers.tolist() == [90, 500, 1000]
     np.testing.assert_array_equal(cell.waveforms, [waveforms[trigger] for trigger in (90, 500, 1000)])
     assert len(cell.masks) == 0
@@ -125,7 +125,7 @@ def test_a_bad_csv_does_not_spoil_the_others(tmp_path):
     _write_csv(folder, 500)
     _write_csv(folder, 700, rows=159)
     _write_csv(folder, 900, cell_id='A1#2')
-    cell, report = _ingest(_recording(*sorted(folder.iterdir())))
+    cell, report = _extract(_recording(*sorted(folder.iterdir())))
     assert cell.triggers.tolist() == [500]
     assert report.used_files == 1
     assert sorted(file.reason for file in report.rejected) == ['bad_csv', 'bad_name']
@@ -135,14 +135,14 @@ def test_a_trigger_that_comes_twice_is_used_once(tmp_path):
     folder = tmp_path / 'A1#1'
     _write_csv(folder, 500)
     (folder / 'A1#1_trigger_0500.csv').write_bytes((folder / 'A1#1_trigger_500.csv').read_bytes())
-    cell, report = _ingest(_recording(*sorted(folder.iterdir())))
+    cell, report = _extract(_recording(*sorted(folder.iterdir())))
     assert cell.triggers.tolist() == [500]
     assert [file.detail for file in report.rejected] == ['trigger 500 comes twice']
 
 
 def test_a_folder_of_bad_csvs_is_no_cell(tmp_path):
     _write_csv(tmp_path / 'A1#1', 700, rows=159)
-    cell, report = _ingest(_recording(*(tmp_path / 'A1#1').iterdir()))
+    cell, report = _extract(_recording(*(tmp_path / 'A1#1').iterdir()))
     assert cell is None
     assert (report.used_files, len(report.rejected)) == (0, 1)
 
@@ -152,7 +152,7 @@ def test_files_that_a_cell_has_besides_are_not_used(tmp_path):
     _write_csv(tmp_path / 'A1#1', 700)
     spare = _recording(*(tmp_path / 'A1#1').iterdir())
     recording = dataclasses.replace(_recording(tmp_path / 'A1#1.abf'), spares=(spare,))
-    cell, report = _ingest(recording)
+    cell, report = _extract(recording)
     assert cell.triggers.tolist() == [5_000]
     assert report.used_files == 1
     assert [(file.path, file.reason) for file in report.rejected] == [(spare.paths[0], 'duplicate_cell')]
@@ -162,7 +162,7 @@ def test_files_that_a_cell_has_besides_are_used_where_the_first_cannot_be(tmp_pa
     (tmp_path / 'A1#1.abf').write_text('not a recording')
     _write_csv(tmp_path / 'A1#1', 700)
     spare = _recording(*(tmp_path / 'A1#1').iterdir())
-    cell, report = _ingest(dataclasses.replace(_recording(tmp_path / 'A1#1.abf'), spares=(spare,)))
+    cell, report = _extract(dataclasses.replace(_recording(tmp_path / 'A1#1.abf'), spares=(spare,)))
     assert cell.triggers.tolist() == [700]
     assert report.used_files == 1
     assert [file.reason for file in report.rejected] == ['not_abf']
@@ -170,7 +170,7 @@ def test_files_that_a_cell_has_besides_are_used_where_the_first_cannot_be(tmp_pa
 
 def test_staged_spikes_come_back_as_they_were(tmp_path):
     _write_abf(tmp_path / 'A1#1.abf', [5_000, 50_000])
-    cell, _ = _ingest(_recording(tmp_path / 'A1#1.abf'))
+    cell, _ = _extract(_recording(tmp_path / 'A1#1.abf'))
     again = CellSpikes.from_bytes(cell.to_bytes())
     assert again.fingerprint() == cell.fingerprint()
     for name in ('waveforms', 'triggers', 'masks', 'mask_starts'):
@@ -180,7 +180,7 @@ def test_staged_spikes_come_back_as_they_were(tmp_path):
 @pytest.mark.parametrize('name', ['waveforms', 'triggers', 'masks', 'mask_starts'])
 def test_fingerprint_changes_with_every_part(tmp_path, name):
     _write_abf(tmp_path / 'A1#1.abf', [5_000])
-    cell, _ = _ingest(_recording(tmp_path / 'A1#1.abf'))
+    cell, _ = _extract(_recording(tmp_path / 'A1#1.abf'))
     before = cell.fingerprint()
     getattr(cell, name).reshape(-1)[-1] += 1
     assert cell.fingerprint() != before
@@ -190,7 +190,7 @@ def test_fingerprint_changes_with_every_part(tmp_path, name):
 @pytest.mark.parametrize('resample', [False, True], ids=['as_is', 'resample'])
 def test_every_file_of_other_laboratories_is_used_or_rejected(resample):
     for path in sorted((SHARED / 'data/abf').glob('*.abf')):
-        cell, report = _ingest(_recording(path, cell_id=path.stem), resample=resample)
+        cell, report = _extract(_recording(path, cell_id=path.stem), resample=resample)
         assert report.used_files + len(report.rejected) == 1
         assert report.triggers == report.spikes + report.dropped
         assert (cell is not None) == bool(report.used_files)

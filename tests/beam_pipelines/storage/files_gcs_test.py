@@ -6,7 +6,7 @@ import os
 import pytest
 
 from beam_pipelines.storage import files
-from beam_pipelines.storage.store_access import check_access
+from beam_pipelines.storage.object_store import check_access
 from tests.support import gcs_stand_in
 
 pytestmark = pytest.mark.gcs
@@ -63,7 +63,7 @@ def test_a_file_whose_writing_fails_leaves_the_old_one_and_nothing_else(bucket):
     files.write_bytes(f'{bucket}/file', b'old')
     for path in (f'{bucket}/file', f'{bucket}/new'):
         with pytest.raises(RuntimeError, match='disk on fire'):
-            with files.create_whole(path) as file:
+            with files.create_atomically(path) as file:
                 file.write(bytes(20 << 20))  # More than one request, so that a part has gone out.
                 raise RuntimeError('disk on fire')
     assert files.list_files(bucket) == {f'{bucket}/file': 3}
@@ -75,13 +75,13 @@ def test_a_folder_takes_the_place_of_another_and_what_makes_it_whole_comes_last(
     with concurrent.futures.ThreadPoolExecutor() as pool:
         list(pool.map(lambda name: files.write_bytes(f'{source}/{name}', name.encode()), names))
     files.write_bytes(f'{target}/of the old one', b'')
-    assert not files.is_in_place(target, 'info')
-    files.put_in_place(source, target, f'{bucket}/aside', 'info')
-    assert files.is_in_place(target, 'info')
+    assert not files.is_published(target, 'info')
+    files.publish(source, target, f'{bucket}/aside', 'info')
+    assert files.is_published(target, 'info')
     assert set(files.list_files(target)) == {f'{target}/{name}' for name in names}
     assert files.read_bytes(f'{target}/z/deep') == b'z/deep'
-    others = max(files.last_updated(f'{target}/{name}') for name in names if name != 'info')
-    assert files.last_updated(f'{target}/info') > others
+    others = max(files.modification_time(f'{target}/{name}') for name in names if name != 'info')
+    assert files.modification_time(f'{target}/info') > others
     files.remove(source)
     assert len(files.list_files(bucket)) == len(names)
 
@@ -92,11 +92,11 @@ def test_a_move_that_is_broken_off_leaves_nothing_that_counts_and_can_be_done_ag
         files.write_bytes(f'{source}/{name}', b'new')
     files.write_bytes(f'{target}/info', b'old')
     with pytest.raises(PermissionError):
-        files.put_in_place(source, target, '', 'info')
-    assert not files.is_in_place(target, 'info')
+        files.publish(source, target, '', 'info')
+    assert not files.is_published(target, 'info')
     assert len(files.list_files(source)) == 4
     files.remove(f'{source}/{gcs_stand_in.NOT_COPIED}')
-    files.put_in_place(source, target, '', 'info')
+    files.publish(source, target, '', 'info')
     assert {files.read_bytes(path) for path in files.list_files(target)} == {b'new'}
 
 

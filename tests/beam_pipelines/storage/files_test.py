@@ -7,7 +7,7 @@ from beam_pipelines.storage import files
 
 def test_a_file_appears_only_when_it_is_whole(tmp_path):
     path = str(tmp_path / 'file')
-    with files.create_whole(path) as file:
+    with files.create_atomically(path) as file:
         file.write(b'half')
         assert not os.path.exists(path)
         file.write(b' and half')
@@ -17,7 +17,7 @@ def test_a_file_appears_only_when_it_is_whole(tmp_path):
 
 def test_a_file_whose_writing_fails_leaves_nothing(tmp_path):
     with pytest.raises(RuntimeError, match='disk on fire'):
-        with files.create_whole(str(tmp_path / 'file')) as file:
+        with files.create_atomically(str(tmp_path / 'file')) as file:
             file.write(b'half')
             raise RuntimeError('disk on fire')
     assert os.listdir(tmp_path) == []
@@ -26,7 +26,7 @@ def test_a_file_whose_writing_fails_leaves_nothing(tmp_path):
 def test_a_file_whose_writing_fails_leaves_the_old_one(tmp_path):
     (tmp_path / 'file').write_bytes(b'old')
     with pytest.raises(RuntimeError):
-        with files.create_whole(str(tmp_path / 'file')) as file:
+        with files.create_atomically(str(tmp_path / 'file')) as file:
             file.write(b'new')
             raise RuntimeError
     assert (tmp_path / 'file').read_bytes() == b'old'
@@ -51,7 +51,7 @@ def test_json_comes_back(tmp_path):
 
 
 def test_a_file_that_never_became_whole_is_known_by_its_name(tmp_path):
-    with files.create_whole(str(tmp_path / 'file')):
+    with files.create_atomically(str(tmp_path / 'file')):
         (name,) = os.listdir(tmp_path)
         assert files.is_temporary(name)
     assert not files.is_temporary('file')
@@ -109,8 +109,8 @@ def test_a_folder_takes_the_place_of_another_and_nothing_of_that_stays(tmp_path)
     for folder in (a, b):
         folder.mkdir()
         (folder / f'of {folder.name}').write_bytes(b'1')
-        assert files.is_in_place(str(folder), 'any')
-    files.put_in_place(str(a), str(b), str(tmp_path / 'aside'), 'any')
+        assert files.is_published(str(folder), 'any')
+    files.publish(str(a), str(b), str(tmp_path / 'aside'), 'any')
     assert os.listdir(tmp_path) == ['b'] and os.listdir(b) == ['of a']
 
 

@@ -6,7 +6,7 @@ import pytest
 from beam_pipelines.datasets.configs import CONFIGS
 from beam_pipelines.errors import UserError
 from beam_pipelines.synthesis import synthesizer as synthesis
-from beam_pipelines.synthesis.synthesizer import Recipe, Synthesizer
+from beam_pipelines.synthesis.synthesizer import Recipe, SpikeBank, Synthesizer
 from tests.support.places import SHARED
 from tests.support.requirements import needs_shared
 
@@ -23,7 +23,7 @@ def _bank(spikes: int = _SPIKES, masks: int = _MASKS):
 
 
 def _synthesizer(examples=_EXAMPLES, seed=0, recipe=None, **sizes) -> Synthesizer:
-    return Synthesizer(*_bank(**sizes), examples, seed, recipe or Recipe())
+    return Synthesizer(SpikeBank(*_bank(**sizes)), examples, seed, recipe or Recipe())
 
 
 @pytest.fixture(scope='module')
@@ -251,7 +251,7 @@ def test_fewer_than_four_masks_are_an_error():
 def test_a_class_without_spikes_is_an_error_that_names_it():
     waveforms, _, masks = _bank()
     with pytest.raises(ValueError, match='6025 synthetic NSER spikes wanted, but there is no NSER spike'):
-        Synthesizer(waveforms, np.zeros(len(waveforms), int), masks, _EXAMPLES, 0, Recipe())
+        Synthesizer(SpikeBank(waveforms, np.zeros(len(waveforms), int), masks), _EXAMPLES, 0, Recipe())
 
 
 @pytest.mark.parametrize(

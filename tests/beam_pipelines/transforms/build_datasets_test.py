@@ -9,7 +9,8 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.util import assert_that
 
-from beam_pipelines.planning.plan import BuildOptions, DatasetPlan
+from beam_pipelines.planning.options import BuildOptions
+from beam_pipelines.planning.plan import DatasetPlan
 from beam_pipelines.spikes.extraction import CellSpikes
 from beam_pipelines.storage import files
 from beam_pipelines.transforms.build_datasets import build_pipeline, publish_dataset

@@ -7,10 +7,10 @@ import pytest
 
 from beam_pipelines.datasets import record_layout
 from beam_pipelines.datasets.configs import shard_name
-from beam_pipelines.recordings.cell_files import RejectedFile
+from beam_pipelines.recordings.rejection import RejectedFile
 from beam_pipelines.spikes.extraction import rejection_report
 from beam_pipelines.storage import files
-from beam_pipelines.synthesis.synthesizer import Recipe, Synthesizer
+from beam_pipelines.synthesis.synthesizer import Recipe, SpikeBank, Synthesizer
 from beam_pipelines.transforms.finish_dataset import finish_dataset
 from beam_pipelines.transforms.shards import write_shard
 from tests.support.folders import files_of, shards_of
@@ -62,7 +62,7 @@ def test_finishing_again_gives_the_same_files(grown):
 
 def test_what_a_worker_left_that_died_while_it_wrote_is_removed(grown):
     plan, written, folder = grown
-    unfinished = files.create_whole(str(folder / 'shard'))
+    unfinished = files.create_atomically(str(folder / 'shard'))
     unfinished.__enter__()
     (left,) = (path for path in folder.iterdir() if files.is_temporary(path.name))
     finish_dataset(plan, [], written, str(folder), 'recorded')
@@ -181,7 +181,9 @@ def test_a_synthetic_dataset_can_be_made_again_from_what_stands_beside_it(data_d
     synthesis = metadata['synthesis']
     recipe = Recipe(*synthesis['masks_a_spike'], *synthesis['weights'])
     label, cell, trigger = (_integers(bank, name) for name in ('label', 'cell', 'trigger'))
-    synthesizer = Synthesizer(bank['waveform'], label, masks, synthesis['examples'], metadata['seed'], recipe)
+    synthesizer = Synthesizer(
+        SpikeBank(bank['waveform'], label, masks), synthesis['examples'], metadata['seed'], recipe
+    )
     example = np.random.default_rng(0).integers(0, sum(synthesis['examples']), 1000)
     draws = synthesizer.draw(example)
     rows = record_layout.encode_records(

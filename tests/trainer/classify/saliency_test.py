@@ -15,7 +15,7 @@ from trainer.models.ensemble import build_ensemble, join_members, members_of
 JAX_PROGRAM = """
 import sys
 import keras, numpy as np
-from trainer.training.checkpoints import load_model
+from trainer.models.files import load_model
 from trainer.models.ensemble import AddTimeColumn  # the file names it
 from trainer.classify.saliency import consensus_saliencies
 assert keras.backend.backend() == 'jax'

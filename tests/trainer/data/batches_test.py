@@ -168,14 +168,13 @@ def test_order_depends_on_no_other_seed_of_the_process(sorted_split):
 
 
 @pytest.mark.parametrize('batch_size', [64, 1000])
-@pytest.mark.parametrize('hosts', [1, 3])
-def test_stream_with_three_restarts_is_that_of_none(large_split, batch_size, hosts):
+def test_stream_with_three_restarts_is_that_of_none(large_split, batch_size):
     batches = 60_000 // batch_size
-    whole = positions(training_batches(large_split, batch_size, 5, host=hosts - 1, hosts=hosts), batches * batch_size)
-    restarts = sorted(np.random.default_rng(batch_size + hosts).choice(np.arange(1, batches), 3, replace=False))
+    whole = positions(training_batches(large_split, batch_size, 5), batches * batch_size)
+    restarts = sorted(np.random.default_rng(batch_size + 1).choice(np.arange(1, batches), 3, replace=False))
     resumed = []
     for start, stop in itertools.pairwise([0, *restarts, batches]):
-        stream = training_batches(large_split, batch_size, 5, first_batch=int(start), host=hosts - 1, hosts=hosts)
+        stream = training_batches(large_split, batch_size, 5, first_batch=int(start))
         resumed += positions(stream, int(stop - start) * batch_size)
     assert resumed == whole
 
@@ -186,21 +185,11 @@ def test_stream_with_three_restarts_is_that_of_none(large_split, batch_size, hos
         ('batch_size', 0, 'batch_size 0: must be at least 1'),
         ('first_batch', -1, 'first_batch -1: must be at least 0'),
         ('seed', -1, 'seed -1: must be 0..9223372036854775807'),
-        ('hosts', 1000, '400 examples cannot be shared by 1000 hosts'),
     ],
 )
 def test_argument_out_of_range_is_named(sorted_split, argument, value, message):
     with pytest.raises(ValueError, match=f'^{message}$'):
         training_batches(sorted_split, **({'batch_size': 5, 'seed': 0} | {argument: value}))
-
-
-@pytest.mark.parametrize('hosts', range(1, 8))
-def test_hosts_together_read_every_example_once(sorted_split, hosts):
-    read = []
-    for host in range(hosts):
-        share = 400 * (host + 1) // hosts - 400 * host // hosts
-        read += positions(training_batches(sorted_split, 8, seed=0, host=host, hosts=hosts), share)
-    assert sorted(read) == list(range(400))
 
 
 def test_stream_goes_on_after_a_billion_batches_at_once(sorted_split):

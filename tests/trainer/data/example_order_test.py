@@ -7,7 +7,6 @@ from trainer.data.example_order import BLOCK_ROWS, CHUNK_ROWS, Chunks, ExampleOr
 
 # Two whole blocks and a tail, one row, a tail alone, no row at all, and a whole block.
 LENGTHS = (2 * BLOCK_ROWS + 37, 1, 500, 0, BLOCK_ROWS)
-TOTAL = sum(LENGTHS)
 
 
 def chunks_of(order: ExampleOrder, epoch: int) -> list[Chunks]:
@@ -23,40 +22,18 @@ def epoch_of(order: ExampleOrder, epoch: int, lengths=LENGTHS) -> np.ndarray:
 
 
 @pytest.mark.parametrize('epoch', [0, 1, 1000])
-def test_epoch_holds_every_row_once(epoch):
-    assert sorted(epoch_of(ExampleOrder(LENGTHS, seed=3), epoch)) == list(range(TOTAL))
-
-
-@pytest.mark.parametrize('hosts', range(1, 8))
 @pytest.mark.parametrize('lengths', [LENGTHS, (1,) * 7, (3, 4), (20_000,)])
-def test_hosts_together_hold_every_row_once_in_every_epoch(hosts, lengths):
-    orders = [ExampleOrder(lengths, 3, host, hosts) for host in range(hosts)]
-    for epoch in range(2):
-        rows = np.concatenate([epoch_of(order, epoch, lengths) for order in orders])
-        assert sorted(rows) == list(range(sum(lengths)))
+def test_epoch_holds_every_row_once(epoch, lengths):
+    assert sorted(epoch_of(ExampleOrder(lengths, seed=3), epoch, lengths)) == list(range(sum(lengths)))
 
 
-@pytest.mark.parametrize('hosts', range(1, 8))
-def test_shares_of_hosts_differ_by_one_row_at_most(hosts):
-    shares = [ExampleOrder(LENGTHS, 3, host, hosts).examples_per_epoch for host in range(hosts)]
-    assert sum(shares) == TOTAL
-    assert max(shares) - min(shares) <= 1
-
-
-def test_host_has_other_rows_in_another_epoch():
-    order = ExampleOrder(LENGTHS, 3, host=1, hosts=3)
-    assert set(epoch_of(order, 0)) != set(epoch_of(order, 1))
-
-
-@pytest.mark.parametrize('hosts', [1, 3])
-def test_chunks_lie_within_blocks_and_are_short_enough_for_a_cache(hosts):
-    for host in range(hosts):
-        order = ExampleOrder(LENGTHS, 3, host, hosts)
-        for chunk in chunks_of(order, 0):
-            rows = order.rows(chunk).numpy()
-            assert 0 < len(rows) <= CHUNK_ROWS
-            assert rows.min() // BLOCK_ROWS == rows.max() // BLOCK_ROWS
-            assert rows.max() < LENGTHS[chunk.shard.numpy()]
+def test_chunks_lie_within_blocks_and_are_short_enough_for_a_cache():
+    order = ExampleOrder(LENGTHS, 3)
+    for chunk in chunks_of(order, 0):
+        rows = order.rows(chunk).numpy()
+        assert 0 < len(rows) <= CHUNK_ROWS
+        assert rows.min() // BLOCK_ROWS == rows.max() // BLOCK_ROWS
+        assert rows.max() < LENGTHS[chunk.shard.numpy()]
 
 
 @pytest.mark.parametrize(('seed', 'epoch'), [(3, 1), (4, 0)])
@@ -90,9 +67,8 @@ def test_rows_of_a_block_are_spread_over_all_of_it():
         assert counts.min() > BLOCK_ROWS / 100 * 0.7
 
 
-@pytest.mark.parametrize('hosts', [1, 3])
-def test_find_gives_the_chunk_and_place_of_an_example(hosts):
-    order = ExampleOrder(LENGTHS, seed=3, host=hosts - 1, hosts=hosts)
+def test_find_gives_the_chunk_and_place_of_an_example():
+    order = ExampleOrder(LENGTHS, seed=3)
     example = 0
     for epoch in range(2):
         for number, count in enumerate(order.chunks(epoch).count.numpy()):
@@ -101,17 +77,9 @@ def test_find_gives_the_chunk_and_place_of_an_example(hosts):
             example += int(count)
 
 
-@pytest.mark.parametrize(
-    ('host', 'hosts', 'message'),
-    [
-        (2, 2, 'host 2 of 2: must be 0..1'),
-        (-1, 2, 'host -1 of 2: must be 0..1'),
-        (0, 4, '3 examples cannot be shared by 4 hosts'),
-    ],
-)
-def test_impossible_share_is_refused(host, hosts, message):
-    with pytest.raises(ValueError, match=f'^{message}$'):
-        ExampleOrder((1, 2), 0, host, hosts)
+def test_order_of_nothing_is_refused():
+    with pytest.raises(ValueError, match='^there are no examples$'):
+        ExampleOrder((0, 0), 0)
 
 
 def test_every_row_comes_to_every_part_of_an_epoch():

@@ -9,12 +9,13 @@ import pytest
 from beam_pipelines.spikes.waveform_features import measure_udi_ms
 from trainer.data.batches import evaluation_batches
 from trainer.data.stored_dataset import open_split
-from trainer.evaluation.evaluator import classify_cells, evaluate
+from trainer.evaluation.evaluator import classify_cells, evaluate, read_triggers
 from trainer.evaluation.outputs import CELLS_COLUMNS, write_cells, write_metrics
 from trainer.evaluation.results import CellResult, ModelResult, SplitResult
 from trainer.evaluation.verdicts import consensus, spike_p_ser
 from trainer.models.ensemble import build_ensemble
-from trainer.models.trained import SpikeScores, TrainedEnsemble, score_split
+from trainer.models.scoring import SpikeScores, score_split
+from trainer.models.trained import TrainedEnsemble
 
 INFO = {
     'source': 'simulated',
@@ -76,7 +77,7 @@ def test_order_in_which_spikes_are_stored_does_not_matter(result, ensemble, data
     scores = score_split(ensemble, split)
     order = np.random.default_rng(0).permutation(len(scores.cell))
     shuffled = SpikeScores(*(getattr(scores, field.name)[order] for field in dataclasses.fields(scores)))
-    again = classify_cells(shuffled, split.cell_names, result.calibration)
+    again = classify_cells(shuffled, read_triggers(split)[order], split.cell_names, result.calibration)
     for cell, expected in zip(again, result.splits['original/test'].cells, strict=True):
         assert (cell.p_ser_low, cell.p_ser_high) == (expected.p_ser_low, expected.p_ser_high)
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from beam_pipelines.spikes import published_udi
-from beam_pipelines.spikes.typical_cells import typical_cut_ms
+from beam_pipelines.spikes.published_udi import typical_cut_ms
 from trainer.evaluation.metrics import (
     binary_metrics,
     bootstrap_accuracy,

@@ -1,5 +1,3 @@
-import math
-
 import numpy as np
 import pytest
 
@@ -8,7 +6,7 @@ from beam_pipelines.spikes.waveform_features import measure_udi_ms
 from tests.support.spikes import make_spikes
 from trainer.data.stored_dataset import open_split
 from trainer.evaluation import training_range
-from trainer.evaluation.training_range import measure_firing_rate_hz, measure_training_range
+from trainer.evaluation.training_range import measure_training_range
 
 FIELDS = ('label', 'mean_waveform', 'udi_ms', 'amplitude_pa', 'noise_pa', 'firing_rate_hz', 'n_spikes')
 
@@ -32,16 +30,6 @@ def test_each_cell_is_measured_by_its_own_spikes(two_cells):
         # Spikes of 80 pA in noise of 3 pA, see make_spikes; the wide ones begin before the window.
         assert measured.amplitude_pa[row] == pytest.approx(80, abs=4)
         assert measured.noise_pa[row] == pytest.approx(3.3, abs=0.5)
-
-
-def test_rate_is_by_the_median_interval():
-    # A spike every 0.5 s, one pause of 60 s, and one left out.
-    seconds = np.array([0, 0.5, 1, 1.5, 2, 3, 3.5, 63.5, 64])
-    assert measure_firing_rate_hz((seconds[::-1] * 40_000).astype(int)) == pytest.approx(2)
-
-
-def test_rate_of_one_spike_is_unknown():
-    assert math.isnan(measure_firing_rate_hz(np.array([5])))
 
 
 def test_cells_are_those_that_were_trained_on(data_dir):

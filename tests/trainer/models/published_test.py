@@ -16,9 +16,9 @@ from tests.support.training_runs import TINY_RUN
 from trainer.errors import ModelError
 from trainer.evaluation.results import ModelResult
 from trainer.models.ensemble import AddTimeColumn
+from trainer.models.files import load_model
 from trainer.models.published import describe_files, find_files, load_published_member
 from trainer.reports.terminal import trained_on_warnings
-from trainer.training.checkpoints import load_model
 from trainer.training.loop import train
 
 pytestmark = pytest.mark.slow

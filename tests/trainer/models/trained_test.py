@@ -7,8 +7,9 @@ import pytest
 from tests.support.spikes import make_spikes
 from trainer.errors import ModelError
 from trainer.models.ensemble import build_ensemble, join_members, members_of
-from trainer.models.trained import TrainedEnsemble, load_ensemble, score_split
-from trainer.training import checkpoints
+from trainer.models.files import save_whole
+from trainer.models.scoring import score_split
+from trainer.models.trained import TrainedEnsemble, load_ensemble
 
 
 @pytest.fixture
@@ -17,7 +18,7 @@ def workdir(tmp_path) -> pathlib.Path:
     folder = tmp_path / 'run'
     (folder / 'members').mkdir(parents=True)
     for member in members_of(build_ensemble('cnn', (3, 12), seed=0)):
-        checkpoints.save_whole(member, str(folder / 'members' / f'{member.name}.keras'))
+        save_whole(member, str(folder / 'members' / f'{member.name}.keras'))
     (folder / 'model_info.json').write_text(json.dumps({'members': ['k12', 'k3'], 'source': 'simulated'}))
     return folder
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from beam_pipelines import domain
-from beam_pipelines.recordings.cell_files import RejectedFile
+from beam_pipelines.recordings.rejection import RejectedFile
 from beam_pipelines.simulation import cells as simulated_cells
 from beam_pipelines.spikes.detection import cut_windows, find_triggers
 from beam_pipelines.spikes.waveform_features import measure_udi_ms

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from trainer.errors import ModelError
-from trainer.training.checkpoints import load_model, load_newest, save_checkpoint, save_whole
+from trainer.models.files import load_model, save_whole
+from trainer.training.checkpoints import load_newest, save_checkpoint
 
 
 def make_model() -> keras.Model:

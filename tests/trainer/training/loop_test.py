@@ -21,6 +21,7 @@ from tests.support.training_runs import TINY_RUN, logged, train_arguments
 from trainer.data.stored_dataset import dataset_folder, open_split
 from trainer.errors import ModelError
 from trainer.evaluation import calibration, training_range
+from trainer.models.files import load_model
 from trainer.training import checkpoints
 from trainer.training.loop import train
 
@@ -252,7 +253,7 @@ def test_member_keeps_the_weights_of_its_best_epoch(data_dir, tmp_path):
     info = train(config, str(data_dir), str(tmp_path / 'run'))
     curve = logged(tmp_path / 'run', 'validation/loss/k4').values()
     assert info['validation_loss']['k4'] == pytest.approx(min(curve), rel=1e-5)
-    member = checkpoints.load_model(str(tmp_path / 'run' / 'members' / 'k4.keras'), compile=False)
+    member = load_model(str(tmp_path / 'run' / 'members' / 'k4.keras'), compile=False)
     member.compile(loss='binary_crossentropy')
     split = open_split(data_dir, 'original', 'validation')
     rows = [np.fromfile(shard.path, np.uint8) for shard in split.shards]
@@ -381,7 +382,7 @@ def test_mixed_precision_learns_and_keeps_its_weights_in_float32(data_dir, tmp_p
     train(config, str(data_dir), str(tmp_path / 'run'))
     loss = list(logged(tmp_path / 'run', 'train/loss/k4').values())
     assert loss[-1] < loss[0]
-    member = checkpoints.load_model(str(tmp_path / 'run' / 'members' / 'k4.keras'), compile=False)
+    member = load_model(str(tmp_path / 'run' / 'members' / 'k4.keras'), compile=False)
     assert {str(weight.dtype) for weight in member.trainable_variables} == {'float32'}
     assert member.layers[2].compute_dtype == precision.removeprefix('mixed_')
 

@@ -26,7 +26,9 @@ from tests.support.training_runs import TINY_RUN, logged, train_arguments
 from tests.trainer.training.loop_test import last_checkpoint
 from trainer.data.stored_dataset import open_split
 from trainer.models.ensemble import build_ensemble, members_of
-from trainer.models.trained import load_ensemble, score_split
+from trainer.models.files import load_model, save_whole
+from trainer.models.scoring import score_split
+from trainer.models.trained import load_ensemble
 from trainer.training.loop import checkpoints, train
 from trainer.training.strategies import OneDevice, open_strategy
 
@@ -45,8 +47,8 @@ def untrained(data_dir, tmp_path_factory) -> pathlib.Path:
                 layer.rate = 0.0
     workdir = tmp_path_factory.mktemp('untrained') / 'run'
     # Loaded anew, because such layers are made without random numbers.
-    checkpoints.save_whole(ensemble, str(workdir.parent / 'ensemble.keras'))
-    ensemble = checkpoints.load_model(str(workdir.parent / 'ensemble.keras'), compile=False)
+    save_whole(ensemble, str(workdir.parent / 'ensemble.keras'))
+    ensemble = load_model(str(workdir.parent / 'ensemble.keras'), compile=False)
     losses = dict.fromkeys(ensemble.output_names, 'binary_crossentropy')
     ensemble.compile(keras.optimizers.Adam(CONFIG['learning_rate']), losses, jit_compile=False)
     ensemble.optimizer.build(ensemble.trainable_variables)
@@ -159,7 +161,8 @@ def test_jax_learns_on_two_devices_goes_on_with_one_and_is_evaluated_as_by_tenso
         from trainer.backend import start_keras
         start_keras('jax')
         import numpy as np
-        from trainer.models.trained import load_ensemble, score_split
+        from trainer.models.scoring import score_split
+        from trainer.models.trained import load_ensemble
         from trainer.data.stored_dataset import open_split
         from trainer.training.strategies import open_strategy
         from trainer.training.loop import train
