@@ -28,7 +28,7 @@ def define_flags() -> None:
     """Defines the command's flags: not at import, so that several commands can be imported side by side."""
     flags.DEFINE_string('recordings', None, 'Recordings root to fill: `original` and `non_homogeneous`.')
     flags.DEFINE_string('models', None, "Folder for the authors' models.")
-    flags.DEFINE_boolean('download', True, 'Download; with --nodownload only count what is there.')
+    flags.DEFINE_boolean('download', True, 'Download; with --nodownload only count what is already there.')
 
 
 def main(argv: list[str]) -> int:
@@ -80,12 +80,13 @@ def _check_models(folder: pathlib.Path) -> int:
     found = kernel_sizes_below(folder)
     for parent, kernel_sizes in found.items():
         print(f'{parent}: models with kernel sizes {", ".join(map(str, kernel_sizes))}')
-    missing: list[set[int]] = [set(CONSENSUS_KERNEL_SIZES) - set(kernel_sizes) for kernel_sizes in found.values()]
+    missing = [set(CONSENSUS_KERNEL_SIZES) - set(kernel_sizes) for kernel_sizes in found.values()]
     if not found:
         say(f'{folder}: holds no file {FILE_NAMES}')
         return 1
     if all(missing):
-        sizes = ', '.join(map(str, sorted(min(missing, key=len))))
+        fewest = min(missing, key=len)
+        sizes = ', '.join(map(str, sorted(fewest)))
         say(f'{folder}: no folder has all models of the published consensus; the fullest lacks {sizes}')
         return 1
     return 0

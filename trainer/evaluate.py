@@ -12,17 +12,17 @@ The authors' own models, all ModConvBinNormN{k}.keras or ModConvBinNormN{k}-v{ch
 
 Writes metrics.json, cells.csv, report.html and the figures as PNG into WORKDIR/evaluation, or where --output_dir says.
 
-Cross-validation over the original recordings, which trains an ensemble for each recording day that it leaves out; the
-days can be dealt out to fewer, larger folds:
+Cross-validation over the original recordings trains an ensemble for each recording day that it leaves out. --folds puts
+several days into one fold:
 
     sero-evaluate --cross_validate=day --folds=5 --config trainer/configs/demo.py --data_dir data --workdir runs/days
 
-The same with the published division, random by spike, to see how much it flatters:
+The same with the published division, random by spike, to see how optimistic that is:
 
     sero-evaluate --cross_validate=spike --config trainer/configs/demo.py --data_dir data --workdir runs/days
 
-Both write metrics.json and cells.csv into WORKDIR/cross_validation/day or spike; started again, they go on with the
-folds that are missing.
+Both write metrics.json and cells.csv into WORKDIR/cross_validation/day or spike. Run again, they train only the folds
+that are missing.
 """
 
 from __future__ import annotations
@@ -45,18 +45,18 @@ if TYPE_CHECKING:
 
 def define_flags() -> None:
     """Defines the command's flags: not at import, so that several commands can be imported side by side."""
-    flags.DEFINE_string('workdir', None, 'Folder of the run that sero-train has filled.')
+    flags.DEFINE_string('workdir', None, 'Folder of a run of sero-train.')
     flags.DEFINE_string('models', None, "Folder with the authors' models, in place of --workdir.")
     flags.DEFINE_string('baseline_workdir', None, 'Folder of a run to compare with.')
     flags.DEFINE_string('data_dir', None, 'TFDS data directory.', required=True)
-    flags.DEFINE_string('output_dir', None, 'Folder to write to; by default `evaluation` in that of the models.')
+    flags.DEFINE_string('output_dir', None, 'Folder to write to; by default `evaluation` in the folder of the models.')
     flags.DEFINE_enum(
         'cross_validate',
         None,
         ['day', 'spike'],
-        'Train and test anew, leaving out each recording day, or with a random division by spike as published.',
+        'Cross-validate: leave out each recording day, or divide at random by spike as published.',
     )
-    flags.DEFINE_integer('folds', None, 'Deal the days out to so many folds; by default each day is one.')
+    flags.DEFINE_integer('folds', None, 'Number of folds that the days are divided into; by default each day is one.')
     define_config_flag()
     flags.declare_key_flag('config')  # so that --help has it
     flags.mark_flags_as_mutual_exclusive(['workdir', 'models'], required=True)
@@ -134,7 +134,7 @@ def _cross_validate(config: dict) -> int:
 
 
 def _calibration_of(workdir: str | None) -> Calibration | None:
-    """Returns the calibration of a run, or None if it left none: interrupted, by an earlier version, not a run."""
+    """Returns the calibration of a run, or None if there is none: it was interrupted, or is of an earlier version."""
     from trainer.evaluation import calibration
 
     return calibration.load(workdir) if workdir and calibration.is_written(workdir) else None

@@ -1,4 +1,4 @@
-"""Finds the recordings in the files and folders that a user names."""
+"""Finds recordings in the files and folders that a user names."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from beam_pipelines.recordings.rejection import RejectedFile
 def find_recordings(
     paths: Sequence[str], output_dir: str, output_names: Collection[str]
 ) -> tuple[list[RecordingFiles], list[RejectedFile]]:
-    """Finds the recordings, one a cell, in files and, at any depth, in folders.
+    """Finds the recordings, one per cell, in files and in folders at any depth.
 
-    Hidden files and folders are passed over, and in the output folder what ``sero-classify`` has written itself.
+    Hidden files and folders are ignored, and in the output folder the files that ``sero-classify`` has written.
 
     Parameters
     ----------
     paths : files and folders.
-    output_dir : where the verdicts go; it may lie within a folder of recordings.
-    output_names : names of files and folders that verdicts are written to.
+    output_dir : where the verdicts go; it may lie in a folder of recordings.
+    output_names : the names of the files and folders that are written there.
 
     Returns
     -------
-    The recordings, whose set and label mean nothing here, and the files that belong to none.
+    The recordings, whose set and label have no meaning here, and the files that belong to none.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def find_recordings(
         if not os.path.exists(path):
             raise UserError(f'{path}: no such file or folder')
         found = _walk(path, output_dir, output_names) if os.path.isdir(path) else [path]
-        # A spike CSV's cell is the folder that it lies in, also where the path does not name it.
+        # The cell of a spike CSV is its folder, even if the given path does not name it.
         files.update(dict.fromkeys(map(os.path.abspath, found)))
     usable, rejected = [], []
     for path in files:

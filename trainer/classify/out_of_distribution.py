@@ -1,7 +1,7 @@
-"""Warns of a recording that does not look like those that the model was trained on, in words for a biologist.
+"""Warns if a recording does not look like those that the model was trained on, in sentences for a biologist.
 
-What counts is the range of the training cells, with a margin: a recording a little beyond it is as good as one at its
-edge.
+A recording is compared with the range of the training cells, with a margin, because one just beyond the range is as
+good as one at its edge.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ import numpy as np
 from beam_pipelines import domain
 from trainer.evaluation.training_range import TrainingRange
 
-# Noise, amplitude and rate differ from cell to cell by factors; beyond the range by this much is another recording.
+# Noise, amplitude and rate differ between cells by factors, so the margin is a factor too.
 _MARGIN = 1.5
 _MARGIN_OF_UDI = 1.2
-# A few spikes less than the shortest training cell widen the interval, and that says enough.
+# A few spikes fewer than those of the shortest training cell widen the interval, which is warning enough.
 _MARGIN_OF_SPIKES = 2.0
-# Of the mean spike with that of the nearest training cell. The cells of a class are alike at 0.95 and more.
+# Between the mean spike and that of the most similar training cell. Cells of a class correlate at 0.95 and more.
 _LEAST_CORRELATION = 0.85
 
 
 @dataclasses.dataclass(frozen=True)
 class CellTraits:
-    """What is compared, each as in ``TrainingRange``; ``sampling_rate_hz`` is that of the recording."""
+    """The traits that are compared, as in ``TrainingRange``; ``sampling_rate_hz`` is that of the recording."""
 
     mean_waveform: np.ndarray
     udi_ms: float
@@ -36,7 +36,7 @@ class CellTraits:
 
 
 def training_warnings(cell: CellTraits, seen: TrainingRange) -> tuple[str, ...]:
-    """Returns a sentence for each trait of a cell that lies outside of what the model has seen."""
+    """Returns a sentence for each trait of a cell that lies outside the range that the model has seen."""
     return tuple(
         filter(
             None,
@@ -83,11 +83,8 @@ def _noise(cell: CellTraits, seen: TrainingRange) -> str | None:
 
 def _amplitude(cell: CellTraits, seen: TrainingRange) -> str | None:
     least, most = _range(seen.amplitude_pa)
-    if cell.amplitude_pa > _MARGIN * most:
-        word = 'larger'
-    elif cell.amplitude_pa < least / _MARGIN:
-        word = 'smaller'
-    else:
+    word = _beyond(cell.amplitude_pa, (least, most), _MARGIN, ('smaller', 'larger'))
+    if word is None:
         return None
     return (
         f'The spikes of this recording ({cell.amplitude_pa:.0f} pA) are {word} than those of any cell the model has'
@@ -131,11 +128,8 @@ def _width(cell: CellTraits, seen: TrainingRange) -> str | None:
             ' within 3 ms, as it has in all cells the model has seen. Look at the mean spike before you trust the'
             ' verdict.'
         )
-    if cell.udi_ms > _MARGIN_OF_UDI * most:
-        word = 'wider'
-    elif cell.udi_ms < least / _MARGIN_OF_UDI:
-        word = 'narrower'
-    else:
+    word = _beyond(cell.udi_ms, (least, most), _MARGIN_OF_UDI, ('narrower', 'wider'))
+    if word is None:
         return None
     return (
         f'The mean spike (UDI {cell.udi_ms:.2f} ms) is {word} than that of any cell the model has seen ({least:.2f} to'
@@ -159,7 +153,14 @@ def _standardised(waveform: np.ndarray) -> np.ndarray:
     return centred / np.maximum(centred.std(axis=-1, keepdims=True), np.finfo(np.float64).tiny)
 
 
+def _beyond(value: float, seen: tuple[float, float], margin: float, words: tuple[str, str]) -> str | None:
+    """Returns the first word if a value is below the range by more than the margin, the second if above, else None."""
+    if value < seen[0] / margin:
+        return words[0]
+    return words[1] if value > seen[1] * margin else None
+
+
 def _range(values: np.ndarray) -> tuple[float, float]:
-    """Returns the least and the greatest of the values that are known; NaN, beyond which is nothing, if none is."""
+    """Returns the least and the greatest finite value; NaN if there is none, so that no value lies beyond."""
     known = values[np.isfinite(values)]
     return (float(known.min()), float(known.max())) if known.size else (np.nan, np.nan)

@@ -1,12 +1,11 @@
-"""Which samples of a cell's mean spike speak for SER and which for NSER: integrated gradients on the consensus.
+"""Saliency: which samples of a mean spike speak for SER and which for NSER, by integrated gradients.
 
     baseline = midway_spikes(training_range, mean_waveform)          # (c, 160) in pA, one for each of c cells
     saliency = consensus_saliencies(ensemble.model, mean_waveform, baseline)
 
-The networks see the shape of a spike and not its size (their first layer divides by it), so that a path that begins at
-zero current would say nothing until its last picoampere, where it would jump. The path begins at a spike instead that
-is midway between the two classes and as large as the cell's: the saliency tells what it is about this cell's spike that
-differs from that one and moves the verdict.
+The first layer of the networks divides a spike by its size, so they see only its shape. A path from zero current would
+therefore change nothing until its very end. The path starts instead at a spike that is midway between the classes and
+as large as the cell's. The saliency says which differences from that spike move the verdict.
 """
 
 from __future__ import annotations
@@ -18,19 +17,19 @@ from keras import ops
 from beam_pipelines import domain
 from trainer.evaluation.training_range import TrainingRange
 
-# Places on the path from the baseline to the spike, by Gauss and Legendre.
+# Points on the path from the baseline to the spike, by Gauss-Legendre quadrature.
 _STEPS = 16
 _CELLS_AT_ONCE = 8
 
-# Where a score is 0, its logarithm would be infinite; this bounds the log-odds at 14 and leaves them smooth.
+# The logarithm of a score of 0 would be infinite; this bounds the log-odds at 14 and keeps them smooth.
 _LEAST_SCORE = 1e-6
 
 
 def midway_spikes(training_range: TrainingRange, mean_waveform: np.ndarray) -> np.ndarray:
     """Returns for each cell a spike that is midway between the classes and as large as the cell's own.
 
-    Its shape is the mean of the mean shapes of the SER and of the NSER cells that the model was trained on. Its mean
-    and standard deviation over the 160 samples are those of the cell's spike, which the first layer takes away.
+    Its shape is the mean of the mean shapes of the SER and of the NSER training cells. Its mean and standard deviation
+    over the 160 samples are those of the cell's spike; the first layer removes both.
 
     Parameters
     ----------
@@ -50,11 +49,11 @@ def midway_spikes(training_range: TrainingRange, mean_waveform: np.ndarray) -> n
 
 
 def consensus_saliencies(model: keras.Model, mean_waveform: np.ndarray, baseline: np.ndarray) -> np.ndarray:
-    """Says how much each sample of each mean spike speaks for SER (positive) or for NSER (negative).
+    """Returns how much each sample of each mean spike speaks for SER (positive) or for NSER (negative).
 
     Integrated gradients (Sundararajan, Taly and Yan, 2017, arXiv 1703.01365) of the log-odds of the published
     consensus, ``log(mean SER score / mean NSER score)``, along the straight line from the baseline to the mean spike.
-    The saliencies of a spike's samples add up to its log-odds less those of its baseline.
+    The saliencies of a spike's samples add up to the difference between its log-odds and those of its baseline.
 
     Parameters
     ----------
@@ -81,7 +80,7 @@ def consensus_saliencies(model: keras.Model, mean_waveform: np.ndarray, baseline
 
 
 def consensus_saliency(model: keras.Model, mean_waveform: np.ndarray, baseline: np.ndarray) -> np.ndarray:
-    """Does for one cell what ``consensus_saliencies`` does for many: (160,), (160,) -> (160,)."""
+    """Does the same as ``consensus_saliencies`` for a single cell: (160,), (160,) -> (160,)."""
     return consensus_saliencies(model, np.asarray(mean_waveform)[np.newaxis], baseline)[0]
 
 
@@ -98,7 +97,7 @@ def _log_odds(model: keras.Model, waveform: keras.KerasTensor) -> keras.KerasTen
 
 
 def _gradient(model: keras.Model, waveform: np.ndarray) -> np.ndarray:
-    """Returns (n, 160), the slope of each spike's log-odds in each of its samples; Keras itself has no gradients."""
+    """Returns (n, 160), the gradient of each spike's log-odds; Keras has no gradients of its own."""
     if keras.backend.backend() == 'jax':
         import jax
 

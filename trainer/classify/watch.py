@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pathlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from beam_pipelines.cli.signals import StopRequests
 from beam_pipelines.recordings.abf_header import check_abf_header
@@ -64,7 +64,7 @@ def watch(
 
 
 def _classify(
-    path: str, classifier: Classifier, pool: ReadingPool, outcomes: Mapping[str, tuple[ClassifiedCell | None, object]]
+    path: str, classifier: Classifier, pool: ReadingPool, outcomes: _Outcomes
 ) -> tuple[ClassifiedCell | None, ExtractionReport]:
     recordings, of_no_cell = group_files([('original', 0, path)])
     if of_no_cell:

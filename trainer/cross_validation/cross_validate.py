@@ -104,9 +104,8 @@ def cross_validate(
         scores, calibration = _load_fold(path, fold) or _run_fold(
             path, fold, spikes, synthetic, config, number, len(made)
         )
-        columns = (spikes.waveform, spikes.label, spikes.cell, spikes.trigger)
-        of_fold = SpikeScores(scores, *(column[fold.test] for column in columns))
-        cells += classify_cells(of_fold, spikes.cell_names, calibration)
+        of_fold = SpikeScores(scores, spikes.waveform[fold.test], spikes.label[fold.test], spikes.cell[fold.test])
+        cells += classify_cells(of_fold, spikes.trigger[fold.test], spikes.cell_names, calibration)
         p_ser.append(spike_p_ser(scores))
         tested.append(fold.test)
     label = spikes.label[np.concatenate(tested)]

@@ -171,12 +171,12 @@ def is_written(folder: str) -> bool:
 
 
 def load(folder: str) -> Calibration:
-    """Loads what ``write`` has written.
+    """Loads ``calibration.json``.
 
     Raises
     ------
     CalibrationError
-        If it is not there or damaged; names the file, the field and its value.
+        If it is missing or damaged; names the file, the field and its value.
     """
     path = os.path.join(folder, FILE_NAME)
     try:

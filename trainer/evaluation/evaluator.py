@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from beam_pipelines.datasets import record_layout
+from trainer.data.shards import read_records
 from trainer.data.stored_dataset import StoredSplit, open_split
 from trainer.errors import CalibrationError
 from trainer.evaluation.calibration import Calibration, fit_calibration
@@ -45,7 +47,7 @@ def evaluate(ensemble: TrainedEnsemble, data_dir: str, calibration: Calibration 
 
 def _evaluate_split(info: dict, split: StoredSplit, scores: SpikeScores, calibration: Calibration) -> SplitResult:
     p_ser = spike_p_ser(scores.scores)
-    cells = classify_cells(scores, split.cell_names, calibration)
+    cells = classify_cells(scores, read_triggers(split), split.cell_names, calibration)
     trained = info['train_cells']
     seen = None if trained is None else len(set(trained) & {cell.cell for cell in cells})
     metrics = {
@@ -55,16 +57,36 @@ def _evaluate_split(info: dict, split: StoredSplit, scores: SpikeScores, calibra
     return SplitResult(split.name, split.metadata['source'], p_ser, scores.label, cells, metrics)
 
 
-def classify_cells(scores: SpikeScores, cell_names: Sequence[str], calibration: Calibration) -> list[CellResult]:
-    """Classifies each cell by its spikes, in the order of the names."""
+def classify_cells(
+    scores: SpikeScores, trigger: np.ndarray, cell_names: Sequence[str], calibration: Calibration
+) -> list[CellResult]:
+    """Classifies each cell by its spikes.
+
+    Parameters
+    ----------
+    scores : of n spikes, in any order.
+    trigger : (n,) int64, the sample index of each spike's trigger in its recording.
+    cell_names : what ``scores.cell`` indexes.
+    calibration : of the ensemble.
+
+    Returns
+    -------
+    The cells in the order of their names.
+    """
     results = []
     for number in sorted(np.unique(scores.cell), key=lambda number: cell_names[number]):
         of_cell = np.flatnonzero(scores.cell == number)
+        of_cell = of_cell[np.argsort(trigger[of_cell])]  # stored spikes are shuffled
         label = int(scores.label[of_cell[0]])
         results.append(
             classify_cell(scores.scores[of_cell], scores.waveform[of_cell], calibration, cell_names[number], label)
         )
     return results
+
+
+def read_triggers(split: StoredSplit) -> np.ndarray:
+    """Returns the trigger of each spike of a split, in stored order: (n,) int64; UserError as ``read_records``."""
+    return record_layout.decode_varints(read_records(split.shards)['trigger'])
 
 
 def calibrate(scores: np.ndarray, label: np.ndarray, cell: np.ndarray) -> Calibration:

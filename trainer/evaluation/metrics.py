@@ -46,9 +46,9 @@ def binary_metrics(p_ser: np.ndarray, label: np.ndarray) -> dict:
 def cell_metrics(cells: Sequence[CellResult]) -> dict:
     """Scores the cells whose label is known: ``binary_metrics`` with intervals, calibration and coverage.
 
-    ``accuracy`` counts every cell, undecided ones by the side that they lean to; ``decided_accuracy`` counts the
-    decided ones and ``coverage`` is their share. ``..._published`` are of the plain published consensus. ``typical``
-    and ``atypical`` have the cells apart whose spike width alone would call them right and wrong.
+    ``accuracy`` counts every cell, undecided ones by the side that they lean to. ``decided_accuracy`` counts the
+    decided ones, and ``coverage`` is their share. ``..._published`` are metrics of the published consensus.
+    ``typical`` and ``atypical`` are metrics of the cells that their spike width alone would call right and wrong.
     """
     known = [cell for cell in cells if cell.label is not None]
     p_ser = np.array([cell.p_ser for cell in known])
@@ -103,7 +103,7 @@ def brier_score(p_ser: np.ndarray, label: np.ndarray) -> float:
 
 
 def coverage_accuracy(p_ser: np.ndarray, label: np.ndarray) -> list[list[float]]:
-    """Returns [share decided, accuracy of these] for each confidence that can be asked for, the strictest first."""
+    """Returns [share decided, accuracy of these] for each possible confidence, the strictest first."""
     sureness = np.maximum(p_ser, 1 - p_ser)
     correct = (p_ser < 0.5) == (label == 1)
     curve = []
@@ -114,7 +114,7 @@ def coverage_accuracy(p_ser: np.ndarray, label: np.ndarray) -> list[list[float]]
 
 
 def _typical_and_atypical(cells: Sequence[CellResult]) -> dict:
-    """Scores the cells apart whose spike width does and does not look like their class."""
+    """Scores cells whose spike width is typical of their class, and those whose width is not, separately."""
     kinds = {'typical': True, 'atypical': False, 'width_not_measured': None}
     result = {}
     for name, kind in kinds.items():
@@ -135,8 +135,7 @@ def _typical_and_atypical(cells: Sequence[CellResult]) -> dict:
 def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
     """Returns the 95 % Wilson score interval of a proportion.
 
-    Where all cells are right, a bootstrap over cells gives an interval of no width, as if twenty cells proved
-    perfection; this one does not.
+    Unlike a bootstrap over cells, it has a width where all cells are right.
     """
     if not trials:
         return math.nan, math.nan
@@ -173,7 +172,7 @@ def bootstrap_accuracy(correct: np.ndarray) -> tuple[float, float]:
 
 def bootstrap_difference(correct: np.ndarray, baseline_correct: np.ndarray) -> tuple[float, float]:
     """Returns the 95 % interval of the difference of two accuracies on the same cells; (n,), (n,) bool."""
-    # Each cell with itself: that some cells are harder than others does not widen it.
+    # Paired by cell: that some cells are harder than others does not widen the interval.
     return bootstrap_accuracy(correct.astype(float) - baseline_correct)
 
 
@@ -181,7 +180,7 @@ def bootstrap_calibration_error(p_ser: np.ndarray, label: np.ndarray) -> tuple[f
     """Returns the 95 % interval of the expected calibration error: (n,), (n,) -> (low, high), NaN without cells."""
     if not len(p_ser):
         return math.nan, math.nan
-    # The cells of a bin weigh in by what their probabilities and their labels add up to.
+    # The gap of a bin is the sum over its cells of probability minus label.
     in_bin = calibration_bins(p_ser)[:, np.newaxis] == np.arange(CALIBRATION_BINS)
     gap = (p_ser - (label == 0))[:, np.newaxis] * in_bin
     low, high = np.percentile(np.abs(_weights(len(p_ser)) @ gap).sum(axis=1), _INTERVAL)
@@ -189,7 +188,7 @@ def bootstrap_calibration_error(p_ser: np.ndarray, label: np.ndarray) -> tuple[f
 
 
 def _weights(cells: int) -> np.ndarray:
-    """Returns how much each cell weighs in each resample: (resamples, cells), rows that add up to 1."""
+    """Returns the weight of each cell in each resample: (resamples, cells), rows that add up to 1."""
     rng = np.random.default_rng(0)
     return rng.multinomial(cells, np.full(cells, 1 / cells), _RESAMPLES) / cells
 

@@ -12,7 +12,7 @@ from trainer.evaluation.calibration import Calibration
 
 @dataclasses.dataclass(frozen=True)
 class CellResult:
-    """The verdict on one cell and what it rests on.
+    """The verdict on one cell and its evidence.
 
     Attributes
     ----------
@@ -84,7 +84,7 @@ class ModelResult:
     info : the content of its ``model_info.json``.
     splits : by name.
     calibration : what its probabilities are calibrated with.
-    is_calibrated_here : whether the evaluation has fitted it, because the run left none.
+    is_calibrated_here : whether the evaluation has fitted the calibration, because the run left none.
     """
 
     title: str
@@ -106,7 +106,7 @@ class ClassifiedSpikes:
     p_ser : (n,) float, consensus probability of each spike, not calibrated.
     amplitude_pa : (n,) float, depth of the trough below the level before the spike; positive.
     udi_ms : (n,) float, upstroke-downstroke interval; NaN where a single spike is too noisy to tell.
-    snr : (n,) float, amplitude by the standard deviation of the samples before the spike.
+    snr : (n,) float, amplitude divided by the standard deviation of the samples before the spike.
     """
 
     trigger: np.ndarray
@@ -120,7 +120,7 @@ class ClassifiedSpikes:
 
 @dataclasses.dataclass(frozen=True)
 class TraceEnvelope:
-    """A recording thinned out for a picture: the least and the greatest current of each stretch.
+    """A recording reduced for a picture: the least and the greatest current of each stretch.
 
     Attributes
     ----------
@@ -135,7 +135,7 @@ class TraceEnvelope:
 
 @dataclasses.dataclass(frozen=True)
 class ClassifiedCell:
-    """The verdict on one cell of a new recording, what it rests on, and what to be careful about.
+    """The verdict on one cell of a new recording, its evidence, and warnings.
 
     Attributes
     ----------
@@ -145,7 +145,7 @@ class ClassifiedCell:
     trace : None for spike CSVs, which hold no recording.
     duration_s : of the recording; 0 where unknown.
     saliency : (160,) float, how much each sample of the mean spike speaks for SER (positive) or NSER (negative).
-    warnings : what does not look like the recordings that the model was trained on, in words for a biologist.
+    warnings : sentences on how the recording differs from those that the model was trained on.
     is_simulated : whether the recording says that it was simulated.
     """
 
@@ -170,7 +170,7 @@ class Classification:
         interval.
     n_spikes : how many spikes the verdict rests on.
     udi_ms : upstroke-downstroke interval of the mean spike in ms; NaN where it cannot be measured.
-    warnings : sentences, for a biologist, on why not to trust the verdict.
+    warnings : sentences on why not to trust the verdict.
     spikes : the spikes, each with its probability, amplitude and width.
     """
 

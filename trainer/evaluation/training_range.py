@@ -1,4 +1,4 @@
-"""What the recordings that a model was trained on were like, to compare new ones with: ``training_range.npz``."""
+"""The range of the recordings that a model was trained on, to compare new ones with: ``training_range.npz``."""
 
 from __future__ import annotations
 
@@ -88,12 +88,12 @@ def write(folder: str, training_range: TrainingRange) -> None:
 
 
 def load(folder: str) -> TrainingRange:
-    """Loads what ``write`` has written.
+    """Loads ``training_range.npz``.
 
     Raises
     ------
     UserError
-        If it is not there or damaged.
+        If it is missing or damaged.
     """
     path = os.path.join(folder, FILE_NAME)
     try:

@@ -16,12 +16,12 @@ _INTERVAL = (2.5, 97.5)  # percentiles
 # One for all cells: a cell has the same interval alone, among others, from Python and in every command.
 _BOOTSTRAP_SEED = 0
 
-# With fewer, the bootstrap has too little to vary to be believed.
+# With fewer, the bootstrap says too little about how the spikes vary.
 _FEWEST_SPIKES = 5
 
 
 def undecided_rule(calibration: Calibration) -> str:
-    """Says in words when a cell is undecided."""
+    """Says when a cell is undecided."""
     rule = (
         f'a cell is undecided if it has fewer than {_FEWEST_SPIKES} spikes, or if the 95 % interval of its probability'
         ' contains one half'
@@ -104,5 +104,5 @@ def _interval(scores: np.ndarray, calibration: Calibration) -> tuple[float, floa
 def _p_ser(scores: np.ndarray) -> np.ndarray:
     """Turns (..., 2) scores of SER and NSER into a probability of SER: above one half where SER scores higher."""
     total = scores.sum(axis=-1)
-    # Where both are 0, nothing speaks for either.
+    # If both are 0, there is no evidence for either class.
     return np.where(total > 0, scores[..., 0] / np.where(total > 0, total, 1), 0.5)

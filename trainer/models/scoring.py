@@ -9,9 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from beam_pipelines.datasets import record_layout
 from trainer.data.batches import dataset_errors, evaluation_batches
-from trainer.data.shards import read_records
 from trainer.data.stored_dataset import StoredSplit
 from trainer.models.trained import TrainedEnsemble
 
@@ -60,23 +58,9 @@ def score_spikes(model: keras.Model, waveform: np.ndarray) -> np.ndarray:
 
 @dataset_errors()
 def score_split(ensemble: TrainedEnsemble, split: StoredSplit) -> SpikeScores:
-    """Runs all members on every spike of a split.
-
-    Returns
-    -------
-    The spikes of cell after cell, each cell's in the order of their triggers, whatever the order in which they are
-    stored: so that the bootstrap of a cell finds the same interval as on the recording itself.
-
-    Raises
-    ------
-    UserError
-        If a shard has changed since it was opened.
-    """
+    """Runs all members on every spike of a split; UserError if a shard has changed since it was opened."""
     model = ensemble.model
-    scored = score_batches(model.predict_on_batch, model.output_names, evaluation_batches(split, SPLIT_BATCH))
-    trigger = record_layout.decode_varints(read_records(split.shards)['trigger'])
-    order = np.lexsort((trigger, scored.cell))
-    return SpikeScores(*(getattr(scored, field.name)[order] for field in dataclasses.fields(SpikeScores)))
+    return score_batches(model.predict_on_batch, model.output_names, evaluation_batches(split, SPLIT_BATCH))
 
 
 def score_batches(

@@ -1,4 +1,4 @@
-"""How many cells and spikes were published, and how many a recordings root holds."""
+"""The published numbers of cells and spikes, and those of a recordings root."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class RootCount:
     ----------
     folders : cells and spikes that can be used, by ``SET/CLASS``.
     rejected : the files that cannot be used.
-    simulated_files : used files that say of themselves that they were simulated.
+    simulated_files : used files that are marked as simulated.
     """
 
     folders: dict[str, Count]
@@ -51,7 +51,7 @@ def count_root(root: pathlib.Path) -> RootCount:
     Raises
     ------
     OSError
-        If a folder cannot be read; one that is not there holds nothing.
+        If a folder cannot be read; a missing folder holds nothing.
     """
     files = [
         (recording_set, label, path)
@@ -83,7 +83,7 @@ def _files_below(folder: pathlib.Path) -> list[str]:
 
 
 def describe_counts(found: RootCount) -> str:
-    """Returns a table, found beside published, for a terminal."""
+    """Returns a table for a terminal: the counts found beside the published ones."""
     form = '{:<21}{:>7}{:>11}{:>9}{:>11}  {}'
     lines = [form.format('', 'cells', 'published', 'spikes', 'published', '').rstrip()]
     for name, published in PUBLISHED.items():

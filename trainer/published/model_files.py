@@ -1,4 +1,4 @@
-"""What the authors' model files are called; importing this loads no Keras."""
+"""The names of the authors' model files; importing this loads no Keras."""
 
 import os
 import re

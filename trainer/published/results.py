@@ -1,8 +1,8 @@
-"""The published results that stand beside ours, as data.
+"""The published results, to compare ours with.
 
-They come from real recordings. Only figures that the papers state are here; what they do not state is absent, and a
-report shows it as such. The published split is random by spike, so the cells of its original test spikes were trained
-on; the non-homogeneous cells were not.
+They come from real recordings. Only figures that the papers state are here; reports show the others as not stated. The
+published split is random by spike, so the cells of its original test spikes were trained on. The non-homogeneous cells
+were not.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class PublishedResult:
     ----------
     title : what the consensus was trained on.
     metrics : for each ``CONFIG/SPLIT``, ``{'spike': {...}, 'cell': {...}}`` with the names of ``metrics.json``.
-    remark : what is stated in another measure than ours; may be empty.
+    remark : results that are stated in another measure than ours; may be empty.
     """
 
     title: str
@@ -44,8 +44,8 @@ TRAINED_ON_SYNTHETIC = PublishedResult(
     },
 )
 
-# Accuracy of single networks, by kernel size, trained on original and asked of original test spikes (unbalanced run).
+# Accuracy of single networks on original test spikes, by kernel size; trained on original (unbalanced run).
 SINGLE_NETWORKS = {1: 0.9065, 5: 0.9709, 10: 0.9826, 20: 0.9846, 23: 0.9874, 27: 0.9877, 30: 0.9843, 31: 0.9855}
 
-# Of the cells of other days that the consensus trained on original called SER and NSER, the share that was right.
+# Precision on cells of other days, of the consensus trained on original.
 PRECISION_TRAINED_ON_ORIGINAL = {'SER': 0.94, 'NSER': 0.88}

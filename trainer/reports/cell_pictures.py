@@ -22,7 +22,7 @@ _MOST_SPIKES_OVERLAID = 20
 _LEVEL_SAMPLES = 20
 _TIME_MS = (np.arange(domain.SPIKE_SAMPLES) - domain.SAMPLES_BEFORE_TRIGGER) / domain.SAMPLING_RATE_HZ * 1e3
 _SAMPLE_MS = 1e3 / domain.SAMPLING_RATE_HZ
-# A spike's window ends 3 ms after its trigger, so that no UDI is longer.
+# A spike's window ends 3 ms after its trigger, so no UDI is longer.
 _LONGEST_UDI_MS = 3.0
 _BIN_MS = 2 * published_udi.BIN_MS
 _NAMES_AND_LOOKS = tuple((name, name.lower()) for name in domain.LABEL_NAMES)
@@ -47,7 +47,7 @@ class CellPictures:
 
     Attributes
     ----------
-    shared : what the pictures of all cells have in common; stands once on the page, in an ``svg`` of its own.
+    shared : the parts that the pictures of all cells share; they stand on the page once, in an ``svg`` of their own.
     """
 
     def __init__(self, training_range: TrainingRange):
@@ -237,14 +237,14 @@ def _padded(low: float, high: float) -> tuple[float, float]:
 
 
 def _trace_range(trace: TraceEnvelope, spikes: ClassifiedSpikes) -> tuple[float, float]:
-    """Returns the currents between which nearly all of a recording lies: an artefact must not flatten the rest."""
+    """Returns the range of nearly all of a recording's current, so that an artefact does not flatten the rest."""
     low = min(float(np.percentile(trace.low_pa, 1)), float(spikes.waveform.min()), domain.TRIGGER_PA)
     high = max(float(np.percentile(trace.high_pa, 99)), float(spikes.waveform.max()))
     return _padded(low, high)
 
 
 def _thinned(trace: TraceEnvelope) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns time_s, low_pa, high_pa of as many stretches as a screen has room for."""
+    """Returns time_s, low_pa, high_pa of as many stretches as a screen can show."""
     first = np.unique(np.linspace(0, len(trace.time_s), _TRACE_COLUMNS, endpoint=False).astype(int))
     counts = np.diff(np.append(first, len(trace.time_s)))
     time_s = np.add.reduceat(trace.time_s, first) / counts

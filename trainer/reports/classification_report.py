@@ -2,7 +2,7 @@
 
     write_report(pathlib.Path('verdicts'), cells, rejected, ensemble.info, training_range)
 
-writes ``verdicts/report.html``, which loads nothing and needs no network.
+writes ``verdicts/report.html``, a single file that needs no network.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def write_report(
 
     Parameters
     ----------
-    folder : made if it is not there.
+    folder : made if it does not exist.
     cells : the verdicts, in the order in which they are shown.
     rejected : the files that could not be used.
     info : the model's ``model_info.json`` with its ``calibration``; its ``undecided_rule``, if it has one, is quoted.
@@ -51,7 +51,7 @@ def write_report(
     """
     template = report_page.environment().get_template('classification.html')
     html = template.render(_page(cells, rejected, info, training_range))
-    # Names of files that are no UTF-8 hold lone surrogates, which no encoder takes.
+    # File names that are not UTF-8 hold lone surrogates, which cannot be encoded.
     write_files(folder, {REPORT_NAME: html.encode(errors='backslashreplace')})
     return folder / REPORT_NAME
 
@@ -67,7 +67,7 @@ class _Trait:
 
 @dataclasses.dataclass(frozen=True)
 class _CellSection:
-    """What the page shows of one cell; ``anchor`` is where the table of verdicts leads to."""
+    """What the page shows of one cell; the table of verdicts links to ``anchor``."""
 
     anchor: str
     cell: ClassifiedCell
@@ -121,7 +121,7 @@ def _summary(cells: Sequence[ClassifiedCell]) -> list[tuple[str, int]]:
 
 
 def _simulated_words(cells: Sequence[ClassifiedCell], info: dict) -> str | None:
-    """Says what of all this is simulated; None if nothing is."""
+    """Says whether the model or the recordings are simulated; None if neither is."""
     simulated = sum(cell.is_simulated for cell in cells)
     words = []
     if info.get('source') == 'simulated':
@@ -136,7 +136,7 @@ def _warned_words(cells: Sequence[ClassifiedCell]) -> str:
     warned = sum(bool(cell.warnings) for cell in cells)
     if not warned:
         return 'There are no warnings.'
-    return f'There are warnings of {counted(warned, "cell")}: read them before you believe the verdict.'
+    return f'There are warnings on {counted(warned, "cell")}: read them before you trust a verdict.'
 
 
 def _model_words(info: dict) -> str:
@@ -149,7 +149,7 @@ def _model_words(info: dict) -> str:
 
 
 def _training_ranges(training_range: TrainingRange) -> dict[str, list[np.ndarray]]:
-    """Returns of each trait the finite values of each class's cells."""
+    """Returns the finite values of each trait, by class."""
     names = ('udi_ms', 'amplitude_pa', 'noise_pa', 'firing_rate_hz', 'n_spikes')
     values = {name: np.asarray(getattr(training_range, name), np.float64) for name in names}
     return {
@@ -188,7 +188,7 @@ def _traits(cell: ClassifiedCell, ranges: dict[str, list[np.ndarray]]) -> list[_
 
 
 def _noise_pa(cell: ClassifiedCell) -> float | None:
-    """Returns the median standard deviation of the samples before a spike, by which its ``snr`` was divided."""
+    """Returns the median noise before a spike: its amplitude divided by its ``snr``."""
     noise = cell.spikes.amplitude_pa / np.where(cell.spikes.snr > 0, cell.spikes.snr, np.nan)
     noise = noise[np.isfinite(noise)]
     return float(np.median(noise)) if noise.size else None

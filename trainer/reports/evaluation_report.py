@@ -27,7 +27,7 @@ from trainer.reports.page import REPORT_NAME, UNDEFINED, is_defined, number
 from trainer.reports.terminal import calibration_line, is_simulated, trained_on_warnings
 
 HEADLINE_SPLIT = 'non_homogeneous/test'
-# Every split that a report shows, the headline first: its name, its heading, and what its cells are to the model.
+# The splits of a report, the headline first: name, heading, and which cells these are.
 _SPLITS = (
     (HEADLINE_SPLIT, 'Cells of other days', 'cells recorded on other days than those trained on'),
     ('original/test', 'Original recordings, test', 'test cells of the original recordings'),
@@ -38,7 +38,7 @@ _NO_BREAK_SPACE = '\N{NO-BREAK SPACE}'
 
 @dataclasses.dataclass(frozen=True)
 class _Column:
-    """A column of the headline table: which metric, of which split and unit, shown how."""
+    """A column of the headline table: a metric of a split and unit, and how to show it."""
 
     split: str
     unit: str
@@ -60,11 +60,11 @@ _HEADLINE_COLUMNS = (
 
 
 def write_report(folder: pathlib.Path, model: ModelResult, baseline: ModelResult | None) -> pathlib.Path:
-    """Writes ``report.html`` and its figures; all of it is made before the first file is touched.
+    """Writes ``report.html`` and its figures; everything is made before the first file is written.
 
     Parameters
     ----------
-    folder : made if it is not there; a report in it is replaced.
+    folder : made if it does not exist; a report in it is replaced.
     model : the model that the report is about.
     baseline : a second model to stand beside it, such as one trained on ``original`` alone; None to leave it out.
 
@@ -83,7 +83,7 @@ def write_report(folder: pathlib.Path, model: ModelResult, baseline: ModelResult
 
 @dataclasses.dataclass(frozen=True)
 class _Illustration:
-    """A figure with the name of its PNG file, what it shows (for those who cannot see it), and its caption."""
+    """A figure with the name of its PNG file, a description for screen readers, and its caption."""
 
     file_name: str
     drawing: Figure
@@ -198,7 +198,7 @@ def _coverage_accuracy(split: SplitResult, calibration: Calibration) -> _Illustr
 
 
 def _wrong_cells(cells: Sequence[CellResult]) -> list[CellResult]:
-    """Returns the cells whose verdict is not their label, the surest mistake first."""
+    """Returns the cells with a wrong verdict, the most confident first."""
     wrong = [cell for cell in cells if cell.outcome == 'wrong']
     return sorted(wrong, key=lambda cell: -abs(cell.p_ser - 0.5))
 
@@ -229,7 +229,7 @@ def _statements(name: str, which_cells: str, models: Sequence[ModelResult]) -> l
         decided = [cell for cell in labelled if cell.verdict != 'undecided']
         n_decided_right = sum(cell.outcome == 'right' for cell in decided)
         statements.append(
-            f'Free to abstain, it commits itself on {len(decided)}, is right on {n_decided_right} of these, and leaves '
+            f'Free to abstain, it decides {len(decided)}, is right on {n_decided_right} of these, and leaves '
             f'{len(labelled) - len(decided)} undecided.'
         )
         if len(models) > 1 and name in models[1].splits:

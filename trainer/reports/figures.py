@@ -1,8 +1,8 @@
 """The figures of a report: what a model calls right and wrong, and how sure it is.
 
-Every function takes results and returns a ``matplotlib.figure.Figure`` (a figure of its own, no global state), which
-`to_png` and `to_svg` turn into bytes. A class has the same colour everywhere; what is wrong is crimson and, where it
-stands among others, also crossed or hatched, so that it can be told without colours.
+Every function takes results and returns a ``matplotlib.figure.Figure`` without global state; `to_png` and `to_svg` turn
+it into bytes. A class has the same colour everywhere. What is wrong is crimson, and crossed or hatched among others, so
+that it can be told without colours.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ STYLE: dict[Any, Any] = {
     'legend.frameon': False,
     'legend.fontsize': 8.5,
     'hatch.linewidth': 0.8,
-    # A cell may be called `$x$`: its name is text, not mathematics.
+    # A cell may be named `$x$`, which is text and not mathematics.
     'text.parse_math': False,
-    # Outlines: a reader's machine may lack the font, and another would not fit the layout.
+    # Outlines, because a reader's machine may lack the font.
     'svg.fonttype': 'path',
     # Fixed, so that the same results give the same file.
     'svg.hashsalt': 'sero-spikes',
@@ -69,7 +69,7 @@ def to_svg(figure: Figure) -> bytes:
 
 
 def svg_data_uri(figure: Figure) -> str:
-    """Returns the figure as a data URI for an ``img``: as an image of its own, its ids cannot meet another figure's."""
+    """Returns the figure as a data URI for an ``img``, so that its ids cannot clash with those of another figure."""
     return 'data:image/svg+xml;base64,' + base64.b64encode(to_svg(figure)).decode('ascii')
 
 
@@ -86,7 +86,7 @@ def confusion_matrices(split_name: str, models: Sequence[ModelResult]) -> Figure
 
 @matplotlib.rc_context(STYLE)
 def roc_curves(split_name: str, models: Sequence[ModelResult]) -> Figure:
-    """Draws the ROC of cells and of spikes; SER is the positive class. The first model is drawn strongest."""
+    """Draws the ROC curves of cells and of spikes; SER is the positive class. The first model is drawn boldest."""
     figure = Figure(figsize=(HALF_WIDTH_IN, 3.5), layout='constrained')
     drawn: list[tuple[SplitResult, dict[str, Any], str]] = [
         (model.splits[split_name], {'color': colour, 'linestyle': dashes, 'linewidth': 1.6}, model.title)
@@ -143,7 +143,7 @@ def cell_probabilities(cells: Sequence[CellResult]) -> Figure:
 
 @matplotlib.rc_context(STYLE)
 def reliability_diagram(cells: Sequence[CellResult], cell_metrics: Mapping) -> Figure:
-    """Draws the share of SER among cells of like probability; on the diagonal, probabilities come true."""
+    """Draws the share of SER among cells of similar probability; calibrated probabilities lie on the diagonal."""
     figure = Figure(figsize=(HALF_WIDTH_IN, 3.5), layout='constrained')
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color='#d5d9de', linewidth=0.8, zorder=0)
@@ -174,7 +174,7 @@ def reliability_diagram(cells: Sequence[CellResult], cell_metrics: Mapping) -> F
 
 @matplotlib.rc_context(STYLE)
 def coverage_accuracy(cells: Sequence[CellResult], cell_metrics: Mapping, confidence: float | None) -> Figure:
-    """Draws how right the verdicts are when only the surest cells get one, and the confidence, if one was chosen."""
+    """Draws the accuracy of the verdicts on the surest cells, by their share; and the confidence, if one was chosen."""
     figure = Figure(figsize=(HALF_WIDTH_IN, 3.5), layout='constrained')
     axes = figure.subplots()
     curve = cell_metrics.get('coverage_accuracy') or []
@@ -252,7 +252,7 @@ def _auc_label(split: SplitResult, unit: str) -> str:
 
 
 def _roc(p_ser: np.ndarray, is_ser: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the shares of NSER and of SER called SER, at each threshold from the highest; empty if a class is."""
+    """Returns the shares of NSER and of SER called SER, from the highest threshold down; empty without a class."""
     if is_ser.all() or not is_ser.any():
         return np.empty(0), np.empty(0)
     from sklearn.metrics import roc_curve

@@ -1,4 +1,4 @@
-"""What the reports have in common: how numbers and intervals are shown, the templates, files that appear whole."""
+"""What the reports share: the templates, and how numbers and intervals are shown."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COLOURS = {
 
 
 def is_defined(value: float | None) -> TypeGuard[float]:
-    """Whether there is a finite number to be shown."""
+    """Whether there is a finite number to show."""
     return value is not None and math.isfinite(value)
 
 
@@ -44,7 +44,7 @@ def interval_bar(cell: CellResult) -> markupsafe.Markup:
 
 
 def environment() -> jinja2.Environment:
-    """Returns where the templates come from: everything that they are given is escaped."""
+    """Returns the environment of the templates, which escapes every value."""
     templates = jinja2.Environment(
         loader=jinja2.PackageLoader('trainer.reports', 'templates'),
         autoescape=True,

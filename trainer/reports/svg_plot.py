@@ -1,7 +1,7 @@
-"""Small plots as SVG of a few kilobytes, which go into an HTML page as they are: axes, lines, areas, bars, marks.
+"""Small plots as inline SVG of a few kilobytes: axes, lines, areas, bars, marks.
 
-A page with three hundred cells holds over a thousand of them, so curves are paths of whole numbers: the unit is a fifth
-of a pixel. Looks (colours, widths, sizes of letters) are the page's style sheet's business, by class.
+A page with three hundred cells holds over a thousand of them, so coordinates are whole numbers: the unit is a fifth of
+a pixel. Colours, line widths and font sizes come from the page's style sheet, by class.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import numpy as np
 
 MINUS = '\N{MINUS SIGN}'
 
-_UNITS = 5  # a pixel
+_UNITS = 5  # per pixel
 _TICK = 4 * _UNITS
-_HIDES = _UNITS // 2  # marks that are no farther from each other cannot be told apart
+_HIDES = _UNITS // 2  # marks that are closer together cannot be told apart
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Panel:
     Attributes
     ----------
     left, top, width, height : in pixels of the plot.
-    x_range, y_range : what lies at its left and right, and at its bottom and top edge.
+    x_range, y_range : the values at its left and right edge, and at its bottom and top edge.
     """
 
     left: float
@@ -44,7 +44,7 @@ class Panel:
         return np.rint(_UNITS * (self.left + self.width * share)).astype(np.int64)
 
     def y(self, value: np.ndarray | float) -> np.ndarray:
-        """Returns where values lie, in the plot's units; what lies beyond the edge is put on it."""
+        """Returns where values lie, in the plot's units; values beyond an edge are moved to it."""
         bottom, top = self.y_range
         share = np.clip((np.asarray(value, np.float64) - bottom) / (top - bottom), 0, 1)
         return np.rint(_UNITS * (self.top + self.height * (1 - share))).astype(np.int64)
@@ -62,34 +62,34 @@ class Panel:
         return f'<path class="{look}" d="{_curve(self.x(x), self.y(y))}"/>'
 
     def lines(self, x: np.ndarray, curves: np.ndarray, look: str) -> str:
-        """Draws (n, points) curves over the same places."""
+        """Draws (n, points) curves over the same x."""
         at = self.x(x)
         return f'<path class="{look}" d="{"".join(_curve(at, y) for y in self.y(curves))}"/>'
 
     def area(self, x: np.ndarray, low: np.ndarray, high: np.ndarray, look: str) -> str:
-        """Fills what lies between two curves."""
+        """Fills the area between two curves."""
         at = np.concatenate([self.x(x), self.x(x)[::-1]])
         return f'<path class="{look}" d="{_curve(at, np.concatenate([self.y(low), self.y(high)[::-1]]))}z"/>'
 
     def bars(self, left: np.ndarray, width: float, height: np.ndarray, look: str) -> str:
-        """Draws bars from 0 up or down; those of height 0 are left out."""
+        """Draws bars from 0 up or down; bars of height 0 are left out."""
         there = height != 0
         zero, wide = int(self.y(0.0)), int(self.x(self.x_range[0] + width) - self.x(self.x_range[0]))
         edges = zip(self.x(left[there]), self.y(height[there]), strict=True)
         return f'<path class="{look}" d="{"".join(f"M{x} {zero}V{y}h{wide}V{zero}" for x, y in edges)}"/>'
 
     def dots(self, x: np.ndarray, y: np.ndarray, look: str) -> str:
-        """Draws round marks; those that would hide each other wholly are drawn once."""
+        """Draws round marks; marks that would cover each other are drawn once."""
         places = np.unique(np.column_stack([self.x(x) // _HIDES * _HIDES, self.y(y) // _HIDES * _HIDES]), axis=0)
         return f'<path class="{look}" d="{"".join(f"M{x} {y}h0" for x, y in places)}"/>'
 
     def uprights(self, x: np.ndarray, low: np.ndarray, high: np.ndarray, width_px: float, look: str) -> str:
-        """Draws an upright stroke from ``low`` to ``high`` at each place."""
+        """Draws a vertical stroke from ``low`` to ``high`` at each x."""
         wide = f'stroke-width="{math.ceil(_UNITS * width_px)}"'
         return f'<path class="{look}" {wide} d="{_strokes(self.x(x), self.y(high), self.y(low))}"/>'
 
     def ticks_at(self, x: np.ndarray, top_px: float, height_px: float, look: str) -> str:
-        """Draws an upright stroke at each place, at the same height in the plot."""
+        """Draws vertical strokes of the same height at each x."""
         places = np.unique(self.x(x) // _HIDES * _HIDES)
         top, bottom = (np.full(places.shape, round(_UNITS * edge)) for edge in (top_px, top_px + height_px))
         return f'<path class="{look}" d="{_strokes(places, top, bottom)}"/>'
@@ -103,7 +103,7 @@ class Panel:
         return f'<path class="{look}" d="M{_UNITS * self.left:.0f} {self.y(y)}h{_UNITS * self.width:.0f}"/>'
 
     def x_axis(self, name: str | None, most_ticks: int = 8) -> str:
-        """Draws the axis below; without a name, its line and ticks alone."""
+        """Draws the x axis; without a name, only its line and ticks."""
         bottom = _UNITS * (self.top + self.height)
         ticks = tick_values(*self.x_range, most_ticks)
         marks = ''.join(f'M{self.x(value)} {bottom:.0f}v{_TICK}' for value in ticks)
@@ -117,7 +117,7 @@ class Panel:
         return drawn + numbers + text(self.left + self.width / 2, bottom / _UNITS + 36, name, 'middle', 'name')
 
     def y_axis(self, name: str, most_ticks: int = 5) -> str:
-        """Draws the axis on the left, with its name upright beside it."""
+        """Draws the y axis, with its name written upward beside it."""
         ticks = tick_values(*self.y_range, most_ticks)
         left = _UNITS * self.left
         marks = ''.join(f'M{left:.0f} {self.y(value)}h{-_TICK}' for value in ticks)
@@ -130,7 +130,7 @@ class Panel:
 
 
 def plot(width_px: int, height_px: int, description: str, *parts: str) -> markupsafe.Markup:
-    """Returns an ``svg`` element; ``description`` is for those who cannot see it."""
+    """Returns an ``svg`` element; ``description`` is its text for screen readers."""
     return markupsafe.Markup(
         f'<svg viewBox="0 0 {_UNITS * width_px} {_UNITS * height_px}" role="img"'
         f' aria-label="{html.escape(description)}">{"".join(parts)}</svg>'
@@ -138,12 +138,12 @@ def plot(width_px: int, height_px: int, description: str, *parts: str) -> markup
 
 
 def shared(name: str, *parts: str) -> markupsafe.Markup:
-    """Returns parts that many plots of a page ``use``: what is the same in each is written once."""
+    """Returns parts that many plots of a page share: each plot refers to them with ``use``."""
     return markupsafe.Markup(f'<g id="{html.escape(name)}">{"".join(parts)}</g>')
 
 
 def use(name: str) -> str:
-    """Puts what ``shared`` has named into a plot."""
+    """Returns a reference to parts that ``shared`` has named."""
     return f'<use href="#{html.escape(name)}"/>'
 
 
@@ -155,13 +155,13 @@ def text(x_px: float, y_px: float, content: str, anchor: str = 'start', look: st
 
 
 def upright_text(x_px: float, y_px: float, content: str) -> str:
-    """Writes the name of an axis from below to above, its middle at the place."""
+    """Writes the name of an axis upward, centred at the place."""
     turned = f'transform="translate({_UNITS * x_px:.0f} {_UNITS * y_px:.0f}) rotate(-90)"'
     return f'<text class="name" text-anchor="middle" {turned}>{html.escape(content)}</text>'
 
 
 def tick_values(first: float, last: float, most: int) -> np.ndarray:
-    """Returns at most ``most`` round numbers at equal distances within a range."""
+    """Returns at most ``most`` round numbers, evenly spaced within a range."""
     least_step = (last - first) / most
     power = 10.0 ** math.floor(math.log10(least_step))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= least_step)
@@ -176,13 +176,13 @@ def tick_labels(ticks: np.ndarray) -> list[str]:
 
 
 def _curve(x: np.ndarray, y: np.ndarray) -> str:
-    """Returns the path through points: absolute for the first, relative and thus short for the others."""
+    """Returns the path through points: the first is absolute, the others relative, which is shorter."""
     steps = ' '.join(f'{dx} {dy}' for dx, dy in zip(np.diff(x).tolist(), np.diff(y).tolist(), strict=True))
     return f'M{x[0]} {y[0]}' + (f'l{steps.replace(" -", "-")}' if steps else 'h0')
 
 
 def _strokes(x: np.ndarray, top: np.ndarray, bottom: np.ndarray) -> str:
-    """Returns the path of upright strokes, each begun from where the last ended, which is short."""
+    """Returns the path of vertical strokes, each relative to the end of the last, which is shorter."""
     down = bottom - top
     dx, dy = np.diff(x, prepend=0), top - np.append(0, bottom[:-1])
     moves = ''.join(f'm{a} {b}v{c}' for a, b, c in zip(dx.tolist(), dy.tolist(), down.tolist(), strict=True))

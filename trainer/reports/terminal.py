@@ -46,7 +46,7 @@ def headline_table(models: Sequence[ModelResult]) -> str:
 
 
 def difference_line(model: ModelResult, baseline: ModelResult) -> str:
-    """Says by how much the model is better than the baseline on cells of other days."""
+    """Says by how much the model is better than the baseline, on cells of other days."""
     found = accuracy_difference(*(result.splits['non_homogeneous/test'].cells for result in (model, baseline)))
     difference, low, high = (found[f'accuracy_difference{end}'] for end in ('', '_low', '_high'))
     return (
@@ -75,7 +75,7 @@ def _row(model: ModelResult) -> tuple[str, ...]:
 
 
 def division_table(metrics: Mapping[str, dict]) -> str:
-    """Returns a row for each way of dividing the same recordings, ``day`` or ``spike``."""
+    """Returns one row per way of dividing the same recordings, ``day`` or ``spike``."""
     titles = {'day': 'days left out, no cell on both sides', 'spike': 'random by spike, as published'}
     rows = [('', 'spikes: accuracy', 'AUC', 'cells: accuracy', '95 % interval', 'decided', 'right of these')]
     for division, metric in metrics.items():
@@ -96,7 +96,7 @@ def division_table(metrics: Mapping[str, dict]) -> str:
 
 
 def is_simulated(models: Sequence[ModelResult]) -> bool:
-    """Whether anything that was trained on or evaluated is of simulated recordings."""
+    """Whether any model was trained or evaluated on simulated recordings."""
     sources = [model.info.get('source') for model in models]
     sources += [split.source for model in models for split in model.splits.values()]
     return 'simulated' in sources
@@ -113,7 +113,7 @@ def unfinished_warnings(models: Sequence[ModelResult]) -> list[str]:
 
 
 def trained_on_warnings(models: Sequence[ModelResult]) -> list[str]:
-    """Returns a line for each split whose cells a model has been trained on, and for each model that may have been."""
+    """Returns a line for each split with cells that a model was, or may have been, trained on."""
     lines = []
     for model in models:
         if model.info.get('train_cells', ()) is None:
@@ -132,13 +132,13 @@ def trained_on_warnings(models: Sequence[ModelResult]) -> list[str]:
 
 
 def calibration_line(model: ModelResult) -> str:
-    """Says what a model's probabilities are calibrated by."""
+    """Says what calibrated a model's probabilities."""
     where = ' by this evaluation, because the run left no calibration' if model.is_calibrated_here else ''
     return f'{model.title}: {calibration_words(model.calibration, where)}'
 
 
 def calibration_words(calibration: Calibration, where: str = '') -> str:
-    """Says what probabilities are calibrated by, and what that promises of the verdicts."""
+    """Says what calibrated the probabilities, and what to expect of the verdicts."""
     if calibration.method == 'none':
         return 'not calibrated, the probabilities are the published consensus; no confidence is chosen'
     by = f'temperature {calibration.temperature:.2f}' if calibration.method == 'temperature' else 'isotonic regression'

@@ -29,14 +29,14 @@ _LEAST_UDI_AXIS_MS = 2.5
 
 @matplotlib.rc_context(STYLE)
 def mean_waveforms(cells: Sequence[CellResult]) -> Figure:
-    """Draws each labelled cell's mean spike: of each class, those called right and those called wrong or not at all."""
+    """Draws each labelled cell's mean spike: of each class, cells called right beside the wrong and undecided ones."""
     figure = Figure(figsize=(FULL_WIDTH_IN, 3.1), layout='constrained')
     panels = figure.subplots(1, 4, sharex=True, sharey=True)
     right = [[c for c in cells if c.label == label and c.outcome == 'right'] for label in (0, 1)]
     for label, name in enumerate(domain.LABEL_NAMES):
         called_right, others = panels[2 * label : 2 * label + 2]
         n_lines = max(len(right[label]), 1)
-        # 3 cells are to be seen as well as 200: many lines get thin and pale.
+        # Three cells must be as visible as 200, so many lines are drawn pale.
         _draw_waveforms(called_right, right[label], CLASS_COLOURS[label], alpha=max(0.25, min(0.8, 8 / n_lines)))
         called_right.set_title(f'{name} called right: {len(right[label])}')
 
@@ -78,7 +78,7 @@ def example_spikes(waveform: np.ndarray, label: np.ndarray) -> Figure:
 
 @matplotlib.rc_context(STYLE)
 def udi_histogram(cells: Sequence[CellResult]) -> Figure:
-    """Draws how many cells of each class have which UDI, stacked by call, over the outline of the published neurons."""
+    """Draws a histogram of UDI by class, stacked by outcome, with the outline of the published neurons."""
     figure = Figure(figsize=(HALF_WIDTH_IN, 3.5), layout='constrained')
     measured = [cell for cell in cells if cell.label is not None and math.isfinite(cell.udi_ms)]
     last_ms = max([_LEAST_UDI_AXIS_MS, *(cell.udi_ms for cell in measured)]) + _BIN_MS

@@ -160,7 +160,7 @@ class TestText:
         assert 0 < ser < 12
         assert f'{ser} SER {sum(cell.result.verdict == "NSER" for cell in cells)} NSER' in text
         assert '12 cells classified' in text
-        assert 'Every file that was given could be used' in text
+        assert 'Every file could be used' in text
 
     def test_rejected_files_are_listed_with_the_reason(self, cells, training_range, tmp_path):
         text = text_of(written(tmp_path, cells[:2], training_range, REJECTED))
@@ -176,7 +176,7 @@ class TestText:
     def test_warnings_are_counted_and_quoted(self, cells, training_range, tmp_path):
         warned = dataclasses.replace(cells[0], warnings=(WARNING, 'Only 4 spikes.'))
         text = text_of(written(tmp_path, [warned, cells[1]], training_range))
-        assert 'There are warnings of 1 cell:' in text
+        assert 'There are warnings on 1 cell:' in text
         assert f'⚠ {WARNING} ⚠ Only 4 spikes.' in text
 
     def test_all_text_is_escaped(self, cells, training_range, tmp_path):
@@ -193,11 +193,11 @@ class TestText:
     def test_simulated_recordings_are_stamped(self, cells, training_range, tmp_path):
         recorded = dataclasses.replace(cells[0], is_simulated=False)
         page = written(tmp_path, [recorded], training_range)
-        assert 'trained on simulated recordings What stands on this page' in text_of(page)
+        assert 'trained on simulated recordings This page shows' in text_of(page)
         assert 'the recordings are simulated' not in page
         real_info = INFO | {'source': 'recorded'}
         page = written(tmp_path, [recorded, cells[1]], training_range, info=real_info)
-        assert '1 of 2 recordings are simulated What stands on this page' in text_of(page)
+        assert '1 of 2 recordings are simulated This page shows' in text_of(page)
         assert 'simulated' not in text_of(written(tmp_path, [recorded], training_range, info=real_info))
 
     def test_cell_stands_beside_the_range_of_the_training_cells(self, cells, training_range, tmp_path):
