@@ -54,6 +54,7 @@ setuptools.setup(
             'apache-beam[gcp] ; python_version >= "3.11"',
             'build ; python_version >= "3.11"',
             'cryptography',
+            'filelock',
             'gdown',
             'ipykernel',
             'jax',

@@ -15,10 +15,9 @@ import dataclasses
 import os
 from typing import TYPE_CHECKING
 
-from trainer.evaluation.classified_cell import ClassifiedSpikes
-
 if TYPE_CHECKING:
     from trainer.classify.classifier import Classifier
+    from trainer.evaluation.classified_cell import ClassifiedSpikes
 
 
 @dataclasses.dataclass(frozen=True)
