@@ -58,6 +58,7 @@ setuptools.setup(
             'apache-beam[gcp] ; python_version >= "3.11"',
             'build',
             'cryptography',
+            'filelock',
             'gdown',
             'import-linter',
             'ipykernel',

@@ -10,31 +10,37 @@ import pathlib
 
 import pytest
 
-from tests.support.commands import run_command
+from tests.support.commands import run_installed
+from tests.support.made_once import made_once
 from tests.support.recordings import NUM_MASKS, TINY_PROFILE_SEED, tiny_profile
 
 
 @pytest.fixture(scope='session')
-def recordings_root(tmp_path_factory) -> pathlib.Path:
+def recordings_root(tmp_path_factory, worker_id) -> pathlib.Path:
     """A recordings root of simulated cells: four of each class and set, 5 s each. Not to be changed: copy it."""
     from beam_pipelines.simulation.recordings import simulate
 
-    return simulate(tmp_path_factory.mktemp('simulated') / 'recordings', tiny_profile(), TINY_PROFILE_SEED)
+    def make(folder: pathlib.Path) -> None:
+        simulate(folder / 'recordings', tiny_profile(), TINY_PROFILE_SEED)
+
+    return made_once(tmp_path_factory, worker_id, 'simulated', make) / 'recordings'
 
 
 @pytest.fixture(scope='session')
-def data_dir(recordings_root, tmp_path_factory) -> pathlib.Path:
+def data_dir(recordings_root, tmp_path_factory, worker_id) -> pathlib.Path:
     """A data directory with `original`, `non_homogeneous` and `synthetic_small` of `recordings_root`. Read only."""
-    folder = tmp_path_factory.mktemp('built') / 'data'
-    result = run_command(
-        'sero-build',
-        '--recordings', recordings_root,
-        '--data_dir', folder,
-        '--configs', 'original,non_homogeneous,synthetic_small',
-        '--num_masks', NUM_MASKS,
-    )  # fmt: skip
-    assert result.returncode == 0, result.stderr
-    return folder
+
+    def make(folder: pathlib.Path) -> None:
+        result = run_installed(
+            'sero-build',
+            '--recordings', recordings_root,
+            '--data_dir', folder / 'data',
+            '--configs', 'original,non_homogeneous,synthetic_small',
+            '--num_masks', NUM_MASKS,
+        )  # fmt: skip
+        assert result.returncode == 0, result.stderr
+
+    return made_once(tmp_path_factory, worker_id, 'built', make) / 'data'
 
 
 @pytest.fixture(scope='session')

@@ -16,16 +16,17 @@ import pytest
 
 from beam_pipelines.datasets import record_layout
 from beam_pipelines.synthesis import synthesizer
-from tests.support.commands import error_line, help_of, run_command
+from tests.support.commands import error_line, help_of, run_command, run_installed
 from tests.support.folders import files_of, shards_of
 from tests.support.places import SHARED
 from tests.support.recordings import NUM_MASKS, write_spike_csv
 from tests.support.requirements import needs_shared
+from tests.support.started_commands import start_command
 
 _CONFIGS = ('original', 'non_homogeneous', 'synthetic_small')
 
 
-def _build(recordings, data_dir, *arguments, configs='original,non_homogeneous', timeout_s=120):
+def _build(recordings, data_dir, *arguments, configs='original,non_homogeneous'):
     return run_command(
         'sero-build',
         '--recordings', recordings,
@@ -33,7 +34,6 @@ def _build(recordings, data_dir, *arguments, configs='original,non_homogeneous',
         '--configs', configs,
         '--num_masks', NUM_MASKS,
         *arguments,
-        timeout_s=timeout_s,
     )  # fmt: skip
 
 
@@ -355,26 +355,22 @@ def test_two_workers_give_the_same_bytes_in_every_file(recordings_root, many_sha
 
 def _kill_when(there: str, recordings, data_dir) -> None:
     """Starts a build and kills it with all its workers as soon as a file with such a path is there."""
-    process = subprocess.Popen(
-        [
-            Path(sys.executable).parent / 'sero-build',
-            f'--recordings={recordings}',
-            f'--data_dir={data_dir}',
-            f'--configs={",".join(_CONFIGS)}',
-            f'--num_masks={NUM_MASKS}',
-            '--max_shard_size_mb=1',
-        ],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
+    process = start_command(
+        'sero-build',
+        f'--recordings={recordings}',
+        f'--data_dir={data_dir}',
+        f'--configs={",".join(_CONFIGS)}',
+        f'--num_masks={NUM_MASKS}',
+        '--max_shard_size_mb=1',
     )
     deadline = time.monotonic() + 60
     while not any((data_dir / 'sero_spikes').glob(there)):
-        assert process.poll() is None, 'the build ended before it could be killed'
+        assert process.is_alive(), 'the build ended before it could be killed'
         assert time.monotonic() < deadline
         time.sleep(0.001)
     os.killpg(process.pid, signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
 
 
 @pytest.mark.slow
@@ -451,7 +447,7 @@ def test_help_is_fast_and_shows_the_flags():
 
 
 def test_a_missing_flag_is_named():
-    result = run_command('sero-build')
+    result = run_installed('sero-build')
     assert result.returncode in (1, 2)
     assert '--recordings' in result.stderr + result.stdout
     assert 'Traceback' not in result.stderr

@@ -1,12 +1,11 @@
 import subprocess
 import sys
 
-from tests.support.commands import help_of
+from tests.support.commands import help_of, run_command
 
 
 def _sero_simulate(*args: object) -> subprocess.CompletedProcess:
-    command = [sys.executable, '-m', 'beam_pipelines.simulate', *map(str, args)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return run_command('sero-simulate', *args)
 
 
 def _assert_one_line_error(process: subprocess.CompletedProcess, returncode: int, text: str) -> None:
@@ -18,7 +17,8 @@ def _assert_one_line_error(process: subprocess.CompletedProcess, returncode: int
 
 def test_demo_is_written_with_progress(tmp_path):
     root = tmp_path / 'recordings'
-    process = _sero_simulate('--output_dir', root, '--profile', 'demo', '--seed', 1)
+    command = [sys.executable, '-m', 'beam_pipelines.simulate', '--output_dir', root, '--profile', 'demo', '--seed=1']
+    process = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert process.returncode == 0, process.stderr
     assert process.stdout == f'{root}\n'
     assert 'simulated 60 of 60 recordings' in process.stderr

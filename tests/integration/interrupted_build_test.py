@@ -5,9 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +13,7 @@ import pytest
 from tests.support.commands import error_line, run_command
 from tests.support.folders import files_of
 from tests.support.recordings import NUM_MASKS
+from tests.support.started_commands import start_command
 
 _KILLS = 20
 
@@ -26,31 +25,25 @@ def _command(recordings, data_dir) -> list:
     ]  # fmt: skip
 
 
-def _start(recordings, data_dir) -> subprocess.Popen:
-    name, *arguments = _command(recordings, data_dir)
-    return subprocess.Popen(
-        [Path(sys.executable).parent / name, *arguments],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-
-
 @pytest.mark.slow
 def test_killed_at_random_moments_and_started_again_ends_in_the_bytes_of_an_undisturbed_run(recordings_root, tmp_path):
+    start_command('sero-verify', tmp_path).join()  # what loads the libraries once would count
     started = time.monotonic()
-    assert _start(recordings_root, tmp_path / 'undisturbed').wait() == 0
+    undisturbed = start_command(*_command(recordings_root, tmp_path / 'undisturbed'))
+    undisturbed.join()
+    assert undisturbed.exitcode == 0
     duration = time.monotonic() - started
     expected = files_of(tmp_path / 'undisturbed')
     killed = 0
     for number, moment in enumerate(np.random.default_rng().uniform(0.2, 1, _KILLS) * duration):
         data_dir = tmp_path / str(number)
-        process = _start(recordings_root, data_dir)
+        process = start_command(*_command(recordings_root, data_dir))
         time.sleep(moment)
-        killed += process.poll() is None
+        killed += process.is_alive()
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        ended_well = process.wait() == 0
+        process.join()
+        ended_well = process.exitcode == 0
         if not ended_well:
             result = run_command(*_command(recordings_root, data_dir))
             # A build that was killed when it had done everything but exit is a build that is there.

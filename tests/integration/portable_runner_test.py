@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.support.commands import run_command
+from tests.support.commands import run_installed
 from tests.support.folders import shards_of
 from tests.support.places import ROOT
 from tests.support.ports import free_ports
@@ -56,7 +56,7 @@ def test_workers_of_a_pool_write_the_same_bytes_as_one_process(
     job_port, pool_port = free_ports(2)
     pool_log = start('apache_beam.runners.worker.worker_pool_main', f'--service_port={pool_port}')
     start(job_service, f'--port={job_port}')
-    result = run_command(
+    result = run_installed(
         'sero-build', '--recordings', recordings_root, '--data_dir', tmp_path / 'data', '--num_masks', NUM_MASKS, '--',
         '--runner=PortableRunner', f'--job_endpoint=localhost:{job_port}', '--environment_type=EXTERNAL',
         f'--environment_config=localhost:{pool_port}', f'--direct_num_workers={workers}',

@@ -1,5 +1,6 @@
 """Shared by the tests of the trainer: shards of plain spikes, tiny runs of sero-train, the authors' models."""
 
+import json
 import pathlib
 import subprocess
 from collections.abc import Callable, Sequence
@@ -9,7 +10,8 @@ import pytest
 
 from beam_pipelines.datasets import record_layout
 from tests.support.authors_models import write_authors_models
-from tests.support.commands import run_command
+from tests.support.commands import run_command, run_installed
+from tests.support.made_once import made_once
 from tests.support.training_runs import TINY_RUN, train_arguments
 from trainer.data.stored_dataset import Shard, StoredSplit
 
@@ -33,18 +35,21 @@ def make_split(tmp_path) -> Callable[[Sequence[int], np.ndarray, np.ndarray, np.
 
 
 @pytest.fixture(scope='session')
-def synthetic_run(data_dir, tmp_path_factory) -> tuple[pathlib.Path, subprocess.CompletedProcess]:
+def synthetic_run(data_dir, tmp_path_factory, worker_id) -> tuple[pathlib.Path, subprocess.CompletedProcess]:
     """A finished, undisturbed run on `synthetic_small`: its folder and what sero-train said. Copy it to change it."""
-    workdir = tmp_path_factory.mktemp('synthetic') / 'run'
-    result = run_command('sero-train', *train_arguments(TINY_RUN, data_dir, workdir))
-    assert result.returncode == 0, result.stderr
-    return workdir, result
+
+    def make(folder: pathlib.Path) -> None:
+        result = run_installed('sero-train', *train_arguments(TINY_RUN, data_dir, folder / 'run'))
+        assert result.returncode == 0, result.stderr
+        (folder / 'said.json').write_text(json.dumps([result.args, result.returncode, result.stdout, result.stderr]))
+
+    folder = made_once(tmp_path_factory, worker_id, 'synthetic', make)
+    return folder / 'run', subprocess.CompletedProcess(*json.loads((folder / 'said.json').read_text()))
 
 
 @pytest.fixture(scope='session')
-def original_run(data_dir, tmp_path_factory) -> tuple[pathlib.Path, subprocess.CompletedProcess]:
-    """A finished run of one member on `original`, with the published network: a baseline to compare with."""
-    workdir = tmp_path_factory.mktemp('original') / 'run'
+def original_run(data_dir, tmp_path_factory, worker_id) -> pathlib.Path:
+    """The folder of a finished run of one member on `original`, with the published network: to compare with."""
     config = TINY_RUN | {
         'train_on': 'original',
         'architecture': 'published',
@@ -53,17 +58,18 @@ def original_run(data_dir, tmp_path_factory) -> tuple[pathlib.Path, subprocess.C
         'examples_per_epoch': 64,
         'epochs': 2,
     }
-    result = run_command('sero-train', *train_arguments(config, data_dir, workdir))
-    assert result.returncode == 0, result.stderr
-    return workdir, result
+
+    def make(folder: pathlib.Path) -> None:
+        result = run_command('sero-train', *train_arguments(config, data_dir, folder / 'run'))
+        assert result.returncode == 0, result.stderr
+
+    return made_once(tmp_path_factory, worker_id, 'original', make) / 'run'
 
 
 @pytest.fixture(scope='session')
-def authors_files(tmp_path_factory) -> pathlib.Path:
+def authors_files(tmp_path_factory, worker_id) -> pathlib.Path:
     """Files such as the authors', written by Keras 2: kernel sizes 4 (three chunks) and 6, and two other networks.
 
     `spikes.npy` holds (n, 160) pA, and `scores.npz` what Keras 2 computes of them. Copy it to change it.
     """
-    folder = tmp_path_factory.mktemp('authors')
-    write_authors_models(folder)
-    return folder
+    return made_once(tmp_path_factory, worker_id, 'authors', write_authors_models)

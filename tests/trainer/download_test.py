@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.support import drive_stand_in
-from tests.support.commands import error_line, run_command
+from tests.support.commands import error_line, run_command, run_installed
 from tests.support.folders import files_of
 from tests.support.recordings import write_spike_csv
 from trainer.published.counts import PUBLISHED, Count, count_root, describe_counts
@@ -43,7 +43,7 @@ def published(drive, tmp_path) -> drive_stand_in.Drive:
 
 def test_files_come_as_a_recordings_root_and_differing_counts_are_status_1(published, tmp_path):
     root = tmp_path / 'recordings'
-    result = run_command('sero-download', '--recordings', root)
+    result = run_installed('sero-download', '--recordings', root)
     assert result.returncode == 1
     assert set(files_of(root)) == {
         f'{name}/A14031{number}#073/A14031{number}#073_trigger_{trigger}.csv'

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from beam_pipelines.datasets import record_layout
-from tests.support.commands import error_line, run_command
+from tests.support.commands import error_line, run_command, run_installed
 from trainer.data.stored_dataset import dataset_folder, open_split
 
 pytestmark = pytest.mark.slow
@@ -24,8 +24,8 @@ def evaluated(
     """The folder `evaluation` of a run beside a baseline, and what sero-evaluate said."""
     workdir = tmp_path_factory.mktemp('evaluated') / 'run'
     shutil.copytree(synthetic_run[0], workdir)
-    result = run_command(
-        'sero-evaluate', '--workdir', workdir, '--baseline_workdir', original_run[0], '--data_dir', data_dir
+    result = run_installed(
+        'sero-evaluate', '--workdir', workdir, '--baseline_workdir', original_run, '--data_dir', data_dir
     )
     assert result.returncode == 0, result.stderr
     return workdir / 'evaluation', result
@@ -126,7 +126,7 @@ def test_evaluation_can_be_repeated_with_the_same_outcome(evaluated, original_ru
     folder, _ = evaluated
     before = {name: (folder / name).read_bytes() for name in ('metrics.json', 'cells.csv')}
     result = run_command(
-        'sero-evaluate', '--workdir', folder.parent, '--baseline_workdir', original_run[0], '--data_dir', data_dir
+        'sero-evaluate', '--workdir', folder.parent, '--baseline_workdir', original_run, '--data_dir', data_dir
     )
     assert result.returncode == 0, result.stderr
     assert {name: (folder / name).read_bytes() for name in before} == before

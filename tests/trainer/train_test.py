@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from beam_pipelines.datasets import record_layout
-from tests.support.commands import error_line, help_of, run_command
+from tests.support.commands import error_line, help_of, run_command, run_installed
 from tests.support.training_runs import CONFIG_FILE, TINY_RUN, train_arguments
 from trainer.data.stored_dataset import dataset_folder
 
@@ -19,7 +19,7 @@ from trainer.data.stored_dataset import dataset_folder
         ('sero-evaluate', ['--workdir', '--baseline_workdir', '--data_dir', 'sero-evaluate --workdir']),
     ],
 )
-def test_help_is_there_in_two_seconds_and_shows_flags_and_an_example(command, shown):
+def test_help_is_there_in_half_a_second_and_shows_flags_and_an_example(command, shown):
     text = help_of(command)
     for part in shown:
         assert part in text
@@ -154,7 +154,7 @@ def test_damaged_record_is_one_line(data_dir, tmp_path):
 def test_folder_that_cannot_be_written_is_named(data_dir, tmp_path):
     (tmp_path / 'file').write_text('')
     workdir = tmp_path / 'file' / 'run'
-    result = run_command('sero-train', *train_arguments(TINY_RUN, data_dir, workdir))
+    result = run_installed('sero-train', *train_arguments(TINY_RUN, data_dir, workdir))
     assert error_line(result) == f'sero-train: {workdir}: cannot be written: Not a directory'
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from beam_pipelines.datasets import record_layout
-from tests.support.commands import error_line, run_command
+from tests.support.commands import error_line, run_command, run_installed
 
 
 @pytest.fixture
@@ -212,4 +212,4 @@ def test_a_synthetic_dataset_without_a_spike_bank_in_its_metadata_is_an_error(ba
 
 
 def test_a_folder_without_datasets_is_an_error(tmp_path):
-    assert 'no dataset there' in error_line(run_command('sero-verify', tmp_path))
+    assert 'no dataset there' in error_line(run_installed('sero-verify', tmp_path))

@@ -1,4 +1,4 @@
-from tests.support.commands import run_command
+from tests.support.commands import run_command, run_installed
 from tests.support.folders import shards_of
 from tests.support.ports import free_ports
 from tests.support.recordings import NUM_MASKS
@@ -9,7 +9,7 @@ def test_a_job_service_that_is_not_there_is_told_and_leaves_nothing_in_the_way(r
     masks = f'--num_masks={NUM_MASKS}'
     (port,) = free_ports(1)
     on_cluster = ['--runner=PortableRunner', f'--job_endpoint=localhost:{port}', '--job_server_timeout=1']
-    result = run_command(*build, masks, '--', *on_cluster)
+    result = run_installed(*build, masks, '--', *on_cluster)
     assert result.returncode == 1
     waiting, error = result.stderr.splitlines()
     assert (
@@ -25,7 +25,7 @@ def test_a_job_service_that_is_not_there_is_told_and_leaves_nothing_in_the_way(r
 
 def test_what_a_cluster_says_comes_in_one_line(recordings_root, tmp_path):
     options = ['--runner=FlinkRunner', '--flink_master=localhost:9', f'--flink_job_server_jar={tmp_path}/none.jar']
-    result = run_command('sero-build', '--recordings', recordings_root, '--data_dir', tmp_path, '--', *options)
+    result = run_installed('sero-build', '--recordings', recordings_root, '--data_dir', tmp_path, '--', *options)
     assert result.returncode == 1
     (line,) = result.stderr.splitlines()
     assert line.startswith(

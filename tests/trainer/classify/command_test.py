@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from beam_pipelines.recordings.rejection import REASONS
-from tests.support.commands import error_line, run_command
+from tests.support.commands import error_line, run_command, run_installed
 from tests.support.places import SHARED
 from tests.support.recordings import copy_without_stamp, write_spike_csv
 from tests.support.requirements import needs_shared
@@ -71,7 +71,9 @@ def classified(synthetic_run, recordings_root, tmp_path_factory):
     for trigger in (1000, 9000, 17_000, 25_000, 33_000, 41_000):
         write_spike_csv(folder / 'A140313#073', trigger, -90 * np.exp(-0.5 * (time_ms / 0.1) ** 2))
     (folder / 'A140313#073' / 'A140313#073_trigger_5.csv').write_text('time,current\n')
-    result = classify(synthetic_run[0], folder / 'verdicts', '--export', 'nwb,phy', folder)
+    result = run_installed(
+        'sero-classify', '--model', synthetic_run[0], '--output_dir', folder / 'verdicts', '--export', 'nwb,phy', folder
+    )
     return folder, folder / 'verdicts', result
 
 

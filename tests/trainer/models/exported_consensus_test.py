@@ -146,7 +146,7 @@ def test_what_is_written_disappears_whole(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize('program', [KERAS_PROGRAM, TENSORFLOW_PROGRAM], ids=['keras', 'tensorflow'])
 def test_consensus_of_a_run_loads_without_this_package(program, original_run, tmp_path):
-    workdir, _ = original_run
+    workdir = original_run
     spikes, _ = make_spikes(30)
     p_ser = p_ser_of(program, workdir, tmp_path, spikes)
     assert (p_ser.shape, p_ser.dtype) == ((30,), np.float32)

@@ -17,6 +17,7 @@ import pytest
 from beam_pipelines.datasets import record_layout
 from beam_pipelines.errors import UserError
 from tests.support.commands import error_line, run_command
+from tests.support.started_commands import start_command
 from tests.support.training_runs import TINY_RUN, logged, train_arguments
 from trainer.data.stored_dataset import dataset_folder, open_split
 from trainer.errors import ModelError
@@ -60,16 +61,16 @@ def killed_run(data_dir, tmp_path_factory) -> tuple[pathlib.Path, list[int], sub
     """A run killed at five random steps, then ended: folder, step of the newest checkpoint at each death, the end."""
     workdir = tmp_path_factory.mktemp('killed') / 'run'
     arguments = train_arguments(TINY_RUN | {'checkpoint_steps': 5}, data_dir, workdir)
-    command = pathlib.Path(sys.executable).parent / 'sero-train'
     steps_to_make = sorted(np.random.default_rng(1).choice(np.arange(10, STEPS - 40), KILLS, replace=False))
     reached = []
     for step in steps_to_make:
-        with subprocess.Popen([command, *arguments], stderr=subprocess.DEVNULL) as process:
-            give_up = time.monotonic() + 120
-            while max(checkpoint_steps(workdir), default=0) < step - 5 and time.monotonic() < give_up:
-                time.sleep(0.002)
-            time.sleep(0.02)
-            process.send_signal(signal.SIGKILL)
+        process = start_command('sero-train', *arguments)
+        give_up = time.monotonic() + 120
+        while max(checkpoint_steps(workdir), default=0) < step - 5 and time.monotonic() < give_up:
+            time.sleep(0.002)
+        time.sleep(0.02)
+        process.kill()
+        process.join()
         reached.append(max(checkpoint_steps(workdir)))
     result = run_command('sero-train', *arguments)
     assert result.returncode == 0, result.stderr

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.support.commands import run_command
+from tests.support.commands import run_command, run_installed
 from tests.support.places import ROOT
 
 pytestmark = pytest.mark.slow
@@ -34,7 +34,7 @@ def validation_auc(demo_data, tmp_path_factory) -> Callable[[str], float]:
 
     def train(precision: str) -> float:
         workdir = tmp_path_factory.mktemp(precision)
-        result = run_command(
+        result = run_installed(
             'sero-train',
             '--config', ROOT / 'trainer' / 'configs' / 'demo.py',
             '--config.kernel_sizes=(10,)',

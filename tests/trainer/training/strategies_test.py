@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from beam_pipelines.errors import UserError
-from tests.support.commands import error_line, run_command
+from tests.support.commands import error_line, run_installed
 from tests.support.places import ROOT
 from tests.support.training_runs import TINY_RUN, logged, train_arguments
 from tests.trainer.training.loop_test import last_checkpoint
@@ -190,7 +190,7 @@ def test_jax_learns_on_two_devices_goes_on_with_one_and_is_evaluated_as_by_tenso
 @pytest.mark.slow
 def test_strategy_that_jax_does_not_have_is_one_line(tmp_path):
     arguments = train_arguments(CONFIG, tmp_path, tmp_path / 'run')
-    result = run_command('sero-train', *arguments, '--backend=jax', '--strategy=mirrored')
+    result = run_installed('sero-train', *arguments, '--backend=jax', '--strategy=mirrored')
     assert error_line(result) == (
         'sero-train: --strategy=mirrored: is of TensorFlow; with the backend jax there are auto and one'
     )

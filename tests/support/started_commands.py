@@ -1,0 +1,32 @@
+"""Commands that are started in order to be killed, without the seconds in which each would load its libraries."""
+
+import importlib
+import multiprocessing
+import os
+import sys
+from multiprocessing.process import BaseProcess
+
+from tests.support.commands import MODULES
+
+# A command is forked from a process that has loaded these and used none of them.
+_LIBRARIES = ['beam_pipelines.launch.run_build', 'beam_pipelines.launch.detached', 'trainer.training.loop']
+
+
+def start_command(name: str, *arguments: object) -> BaseProcess:
+    """Starts a console command in a process of its own, which leads a process group and says nothing."""
+    context = multiprocessing.get_context('forkserver')
+    context.set_forkserver_preload(_LIBRARIES)
+    process = context.Process(target=_run, args=([name, *map(str, arguments)], dict(os.environ)))
+    process.start()
+    return process
+
+
+def _run(argv: list[str], environment: dict[str, str]) -> None:
+    os.setsid()
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.argv = argv
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    importlib.import_module(MODULES[argv[0]]).run()
