@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from trainer.classify.classifier import Classifier
-    from trainer.evaluation.classified_cell import ClassifiedSpikes
 
 
 def load(model_dir: str | os.PathLike[str]) -> Classifier:
