@@ -1,4 +1,4 @@
-# make demo: from simulated recordings to verdicts, in minutes. make test: lint and all tests.
+# make demo: from simulated recordings to verdicts, in minutes. make test: lint and all tests; make quick: the quick ones.
 # make paper: the published experiment, ending in the published figures beside ours; see docs/reproduce.md.
 # All make .venv first if it is not there; they need Python 3.10 or newer with its venv module.
 
@@ -14,7 +14,7 @@ PAPER_PROTOCOL ?= published
 # A scale for two cores; the authors' is in trainer/configs/paper_original.py and paper_synthetic.py.
 PAPER_FLAGS ?= --config.precision=mixed_bfloat16 --config.examples_per_epoch=30328 --config.epochs=8
 
-.PHONY: demo paper test lint clean
+.PHONY: demo paper test quick lint clean
 
 # Two models are trained, one on synthetic spikes and one on recorded spikes alone, and compared on other days' cells.
 demo: $(INSTALLED)
@@ -43,10 +43,14 @@ paper: $(INSTALLED)
 	$(BIN)/sero-evaluate --workdir $(PAPER)/synthetic --baseline_workdir $(PAPER)/original --data_dir $(PAPER)/data
 	$(BIN)/python -m trainer.published.table $(PAPER)/synthetic $(PAPER)/original
 
-# Two at a time, for two cores: most tests start programs, which take one core and wait much. The fixtures of a file are
-# made once, as the file stays with one worker; conftest.py has the order.
+# Two at a time, for two cores. The fixtures of a file are made once, as the file stays with one worker; those of the
+# session are made once for both. tests/conftest.py has the order.
 test: lint
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+# For the daily loop: the tests that need neither training nor Beam's runners.
+quick: lint
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "not slow and not runs"
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
