@@ -1,6 +1,6 @@
 # make demo: from simulated recordings to verdicts, in minutes. make test: lint and all tests.
 # make paper: the published experiment, ending in the published figures beside ours; see docs/reproduce.md.
-# make quick: lint and the tests that take seconds. make lock: constraints.txt written anew from setup.py.
+# make quick: lint and the quick tests. make lock: constraints.txt written anew from setup.py.
 # All make .venv first if it is not there; they need Python 3.10 to 3.13 with its venv module. For a second Python beside
 # the first: make quick PYTHON=python3.12 VENV=.venv-3.12
 
@@ -46,17 +46,18 @@ paper: $(INSTALLED)
 	$(BIN)/sero-evaluate --workdir $(PAPER)/synthetic --baseline_workdir $(PAPER)/original --data_dir $(PAPER)/data
 	$(BIN)/python -m trainer.published.table $(PAPER)/synthetic $(PAPER)/original
 
-# Two at a time, for two cores: most tests start programs, which take one core and wait much. The fixtures of a file are
-# made once, as the file stays with one worker; conftest.py has the order.
+# Two at a time, for two cores. The fixtures of a file are made once, as the file stays with one worker; those of the
+# session are made once for both. tests/conftest.py has the order.
 test: lint
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+# For the daily loop: the tests that need neither training nor Beam's runners.
+quick: lint
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "not slow and not runs"
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-
-quick: lint
-	$(BIN)/python -m pytest -m "not slow and not flink and not gcs" --numprocesses 2 --dist loadfile
 
 $(INSTALLED): setup.py constraints.txt | $(BIN)/uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'

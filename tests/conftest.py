@@ -67,7 +67,39 @@ def bucket(gcs_environment, monkeypatch) -> str:
     return gcs_stand_in.make_bucket(gcs_environment)
 
 
+# What is here runs Beam or trains, and so do the tests that use one of these fixtures.
+_ROOMS_OF_RUNS = [
+    pathlib.Path(__file__).parent / path
+    for path in (
+        'beam_pipelines/build_test.py',
+        'beam_pipelines/launch',
+        'beam_pipelines/transforms',
+        'benchmarks',
+        'examples',
+        'integration',
+        'scripts',
+        'tfds_sero',
+        'trainer/cross_validation',
+        'trainer/training',
+    )
+]
+_FIXTURES_OF_RUNS = {'data_dir', 'synthetic_run', 'original_run', 'authors_files', 'gcs_environment'}
+
+
+def _is_in_room_of_runs(path: pathlib.Path) -> bool:
+    return any(path.is_relative_to(room) for room in _ROOMS_OF_RUNS)
+
+
+def pytest_ignore_collect(collection_path: pathlib.Path, config: pytest.Config) -> bool | None:
+    """Leaves out files that hold only what is not asked for: to import them takes longer than all quick tests."""
+    return 'not runs' in config.option.markexpr and _is_in_room_of_runs(collection_path) or None
+
+
+@pytest.hookimpl(tryfirst=True)  # before the marks are looked at
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts files with slow tests first, so that at the end of a run no worker waits long for another."""
+    """Marks the tests that need runs, and puts files with slow tests first, so that no worker waits for another."""
+    for item in items:
+        if _is_in_room_of_runs(item.path) or not _FIXTURES_OF_RUNS.isdisjoint(item.fixturenames):
+            item.add_marker('runs')
     slow = {item.path for item in items if item.get_closest_marker('slow')}
     items.sort(key=lambda item: item.path not in slow)
