@@ -5,8 +5,8 @@
     sero-simulate --output_dir gs://bucket/recordings
 
 ``demo`` is 40 cells in ``original`` and 20 in ``non_homogeneous``, 30 s each (150 MB); ``paper`` has the published
-numbers of cells, 153 and 81, 100 s each (1.9 GB). ``SIMULATED.json`` holds the parameters and every spike's place. The
-recordings are a stand-in to try the software on; nothing found on them is a finding about neurons.
+numbers of cells, 153 and 81, 100 s each (1.9 GB). ``SIMULATED.json`` holds the parameters and every spike's position.
+The recordings are for trying out the software; results on them say nothing about neurons.
 """
 
 from absl import flags, logging
@@ -16,7 +16,7 @@ from beam_pipelines.simulation.recordings import PROFILES, simulate
 
 
 def define_flags() -> None:
-    """Defines the command's flags: not at import, so that several commands can be imported side by side."""
+    """Defines the command's flags; not at import, so that several commands can be imported side by side."""
     flags.DEFINE_string(
         'output_dir', None, 'Recordings root to write: a folder that is empty or does not exist yet.', required=True
     )
@@ -25,6 +25,7 @@ def define_flags() -> None:
 
 
 def main(argv: list[str]) -> int:
+    """Runs the command with parsed flags; returns its exit status."""
     refuse_arguments(argv)
     if '://' in flags.FLAGS.output_dir:
         if not flags.FLAGS['verbosity'].present:
@@ -32,7 +33,7 @@ def main(argv: list[str]) -> int:
         # Imported here, because only this needs Beam, which takes a second to import.
         from beam_pipelines.simulation.upload import simulate_into
 
-        root = simulate_into(flags.FLAGS.output_dir, flags.FLAGS.profile, flags.FLAGS.seed)
+        root: object = simulate_into(flags.FLAGS.output_dir, flags.FLAGS.profile, flags.FLAGS.seed)
     else:
         root = simulate(flags.FLAGS.output_dir, flags.FLAGS.profile, flags.FLAGS.seed)
     print(root)
@@ -40,6 +41,7 @@ def main(argv: list[str]) -> int:
 
 
 def run() -> None:
+    """Runs the command."""
     define_flags()
     run_command('sero-simulate', __name__)
 

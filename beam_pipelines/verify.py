@@ -4,8 +4,8 @@ r"""Reads every record of a built dataset and checks it: CRCs, layout, counts, r
     sero-verify data/sero_spikes
     sero-verify gs://bucket/data/sero_spikes
 
-A folder is searched for datasets at any depth. What is wrong goes to standard error, a line each, naming shard and
-record; the last line of standard output is one JSON object. Status 1 if anything is wrong.
+A folder is searched for datasets at any depth. Each fault is one line on standard error that names shard and record.
+The last line of standard output is one JSON object. The exit status is 1 if anything is wrong.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ from beam_pipelines.errors import UsageError
 
 
 def main(argv: list[str]) -> int:
+    """Runs the command with parsed flags; returns its exit status."""
     if not flags.FLAGS['verbosity'].present:
-        # Beam tells of every optional package that it does not find.
+        # Beam logs every optional package that it does not find.
         logging.set_verbosity(logging.ERROR)
-    # Here, so that --help is there at once: Beam takes a second to import.
+    # Imported here, because Beam takes a second to import and --help need not wait for it.
     from beam_pipelines.datasets.verification import find_datasets, verify_dataset
     from beam_pipelines.storage.files import is_local
 
@@ -52,6 +53,7 @@ def main(argv: list[str]) -> int:
 
 
 def run() -> None:
+    """Runs the command."""
     run_command('sero-verify', __name__)
 
 

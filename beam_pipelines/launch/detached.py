@@ -1,21 +1,25 @@
-"""A build that runs without this process: staged as a template, or submitted and not waited for."""
+"""Builds that this process does not see to the end: staged as a template, or running on a cluster."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
+import sys
+from collections.abc import Iterator
 
+import apache_beam as beam
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, StandardOptions
-from apache_beam.runners.runner import PipelineResult
+from apache_beam.runners.runner import PipelineResult, PipelineState
 
-from beam_pipelines.launch.runners import is_dataflow
+from beam_pipelines.launch.runners import LOCAL_RUNNER, default_runner, is_dataflow
 from beam_pipelines.storage import files
 from beam_pipelines.transforms.paths import BuildPaths
 
 
 @dataclasses.dataclass(frozen=True)
 class DetachedBuild:
-    """A build that has not ended when the command does; ``line`` tells the user how it goes on."""
+    """A build that goes on after the command has ended; ``line`` tells the user how."""
 
     line: str
 
@@ -29,7 +33,7 @@ def staged_template(pipeline_options: PipelineOptions, data_dir: str) -> Detache
     data_dir : where the datasets will be.
     """
     template = pipeline_options.view_as(GoogleCloudOptions).template_location
-    # Beam chooses names that were not given, and folders below those that were.
+    # Beam chooses the names that were not given, and makes folders below those that were.
     job = files.read_json(template)['environment']['sdkPipelineOptions']['options']
     staged = (
         f'staged job {job["job_name"]} as template {template}, its files in {job["staging_location"]}; nothing has run'
@@ -42,8 +46,8 @@ def staged_template(pipeline_options: PipelineOptions, data_dir: str) -> Detache
     )
 
 
-def note_submission(paths: BuildPaths, pipeline_options: PipelineOptions) -> None:
-    """Writes down that a job is going to work in the data directory; its last step removes the note."""
+def _note_submission(paths: BuildPaths, pipeline_options: PipelineOptions) -> None:
+    """Writes a note that a job is working in the data directory; the job's last step removes it."""
     standard, cloud = pipeline_options.view_as(StandardOptions), pipeline_options.view_as(GoogleCloudOptions)
     job = f'{standard.runner} job {cloud.job_name}' if cloud.job_name else f'{standard.runner} job'
     now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds')
@@ -51,7 +55,7 @@ def note_submission(paths: BuildPaths, pipeline_options: PipelineOptions) -> Non
 
 
 def describe_submitted(paths: BuildPaths) -> str:
-    """Says which job was submitted into the data directory and has not ended well, as far as its note tells."""
+    """Says which job has a note in the data directory."""
     note = files.read_json(paths.submitted)
     return (
         f'{paths.root}: {note["job"]}, submitted {note["submitted"]}, has not ended well; if it failed or was'
@@ -60,19 +64,52 @@ def describe_submitted(paths: BuildPaths) -> str:
 
 
 def submitted(pipeline_options: PipelineOptions, result: PipelineResult, data_dir: str) -> DetachedBuild:
-    """Says which job was submitted and how its outcome is learnt.
+    """Says which job was submitted and how to learn its outcome.
 
     Parameters
     ----------
     pipeline_options : Beam's own options.
-    result : what Beam's runner gave when the job was submitted.
+    result : what Beam's runner returned when the job was submitted.
     data_dir : where the datasets will be.
     """
     job = pipeline_options.view_as(StandardOptions).runner + ' job'
     if is_dataflow(pipeline_options):
         cloud = pipeline_options.view_as(GoogleCloudOptions)
-        job += f' {result.job_id()} (project {cloud.project}, region {cloud.region})'
+        job_id = result.job_id()  # type: ignore[attr-defined]  # Dataflow's results have it
+        job += f' {job_id} (project {cloud.project}, region {cloud.region})'
     return DetachedBuild(
         f'submitted {job}, not waited for: it builds the datasets in {data_dir};'
         ' the same command, given again when it has ended, says what came of them'
     )
+
+
+@contextlib.contextmanager
+def noted(paths: BuildPaths, pipeline: beam.Pipeline, pipeline_options: PipelineOptions) -> Iterator[None]:
+    """Keeps other builds out of the data directory while a cluster works there, perhaps longer than this process.
+
+    The note goes when the job ends well or fails. A job that is interrupted here is cancelled. Its note stays unless
+    the runner confirms that it was cancelled. A build on this machine needs no note.
+    """
+    if default_runner(pipeline_options) == LOCAL_RUNNER:
+        yield
+        return
+    _note_submission(paths, pipeline_options)
+    try:
+        yield
+    except KeyboardInterrupt:
+        if _is_cancelled(pipeline):
+            files.remove(paths.submitted)
+        else:
+            print(f'the job may go on without this command; {describe_submitted(paths)}', file=sys.stderr)
+        raise
+    except BaseException:
+        files.remove(paths.submitted)
+        raise
+
+
+def _is_cancelled(pipeline: beam.Pipeline) -> bool:
+    """Cancels a job; returns whether its runner confirms it."""
+    try:
+        return pipeline.result is not None and pipeline.result.cancel() == PipelineState.CANCELLED
+    except Exception:  # Of any kind, because the job server may have been interrupted too. The user learns of it.
+        return False

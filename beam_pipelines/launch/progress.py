@@ -1,16 +1,20 @@
-"""Shows how far a build by this machine is, by looking at what it has written."""
+"""Shows the progress of a build on this machine, from the files that it has written."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import posixpath
+import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from typing import TextIO
 
+from beam_pipelines.cli.command import standard_error_redirected
 from beam_pipelines.cli.progress_line import ProgressLine
+from beam_pipelines.launch.runners import LOCAL_RUNNER
 from beam_pipelines.planning.options import BuildOptions
 from beam_pipelines.planning.plan import DatasetPlan
 from beam_pipelines.storage import files
@@ -20,15 +24,33 @@ _SECONDS_BETWEEN_LOOKS_AT_A_STORE = 10.0
 
 
 @contextlib.contextmanager
-def progress_shown(options: BuildOptions, recordings: int, output: TextIO) -> Iterator[None]:
-    """Writes a progress line to ``output`` for as long as the block runs.
+def shown_locally(options: BuildOptions, recordings: int, runner: str) -> Iterator[None]:
+    """Shows progress instead of what Beam's worker processes write; other runners have their own pages and logs.
+
+    If the block raises, everything that was held back is shown.
 
     Parameters
     ----------
     options : the build's options.
     recordings : how many cells there are to read.
-    output : where to write, a terminal or a file.
+    runner : Beam's runner.
     """
+    if runner != LOCAL_RUNNER:
+        yield
+        return
+    with tempfile.TemporaryFile() as log:
+        try:
+            with standard_error_redirected(log) as terminal, _progress_shown(options, recordings, terminal):
+                yield
+        except Exception:
+            log.seek(0)
+            sys.stderr.write(log.read().decode(errors='replace'))
+            raise
+
+
+@contextlib.contextmanager
+def _progress_shown(options: BuildOptions, recordings: int, output: TextIO) -> Iterator[None]:
+    """Writes a progress line to ``output`` for as long as the block runs."""
     ended = threading.Event()
     thread = threading.Thread(target=_show, args=(options, recordings, output, ended), daemon=True)
     thread.start()
@@ -42,7 +64,7 @@ def progress_shown(options: BuildOptions, recordings: int, output: TextIO) -> It
 def _show(options: BuildOptions, recordings: int, output: TextIO, ended: threading.Event) -> None:
     line = ProgressLine(output)
     started = time.monotonic()
-    # An object store asks money for a look.
+    # An object store charges for each look.
     seconds = line.seconds_between if files.is_local(options.data_dir) else _SECONDS_BETWEEN_LOOKS_AT_A_STORE
     while not ended.wait(seconds):
         line.show(f'{time.monotonic() - started:4.0f} s  {_describe(options, recordings)}')
@@ -57,16 +79,16 @@ def _describe(options: BuildOptions, recordings: int) -> str:
             plan_path = paths.plan(config)
             if files.exists(plan_path):
                 plan = DatasetPlan.from_json(files.read_json(plan_path))
-                written = _count(paths.growing(config, plan.fingerprint), 'tfrecord-')
+                written = _count(paths.staged(config, plan.fingerprint), 'tfrecord-')
                 parts.append(f'{config}: {written}/{sum(plan.shards.values())} shards')
     except OSError:
-        return 'a dataset is being moved to its place'  # It went while it was looked at.
+        return 'publishing a dataset'  # Its files moved while they were being counted.
     return ', '.join(parts)
 
 
 def _count(folder: str, part_of_name: str) -> int:
     if not files.is_local(folder):
-        names = map(posixpath.basename, files.list_files(folder))
+        names = [posixpath.basename(path) for path in files.list_files(folder)]
     else:
-        names = os.listdir(folder) if os.path.isdir(folder) else ()
+        names = os.listdir(folder) if os.path.isdir(folder) else []
     return sum(part_of_name in name and not files.is_temporary(name) for name in names)

@@ -1,41 +1,100 @@
-"""One build at a time in a data directory on this machine.
+"""What a build does about other builds in the same data directory: those that run and those that were interrupted.
 
-Nothing keeps two builds apart that go into the same bucket, or into the same folder from two machines: there is no lock
-that both would see. They end in the same bytes if they are of the same recordings and options, and else in a mixture.
+Nothing keeps apart two builds into the same bucket, or into the same folder from two machines, because there is no lock
+that both would see. They end in the same bytes if their recordings and options are the same, and else in a mixture.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import dataclasses
+import json
 import os
 import sys
 from collections.abc import Iterator
 
+import filelock
+from apache_beam.io.filesystems import FileSystems
+
+from beam_pipelines.datasets.configs import CONFIGS, INFO_FILE, METADATA_FILE
+from beam_pipelines.errors import UserError
+from beam_pipelines.planning.options import BuildOptions
+from beam_pipelines.storage import files
+from beam_pipelines.transforms.paths import BuildPaths
+
 
 @contextlib.contextmanager
-def only_build(path: str) -> Iterator[None]:
+def locked(path: str) -> Iterator[None]:
     """Holds a lock for as long as the block runs; waits, and says so, while another process holds it.
 
-    The lock goes with its process, however that ends, and its file is removed at the end.
+    The lock ends with its process, however that ends. Its file is removed at the end.
 
     Parameters
     ----------
     path : a local file that stands for the lock.
     """
-    while True:
-        file = os.open(path, os.O_CREAT | os.O_RDWR)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f'waiting for another build in {os.path.dirname(path)} to end', file=sys.stderr, flush=True)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        # The one that was waited for has removed the file, so a third may hold a lock on another of its name.
-        if os.path.exists(path) and os.path.samestat(os.fstat(file), os.stat(path)):
-            break
-        os.close(file)
+    lock = filelock.FileLock(path)
+    try:
+        lock.acquire(blocking=False)
+    except filelock.Timeout:
+        print(f'waiting for another build in {os.path.dirname(path)} to end', file=sys.stderr, flush=True)
+        lock.acquire()
     try:
         yield
     finally:
-        os.remove(path)
-        os.close(file)
+        # Before the release: a process that gets a lock on a removed file tries again. Windows does not allow it, but
+        # there the release removes the file.
+        with contextlib.suppress(PermissionError):
+            os.remove(path)
+        lock.release()
+
+
+def reserve(options: BuildOptions, paths: BuildPaths, overwrite: bool) -> tuple[str, ...]:
+    """Writes down which datasets are going to be built.
+
+    Returns
+    -------
+    The configs to build: those that an interrupted run of the same build has not finished, or else all.
+
+    Raises
+    ------
+    UserError
+        If a dataset is there that is not to be replaced.
+    """
+    request = json.loads(json.dumps({'options': dataclasses.asdict(options), 'overwrite': overwrite}))
+    earlier = files.read_json(paths.running) if files.exists(paths.running) else {}
+    started = earlier['started'] if earlier.get('request') == request else []
+    present = [config for config in options.configs if files.is_published(paths.dataset(config), INFO_FILE)]
+    for config in present:
+        if config not in started and not overwrite:
+            raise UserError(f'{paths.dataset(config)}: exists and is kept; --overwrite replaces it')
+    pending = tuple(config for config in options.configs if overwrite or config not in present)
+    files.write_json(paths.running, {'request': request, 'started': sorted({*started, *pending})})
+    return pending
+
+
+def remove_left_behind(options: BuildOptions, paths: BuildPaths) -> None:
+    """Removes what a killed build left behind, except for whole shards that this build may use."""
+    files.remove(paths.staging)
+    for config in CONFIGS:
+        if _is_published(config, paths):
+            for left in (paths.plan(config), paths.work(config), paths.replaced(config)):
+                files.remove(left)
+    for config in options.configs:
+        files.remove(paths.failure(config))
+    files.remove_temporary_files(paths.root)
+
+
+def _is_published(config: str, paths: BuildPaths) -> bool:
+    """Whether a dataset is published and no later plan is there to replace it."""
+    if not files.is_published(paths.dataset(config), INFO_FILE):
+        return False
+    planned = paths.plan(config)
+    finished = finished_at(paths.dataset(config))
+    return not files.exists(planned) or (finished is not None and files.modification_time(planned) <= finished)
+
+
+def finished_at(folder: str) -> float | None:
+    """Returns when the dataset in a folder was finished, in s since 1970; None if there is none."""
+    metadata = FileSystems.join(folder, METADATA_FILE)
+    return files.modification_time(metadata) if files.exists(metadata) else None

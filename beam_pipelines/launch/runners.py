@@ -1,17 +1,24 @@
-"""Checks what a user gave for Dataflow before Beam does, which first looks for credentials, for minutes.
-
-What would be found out only on the workers is found here too.
-"""
+"""Beam's runners: which one runs a job, whether its options fit, and what a cluster's errors say in one line."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
+import pathlib
+import socket
+import sys
+import traceback
+from collections.abc import Iterator
 from urllib.parse import urlparse
 
+import apache_beam as beam
+import grpc
+from apache_beam.error import BeamError
 from apache_beam.options.pipeline_options import (
     GoogleCloudOptions,
     PipelineOptions,
+    PortableOptions,
     SetupOptions,
     StandardOptions,
     TestOptions,
@@ -22,23 +29,123 @@ from beam_pipelines.errors import UserError
 from beam_pipelines.planning.options import BuildOptions
 from beam_pipelines.storage import files
 
-_RUNNER = 'DataflowRunner'
+LOCAL_RUNNER = 'FnApiRunner'
+
+_DATAFLOW_RUNNER = 'DataflowRunner'
+_PACKAGE = pathlib.Path(__file__).parents[1]
+_SECONDS_TO_ANSWER = 5
+_MOST_CHARACTERS = 400
+
+
+def default_runner(options: PipelineOptions) -> str:
+    """Returns the runner's name; sets ``LOCAL_RUNNER`` where the user named none.
+
+    The bare DirectRunner of Beam 2.77 would first try to download Prism.
+    """
+    standard = options.view_as(StandardOptions)
+    if not standard.runner:
+        standard.runner = LOCAL_RUNNER
+    return standard.runner
+
+
+def run_pipeline(pipeline: beam.Pipeline, pipeline_options: PipelineOptions) -> None:
+    """Runs a pipeline and waits for its end, unless Beam's options say otherwise.
+
+    Parameters
+    ----------
+    pipeline : the whole pipeline.
+    pipeline_options : Beam's own options; the pipeline has a copy, which some runners change.
+
+    Raises
+    ------
+    UserError
+        If a cluster cannot run it.
+    """
+    on_cluster = default_runner(pipeline_options) != LOCAL_RUNNER
+    with cluster_errors(pipeline_options) if on_cluster else contextlib.nullcontext(), pipeline:
+        pass
+
+
+@contextlib.contextmanager
+def cluster_errors(pipeline_options: PipelineOptions) -> Iterator[None]:
+    """Turns the errors of a cluster's runner in the block into a UserError of one line.
+
+    A traceback of this process says nothing about the cause on the cluster. Errors that come from this package keep
+    theirs.
+
+    Parameters
+    ----------
+    pipeline_options : Beam's own options, with a runner other than the local one.
+    """
+    _tell_if_nobody_answers(pipeline_options)
+    try:
+        yield
+    except _kinds_of_cluster_errors() as error:
+        if _comes_from_this_package(error):
+            raise
+        # Beam's first line; the cluster's traceback follows it, and the cluster's logs hold that too.
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:_MOST_CHARACTERS]
+        runner = pipeline_options.view_as(StandardOptions).runner
+        raise UserError(f'{runner}: {reason}; whole shards are kept, and the same command goes on from them') from error
+
+
+def _kinds_of_cluster_errors() -> tuple[type[Exception], ...]:
+    """Returns what Beam raises if it cannot submit a job or the job fails.
+
+    Other kinds, such as a TypeError, are mistakes of ours.
+    """
+    kinds = [BeamError, OSError, RuntimeError, ValueError, grpc.RpcError, grpc.FutureTimeoutError]
+    with contextlib.suppress(ImportError):  # Only the extra gcp brings them.
+        from apache_beam.runners.dataflow.dataflow_runner import DataflowRuntimeException
+        from apache_beam.utils.retry import PermanentException
+        from google.api_core.exceptions import GoogleAPIError
+        from google.auth.exceptions import GoogleAuthError
+
+        kinds += [DataflowRuntimeException, PermanentException, GoogleAPIError, GoogleAuthError]
+    return tuple(kinds)
+
+
+def _comes_from_this_package(error: BaseException) -> bool:
+    """Whether code of this package raised an error, or called what raised it, within ``cluster_errors``'s block."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    files = [pathlib.Path(frame.f_code.co_filename) for frame in frames]
+    return any(_PACKAGE in file.parents and file != pathlib.Path(__file__) for file in files)
+
+
+def _tell_if_nobody_answers(pipeline_options: PipelineOptions) -> None:
+    """Tells the user that Beam is going to wait for a job service that does not answer; Beam itself is silent."""
+    portable = pipeline_options.view_as(PortableOptions)
+    host, _, port = (portable.job_endpoint or '').rpartition(':')
+    if not port.isdigit():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=_SECONDS_TO_ANSWER).close()
+    except OSError as error:
+        print(
+            f'--job_endpoint={portable.job_endpoint}: {error.strerror or error};'
+            f' waiting up to {portable.job_server_timeout} s for it (--job_server_timeout)',
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def is_template(pipeline_options: PipelineOptions) -> bool:
-    """Whether the job is to be staged as a template and not to be run."""
+    """Whether the job is only staged as a template."""
     cloud = pipeline_options.view_as(GoogleCloudOptions)
     return is_dataflow(pipeline_options) and cloud.template_location is not None
 
 
 def is_dataflow(pipeline_options: PipelineOptions) -> bool:
+    """Whether Dataflow runs the job."""
     # Beam also takes the name with its module, and without "Runner".
     name = pipeline_options.view_as(StandardOptions).runner.rpartition('.')[2].lower()
-    return name in (_RUNNER.lower(), 'dataflow')
+    return name in (_DATAFLOW_RUNNER.lower(), 'dataflow')
 
 
 def check_dataflow_options(options: BuildOptions, pipeline_options: PipelineOptions) -> None:
-    """Checks the options of a Dataflow job; those of other runners are left alone.
+    """Checks the options of a Dataflow job before Beam does, which would first look for credentials for minutes.
+
+    It also checks what would otherwise fail only on the workers. Options of other runners are left alone.
 
     Parameters
     ----------
@@ -48,23 +155,29 @@ def check_dataflow_options(options: BuildOptions, pipeline_options: PipelineOpti
     Raises
     ------
     UserError
-        If something is missing or cannot be; the message is one line that names the option.
+        If an option is missing or wrong; the message names it.
     """
     cloud = pipeline_options.view_as(GoogleCloudOptions)
     if not is_dataflow(pipeline_options):
         if cloud.template_location:
-            raise UserError(f'--template_location: is for --runner={_RUNNER}')
+            raise UserError(f'--template_location: is for --runner={_DATAFLOW_RUNNER}')
         return
     try:
         importlib.import_module('google.cloud.dataflow_v1beta3')
     except ModuleNotFoundError as error:
-        raise UserError(f"--runner={_RUNNER}: needs Google's libraries; pip install '.[gcp]'") from error
+        raise UserError(f"--runner={_DATAFLOW_RUNNER}: needs Google's libraries; pip install '.[gcp]'") from error
     if pipeline_options.view_as(TestOptions).dry_run:
         raise UserError('--dry_run: would build nothing; --template_location stages a job that is not run')
     for name in ('project', 'region', 'temp_location'):
         if not getattr(cloud, name) and not (name == 'region' and os.environ.get('CLOUDSDK_COMPUTE_REGION')):
-            raise UserError(f'--{name}: is needed with --runner={_RUNNER}')
-    # On the machine of an endpoint that stands in for Dataflow, its disk is seen from everywhere.
+            raise UserError(f'--{name}: is needed with --runner={_DATAFLOW_RUNNER}')
+    _check_paths(options, cloud)
+    _check_package(pipeline_options)
+
+
+def _check_paths(options: BuildOptions, cloud: GoogleCloudOptions) -> None:
+    """Raises UserError if Dataflow could not reach a path."""
+    # A stand-in for Dataflow on this machine sees the same disk.
     local = (urlparse(cloud.dataflow_endpoint).hostname or '') == 'localhost'
     for name in ('temp_location', 'staging_location', 'template_location'):
         _check_folder(name, getattr(cloud, name), local)
@@ -73,11 +186,10 @@ def check_dataflow_options(options: BuildOptions, pipeline_options: PipelineOpti
             if files.is_local(getattr(options, name)):
                 path = getattr(options, name)
                 raise UserError(f"--{name}={path}: Dataflow's workers cannot reach it; expected a gs:// folder")
-    _check_package(pipeline_options)
 
 
 def _check_folder(name: str, path: str | None, local: bool) -> None:
-    """Raises UserError if Beam could not stage to a path; it would try for minutes."""
+    """Raises UserError if Beam could not stage to a path; Beam would try for minutes."""
     if path is None or path.startswith('gs://'):
         return
     if not local:

@@ -6,24 +6,26 @@ shuffle. A fault in the data is a result like any other, not an exception.
 
 import contextlib
 import dataclasses
-import os
-import uuid
 from collections.abc import Iterator, Sequence
 
 import apache_beam as beam
-from apache_beam.io.filesystems import FileSystems
 
-from beam_pipelines.datasets.configs import CONFIGS, INFO_FILE, METADATA_FILE
+from beam_pipelines.datasets.configs import CONFIGS
+from beam_pipelines.datasets.metadata import DatasetMetadata
 from beam_pipelines.errors import UserError
 from beam_pipelines.planning.options import BuildOptions
 from beam_pipelines.planning.plan import DatasetPlan, plan_dataset
 from beam_pipelines.storage import files
-from beam_pipelines.transforms.find_recordings import are_simulated
-from beam_pipelines.transforms.finish_dataset import check_shard_sizes, finish_dataset, rejected_lines
+from beam_pipelines.transforms.finish_dataset import (
+    finish_dataset,
+    is_published_as_planned,
+    publish_dataset,
+    rejected_lines,
+    was_published_since_planned,
+)
 from beam_pipelines.transforms.paths import BuildPaths
-from beam_pipelines.transforms.read_recordings import FindAndIngest, IngestResult
-from beam_pipelines.transforms.shards import WrittenShard
-from beam_pipelines.transforms.write_shards import FailedShard, ShardTask, WriteShards
+from beam_pipelines.transforms.read_recordings import FindAndIngest, IngestResult, are_simulated
+from beam_pipelines.transforms.write_shards import FailedShard, ShardTask, WriteShards, WrittenShard
 
 
 @dataclasses.dataclass
@@ -34,9 +36,9 @@ class BuildDataset(beam.PTransform):
     ----------
     config : name of the config.
     options : the build's options.
-    publish : move the dataset to its place; without it, it stays in the work folder for the caller.
+    publish : move the finished dataset to its folder; without it, the dataset stays staged for the caller.
     overwrite : replace a dataset that is there when the job runs.
-    detached : nobody waits for the job, so a dataset that cannot be built makes it fail.
+    detached : nobody waits for the job, so it fails if the dataset cannot be built.
     """
 
     config: str
@@ -53,22 +55,19 @@ class BuildDataset(beam.PTransform):
             >> beam.FlatMap(_plan, beam.pvalue.AsList(ingested), self.options, self.publish and not self.overwrite)
             | 'WriteShards' >> WriteShards(self.options.data_dir)
         )
-        return start | 'Finish' >> beam.FlatMap(
-            _finish,
+        return start | 'Finish' >> beam.ParDo(
+            _Finish(self.options, self.publish, self.detached),
             beam.pvalue.AsList(ingested),
             beam.pvalue.AsList(written),
-            self.options,
-            self.publish,
-            self.detached,
         )
 
 
 def _plan(
     config: str, ingested: Sequence[IngestResult], options: BuildOptions, keep: bool
 ) -> Iterator[ShardTask | FailedShard]:
-    """Plans a dataset into its work folder and hands out its shards; a plan that fails is a failed shard.
+    """Writes a dataset's plan and yields its shards to make; a plan that fails is a failed shard.
 
-    If a dataset is there that is to be kept, and it is what would be built, there is nothing to do.
+    There is nothing to do if a dataset is there, is to be kept, and is the one that would be built.
     """
     paths = BuildPaths(options.data_dir)
     try:
@@ -78,15 +77,15 @@ def _plan(
         plan = plan_dataset(config, [result.cell for result in ingested if result.cell], options)
         _check_splits(plan, options)
         planned = paths.plan(config)
-        if keep and _is_there(plan, paths):
+        if keep and is_published_as_planned(plan, paths):
             files.remove(planned)
             return
-        # A plan that is there stays as it is: its time tells whether the dataset was published after it.
+        # The same plan stays as it is: its time tells whether the dataset was published after it.
         if not files.exists(planned) or files.read_json(planned)['fingerprint'] != plan.fingerprint:
-            files.remove(paths.work(config))  # Left by a build of something else.
+            files.remove(paths.work(config))  # Left behind by another build.
             files.write_json(planned, plan.to_json())
     except (OSError, UserError) as error:
-        # The whole shards of an earlier run stay: a store may be back in a minute.
+        # The whole shards of an earlier run stay, because a store may be back in a minute.
         where = paths.work(config)
         yield FailedShard(f'{where}: {error.strerror}' if isinstance(error, OSError) else str(error))
         return
@@ -95,100 +94,66 @@ def _plan(
             yield ShardTask(config, plan.fingerprint, split, number)
 
 
-def _is_there(plan: DatasetPlan, paths: BuildPaths) -> bool:
-    """Whether the dataset of a plan is there, as after a template has run twice; raises UserError if it is another."""
-    published = _published_fingerprint(plan.config, paths)
-    if published not in (None, plan.fingerprint):
-        raise UserError(f'{paths.dataset(plan.config)}: exists and is kept; --overwrite replaces it')
-    return published is not None
-
-
-def _was_published(plan: DatasetPlan, paths: BuildPaths) -> bool:
-    """Whether the dataset of a plan has been published since it was planned, by another attempt at the same work."""
-    metadata = FileSystems.join(paths.dataset(plan.config), METADATA_FILE)
-    return _published_fingerprint(plan.config, paths) == plan.fingerprint and (
-        files.modification_time(metadata) >= files.modification_time(paths.plan(plan.config))
-    )
-
-
-def _published_fingerprint(config: str, paths: BuildPaths) -> str | None:
-    """Returns the fingerprint of the dataset that is in its place, None if there is none."""
-    place = paths.dataset(config)
-    if not files.is_published(place, INFO_FILE):
-        return None
-    return files.read_json(FileSystems.join(place, METADATA_FILE))['fingerprint']
-
-
 def _check_splits(plan: DatasetPlan, options: BuildOptions) -> None:
-    """Raises UserError if a dataset of the same recordings that stays there has split the cells otherwise."""
+    """Raises UserError if a dataset of the same recordings that stays there has split the cells differently."""
     paths = BuildPaths(options.data_dir)
     recording_set = CONFIGS[plan.config].recording_set
     for config in CONFIGS.values():
-        path = FileSystems.join(paths.dataset(config.name), METADATA_FILE)
+        path = paths.metadata(config.name)
         if config.recording_set != recording_set or config.name in options.configs or not files.exists(path):
             continue
-        if files.read_json(path).get('splits_fingerprint') != plan.splits_fingerprint:
+        if DatasetMetadata.from_json(files.read_json(path), path).splits_fingerprint != plan.splits_fingerprint:
             raise UserError(
                 f'{options.data_dir}: holds {config.name} of other recordings or another seed, so test cells of the one'
                 f' could train the other; build both again together with --overwrite, or use another --data_dir'
             )
 
 
-def _finish(
-    config: str,
-    ingested: Sequence[IngestResult],
-    written: Sequence[WrittenShard | FailedShard],
-    options: BuildOptions,
-    publish: bool,
-    detached: bool,
-) -> Iterator[str]:
-    paths = BuildPaths(options.data_dir)
-    failures = [shard.error for shard in written if isinstance(shard, FailedShard)]
-    recording_set = CONFIGS[config].recording_set
-    reports = [result.report for result in ingested if result.recording_set == recording_set]
-    try:
-        planned = paths.plan(config)
-        plan = DatasetPlan.from_json(files.read_json(planned)) if files.exists(planned) else None
-        # Work that is done twice, as runners may, even at the same time, finds its dataset published.
-        if not (publish and plan and _was_published(plan, paths)):
-            if failures:
-                raise _CannotBeBuilt(min(failures))
-            if plan:
-                folder = paths.growing(config, plan.fingerprint)
-                source = 'simulated' if are_simulated(options.recordings) else 'recorded'
-                finish_dataset(plan, reports, written, folder, source)
-                if publish:
-                    publish_dataset(plan, paths)
-        files.remove(paths.failure(config))
-    except (OSError, _CannotBeBuilt) as error:
-        reason = f'{paths.work(config)}: {error.strerror or error}' if isinstance(error, OSError) else str(error)
-        if detached:
-            raise RuntimeError(f'{reason}; rejected files are listed in {paths.rejected}') from error
-        with contextlib.suppress(OSError):
-            files.write_json(paths.failure(config), {'error': reason})
-        return
-    yield config
+class _Finish(beam.DoFn):
+    """Finishes and publishes a dataset, or writes down why it cannot be built."""
 
+    def __init__(self, options: BuildOptions, publish: bool, detached: bool):
+        self._options = options
+        self._paths = BuildPaths(options.data_dir)
+        self._publish = publish
+        self._detached = detached
 
-class _CannotBeBuilt(Exception):
-    """A dataset cannot be built; the message says why."""
-
-
-def publish_dataset(plan: DatasetPlan, paths: BuildPaths) -> None:
-    """Moves a finished dataset to its place; on an object store it is copied, and stays until the job's last step."""
-    folder, place = paths.growing(plan.config, plan.fingerprint), paths.dataset(plan.config)
-    if files.is_local(folder):
-        # Of two that publish at the same time one gets the shards, and only that one may replace what is there.
-        own = f'{folder}-{uuid.uuid4().hex}'
-        os.rename(folder, own)
+    def process(
+        self, config: str, ingested: Sequence[IngestResult], written: Sequence[WrittenShard | FailedShard]
+    ) -> Iterator[str]:
+        paths = self._paths
         try:
-            check_shard_sizes(plan, own)
-        except RuntimeError:
-            if not _was_published(plan, paths):
-                raise
+            self._finish(config, ingested, written)
+            files.remove(paths.failure(config))
+        except (OSError, UserError) as error:
+            reason = f'{paths.work(config)}: {error.strerror or error}' if isinstance(error, OSError) else str(error)
+            if self._detached:
+                raise RuntimeError(f'{reason}; rejected files are listed in {paths.rejected}') from error
+            with contextlib.suppress(OSError):
+                files.write_json(paths.failure(config), {'error': reason})
             return
-        folder = own
-    files.publish(folder, place, aside=paths.replaced(plan.config), last=INFO_FILE)
+        yield config
+
+    def _finish(
+        self, config: str, ingested: Sequence[IngestResult], written: Sequence[WrittenShard | FailedShard]
+    ) -> None:
+        planned = self._paths.plan(config)
+        plan = DatasetPlan.from_json(files.read_json(planned)) if files.exists(planned) else None
+        # Runners may do work twice, even at the same time. The second time, the dataset is published already.
+        if self._publish and plan and was_published_since_planned(plan, self._paths):
+            return
+        failures = [shard.error for shard in written if isinstance(shard, FailedShard)]
+        if failures:
+            raise UserError(min(failures))
+        if plan:
+            recording_set = CONFIGS[config].recording_set
+            reports = [result.report for result in ingested if result.recording_set == recording_set]
+            shards = [shard for shard in written if isinstance(shard, WrittenShard)]
+            folder = self._paths.staged(config, plan.fingerprint)
+            source = 'simulated' if are_simulated(self._options.recordings) else 'recorded'
+            finish_dataset(plan, reports, shards, folder, source)
+            if self._publish:
+                publish_dataset(plan, self._paths)
 
 
 def build_pipeline(
@@ -219,8 +184,8 @@ def build_pipeline(
     ]
     (
         pipeline
-        | 'Remains' >> beam.Create([paths])
-        | 'RemoveRemains' >> beam.Map(_remove_remains, publish, *map(beam.pvalue.AsList, [*finished, listed]))
+        | 'Paths' >> beam.Create([paths])
+        | 'CleanUp' >> beam.Map(_clean_up, publish, *map(beam.pvalue.AsList, [*finished, listed]))
     )
 
 
@@ -229,10 +194,16 @@ def _list_rejected(path: str, ingested: Sequence[IngestResult]) -> None:
         files.write_bytes(path, rejected_lines([result.report for result in ingested]))
 
 
-def _remove_remains(paths: BuildPaths, publish: bool, *ended: Sequence[str | None]) -> None:
-    """Runs when all that it is given has ended: the names of the datasets that are finished, and ``None`` for the list.
+def _clean_up(paths: BuildPaths, publish: bool, *ended: Sequence[str | None]) -> None:
+    """Removes what the build no longer needs, when all the steps that ``ended`` comes from have ended.
 
-    What a dataset was made from stays until here, so that each step of the job can be done again.
+    What a dataset was made from stays until then, so that each step of the job can be done again.
+
+    Parameters
+    ----------
+    paths : the build's paths.
+    publish : whether the datasets were published; otherwise they are still in their work folders.
+    ended : names of finished datasets, and ``None`` for the list of rejected files.
     """
     for config in (config for configs in ended for config in configs if config and publish):
         files.remove(paths.plan(config))

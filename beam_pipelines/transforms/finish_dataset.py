@@ -1,4 +1,4 @@
-"""Finishes a dataset in its work folder: checks that it is whole and writes all that stands beside the shards."""
+"""Finishes a staged dataset and publishes it: checks that it is whole and writes the files beside the shards."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import io
 import json
 import os
 import tempfile
+import uuid
 from collections.abc import Sequence
 
 import google_crc32c
@@ -24,17 +25,20 @@ from beam_pipelines.datasets.configs import (
     SPIKE_BANK_FILE,
     shard_name,
 )
+from beam_pipelines.datasets.metadata import CellMetadata, DatasetMetadata, SynthesisMetadata
+from beam_pipelines.errors import UserError
 from beam_pipelines.planning.example_source import read_bank
 from beam_pipelines.planning.plan import DatasetPlan
 from beam_pipelines.spikes.extraction import ExtractionReport
 from beam_pipelines.storage import files as storage
-from beam_pipelines.transforms.shards import WrittenShard
+from beam_pipelines.transforms.paths import BuildPaths
+from beam_pipelines.transforms.write_shards import WrittenShard
 
 
 def finish_dataset(
     plan: DatasetPlan, reports: Sequence[ExtractionReport], written: Sequence[WrittenShard], folder: str, source: str
 ) -> None:
-    """Checks the shards and writes what stands beside them; TFDS's ``dataset_info.json`` comes last.
+    """Checks the shards and writes the files beside them; TFDS's ``dataset_info.json`` comes last.
 
     Doing it again gives the same files.
 
@@ -49,33 +53,33 @@ def finish_dataset(
     Raises
     ------
     RuntimeError
-        If a shard is missing or has another size than planned, which must never happen.
+        If a shard is missing or has another size than planned. This must never happen.
     """
     written = sorted(written, key=lambda shard: (list(plan.shards).index(shard.split), shard.number))
     check_shard_sizes(plan, folder)
     _check_reports(plan, written, folder)
-    # Left by workers that died while they wrote; others have written their shards.
+    # Left behind by workers that died while writing; other workers have written their shards.
     storage.remove_temporary_files(folder)
     storage.write_json(FileSystems.join(folder, LAYOUT_FILE), record_layout.as_json())
-    synthesis = _write_what_it_is_made_of(plan, folder) if plan.synthetic_examples else None
+    synthesis = _write_sources(plan, plan.synthetic_examples, folder) if plan.synthetic_examples else None
     lengths = {split: [shard.examples for shard in written if shard.split == split] for split in plan.shards}
     num_bytes = {split: sum(of_split) * record_layout.RECORD_BYTES for split, of_split in lengths.items()}
     storage.write_bytes(FileSystems.join(folder, REJECTED_FILE), rejected_lines(reports))
-    # By way of a local folder: TFDS would reach an object store by TensorFlow's client and not by Beam's.
+    # Through a local folder, because TFDS would use TensorFlow's client for an object store and not Beam's.
     with tempfile.TemporaryDirectory() as local:
         tfds_metadata.write_dataset_info(
             local,
             CONFIGS[plan.config],
             [cell.cell_id for cell in plan.cells],
             tfds_metadata.split_infos(lengths, num_bytes, local),
-            _metadata(plan, reports, written, source, synthesis),
+            _metadata(plan, reports, written, source, synthesis).to_json(),
         )
         for name in sorted(os.listdir(local), key=lambda name: (name == INFO_FILE, name)):
             storage.upload(os.path.join(local, name), FileSystems.join(folder, name))
 
 
 def rejected_lines(reports: Sequence[ExtractionReport]) -> bytes:
-    """Returns the content of ``rejected.jsonl``: a line for each file that is not used."""
+    """Returns the content of ``rejected.jsonl``: a line for each file that was not used."""
     files = sorted((file for report in reports for file in report.rejected), key=lambda file: file.path)
     return ''.join(f'{json.dumps(dataclasses.asdict(file))}\n' for file in files).encode()
 
@@ -98,8 +102,8 @@ def _check_reports(plan: DatasetPlan, written: Sequence[WrittenShard], folder: s
         raise RuntimeError(f'{folder}: {len(written)} shards were reported, {len(planned)} planned')
 
 
-def _write_what_it_is_made_of(plan: DatasetPlan, folder: str) -> dict:
-    """Writes the noise masks and the recorded spikes of a synthetic dataset; returns what its metadata say of them."""
+def _write_sources(plan: DatasetPlan, synthetic_examples: tuple[int, int], folder: str) -> SynthesisMetadata:
+    """Writes the noise masks and recorded spikes that a synthetic dataset was made from, and describes them."""
     spikes, masks = read_bank(plan, storage.read_bytes)
     buffer = io.BytesIO()
     np.save(buffer, masks)
@@ -108,18 +112,18 @@ def _write_what_it_is_made_of(plan: DatasetPlan, folder: str) -> dict:
     bank = spikes.encode().tobytes()
     storage.write_bytes(FileSystems.join(folder, SPIKE_BANK_FILE), bank)
     recipe = plan.recipe
-    return {
-        'recipe': 'MA3(spike) + sum of w_i * mask_i',
-        'masks_a_spike': [recipe.min_masks, recipe.max_masks],
-        'weights': [recipe.min_weight, recipe.max_weight],
-        'noise_masks': NOISE_MASKS_FILE,
-        'noise_masks_crc32c': f'{google_crc32c.value(noise_masks):08x}',
-        'masks_from_cells': {cell.cell_id: cell.masks for cell in plan.cells if cell.masks},
-        'spike_bank': SPIKE_BANK_FILE,
-        'spike_bank_examples': len(spikes.label),
-        'spike_bank_crc32c': f'{google_crc32c.value(bank):08x}',
-        'examples': list(plan.synthetic_examples),
-    }
+    return SynthesisMetadata(
+        recipe='MA3(spike) + sum of w_i * mask_i',
+        masks_per_spike=(recipe.min_masks, recipe.max_masks),
+        weights=(recipe.min_weight, recipe.max_weight),
+        noise_masks=NOISE_MASKS_FILE,
+        noise_masks_crc32c=f'{google_crc32c.value(noise_masks):08x}',
+        masks_from_cells={cell.cell_id: cell.masks for cell in plan.cells if cell.masks},
+        spike_bank=SPIKE_BANK_FILE,
+        spike_bank_examples=len(spikes.label),
+        spike_bank_crc32c=f'{google_crc32c.value(bank):08x}',
+        examples=synthetic_examples,
+    )
 
 
 def _metadata(
@@ -127,29 +131,69 @@ def _metadata(
     reports: Sequence[ExtractionReport],
     written: Sequence[WrittenShard],
     source: str,
-    synthesis: dict | None,
-) -> dict:
-    config = CONFIGS[plan.config]
-    metadata = {
-        'source': 'simulated' if any(report.simulated_files for report in reports) else source,
-        'protocol': plan.protocol,
-        'seed': plan.seed,
-        'format_version': record_layout.FORMAT_VERSION,
-        'sero_spikes_version': beam_pipelines.__version__,
-        'fingerprint': plan.fingerprint,
-        'splits_fingerprint': plan.splits_fingerprint,
-        'recording_set': config.recording_set,
-        'files_used': sum(report.used_files for report in reports),
-        'files_rejected': sum(len(report.rejected) for report in reports),
-        'triggers': sum(report.triggers for report in reports),
-        'spikes': sum(report.spikes for report in reports),
-        'triggers_dropped': sum(report.dropped for report in reports),
-        'cells': [
-            {'cell': cell.cell_id, 'label': cell.label, 'spikes': cell.spikes, 'split': cell.split}
-            for cell in plan.cells
-        ],
-        'crc32c': {shard_name(shard.split, shard.number, plan.shards[shard.split]): shard.crc32c for shard in written},
-    }
-    if synthesis:
-        metadata['synthesis'] = synthesis
-    return metadata
+    synthesis: SynthesisMetadata | None,
+) -> DatasetMetadata:
+    return DatasetMetadata(
+        source='simulated' if any(report.simulated_files for report in reports) else source,
+        protocol=plan.protocol,
+        seed=plan.seed,
+        format_version=record_layout.FORMAT_VERSION,
+        sero_spikes_version=beam_pipelines.__version__,
+        fingerprint=plan.fingerprint,
+        splits_fingerprint=plan.splits_fingerprint,
+        recording_set=CONFIGS[plan.config].recording_set,
+        files_used=sum(report.used_files for report in reports),
+        files_rejected=sum(len(report.rejected) for report in reports),
+        triggers=sum(report.triggers for report in reports),
+        spikes=sum(report.spikes for report in reports),
+        triggers_dropped=sum(report.dropped for report in reports),
+        cells=tuple(CellMetadata(cell.cell_id, cell.label, cell.spikes, cell.split) for cell in plan.cells),
+        crc32c={shard_name(shard.split, shard.number, plan.shards[shard.split]): shard.crc32c for shard in written},
+        synthesis=synthesis,
+    )
+
+
+def publish_dataset(plan: DatasetPlan, paths: BuildPaths) -> None:
+    """Moves a finished dataset to its folder; on an object store it is copied, and stays staged until the job ends."""
+    folder = paths.staged(plan.config, plan.fingerprint)
+    if storage.is_local(folder):
+        # Of two that publish at the same time only one gets the shards, and only that one may replace a dataset.
+        own = f'{folder}-{uuid.uuid4().hex}'
+        os.rename(folder, own)
+        try:
+            check_shard_sizes(plan, own)
+        except RuntimeError:
+            if not was_published_since_planned(plan, paths):
+                raise
+            return
+        folder = own
+    storage.publish(folder, paths.dataset(plan.config), aside=paths.replaced(plan.config), last=INFO_FILE)
+
+
+def is_published_as_planned(plan: DatasetPlan, paths: BuildPaths) -> bool:
+    """Whether the planned dataset is published already, as after a template has run twice.
+
+    Raises
+    ------
+    UserError
+        If another dataset is published in its folder.
+    """
+    published = _published_fingerprint(plan.config, paths)
+    if published not in (None, plan.fingerprint):
+        raise UserError(f'{paths.dataset(plan.config)}: exists and is kept; --overwrite replaces it')
+    return published is not None
+
+
+def was_published_since_planned(plan: DatasetPlan, paths: BuildPaths) -> bool:
+    """Whether another attempt at the same work has published the dataset since it was planned."""
+    return _published_fingerprint(plan.config, paths) == plan.fingerprint and (
+        storage.modification_time(paths.metadata(plan.config)) >= storage.modification_time(paths.plan(plan.config))
+    )
+
+
+def _published_fingerprint(config: str, paths: BuildPaths) -> str | None:
+    """Returns the fingerprint of the published dataset; None if there is none."""
+    if not storage.is_published(paths.dataset(config), INFO_FILE):
+        return None
+    path = paths.metadata(config)
+    return DatasetMetadata.from_json(storage.read_json(path), path).fingerprint

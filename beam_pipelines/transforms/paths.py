@@ -1,4 +1,4 @@
-"""Where a build puts what."""
+"""The paths that a build uses."""
 
 from __future__ import annotations
 
@@ -6,60 +6,68 @@ import dataclasses
 
 from apache_beam.io.filesystems import FileSystems
 
-from beam_pipelines.datasets.configs import NAME, REJECTED_FILE, VERSION
+from beam_pipelines.datasets.configs import METADATA_FILE, NAME, REJECTED_FILE, VERSION
 
 _CHARACTERS_OF_FINGERPRINT = 16
 
 
 @dataclasses.dataclass(frozen=True)
 class BuildPaths:
-    """Where a build puts what; nothing but whole datasets and ``rejected.jsonl`` is left when it ends well."""
+    """The paths that a build uses; only whole datasets and ``rejected.jsonl`` are left when it ends well."""
 
     data_dir: str
 
     @property
     def root(self) -> str:
+        """The folder of all datasets."""
         return FileSystems.join(self.data_dir, NAME)
 
     @property
     def staging(self) -> str:
-        """Spikes of each cell, between reading and writing."""
+        """The folder of each cell's spikes, between reading and writing."""
         return FileSystems.join(self.root, '.staging')
 
     @property
     def running(self) -> str:
-        """The options of a build that has not ended, and which datasets were not there when it began."""
+        """The request of a build that has not ended, and the datasets that it has reserved."""
         return FileSystems.join(self.root, '.running.json')
 
     @property
     def submitted(self) -> str:
-        """A note of a job that nobody waits for, until it ends well."""
+        """A note of a job on a cluster, until it ends well."""
         return FileSystems.join(self.root, '.submitted.json')
 
     @property
     def lock(self) -> str:
+        """The file that keeps two builds on this machine apart."""
         return FileSystems.join(self.root, '.lock')
 
     @property
     def rejected(self) -> str:
+        """The list of all files that were not used."""
         return FileSystems.join(self.root, REJECTED_FILE)
 
     def dataset(self, config: str) -> str:
+        """The folder of a published dataset."""
         return FileSystems.join(self.root, config, VERSION)
 
+    def metadata(self, config: str) -> str:
+        """The ``metadata.json`` of a published dataset."""
+        return FileSystems.join(self.dataset(config), METADATA_FILE)
+
     def work(self, config: str) -> str:
-        """The folder that holds what grows, beside its place."""
+        """The folder beside the dataset's that holds what is staged."""
         return FileSystems.join(self.root, config, f'{VERSION}.building')
 
-    def growing(self, config: str, fingerprint: str) -> str:
-        """The folder in which the dataset of a plan grows.
+    def staged(self, config: str, fingerprint: str) -> str:
+        """The folder in which a plan's dataset is staged until it is published.
 
-        It has a name of its own, so that a worker of a job that was given up cannot write into what another job builds.
+        Each plan has its own, so that a worker of an abandoned job cannot write into what another job builds.
         """
         return FileSystems.join(self.work(config), fingerprint[:_CHARACTERS_OF_FINGERPRINT])
 
     def plan(self, config: str) -> str:
-        """The dataset's plan, which tells a build that is started again whose the shards in the work folder are."""
+        """The dataset's plan. It tells a restarted build which dataset the staged shards belong to."""
         return f'{self.work(config)}.plan.json'
 
     def failure(self, config: str) -> str:
@@ -67,5 +75,5 @@ class BuildPaths:
         return f'{self.work(config)}.failure.json'
 
     def replaced(self, config: str) -> str:
-        """Where a dataset is put while the one that replaces it is moved to its place."""
+        """Where a dataset is while the one that replaces it is being published."""
         return FileSystems.join(self.root, config, f'{VERSION}.replaced')

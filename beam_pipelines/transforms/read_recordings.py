@@ -2,22 +2,75 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Iterator
+import os
+from collections.abc import Collection, Iterator
 from typing import Literal
 
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 
+from beam_pipelines import domain
 from beam_pipelines.errors import UserError
 from beam_pipelines.planning.options import BuildOptions
 from beam_pipelines.planning.plan import IngestedCell
-from beam_pipelines.recordings.cell_files import RecordingFiles
+from beam_pipelines.recordings.cell_files import SIMULATED_FILE, RecordingFiles, group_files, is_ignored
+from beam_pipelines.recordings.rejection import RejectedFile
 from beam_pipelines.spikes.extraction import ExtractionReport, extract_cell, rejection_report
 from beam_pipelines.storage import files
-from beam_pipelines.transforms.find_recordings import find_recordings
 from beam_pipelines.transforms.paths import BuildPaths
 
-_UNUSABLE = 'unusable'
+_UNUSABLE: Literal['unusable'] = 'unusable'
+
+
+def find_recordings(
+    root: str, recording_sets: Collection[str]
+) -> tuple[list[RecordingFiles], list[tuple[str, RejectedFile]]]:
+    """Finds the recordings of some recording sets, and the files among them that cannot be recordings.
+
+    It looks at all sets in any case, so that a cell of ``original`` cannot also come into ``non_homogeneous`` when the
+    two are built one after the other.
+
+    Parameters
+    ----------
+    root : the recordings root.
+    recording_sets : of ``domain.RECORDING_SETS``, those that are needed.
+
+    Returns
+    -------
+    See ``cell_files.group_files``.
+
+    Raises
+    ------
+    UserError
+        If a folder that is needed has no recordings, or one cannot be read.
+    """
+    if files.is_local(root) and not os.path.isdir(root):
+        raise UserError(
+            f'{root}: no such folder; expected recordings in {root}/original/SER, {root}/original/NSER, ...'
+        )
+    found: list[tuple[str, int, str]] = []
+    for recording_set in domain.RECORDING_SETS:
+        for label, name in enumerate(domain.LABEL_NAMES):
+            folder = FileSystems.join(root, recording_set, name)
+            try:
+                paths = [path for path in files.list_files(folder) if not is_ignored(path)]
+            except OSError as error:
+                raise UserError(f'{error.filename or folder}: {error.strerror or error}') from error
+            if not paths and recording_set in recording_sets:
+                raise UserError(
+                    f'{folder}: no recordings; expected .abf files or CELL/CELL_trigger_N.csv, or other --configs'
+                )
+            found.extend((recording_set, label, path) for path in paths)
+    recordings, rejected = group_files(found)
+    return (
+        [recording for recording in recordings if recording.recording_set in recording_sets],
+        [(recording_set, file) for recording_set, file in rejected if recording_set in recording_sets],
+    )
+
+
+def are_simulated(root: str) -> bool:
+    """Whether ``sero-simulate`` wrote the recordings below a root."""
+    return files.exists(FileSystems.join(root, SIMULATED_FILE))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,9 +81,8 @@ class IngestResult:
     ----------
     recording_set : ``original`` or ``non_homogeneous``.
     report : what became of the files and their triggers.
-    cell : the cell, None if every file was rejected.
-    error : why the files could not be fetched or the spikes not be staged, a fault of the storage and not of the
-        recording.
+    cell : the cell; None if every file was rejected.
+    error : why the files could not be read or the spikes not be staged: a fault of the storage, not of the recording.
     """
 
     recording_set: str
@@ -43,8 +95,8 @@ class IngestResult:
 class FindAndIngest(beam.PTransform):
     """Finds recordings, reads them and stages the spikes of each cell: recordings roots -> ``IngestResult``.
 
-    The roots are listed by a worker: the job holds no list of files, so its description does not grow with them, and
-    a job that is stored as a template reads what is there when it runs.
+    A worker lists the files. So the job's description does not grow with their number, and a job that is stored as a
+    template reads what is there when it runs.
 
     Attributes
     ----------
@@ -72,7 +124,7 @@ class _Find(beam.DoFn):
             recordings, rejected = find_recordings(root, self._recording_sets)
         except UserError as error:
             for recording_set in self._recording_sets:
-                nothing = ExtractionReport()
+                nothing = ExtractionReport(0, (), 0, 0, 0, 0.0)
                 yield beam.pvalue.TaggedOutput(_UNUSABLE, IngestResult(recording_set, nothing, error=str(error)))
             return
         yield from recordings
@@ -107,9 +159,9 @@ class _Ingest(beam.DoFn):
             spikes, report = extract_cell(
                 recording, options.seed, options.num_masks, options.resample, files.local_copy
             )
-        except OSError as error:  # Of an object store; what is wrong with a recording itself is in the report.
+        except OSError as error:  # From the storage; faults of the recording itself are in the report.
             fault = f'{error.filename or recording.paths[0]}: {error.strerror or error}'
-            yield IngestResult(recording.recording_set, ExtractionReport(), error=fault)
+            yield IngestResult(recording.recording_set, ExtractionReport(0, (), 0, 0, 0, 0.0), error=fault)
             return
         if spikes is None:
             yield IngestResult(recording.recording_set, report)
@@ -135,7 +187,7 @@ class _Ingest(beam.DoFn):
 
 
 class _CountFiles(beam.DoFn):
-    """Counts what became of the files, among them those that no recording was made of."""
+    """Counts what became of all files."""
 
     def process(self, result: IngestResult) -> Iterator[IngestResult]:
         report = result.report

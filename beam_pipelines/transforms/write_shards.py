@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterator
 
 import apache_beam as beam
+import google_crc32c
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.utils import shared
 
@@ -12,7 +13,6 @@ from beam_pipelines.planning.example_source import ExampleSource
 from beam_pipelines.planning.plan import DatasetPlan
 from beam_pipelines.storage import files
 from beam_pipelines.transforms.paths import BuildPaths
-from beam_pipelines.transforms.shards import WrittenShard, write_shard
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,10 +26,60 @@ class ShardTask:
 
 
 @dataclasses.dataclass(frozen=True)
+class WrittenShard:
+    """A whole shard.
+
+    Attributes
+    ----------
+    split, number : which shard it is.
+    examples : how many records it holds.
+    crc32c : CRC-32C of the whole file, as eight hexadecimal digits.
+    reused : True if an earlier, interrupted run had already made it.
+    """
+
+    split: str
+    number: int
+    examples: int
+    crc32c: str
+    reused: bool
+
+
+@dataclasses.dataclass(frozen=True)
 class FailedShard:
     """A shard that could not be written, and why."""
 
     error: str
+
+
+def write_shard(source: ExampleSource, split: str, number: int, examples: range, path: str) -> WrittenShard:
+    """Writes a shard, unless it is already there.
+
+    A shard gets its name only when it is whole, so one that is there need not be made again. The caller makes sure that
+    it belongs to the same build.
+
+    Parameters
+    ----------
+    source : makes the examples.
+    split, number : which shard it is.
+    examples : the examples of the split that it holds.
+    path : where to write it.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
+    checksum = google_crc32c.Checksum()
+    reused = files.exists(path)
+    if reused:
+        for block in files.read_blocks(path):
+            checksum.update(block)
+    else:
+        with files.create_atomically(path) as file:
+            for rows in source.blocks(split, examples.start, examples.stop):
+                checksum.update(rows)
+                file.write(rows.data)
+    return WrittenShard(split, number, len(examples), checksum.hexdigest().decode(), reused)
 
 
 @dataclasses.dataclass
@@ -49,7 +99,7 @@ class WriteShards(beam.PTransform):
 
 @dataclasses.dataclass(frozen=True)
 class _Bank:
-    """What a worker needs to make any shard of a dataset."""
+    """Everything that a worker needs to make any shard of a dataset."""
 
     plan: DatasetPlan
     source: ExampleSource
@@ -61,7 +111,7 @@ class _WriteShard(beam.DoFn):
     def __init__(self, data_dir: str):
         self._paths = BuildPaths(data_dir)
         self._shared = shared.Shared()
-        self._bank = None
+        self._bank: _Bank | None = None
         self._loaded = beam.metrics.Metrics.counter('banks', 'loaded')
         self._written = beam.metrics.Metrics.counter('shards', 'written')
         self._reused = beam.metrics.Metrics.counter('shards', 'reused')
@@ -71,19 +121,19 @@ class _WriteShard(beam.DoFn):
             yield task
             return
         try:
-            # Held here, because Beam itself holds only the last that any step of the job has asked for.
-            self._bank = self._shared.acquire(lambda: self._load(task), tag=task.fingerprint)
+            bank: _Bank = self._shared.acquire(lambda: self._load(task), tag=task.fingerprint)
         except OSError as error:
             yield FailedShard(f'{error.strerror or error}: {task.config}: the recorded spikes could not be read')
             return
-        plan = self._bank.plan
+        self._bank = bank  # Kept here, because Beam keeps only the one that a step of the job asked for last.
+        plan = bank.plan
         name = shard_name(task.split, task.number, plan.shards[task.split])
-        first, stop = plan.shard_range(task.split, task.number)
-        path = FileSystems.join(self._paths.growing(task.config, task.fingerprint), name)
+        examples = range(*plan.shard_range(task.split, task.number))
+        path = FileSystems.join(self._paths.staged(task.config, task.fingerprint), name)
         try:
-            shard = write_shard(self._bank.source, task.split, task.number, first, stop, path)
+            shard = write_shard(bank.source, task.split, task.number, examples, path)
         except OSError as error:
-            yield FailedShard(f'{error.strerror or error}: {name} ({(stop - first):,} records) could not be written')
+            yield FailedShard(f'{error.strerror or error}: {name} ({len(examples):,} records) could not be written')
             return
         (self._reused if shard.reused else self._written).inc()
         yield shard

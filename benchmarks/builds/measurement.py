@@ -97,9 +97,9 @@ def _measure(options: BuildOptions) -> dict:
 
 
 def _publish(paths: BuildPaths) -> float:
-    """Puts the dataset in its place as the job's last step does; returns how long that took, in s."""
+    """Puts the dataset in its place as the job's step Finish does; returns how long that took, in s."""
     started = time.perf_counter()
-    work = paths.growing(_CONFIG, storage.read_json(paths.plan(_CONFIG))['fingerprint'])
+    work = paths.staged(_CONFIG, storage.read_json(paths.plan(_CONFIG))['fingerprint'])
     storage.publish(work, paths.dataset(_CONFIG), aside=paths.replaced(_CONFIG), last=INFO_FILE)
     storage.remove(work)
     return time.perf_counter() - started

@@ -82,8 +82,8 @@ def test_the_steps_have_names_that_say_what_they_do(staged):
         'ListRejected',
         'Build_original',
         'Build_synthetic_small',
-        'Remains',
-        'RemoveRemains',
+        'Paths',
+        'CleanUp',
     ]
     names = {transform.unique_name for transform in transforms.values()}
     for step in ('FindRecordings', 'Recordings/SpreadRecordings', 'Recordings/ReadRecording', 'AllFiles', 'CountFiles'):

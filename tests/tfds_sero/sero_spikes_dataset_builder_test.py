@@ -279,4 +279,4 @@ def test_a_bucket_that_tensorflow_cannot_reach_is_an_error(recordings_root, monk
     result = _tfds_build(
         'sero_spikes', '--config=original', '--data_dir=gs://no-such-bucket/data', f'--manual_dir={recordings_root}'
     )
-    _assert_error(result, 'sero-build --data_dir goes by Beam')
+    _assert_error(result, 'use sero-build --data_dir, which writes through Beam')

@@ -1,14 +1,16 @@
 """The sero_spikes dataset: TFDS around the project's own Beam job.
 
-TFDS's Beam writer is not on the path, because it holds a dataset in memory: the job writes the shards and TFDS is told
+TFDS's own Beam writer is not used, because it holds a dataset in memory. The job writes the shards, and TFDS is told
 what they hold.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import sys
+from typing import TYPE_CHECKING, Any
 
 import tensorflow_datasets as tfds
 from absl import app
@@ -19,11 +21,10 @@ from beam_pipelines.datasets import configs, tfds_metadata
 from beam_pipelines.errors import UserError
 from beam_pipelines.planning.options import BuildOptions
 
+if TYPE_CHECKING:  # It imports Beam.
+    from beam_pipelines.launch.run_build import BuiltDataset
+
 _SIMULATED_PROFILE = 'demo'
-
-
-class RemoteDataDirError(Exception):
-    """The data directory is on an object store, where this builder cannot work; the message is one line."""
 
 
 class Builder(tfds.core.dataset_builder.FileReaderBuilder):
@@ -40,15 +41,15 @@ class Builder(tfds.core.dataset_builder.FileReaderBuilder):
     --manual_dir, the dataset is built from simulated recordings.
     """
 
-    def __init__(self, *, data_dir=None, **keywords):
+    def __init__(self, *, data_dir: str | os.PathLike | None = None, **keywords: Any):
         try:
             super().__init__(data_dir=data_dir, **keywords)
-        except Exception as error:
+        except Exception as error:  # Whatever the library for the object store raises.
             if not _is_remote(data_dir):
                 raise
-            _report_in_one_line(RemoteDataDirError)
+            _report_in_one_line()
             reason = str(error).strip().splitlines()[0]
-            raise RemoteDataDirError(f'{data_dir}: {reason}; sero-build --data_dir goes by Beam') from error
+            raise UserError(f'{reason}; use sero-build --data_dir, which writes through Beam', file=data_dir) from error
 
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(
@@ -58,13 +59,17 @@ class Builder(tfds.core.dataset_builder.FileReaderBuilder):
             metadata=tfds.core.MetadataDict(),
         )
 
-    def _download_and_prepare(self, dl_manager, download_config=None) -> None:
-        # Imported here, so that loading a dataset that is there needs no Beam.
+    def _download_and_prepare(
+        self,
+        dl_manager: tfds.download.DownloadManager,
+        download_config: tfds.download.DownloadConfig | None = None,
+    ) -> None:
+        # Imported here, so that loading an existing dataset needs no Beam.
         from apache_beam.options.pipeline_options import PipelineOptions
 
         from beam_pipelines.launch.run_build import run_build
 
-        _report_in_one_line(UserError)
+        _report_in_one_line()
         download_config = download_config or tfds.download.DownloadConfig()
         config = configs.CONFIGS[self.builder_config.name]
         # While it is being prepared, TFDS gives the dataset a folder of its own: DATA_DIR/NAME/CONFIG/TEMPORARY.
@@ -72,23 +77,31 @@ class Builder(tfds.core.dataset_builder.FileReaderBuilder):
         data_dir = os.path.dirname(os.path.dirname(os.path.dirname(folder)))
         if _is_remote(data_dir):
             raise UserError(f'{data_dir}: tfds build writes local folders only; sero-build --data_dir writes there')
-        _check_supported(self.info, download_config, UserError)
+        _check_supported(self.info, download_config)
         _remove_left_behind(folder)
         if download_config.manual_dir is None:
-            recordings = _simulated_recordings(os.fspath(dl_manager.download_dir), UserError)
+            recordings = _simulated_recordings(os.fspath(dl_manager.download_dir))
         else:
             recordings = os.fspath(download_config.manual_dir)
-        options = BuildOptions(
-            recordings=recordings, data_dir=data_dir, configs=(config.name,), **_sharding(download_config)
-        )
+        options = BuildOptions(recordings, data_dir, (config.name,), max_shard_bytes=_max_shard_bytes(download_config))
         if config.synthetic_examples:
             _tell(f'{config.name} will take {options.required_bytes(config.name) / 1e9:.2f} GB of disk in {data_dir}')
-        (built,) = run_build(options, download_config.beam_options or PipelineOptions([]), publish=False)
-        if built.metadata['files_rejected']:
+        try:
+            build = run_build(options, download_config.beam_options or PipelineOptions([]), publish=False)
+        except OSError as error:
+            raise UserError(error.strerror or str(error), file=error.filename) from error
+        assert isinstance(build, list)  # A build that is not published is never a DetachedBuild.
+        (built,) = build
+        if built.metadata.files_rejected:
             rejected = os.path.join(data_dir, configs.NAME, configs.REJECTED_FILE)
-            _tell(f'{counted(built.metadata["files_rejected"], "file")} rejected, see {rejected}')
+            _tell(f'{counted(built.metadata.files_rejected, "file")} rejected, see {rejected}')
+        self._take_over(built)
+
+    def _take_over(self, built: BuiltDataset) -> None:
+        """Moves a dataset into the folder that TFDS prepares and tells TFDS what it holds."""
+        folder = os.fspath(self.data_path)
         written = tfds.builder_from_directory(built.folder).info
-        self.info.metadata.update(built.metadata)
+        self.info.metadata.update(built.metadata.to_json())
         self.info.features['cell'].names = written.features['cell'].names
         self.info.set_splits(
             tfds.core.SplitDict(
@@ -96,7 +109,7 @@ class Builder(tfds.core.dataset_builder.FileReaderBuilder):
                 for split, info in written.splits.items()
             )
         )
-        # TFDS writes its own files anew beside the shards, so those of the job may be overwritten.
+        # TFDS writes its own files again beside the shards, so those of the job may be overwritten.
         shutil.copytree(built.folder, folder, dirs_exist_ok=True, copy_function=os.replace)
         shutil.rmtree(os.path.dirname(built.folder))
 
@@ -118,46 +131,43 @@ def _remove_left_behind(folder: str) -> None:
             shutil.rmtree(os.path.join(parent, name))
 
 
-def _check_supported(info: tfds.core.DatasetInfo, download_config, error: type[Exception]) -> None:
+def _check_supported(info: tfds.core.DatasetInfo, download_config: tfds.download.DownloadConfig) -> None:
     if info.file_format != tfds.core.FileFormat.TFRECORD:
-        raise error(f'file_format {info.file_format.value}: sero_spikes is made as tfrecord only')
+        raise UserError(f'file_format {info.file_format.value}: sero_spikes is made as tfrecord only')
     if download_config.max_examples_per_split is not None:
-        raise error('max_examples_per_split: sero_spikes is built whole; --config non_homogeneous is the smallest')
+        raise UserError('max_examples_per_split: sero_spikes is built whole; --config non_homogeneous is the smallest')
     if download_config.num_shards:
-        raise error('num_shards: give max_shard_size instead; the number follows from it')
+        raise UserError('num_shards: give max_shard_size instead; the number follows from it')
 
 
-def _sharding(download_config) -> dict:
-    # Without --max_shard_size_mb, TFDS gives its own default, which is not what the user asked for.
-    if download_config.max_shard_size != tfds.download.DownloadConfig().max_shard_size:
-        return {'max_shard_bytes': download_config.max_shard_size}
-    return {}
+def _max_shard_bytes(download_config: tfds.download.DownloadConfig) -> int:
+    # Without --max_shard_size_mb, TFDS passes its own default, which the user did not ask for.
+    asked = download_config.max_shard_size
+    return BuildOptions.max_shard_bytes if asked == tfds.download.DownloadConfig().max_shard_size else asked
 
 
-def _simulated_recordings(download_dir: str, error: type[Exception]) -> str:
-    """Simulates the recordings, or takes those that an earlier build has simulated."""
+def _simulated_recordings(download_dir: str) -> str:
+    """Simulates the recordings, unless an earlier build did."""
     from beam_pipelines.simulation.recordings import simulate
 
     folder = os.path.join(download_dir, f'{configs.NAME}_simulated_{_SIMULATED_PROFILE}')
     _tell('no --manual_dir: building from SIMULATED recordings, not from real neurons')
     if not os.path.isdir(folder):
-        try:
-            simulate(folder, _SIMULATED_PROFILE)
-        except UserError as cause:
-            raise error(str(cause)) from cause
+        simulate(folder, _SIMULATED_PROFILE)
     return folder
 
 
-def _report_in_one_line(error: type[Exception]) -> None:
-    """Makes ``tfds build`` end a mistake of the user with one line instead of a traceback."""
+class _UserErrorHandler(app.ExceptionHandler):
+    def wants(self, exc: BaseException) -> bool:
+        return isinstance(exc, UserError)
 
-    class _Handler(app.ExceptionHandler):
-        def wants(self, exc):
-            return isinstance(exc, error)
+    def handle(self, exc: BaseException) -> None:
+        print(f'tfds build sero_spikes: {exc}', file=sys.stderr, flush=True)
+        # absl logs whatever a handler raises, SystemExit too. All clean-up has run when a handler is called.
+        os._exit(1)
 
-        def handle(self, exc):
-            print(f'tfds build sero_spikes: {exc}', file=sys.stderr, flush=True)
-            # absl logs whatever a handler raises, SystemExit too; all clean-up has run when a handler is called.
-            os._exit(1)
 
-    app.install_exception_handler(_Handler())
+@functools.cache  # absl keeps every handler that it is given
+def _report_in_one_line() -> None:
+    """Makes ``tfds build`` report the user's mistakes in one line instead of a traceback."""
+    app.install_exception_handler(_UserErrorHandler())

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import apache_beam as beam
 import pytest
-from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_pipelines.errors import UserError
-from beam_pipelines.launch.run_build import default_runner, run_build
+from beam_pipelines.launch.run_build import run_build
 from beam_pipelines.planning.options import BuildOptions
 from beam_pipelines.transforms.build_datasets import build_pipeline
 from tests.support.folders import files_of
@@ -24,35 +24,25 @@ def _run(*arguments, **changes):
     return run_build(_options(*arguments, **changes), PipelineOptions([]), overwrite)
 
 
-def test_the_runner_is_named_where_the_user_did_not():
-    options = PipelineOptions([])
-    assert default_runner(options) == 'FnApiRunner'
-    assert options.view_as(StandardOptions).runner == 'FnApiRunner'
-
-
-def test_the_runner_that_the_user_named_is_kept():
-    assert default_runner(PipelineOptions(['--runner=FlinkRunner'])) == 'FlinkRunner'
-
-
 def test_a_build_returns_the_datasets_with_their_metadata(recordings_root, tmp_path):
     built = _run(recordings_root, tmp_path, ('non_homogeneous', 'original'))
     assert [dataset.config for dataset in built] == ['non_homogeneous', 'original']
     for dataset in built:
         with open(os.path.join(dataset.folder, 'metadata.json'), encoding='utf-8') as file:
-            assert dataset.metadata == json.load(file)
-        assert dataset.metadata['source'] == 'simulated'
+            assert dataset.metadata.to_json() == json.load(file)
+        assert dataset.metadata.source == 'simulated'
 
 
 def test_the_stamp_goes_with_the_simulated_files(recordings_root, tmp_path):
     root = tmp_path / 'recordings'
     shutil.copytree(recordings_root, root, ignore=shutil.ignore_patterns('SIMULATED.json'))
     (dataset,) = _run(root, tmp_path / 'data')
-    assert dataset.metadata['source'] == 'simulated'
+    assert dataset.metadata.source == 'simulated'
 
 
 def test_recordings_that_nobody_simulated_are_recorded(recordings_root, tmp_path):
     (dataset,) = _run(copy_without_stamp(recordings_root, tmp_path / 'recordings'), tmp_path / 'data')
-    assert dataset.metadata['source'] == 'recorded'
+    assert dataset.metadata.source == 'recorded'
 
 
 def test_a_recording_under_two_names_is_an_error(recordings_root, tmp_path):
@@ -67,7 +57,7 @@ def test_a_recording_under_two_names_is_an_error(recordings_root, tmp_path):
 def test_only_the_recordings_that_are_needed_are_looked_for(recordings_root, tmp_path):
     shutil.copytree(recordings_root / 'non_homogeneous', tmp_path / 'recordings/non_homogeneous')
     (dataset,) = _run(tmp_path / 'recordings', tmp_path / 'data', ('non_homogeneous',))
-    assert dataset.metadata['files_used'] == 8
+    assert dataset.metadata.files_used == 8
 
 
 def test_a_dataset_that_is_not_published_stays_in_its_work_folder(recordings_root, tmp_path):
@@ -108,7 +98,7 @@ def test_an_overwriting_build_that_cannot_even_write_why_it_failed_is_an_error(r
     folder = os.path.join(tmp_path, *['d' * 99] * (room // 100), 'd' * (room % 100 - 1))
     os.makedirs(folder)
     data_dir = shutil.move(tmp_path / 'data', folder)
-    with pytest.raises(UserError, match='original/1.0.0: was not finished, and what hindered it could not be written'):
+    with pytest.raises(UserError, match='original/1.0.0: was not finished, and the reason could not be written'):
         _run(recordings_root, data_dir, overwrite=True)
     assert files_of(Path(shutil.move(data_dir, tmp_path / 'data'))) == before
 
@@ -127,8 +117,8 @@ def test_a_cell_of_original_is_known_when_only_non_homogeneous_is_built(recordin
     cell = sorted((root / 'original/SER').iterdir())[0]
     shutil.copyfile(cell, root / 'non_homogeneous/SER' / cell.name)
     (dataset,) = _run(root, tmp_path / 'data', ('non_homogeneous',))
-    assert (dataset.metadata['files_used'], dataset.metadata['files_rejected']) == (8, 1)
-    assert cell.stem not in [cell['cell'] for cell in dataset.metadata['cells']]
+    assert (dataset.metadata.files_used, dataset.metadata.files_rejected) == (8, 1)
+    assert cell.stem not in [cell.cell_id for cell in dataset.metadata.cells]
 
 
 def test_a_plan_that_a_killed_build_left_behind_its_dataset_is_in_nobodys_way(recordings_root, tmp_path):

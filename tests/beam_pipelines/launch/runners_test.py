@@ -1,12 +1,18 @@
 import sys
 
+import grpc
+import numpy as np
 import pytest
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
-from beam_pipelines.build import check_beam_options
+from beam_pipelines.datasets import record_layout
 from beam_pipelines.errors import UserError
-from beam_pipelines.launch.runners import check_dataflow_options
+from beam_pipelines.launch.runners import check_dataflow_options, cluster_errors, default_runner
 from beam_pipelines.planning.options import BuildOptions
+from tests.support.commands import run_command
+from tests.support.folders import shards_of
+from tests.support.ports import free_ports
+from tests.support.recordings import NUM_MASKS
 from tests.support.requirements import needs_gcp
 
 _JOB = {'runner': 'DataflowRunner', 'project': 'p', 'region': 'r', 'temp_location': 'gs://b/t', 'setup_file': __file__}
@@ -73,33 +79,73 @@ def test_other_runners_are_left_alone_but_have_no_templates():
         _check(runner='FlinkRunner', template_location='gs://b/j.json')
 
 
-def test_options_of_dataflow_are_let_through_to_beam():
-    check_beam_options(
-        [
-            '--num_workers=2',
-            '--max_num_workers', '100',
-            '--worker_machine_type=n2-standard-4',
-            '--machine_type=n2-standard-4',
-            '--disk_size_gb=50',
-            '--no_use_public_ips',
-            '--subnetwork=regions/r/subnetworks/s',
-            '--service_account_email=a@b',
-            '--label=a=b',
-            '--experiment=use_sibling_sdk_workers',
-            '--experiments=a,b',
-            '--dataflow_service_options=enable_prime',
-            '--sdk_container_image=r-docker.pkg.dev/p/r/i:1',
-            '--sdk_location=container',
-            '--prebuild_sdk_container_engine=cloud_build',
-            '--docker_registry_push_url=r-docker.pkg.dev/p/r',
-            '--autoscaling_algorithm=THROUGHPUT_BASED',
-            '--number_of_worker_harness_threads=2',
-            '--flexrs_goal=COST_OPTIMIZED',
-        ],
-        PipelineOptions,
-    )  # fmt: skip
+def test_the_runner_is_named_where_the_user_did_not():
+    options = PipelineOptions([])
+    assert default_runner(options) == 'FnApiRunner'
+    assert options.view_as(StandardOptions).runner == 'FnApiRunner'
 
 
-def test_a_value_that_beam_refuses_is_one_line():
-    with pytest.raises(UserError, match="^--num_workers: invalid int value: 'two'$"):
-        check_beam_options(['--num_workers=two'], PipelineOptions)
+def test_the_runner_that_the_user_named_is_kept():
+    assert default_runner(PipelineOptions(['--runner=FlinkRunner'])) == 'FlinkRunner'
+
+
+def test_a_job_service_that_is_not_there_is_told_and_leaves_nothing_in_the_way(recordings_root, data_dir, tmp_path):
+    build = ['sero-build', '--recordings', recordings_root, '--data_dir', tmp_path, '--configs=original']
+    masks = f'--num_masks={NUM_MASKS}'
+    (port,) = free_ports(1)
+    on_cluster = ['--runner=PortableRunner', f'--job_endpoint=localhost:{port}', '--job_server_timeout=1']
+    result = run_command(*build, masks, '--', *on_cluster)
+    assert result.returncode == 1
+    waiting, error = result.stderr.splitlines()
+    assert (
+        waiting
+        == f'--job_endpoint=localhost:{port}: Connection refused; waiting up to 1 s for it (--job_server_timeout)'
+    )
+    assert error.startswith('sero-build: PortableRunner: FutureTimeoutError; whole shards are kept')
+
+    assert run_command(*build, masks).returncode == 0
+    folder = 'sero_spikes/original/1.0.0'
+    assert shards_of(tmp_path / folder) == shards_of(data_dir / folder)
+
+
+def test_what_a_cluster_says_comes_in_one_line(recordings_root, tmp_path):
+    options = ['--runner=FlinkRunner', '--flink_master=localhost:9', f'--flink_job_server_jar={tmp_path}/none.jar']
+    result = run_command('sero-build', '--recordings', recordings_root, '--data_dir', tmp_path, '--', *options)
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(
+        f'sero-build: FlinkRunner: Unable to parse jar URL "{tmp_path}/none.jar". If using a full URL'
+    )
+
+
+_ON_FLINK = ['--runner=FlinkRunner']
+
+
+@pytest.mark.parametrize(
+    'raised',
+    [RuntimeError('Pipeline failed\n at java'), ValueError('Pipeline failed'), OSError('Pipeline failed')],
+)
+def test_what_beam_raises_is_one_line(raised):
+    with pytest.raises(UserError, match='^FlinkRunner: Pipeline failed; whole shards are kept'):
+        with cluster_errors(PipelineOptions(_ON_FLINK)):
+            raise raised
+
+
+@pytest.mark.parametrize('raised', [grpc.RpcError(), grpc.FutureTimeoutError()])
+def test_what_grpc_raises_without_words_is_one_line(raised):
+    with pytest.raises(UserError, match=f'^FlinkRunner: {type(raised).__name__}; whole shards are kept'):
+        with cluster_errors(PipelineOptions(_ON_FLINK)):
+            raise raised
+
+
+@pytest.mark.parametrize(
+    'raised', [TypeError('ours'), AttributeError('ours'), KeyError('ours'), AssertionError('ours')]
+)
+def test_a_programming_error_is_no_error_of_the_cluster(raised):
+    with pytest.raises(type(raised), match='ours'), cluster_errors(PipelineOptions(_ON_FLINK)):
+        raise raised
+
+
+def test_a_value_error_of_this_package_is_no_error_of_the_cluster():
+    with pytest.raises(ValueError, match='whole number of records'), cluster_errors(PipelineOptions(_ON_FLINK)):
+        record_layout.view_records(np.zeros(3, np.uint8))

@@ -13,7 +13,8 @@ from beam_pipelines.planning.options import BuildOptions
 from beam_pipelines.planning.plan import DatasetPlan
 from beam_pipelines.spikes.extraction import CellSpikes
 from beam_pipelines.storage import files
-from beam_pipelines.transforms.build_datasets import build_pipeline, publish_dataset
+from beam_pipelines.transforms.build_datasets import build_pipeline
+from beam_pipelines.transforms.finish_dataset import publish_dataset
 from beam_pipelines.transforms.paths import BuildPaths
 from beam_pipelines.transforms.read_recordings import FindAndIngest
 from beam_pipelines.transforms.write_shards import ShardTask, WriteShards
@@ -124,7 +125,7 @@ def test_a_worker_of_a_job_that_was_given_up_writes_nothing_into_another(recordi
     old, paths = _grown(given_up)
     new, _ = _grown(options)
     # It has its bank still, and works on.
-    assert paths.growing('original', old.fingerprint) != paths.growing('original', new.fingerprint)
+    assert paths.staged('original', old.fingerprint) != paths.staged('original', new.fingerprint)
     task = ShardTask('original', old.fingerprint, 'train', 0)
     with beam.Pipeline('FnApiRunner') as pipeline:
         assert_that(pipeline | beam.Create([task]) | WriteShards(str(tmp_path)), _is_refused)
@@ -148,7 +149,7 @@ def test_work_that_is_done_twice_publishes_once_and_whole(recordings_root, tmp_p
 
 def test_two_that_publish_at_the_same_time_leave_a_whole_dataset(recordings_root, tmp_path):
     plan, paths = _grown(_options(recordings_root, tmp_path))
-    folder = paths.growing('original', plan.fingerprint)
+    folder = paths.staged('original', plan.fingerprint)
     whole = files_of(Path(folder))
     publish_dataset(plan, paths)
     # The other had seen the shards, and writes what stands beside them when they are gone.

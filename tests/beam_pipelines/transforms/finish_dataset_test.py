@@ -12,7 +12,7 @@ from beam_pipelines.spikes.extraction import rejection_report
 from beam_pipelines.storage import files
 from beam_pipelines.synthesis.synthesizer import Recipe, SpikeBank, Synthesizer
 from beam_pipelines.transforms.finish_dataset import finish_dataset
-from beam_pipelines.transforms.shards import write_shard
+from beam_pipelines.transforms.write_shards import write_shard
 from tests.support.folders import files_of, shards_of
 from tests.support.small_dataset import CELLS, make_source
 
@@ -26,7 +26,7 @@ def grown(tmp_path):
             source,
             split,
             number,
-            *plan.shard_range(split, number),
+            range(*plan.shard_range(split, number)),
             str(tmp_path / shard_name(split, number, shards)),
         )
         for split, shards in plan.shards.items()

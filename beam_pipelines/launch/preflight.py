@@ -1,0 +1,121 @@
+"""What is checked before a build writes anything, so that a mistake costs seconds and not hours."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import os
+import shutil
+
+import apache_beam as beam
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions, StandardOptions
+
+from beam_pipelines.datasets.configs import CONFIGS
+from beam_pipelines.datasets.metadata import DatasetMetadata
+from beam_pipelines.errors import UserError
+from beam_pipelines.launch.detached import describe_submitted
+from beam_pipelines.launch.runners import check_dataflow_options, is_dataflow
+from beam_pipelines.planning.options import BuildOptions
+from beam_pipelines.storage import files
+from beam_pipelines.transforms.paths import BuildPaths
+
+
+def check_beam_options(arguments: list[str]) -> None:
+    """Raises UserError for an argument that Beam would ignore; Beam only writes a warning into its log."""
+    for number, argument in enumerate(arguments):
+        previous = arguments[number - 1] if number else ''
+        if not argument.startswith('--') and not (previous.startswith('--') and '=' not in previous):
+            raise UserError(f'unexpected argument {argument!r}; Beam options are --name=value')
+    usage = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(usage):
+            options = PipelineOptions(arguments)
+            unknown = set(options.get_all_options(retain_unknown_options=True)) - set(options.get_all_options())
+    except SystemExit:
+        # argparse writes all the options that exist before it says which one is wrong.
+        raise UserError(usage.getvalue().splitlines()[-1].partition('error: argument ')[2]) from None
+    if unknown:
+        raise UserError(f'--{min(unknown)}: Beam has no such option')
+
+
+def with_absolute_paths(options: BuildOptions) -> BuildOptions:
+    """Makes local paths absolute, because the workers of a cluster run in another folder."""
+    local = {
+        name: os.path.abspath(path)
+        for name in ('recordings', 'data_dir')
+        if files.is_local(path := getattr(options, name))
+    }
+    return dataclasses.replace(options, **local)
+
+
+def check_job_outlives_command(pipeline_options: PipelineOptions) -> None:
+    """Raises UserError if a job would end with this command, because this command runs its job server."""
+    runner = pipeline_options.view_as(StandardOptions).runner
+    if not is_dataflow(pipeline_options) and not pipeline_options.view_as(PortableOptions).job_endpoint:
+        raise UserError(f'--no_wait_until_finish: with --runner={runner} needs --job_endpoint, a job server that stays')
+
+
+def new_pipeline(options: BuildOptions, pipeline_options: PipelineOptions) -> beam.Pipeline:
+    """Makes an empty pipeline.
+
+    Raises
+    ------
+    UserError
+        If Beam's options do not fit together.
+    """
+    check_dataflow_options(options, pipeline_options)
+    try:
+        return beam.Pipeline(options=pipeline_options)
+    except ValueError as error:  # Beam checks its options here.
+        raise UserError(str(error)) from error
+
+
+def check_nothing_submitted(paths: BuildPaths) -> None:
+    """Raises UserError if a job on a cluster may be working in the data directory."""
+    if files.exists(paths.submitted):
+        raise UserError(describe_submitted(paths))
+
+
+def check_protocol(options: BuildOptions, paths: BuildPaths) -> None:
+    """Raises UserError if the data directory holds a dataset of the other protocol."""
+    for config in CONFIGS:
+        path = paths.metadata(config)
+        if files.exists(path):
+            protocol = DatasetMetadata.from_json(files.read_json(path), path).protocol
+            if protocol != options.protocol:
+                raise UserError(
+                    f'{options.data_dir}: holds {config} of protocol {protocol}, asked for {options.protocol};'
+                    ' use another --data_dir'
+                )
+
+
+def check_writable(options: BuildOptions, paths: BuildPaths) -> None:
+    """Raises UserError if a folder that the build writes to cannot be written."""
+    config_folders = [FileSystems.join(paths.root, config) for config in options.configs]
+    for folder in [paths.root, *filter(files.exists, config_folders)]:
+        try:
+            files.make_folder(folder)
+            probe = FileSystems.join(folder, '.writable')
+            files.write_bytes(probe, b'')
+            files.remove(probe)
+        except OSError as error:
+            raise UserError(f'{folder}: cannot be written: {error.strerror or error}') from error
+
+
+def check_disk_space(options: BuildOptions, paths: BuildPaths) -> None:
+    """Raises UserError if the synthetic datasets do not fit on the disk; a remote store has no such limit."""
+    if not files.is_local(options.data_dir):
+        return
+    needed = 0
+    for config in options.configs:
+        written = sum(files.list_files(paths.work(config)).values())
+        # Added up for each dataset: files beside the shards of one dataset do not make room for another.
+        needed += max(options.required_bytes(config) - written, 0)
+    free = shutil.disk_usage(paths.root).free
+    if free < needed:
+        raise UserError(
+            f'{options.data_dir}: {", ".join(options.configs)} need {needed / 1e9:.2f} GB,'
+            f' the disk has {free / 1e9:.2f} GB left'
+        )

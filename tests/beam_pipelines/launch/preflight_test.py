@@ -1,0 +1,35 @@
+import pytest
+
+from beam_pipelines.errors import UserError
+from beam_pipelines.launch.preflight import check_beam_options
+
+
+def test_options_of_dataflow_are_let_through_to_beam():
+    check_beam_options(
+        [
+            '--num_workers=2',
+            '--max_num_workers', '100',
+            '--worker_machine_type=n2-standard-4',
+            '--machine_type=n2-standard-4',
+            '--disk_size_gb=50',
+            '--no_use_public_ips',
+            '--subnetwork=regions/r/subnetworks/s',
+            '--service_account_email=a@b',
+            '--label=a=b',
+            '--experiment=use_sibling_sdk_workers',
+            '--experiments=a,b',
+            '--dataflow_service_options=enable_prime',
+            '--sdk_container_image=r-docker.pkg.dev/p/r/i:1',
+            '--sdk_location=container',
+            '--prebuild_sdk_container_engine=cloud_build',
+            '--docker_registry_push_url=r-docker.pkg.dev/p/r',
+            '--autoscaling_algorithm=THROUGHPUT_BASED',
+            '--number_of_worker_harness_threads=2',
+            '--flexrs_goal=COST_OPTIMIZED',
+        ],
+    )  # fmt: skip
+
+
+def test_a_value_that_beam_refuses_is_one_line():
+    with pytest.raises(UserError, match="^--num_workers: invalid int value: 'two'$"):
+        check_beam_options(['--num_workers=two'])
