@@ -67,7 +67,7 @@ def bucket(gcs_environment, monkeypatch) -> str:
     return gcs_stand_in.make_bucket(gcs_environment)
 
 
-# What is here runs Beam or trains, and so do the tests that use one of these fixtures.
+# What is here runs Beam, builds networks or draws all figures of a report, and so do the tests with these fixtures.
 _ROOMS_OF_RUNS = [
     pathlib.Path(__file__).parent / path
     for path in (
@@ -79,7 +79,12 @@ _ROOMS_OF_RUNS = [
         'integration',
         'scripts',
         'tfds_sero',
+        'trainer/classify/saliency_test.py',
         'trainer/cross_validation',
+        'trainer/data/batches_test.py',
+        'trainer/data/online_batches_test.py',
+        'trainer/models',
+        'trainer/reports/evaluation_report_test.py',
         'trainer/training',
     )
 ]
