@@ -13,6 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from beam_pipelines import domain
 from beam_pipelines.datasets import record_layout
 from tests.conftest import ROOT, run_command
+from trainer.config import check_config
 from trainer.data.stored_dataset import Shard, StoredSplit
 
 CONFIG_FILE = ROOT / 'trainer' / 'configs' / 'default.py'
@@ -41,6 +42,13 @@ def train_arguments(config: dict, data_dir: pathlib.Path, workdir: pathlib.Path)
     """Returns the arguments of sero-train for a config."""
     fields = [f'--config.{field}={value}' for field, value in config.items()]
     return ['--config', str(CONFIG_FILE), *fields, '--data_dir', str(data_dir), '--workdir', str(workdir)]
+
+
+def train(config: dict, data_dir: str, workdir: str, strategy=None, **options: bool | str) -> dict:
+    """Trains in this process; the options are those of ``TrainingOptions``."""
+    from trainer.training import loop  # imports Keras, which not every test needs
+
+    return loop.train(check_config(config), data_dir, workdir, loop.TrainingOptions(**options), strategy)
 
 
 def logged(workdir: pathlib.Path, name: str) -> dict[int, float]:

@@ -8,13 +8,12 @@ import keras
 import numpy as np
 import pytest
 
-from tests.trainer.conftest import TINY_RUN, make_spikes
+from tests.trainer.conftest import TINY_RUN, make_spikes, train
 from trainer.evaluation.verdicts import spike_p_ser
 from trainer.models.architectures import build_member
 from trainer.models.ensemble import build_ensemble, join_members, members_of
 from trainer.models.exported_consensus import build_consensus, is_written, remove_consensus, write_consensus
 from trainer.models.files import load_model
-from trainer.training.loop import train
 
 # Each in a process that knows Keras or TensorFlow, but not this package.
 KERAS_PROGRAM = """

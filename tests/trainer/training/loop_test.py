@@ -17,13 +17,12 @@ import pytest
 from beam_pipelines.datasets import record_layout
 from beam_pipelines.errors import UserError
 from tests.conftest import error_line, run_command
-from tests.trainer.conftest import TINY_RUN, logged, train_arguments
+from tests.trainer.conftest import TINY_RUN, logged, train, train_arguments
 from trainer.data.stored_dataset import dataset_folder, open_split
 from trainer.errors import ModelError
 from trainer.evaluation import calibration, training_range
 from trainer.models.files import load_model
 from trainer.training import checkpoints
-from trainer.training.loop import train
 
 # A run in this process: a second or two.
 SHORT_RUN = TINY_RUN | {
