@@ -1,52 +1,181 @@
-"""The flag ``--config`` of the commands that train, and what is wrong with it in one line."""
+"""The config of an experiment: the flag ``--config``, and what its fields may be.
+
+The fields are those of ``trainer/configs/default.py``, all of them, each of the type that it has there.
+"""
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import sys
+from collections.abc import Mapping
+from typing import NoReturn
 
 from absl import app, flags
-from ml_collections import config_flags
+from ml_collections import ConfigDict, FrozenConfigDict, config_flags
 
+from beam_pipelines import domain
 from beam_pipelines.errors import UserError
-from trainer.config_fields import as_dict, check_arguments, explain_value
+from trainer.configs import default
+
+ARCHITECTURES = ('cnn', 'published')
+PRECISIONS = ('float32', 'mixed_bfloat16', 'mixed_float16')
+SCHEDULES = ('constant', 'cosine')
+
+_COUNTS = ('batch_size', 'examples_per_epoch', 'epochs', 'patience', 'checkpoints_kept')
+_LARGEST_COUNT = (1 << 31) - 1
+_LARGEST_SEED = (1 << 32) - 1
+
+_EXPECTED = {
+    int: 'a whole number',
+    float: 'a number',
+    str: 'a string',
+    bool: 'True or False',
+    tuple: 'whole numbers such as 20,25,30',
+}
 
 
 def define_config_flag() -> None:
+    """Defines ``--config`` and a flag ``--config.FIELD`` for each field."""
     config_flags.DEFINE_config_file('config', None, 'Experiment, such as trainer/configs/demo.py.', lock_config=True)
 
 
-def read_config() -> dict | None:
-    """Returns the fields of the config, or None if there is none; ends the program with status 2 if it is broken."""
-    if flags.FLAGS.config is None:
-        return None
-    try:
-        return as_dict(flags.FLAGS.config)
-    except (OSError, SyntaxError, UserError, ValueError) as error:
-        _end_for_config(error)
-
-
 def parse_flags(argv: list[str]) -> list[str]:
-    """Parses flags; what is wrong with the config or one of its fields is one line."""
+    """Parses flags; a mistake in the config or in one of its fields ends the program with one line and status 2."""
     try:
-        check_arguments(argv)
+        for argument in argv:
+            if match := re.match(r'--?config\.([^=]*)', argument):
+                _check_name(match[1])
         return flags.FLAGS(argv)
     except (SyntaxError, UserError, ValueError) as error:
         _end_for_config(error)
     except flags.Error as error:
-        explained = explain_value(str(error))
-        if explained:
-            _end(explained)
+        match = re.match(r'flag --(config\.(\w+)=.*?): ', str(error))
+        if match:
+            _end(f'--{match[1]}: expected {_EXPECTED[type(default.get_config()[match[2]])]}')
         if 'parsing config file' in str(error):
             _end_for_config(error)
-        return app.parse_flags_with_usage(argv)  # says what is wrong as all commands do
+        return app.parse_flags_with_usage(argv)  # reports the mistake as all commands do
 
 
-def _end_for_config(error: Exception) -> None:
-    # ml_collections reports over several lines; the last says what went wrong.
+def read_config() -> FrozenConfigDict | None:
+    """Returns the config that ``--config`` names, or None if the flag was not given.
+
+    A config that is broken ends the program with one line and status 2.
+
+    Raises
+    ------
+    UserError
+        If a field has a value that cannot be used.
+    """
+    config = flags.FLAGS.config
+    if config is None:
+        return None
+    try:
+        # In place of a file that is missing ml_collections has a stand-in, which raises when it is touched.
+        if not hasattr(config, 'to_dict'):
+            raise UserError(f'get_config() returned a {type(config).__name__}, expected an ml_collections.ConfigDict')
+        _check_fields(config)
+    except (OSError, SyntaxError, UserError, ValueError) as error:
+        _end_for_config(error)
+    return check_config(config)
+
+
+def check_config(config: ConfigDict | Mapping) -> FrozenConfigDict:
+    """Returns a config that can be used, frozen.
+
+    Raises
+    ------
+    UserError
+        If a field is unknown, missing, of another type than in ``default.py``, or has a value that cannot be used;
+        names the field and its value.
+    """
+    _check_fields(config)
+    checked = FrozenConfigDict(dict(config))
+    _check_kernel_sizes(checked)
+    _check_choices(checked)
+    for field in _COUNTS:
+        if not 1 <= checked[field] <= _LARGEST_COUNT:
+            raise UserError(f'{field} {checked[field]}: must be 1..{_LARGEST_COUNT}')
+    if not 0 <= checked.seed <= _LARGEST_SEED:
+        raise UserError(f'seed {checked.seed}: must be 0..{_LARGEST_SEED}')
+    if not 0 < checked.learning_rate < math.inf:
+        raise UserError(f'learning_rate {checked.learning_rate}: must be more than 0')
+    for field in ('checkpoint_seconds', 'checkpoint_steps'):
+        if not checked[field] >= 0:  # nor NaN
+            raise UserError(f'{field} {checked[field]}: must be 0 or more')
+    if checked.examples_per_epoch < checked.batch_size:
+        raise UserError(
+            f'examples_per_epoch {checked.examples_per_epoch} is less than one batch, batch_size {checked.batch_size}'
+        )
+    return checked
+
+
+def check_member(architecture: str, kernel_size: int) -> None:
+    """Raises UserError if there is no such member, see ``models.architectures.build_member``."""
+    if architecture not in ARCHITECTURES:
+        raise UserError(f'architecture {architecture!r}: expected one of {", ".join(ARCHITECTURES)}')
+    if _flat_samples(kernel_size) < 1:
+        raise UserError(f'kernel_size {kernel_size}: must be 1..53, or nothing is left of 160 samples')
+
+
+def _check_kernel_sizes(config: FrozenConfigDict) -> None:
+    if not config.kernel_sizes:
+        raise UserError('kernel_sizes is empty; give at least one kernel size')
+    if len(set(config.kernel_sizes)) < len(config.kernel_sizes):
+        raise UserError(f'kernel_sizes {config.kernel_sizes}: each can be there only once')
+    for kernel_size in config.kernel_sizes:
+        check_member(config.architecture, kernel_size)
+
+
+def _check_choices(config: FrozenConfigDict) -> None:
+    for field, values in (('precision', PRECISIONS), ('learning_rate_schedule', SCHEDULES)):
+        if config[field] not in values:
+            raise UserError(f'{field} {config[field]!r}: expected one of {", ".join(values)}')
+    if config.input not in ('tfrecord', 'online', 'tfds'):
+        raise UserError(f'input {config.input!r}: expected tfrecord, online or tfds')
+
+
+def _flat_samples(kernel_size: int) -> int:
+    """Returns how many samples both convolutions and poolings leave of a spike."""
+    if kernel_size < 1:
+        return 0
+    after_first = (domain.SPIKE_SAMPLES - kernel_size + 1) // 2
+    return (after_first - kernel_size + 1) // 2
+
+
+def _check_fields(config: ConfigDict | Mapping) -> None:
+    """Raises UserError if a field is unknown, missing or of another type than in ``default.py``; names it."""
+    for field in config:
+        _check_name(field)
+    for field, usual in default.get_config().items():
+        if field not in config:
+            raise UserError(f'field {field} is missing; trainer/configs/default.py has all fields')
+        if not _is_like(config[field], usual):
+            raise UserError(f'{field} {config[field]!r}: expected {_EXPECTED[type(usual)]}')
+
+
+def _check_name(field: str) -> None:
+    defaults = default.get_config()
+    try:
+        defaults[field]
+    except KeyError as error:
+        hint = str(error.args[0]).partition('\n')[2] or f'There are {", ".join(defaults)}.'
+        raise UserError(f'no field {field!r}. {hint}') from None
+
+
+def _is_like(value: object, usual: object) -> bool:
+    if isinstance(usual, tuple):
+        return isinstance(value, (list, tuple)) and all(type(element) is int for element in value)
+    return type(value) is type(usual) or (type(value) is int and isinstance(usual, float))
+
+
+def _end_for_config(error: Exception) -> NoReturn:
+    # ml_collections reports over several lines; the last one says what went wrong.
     _end(f'--config: {str(error).strip().splitlines()[-1].strip()}')
 
 
-def _end(message: str) -> None:
+def _end(message: str) -> NoReturn:
     print(f'{os.path.basename(sys.argv[0])}: {message}', file=sys.stderr)
     sys.exit(2)

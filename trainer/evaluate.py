@@ -39,6 +39,8 @@ from trainer.backend import start_keras
 from trainer.config import define_config_flag, parse_flags, read_config
 
 if TYPE_CHECKING:
+    from ml_collections import FrozenConfigDict
+
     from trainer.evaluation.calibration import Calibration
     from trainer.evaluation.results import ModelResult
 
@@ -118,7 +120,7 @@ def _check_flags(values: flags.FlagValues) -> None:
         raise UsageError('--cross_validate takes a --config')
 
 
-def _cross_validate(config: dict) -> int:
+def _cross_validate(config: FrozenConfigDict) -> int:
     from trainer.cross_validation.cross_validate import DIVISIONS, cross_validate, read_headline, write_result
     from trainer.reports.terminal import ALL_SIMULATED, division_table
 

@@ -19,6 +19,9 @@ WORKDIR/tensorboard: `tensorboard --logdir WORKDIR` shows them.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 from absl import flags
 
 from beam_pipelines.cli.command import refuse_arguments, run_command, say
@@ -58,49 +61,58 @@ def main(argv: list[str]) -> int:
     refuse_arguments(argv)
     config = read_config()
     start_keras(flags.FLAGS.backend)
-    import tensorflow as tf
 
     from beam_pipelines.cli.signals import Interrupted
     from trainer.evaluation import calibration
     from trainer.reports.terminal import calibration_words
-    from trainer.training.loop import train
+    from trainer.training.loop import TrainingOptions, train
     from trainer.training.strategies import open_strategy
 
+    values = flags.FLAGS
     try:
-        strategy = open_strategy(flags.FLAGS.strategy)
-        info = train(
-            config,
-            flags.FLAGS.data_dir,
-            flags.FLAGS.workdir,
-            flags.FLAGS.verify_records,
-            flags.FLAGS.init_from,
-            strategy,
-            flags.FLAGS.profile,
-        )
-        fitted = calibration.load(flags.FLAGS.workdir) if calibration.is_written(flags.FLAGS.workdir) else None
+        with _device_errors():
+            options = TrainingOptions(values.verify_records, values.init_from, values.profile)
+            info = train(config, values.data_dir, values.workdir, options, open_strategy(values.strategy))
     except Interrupted as interrupted:
         say(f'stopped by {interrupted} and saved; the same command goes on')
         return 128 + interrupted.signal_number
-    except (MemoryError, RuntimeError, tf.errors.OpError) as error:
-        out_of_memory = isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError))
-        if isinstance(error, RuntimeError):
-            out_of_memory = 'RESOURCE_EXHAUSTED' in str(error)  # as JAX says it
-            if not out_of_memory:
-                raise
-        # What has happened stands behind where in the graph it happened, and before hints and the operation's name.
-        said = [line for line in str(error).splitlines() if line and not line[0].isspace() and 'Hint:' not in line]
-        cause = said[-1] if said else 'no more memory'
-        hint = ' (a lower config.batch_size takes less memory; another --workdir)' if out_of_memory else ''
-        raise UserError(f'{cause}{hint}') from error
     kept = ', '.join(f'{name}: {epoch}' for name, epoch in sorted(info['best_epoch'].items()))
     print(f'ended after epoch {info["epochs"]}; kept of each member the epoch that was best on validation ({kept})')
     print(
         f'{counted(len(info["members"]), "member")} trained on {info["trained_on"]} ({info["source"]} recordings),'
-        f' {info["examples_seen"]:,} examples; model in {flags.FLAGS.workdir}'
+        f' {info["examples_seen"]:,} examples; model in {values.workdir}'
     )
-    if fitted:  # the chief of several workers leaves it; a run of an earlier version has none
-        print(calibration_words(fitted))
+    # The chief of several workers leaves a calibration; a run of an earlier version has none.
+    if calibration.is_written(values.workdir):
+        print(calibration_words(calibration.load(values.workdir)))
     return 0
+
+
+@contextlib.contextmanager
+def _device_errors() -> Iterator[None]:
+    """Turns what TensorFlow and JAX raise when they lack memory or a device fails into a UserError."""
+    import tensorflow as tf
+
+    try:
+        yield
+    except (MemoryError, tf.errors.ResourceExhaustedError) as error:
+        raise _out_of_memory(error) from error
+    except tf.errors.OpError as error:
+        raise UserError(_cause(error)) from error
+    except RuntimeError as error:
+        if 'RESOURCE_EXHAUSTED' not in str(error):  # how JAX reports it
+            raise
+        raise _out_of_memory(error) from error
+
+
+def _out_of_memory(error: Exception) -> UserError:
+    return UserError(f'{_cause(error)} (a lower config.batch_size takes less memory; another --workdir)')
+
+
+def _cause(error: Exception) -> str:
+    """Returns the line of TensorFlow's message that says what happened: after the graph's trace, before the hints."""
+    lines = [line for line in str(error).splitlines() if line and not line[0].isspace() and 'Hint:' not in line]
+    return lines[-1] if lines else 'no more memory'
 
 
 def run() -> None:

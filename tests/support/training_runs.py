@@ -41,3 +41,11 @@ def logged(workdir: pathlib.Path, name: str) -> dict[int, float]:
     events = EventAccumulator(str(workdir / 'tensorboard'), size_guidance={'tensors': 0})
     events.Reload()
     return {event.step: float(tf.make_ndarray(event.tensor_proto)) for event in events.Tensors(name)}
+
+
+def train(config: dict, data_dir: str, workdir: str, strategy=None, **options: bool | str) -> dict:
+    """Trains in this process; the options are those of ``TrainingOptions``."""
+    from trainer.config import check_config
+    from trainer.training import loop
+
+    return loop.train(check_config(config), data_dir, workdir, loop.TrainingOptions(**options), strategy)

@@ -3,7 +3,7 @@ import importlib
 import pytest
 
 from tests.support.places import ROOT
-from trainer.config_fields import check_fields
+from trainer.config import check_config
 
 NAMES = sorted(path.stem for path in (ROOT / 'trainer' / 'configs').glob('[a-z]*.py'))
 
@@ -18,7 +18,7 @@ def test_configs_are_there():
 
 @pytest.mark.parametrize('name', NAMES)
 def test_config_has_the_fields_that_there_are(name):
-    check_fields(load(name).get_config().to_dict())
+    check_config(load(name).get_config())
 
 
 @pytest.mark.parametrize('name', NAMES)

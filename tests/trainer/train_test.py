@@ -59,7 +59,10 @@ def test_config_with_a_syntax_error_is_named_with_the_line(tmp_path):
 
 def test_unknown_config_field_is_named_with_the_nearest(tmp_path):
     result = run_command('sero-train', *train_arguments({'batchsize': 256}, tmp_path, tmp_path / 'run'))
-    assert error_line(result) == "sero-train: --config: no field 'batchsize'; did you mean batch_size?"
+    assert (
+        error_line(result)
+        == 'sero-train: --config: no field \'batchsize\'. Did you mean "batch_size" instead of "batchsize"?'
+    )
     assert result.returncode == 2
 
 
@@ -80,7 +83,10 @@ def test_config_value_of_another_type_is_named(tmp_path, field, value, expected)
 @pytest.mark.parametrize(
     ('line', 'message'),
     [
-        ('config.kernel_sizs = (5,)', "no field 'kernel_sizs'; did you mean kernel_sizes?"),
+        (
+            'config.kernel_sizs = (5,)',
+            'no field \'kernel_sizs\'. Did you mean "kernel_sizes" instead of "kernel_sizs"?',
+        ),
         ('del config.patience', 'field patience is missing; trainer/configs/default.py has all fields'),
         ("config.kernel_sizes = ('a',)", "kernel_sizes ('a',): expected whole numbers such as 20,25,30"),
         (
@@ -101,7 +107,7 @@ def test_mistake_in_an_own_config_file_is_named(tmp_path, line, message):
 
 def test_config_field_like_no_other_is_named(tmp_path):
     result = run_command('sero-train', *train_arguments({'zzz': 1}, tmp_path, tmp_path / 'run'))
-    assert error_line(result).startswith("sero-train: --config: no field 'zzz'; there are architecture, batch_size,")
+    assert error_line(result).startswith("sero-train: --config: no field 'zzz'. There are architecture, batch_size,")
 
 
 @pytest.mark.parametrize('flag', ['config', 'data_dir', 'workdir'])

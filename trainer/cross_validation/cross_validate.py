@@ -1,6 +1,6 @@
 """Cross-validation over the original recordings: each fold trains an ensemble of its own, on other cells than it tests.
 
-WORKDIR/cross_validation/day/      cells.csv, metrics.json, and a file a fold
+WORKDIR/cross_validation/day/      cells.csv, metrics.json, and one file per fold
 WORKDIR/cross_validation/spike/    the published division, random by spike, to compare with
 """
 
@@ -13,15 +13,16 @@ import os
 import sys
 import time
 import zipfile
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+from ml_collections import FrozenConfigDict
 
 from beam_pipelines.datasets import record_layout
 from beam_pipelines.errors import UserError
-from beam_pipelines.storage.atomic_files import staged, write_json, write_text
+from beam_pipelines.storage.atomic_files import remove_left_behind, staged, write_json, write_text
 from beam_pipelines.synthesis.synthesizer import SpikeBank, Synthesizer
-from trainer.config_checks import check_config
-from trainer.cross_validation.fold_training import recorded_epochs, synthetic_epochs, train_in_memory
+from trainer.cross_validation.fold_training import Spikes, recorded_epochs, synthetic_epochs, train_in_memory
 from trainer.cross_validation.folds import Fold, fold_by_day, fold_by_spike
 from trainer.data.online_batches import open_spike_bank
 from trainer.data.shards import read_records
@@ -61,15 +62,26 @@ class RecordedSpikes:
     metadata: dict
 
 
+@dataclasses.dataclass(frozen=True)
+class _CrossValidation:
+    """What all folds of a cross-validation share; ``synthetic`` is None where recorded spikes are trained on."""
+
+    config: FrozenConfigDict
+    spikes: RecordedSpikes
+    synthetic: StoredSplit | None
+    folds: list[Fold]
+    folder: str
+
+
 def cross_validate(
-    config: dict, data_dir: str, workdir: str, division: str, folds: int | None
+    config: FrozenConfigDict, data_dir: str, workdir: str, division: str, folds: int | None
 ) -> tuple[SplitResult, str]:
     """Cross-validates; folds that an earlier run of the same command has finished are not trained again.
 
     Parameters
     ----------
-    config : the fields of ``trainer/configs/default.py``. Of a synthetic ``train_on`` each fold makes its own spikes,
-        of its own training cells and of the noise masks that come from these.
+    config : from ``trainer.config.check_config``. With a synthetic ``train_on`` each fold makes its own spikes, from
+        the spikes and noise masks of its own training cells.
     data_dir : the TFDS data directory.
     workdir : where ``cross_validation/DIVISION`` is made.
     division : ``day``, or ``spike`` for the published one.
@@ -82,40 +94,33 @@ def cross_validate(
     Raises
     ------
     UserError
-        If a dataset is missing or damaged.
-    UserError
-        If the recordings cannot be divided so.
-    UserError
-        If the folder holds a cross-validation of other settings, or a loss is not finite.
+        If a dataset is missing or damaged, the recordings cannot be divided so, the folder holds a cross-validation of
+        other settings, or a loss is not finite.
     """
-    check_config(config)
     spikes = read_recorded_spikes(data_dir)
-    synthetic = None if config['train_on'] == 'original' else open_split(data_dir, config['train_on'], 'train')
+    synthetic = None if config.train_on == 'original' else open_split(data_dir, config.train_on, 'train')
     if division == 'day':
-        made = fold_by_day(spikes.cell, spikes.label, spikes.cell_names, folds, config['seed'])
+        made = fold_by_day(spikes.cell, spikes.label, spikes.cell_names, folds, config.seed)
     else:
-        made = fold_by_spike(len(spikes.label), config['seed'])
+        made = fold_by_spike(len(spikes.label), config.seed)
     folder = os.path.join(workdir, FOLDER, division)
     fingerprints = [split.metadata['fingerprint'] for split in (spikes, synthetic) if split]
-    _claim(folder, {'config': config, 'folds': len(made), 'data': fingerprints})
-    p_ser, tested, cells = [], [], []
+    _reserve(folder, {'config': config.to_dict(), 'folds': len(made), 'data': fingerprints})
+    job = _CrossValidation(config, spikes, synthetic, made, folder)
+    p_ser: list[np.ndarray] = []
+    cells: list[CellResult] = []
     for number, fold in enumerate(made, start=1):
-        path = os.path.join(folder, f'fold-{number:03d}.npz')
-        scores, calibration = _load_fold(path, fold) or _run_fold(
-            path, fold, spikes, synthetic, config, number, len(made)
-        )
+        scores, calibration = _load_fold(job, number) or _run_fold(job, number)
         of_fold = SpikeScores(scores, spikes.waveform[fold.test], spikes.label[fold.test], spikes.cell[fold.test])
         cells += classify_cells(of_fold, spikes.trigger[fold.test], spikes.cell_names, calibration)
         p_ser.append(spike_p_ser(scores))
-        tested.append(fold.test)
-    label = spikes.label[np.concatenate(tested)]
-    return _result(division, spikes, np.concatenate(p_ser), label, sorted(cells, key=lambda cell: cell.cell)), folder
+    return _result(division, job, np.concatenate(p_ser), cells), folder
 
 
-def write_result(folder: str, result: SplitResult, config: dict) -> None:
+def write_result(folder: str, result: SplitResult, config: FrozenConfigDict) -> None:
     """Writes ``cells.csv`` and then ``metrics.json``."""
     write_cells(os.path.join(folder, 'cells.csv'), result.cells)
-    content = {result.name: result.metrics, 'source': result.source, 'config': config}
+    content = {result.name: result.metrics, 'source': result.source, 'config': config.to_dict()}
     write_json(os.path.join(folder, _METRICS_FILE), without_nan(content), sort_keys=False)
 
 
@@ -137,9 +142,11 @@ def read_recorded_spikes(data_dir: str) -> RecordedSpikes:
     return RecordedSpikes(waveform, label, cell, trigger, opened[0].cell_names, opened[0].metadata)
 
 
-def _claim(folder: str, settings: dict) -> None:
+def _reserve(folder: str, settings: dict) -> None:
     """Writes the settings into the folder, or checks that the cross-validation that is there has the same."""
     path = os.path.join(folder, _SETTINGS_FILE)
+    if os.path.isdir(folder):
+        remove_left_behind(folder)
     text = json.dumps(settings, indent=2, sort_keys=True) + '\n'
     if os.path.exists(path):
         with open(path, encoding='utf-8') as file:
@@ -153,49 +160,50 @@ def _claim(folder: str, settings: dict) -> None:
         raise UserError(f'{folder}: cannot be written: {error.strerror}') from None
 
 
-def _run_fold(
-    path: str, fold: Fold, spikes: RecordedSpikes, synthetic: StoredSplit | None, config: dict, number: int, of: int
-) -> tuple[np.ndarray, Calibration]:
+def _run_fold(job: _CrossValidation, number: int) -> tuple[np.ndarray, Calibration]:
+    """Trains and tests a fold and saves what is found: the (n, m, 2) scores of its test spikes, and a calibration."""
     started = time.monotonic()
-    train, validation = ((spikes.waveform[rows], spikes.label[rows]) for rows in (fold.train, fold.validation))
-    count = config['examples_per_epoch'] // config['batch_size'] * config['batch_size']
-    if synthetic:
-        train_cells = {spikes.cell_names[cell] for cell in np.unique(spikes.cell[fold.train])}
-        epochs = synthetic_epochs(_synthesizer(synthetic, *train, train_cells), count)
-    else:
-        epochs = recorded_epochs(*train, count, config['seed'])
-    ensemble = train_in_memory(config, epochs, validation)
-    scores = {
-        name: score_spikes(ensemble, spikes.waveform[rows])
-        for name, rows in (('validation', fold.validation), ('test', fold.test))
-    }
-    calibration = calibrate(scores['validation'], spikes.label[fold.validation], spikes.cell[fold.validation])
-    with staged(path) as temporary, open(temporary, 'wb') as file:
-        np.savez(
-            file,
-            rows=_digest(fold),
-            scores=scores['test'],
-            calibration=json.dumps(dataclasses.asdict(calibration)),
-        )
-    tested = len(np.unique(spikes.cell[fold.test]))
+    fold, spikes = job.folds[number - 1], job.spikes
+    ensemble = train_in_memory(
+        job.config, _training_epochs(job, fold), (spikes.waveform[fold.validation], spikes.label[fold.validation])
+    )
+    validation, tested = (score_spikes(ensemble, spikes.waveform[rows]) for rows in (fold.validation, fold.test))
+    calibration = calibrate(validation, spikes.label[fold.validation], spikes.cell[fold.validation])
+    with staged(_fold_path(job, number)) as temporary, open(temporary, 'wb') as file:
+        np.savez(file, rows=_digest(fold), scores=tested, calibration=json.dumps(dataclasses.asdict(calibration)))
     print(
-        f'{number} of {of}: {fold.name}, {tested} cells tested, {len(np.unique(spikes.cell[fold.train]))} trained on,'
-        f' {time.monotonic() - started:.0f} s',
+        f'{number} of {len(job.folds)}: {fold.name}, {len(np.unique(spikes.cell[fold.test]))} cells tested,'
+        f' {len(np.unique(spikes.cell[fold.train]))} trained on, {time.monotonic() - started:.0f} s',
         file=sys.stderr,
     )
-    return scores['test'], calibration
+    return tested, calibration
 
 
-def _load_fold(path: str, fold: Fold) -> tuple[np.ndarray, Calibration] | None:
-    """Returns what an earlier run has found of the fold, or None; a file that cannot be used is made again."""
+def _load_fold(job: _CrossValidation, number: int) -> tuple[np.ndarray, Calibration] | None:
+    """Returns what an earlier run has found of a fold, or None; a file that cannot be used is made again."""
     try:
-        with np.load(path, allow_pickle=False) as content:
+        with np.load(_fold_path(job, number), allow_pickle=False) as content:
             fields = json.loads(str(content['calibration']))
             calibration = Calibration(**fields | {'knots': tuple(map(tuple, fields['knots']))})
-            same = str(content['rows']) == _digest(fold)
+            same = str(content['rows']) == _digest(job.folds[number - 1])
             return (content['scores'], calibration) if same else None
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
         return None
+
+
+def _fold_path(job: _CrossValidation, number: int) -> str:
+    return os.path.join(job.folder, f'fold-{number:03d}.npz')
+
+
+def _training_epochs(job: _CrossValidation, fold: Fold) -> Iterator[Spikes]:
+    """Yields what a fold is trained on, epoch after epoch."""
+    spikes, config = job.spikes, job.config
+    waveform, label = spikes.waveform[fold.train], spikes.label[fold.train]
+    count = config.examples_per_epoch // config.batch_size * config.batch_size
+    if job.synthetic is None:
+        return recorded_epochs(waveform, label, count, config.seed)
+    train_cells = {spikes.cell_names[cell] for cell in np.unique(spikes.cell[fold.train])}
+    return synthetic_epochs(_synthesizer(job.synthetic, waveform, label, train_cells), count)
 
 
 def _digest(fold: Fold) -> str:
@@ -219,15 +227,16 @@ def _synthesizer(synthetic: StoredSplit, waveform: np.ndarray, label: np.ndarray
         raise UserError(f'{synthetic.folder}: {error} (from the cells that are trained on)') from None
 
 
-def _result(
-    division: str, spikes: RecordedSpikes, p_ser: np.ndarray, label: np.ndarray, cells: list[CellResult]
-) -> SplitResult:
+def _result(division: str, job: _CrossValidation, p_ser: np.ndarray, cells: Sequence[CellResult]) -> SplitResult:
+    """Returns the result over all folds; ``p_ser`` is of the folds' test spikes, one fold after the other."""
     rule = 'as sero-evaluate has it; each fold has its own calibration, and confidence if on ten or more cells'
+    label = job.spikes.label[np.concatenate([fold.test for fold in job.folds])]
+    in_order = sorted(cells, key=lambda cell: cell.cell)
     metrics = {
         'spike': binary_metrics(p_ser, label),
-        'cell': cell_metrics(cells) | {'undecided_rule': rule},
+        'cell': cell_metrics(in_order) | {'undecided_rule': rule},
     }
-    return SplitResult(_split_name(division), spikes.metadata['source'], p_ser, label, cells, metrics)
+    return SplitResult(_split_name(division), job.spikes.metadata['source'], p_ser, label, in_order, metrics)
 
 
 def _split_name(division: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import keras
 import numpy as np
+from ml_collections import FrozenConfigDict
 
 from beam_pipelines import domain
 from beam_pipelines.errors import UserError
@@ -37,12 +38,12 @@ def synthetic_epochs(synthesizer: Synthesizer, count: int) -> Iterator[Spikes]:
         first += count
 
 
-def train_in_memory(config: dict, epochs: Iterator[Spikes], validation: Spikes) -> keras.Model:
+def train_in_memory(config: FrozenConfigDict, epochs: Iterator[Spikes], validation: Spikes) -> keras.Model:
     """Trains an ensemble as ``sero-train`` does: each member keeps the weights of its best epoch on validation.
 
     Parameters
     ----------
-    config : the fields of ``trainer/configs/default.py``.
+    config : of the run, see ``trainer/configs/default.py``.
     epochs : gives the spikes of one epoch after the other.
     validation : the spikes that tell which epoch is best.
 
@@ -51,15 +52,15 @@ def train_in_memory(config: dict, epochs: Iterator[Spikes], validation: Spikes) 
     UserError
         If the loss is not finite.
     """
-    ensemble = build_ensemble(config['architecture'], config['kernel_sizes'], config['seed'], config['precision'])
-    compile_ensemble(ensemble, config['precision'], learning_rate_over_run(config))
+    ensemble = build_ensemble(config.architecture, config.kernel_sizes, config.seed, config.precision)
+    compile_ensemble(ensemble, config.precision, learning_rate_over_run(config))
     members = members_of(ensemble)
     best = {member.name: (math.inf, 0, member.get_weights()) for member in members}
-    for epoch, (waveform, label) in zip(range(1, config['epochs'] + 1), epochs, strict=False):
+    for epoch, (waveform, label) in zip(range(1, config.epochs + 1), epochs, strict=False):
         logs = ensemble.fit(
             waveform,
             _targets(ensemble, label),
-            batch_size=config['batch_size'],
+            batch_size=config.batch_size,
             shuffle=False,  # they come in random order
             validation_data=(validation[0], _targets(ensemble, validation[1])),
             verbose=0,
@@ -70,9 +71,9 @@ def train_in_memory(config: dict, epochs: Iterator[Spikes], validation: Spikes) 
             # With one output Keras reports the total alone.
             [loss] = logs.get(f'val_{member.name}_loss', logs['val_loss'])
             best_loss, best_epoch, _ = best[member.name]
-            if loss < best_loss and epoch - best_epoch <= config['patience']:
+            if loss < best_loss and epoch - best_epoch <= config.patience:
                 best[member.name] = (loss, epoch, member.get_weights())
-        if all(epoch - best_epoch >= config['patience'] for _, best_epoch, _ in best.values()):
+        if all(epoch - best_epoch >= config.patience for _, best_epoch, _ in best.values()):
             break
     for member in members:
         member.set_weights(best[member.name][2])

@@ -71,8 +71,14 @@ def fold_by_day(
         held_out = _hold_out_days(rest, seed, name)
         train = [cell_id for cell_id in rest if domain.recording_day(cell_id) not in held_out]
         validation = [cell_id for cell_id in rest if domain.recording_day(cell_id) in held_out]
-        rows = [np.flatnonzero(np.isin(names, cells)) for cells in (train, validation)]
-        made.append(Fold(name, *rows, np.flatnonzero(~np.isin(names, list(rest)))))
+        made.append(
+            Fold(
+                name,
+                train=np.flatnonzero(np.isin(names, train)),
+                validation=np.flatnonzero(np.isin(names, validation)),
+                test=np.flatnonzero(~np.isin(names, list(rest))),
+            )
+        )
     return made
 
 
@@ -95,10 +101,10 @@ def _hold_out_days(label_of: dict[str, int], seed: int, name: str) -> set[str]:
             if day in days_of_class and set(days_of_class) - held_out - {day}:
                 held_out.add(day)
     for label, class_name in enumerate(domain.LABEL_NAMES):
-        days_of_class = {domain.recording_day(cell_id) for cell_id, of in label_of.items() if of == label}
-        if not days_of_class & held_out or not days_of_class - held_out:
+        class_days = {domain.recording_day(cell_id) for cell_id, of in label_of.items() if of == label}
+        if not class_days & held_out or not class_days - held_out:
             raise UserError(
-                f'{name}: without its cells {class_name} was recorded on {len(days_of_class)} days; training and'
+                f'{name}: without its cells {class_name} was recorded on {len(class_days)} days; training and'
                 ' validation on days of their own take more (fewer, larger folds make it worse: leave --folds out)'
             )
     return held_out

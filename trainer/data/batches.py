@@ -227,6 +227,7 @@ def _waveform(words: tf.Tensor) -> tf.Tensor:
 
 def _decode_varint(words: tf.Tensor, feature: str) -> tf.Tensor:
     """Decodes a padded varint that lies within one 32-bit word of the row: (n,) int64."""
+    assert record_layout.RECORD_DTYPE.fields is not None
     field = record_layout.RECORD_DTYPE.fields[feature]
     offset, width = field[1], field[0].itemsize
     word, first_byte = divmod(offset, 4)

@@ -105,9 +105,8 @@ class ExampleOrder:
         before = tf.gather(tf.cumsum(chunks, exclusive=True), block)
         begins = CHUNK_ROWS * (tf.range(tf.size(block, tf.int64)) - before)
         counts = tf.minimum(np.int64(CHUNK_ROWS), tf.gather(length, block) - begins)
-        return Chunks(
-            *(tf.gather(values, block) for values in (shard, first, length, table, turns[0], turns[1])), begins, counts
-        )
+        of_blocks = [tf.gather(values, block) for values in (shard, first, length, table, turns[0], turns[1])]
+        return Chunks._make([*of_blocks, begins, counts])
 
     def rows(self, chunk: Chunks) -> tf.Tensor:
         """Returns the rows of its shard that a single chunk holds: (count,) int64."""

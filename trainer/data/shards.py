@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import os
 from collections.abc import Iterable, Iterator
+from typing import BinaryIO
 
 import numpy as np
 import tensorflow as tf
@@ -103,7 +104,7 @@ def _is_remote(path: str) -> bool:
     return '://' in path
 
 
-def _open(path: str):
+def _open(path: str) -> BinaryIO:
     return tf.io.gfile.GFile(path, 'rb') if _is_remote(path) else open(path, 'rb')
 
 

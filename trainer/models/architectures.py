@@ -5,10 +5,7 @@ from __future__ import annotations
 import keras
 
 from beam_pipelines import domain
-from beam_pipelines.errors import UserError
-
-ARCHITECTURES = ('cnn', 'published')
-PRECISIONS = ('float32', 'mixed_bfloat16', 'mixed_float16')
+from trainer.config import check_member
 
 _COLUMNS = 2  # time and current, in the published input
 
@@ -24,9 +21,9 @@ def build_member(architecture: str, kernel_size: int, precision: str = 'float32'
     ----------
     architecture : ``cnn`` or ``published``.
     kernel_size : length of both convolutions in samples, 1..53.
-    precision : one of ``PRECISIONS``: what the convolutions compute in. Their weights, the input, the normalisation and
-        the scores are float32 in each: half precision would round a spike's current to a quarter of a pA, and the
-        scores of a sure member to 0 and 1.
+    precision : one of ``config.PRECISIONS``: what the convolutions compute in. Their weights, the input, the
+        normalisation and the scores are float32 in each: half precision would round a spike's current to a quarter of a
+        pA, and the scores of a sure member to 0 and 1.
 
     Raises
     ------
@@ -36,21 +33,6 @@ def build_member(architecture: str, kernel_size: int, precision: str = 'float32'
     check_member(architecture, kernel_size)
     build = _published if architecture == 'published' else _cnn
     return build(kernel_size, precision)
-
-
-def check_member(architecture: str, kernel_size: int) -> None:
-    """Raises UserError if there is no such member, see ``build_member``."""
-    if architecture not in ARCHITECTURES:
-        raise UserError(f'architecture {architecture!r}: expected one of {", ".join(ARCHITECTURES)}')
-    if _flat_samples(kernel_size) < 1:
-        raise UserError(f'kernel_size {kernel_size}: must be 1..53, or nothing is left of 160 samples')
-
-
-def _flat_samples(kernel_size: int) -> int:
-    if kernel_size < 1:
-        return 0
-    after_first = (domain.SPIKE_SAMPLES - kernel_size + 1) // 2
-    return (after_first - kernel_size + 1) // 2
 
 
 def _published(kernel_size: int, precision: str) -> keras.Model:

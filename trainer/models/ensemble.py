@@ -15,12 +15,12 @@ from trainer.models.architectures import build_member
 class AddTimeColumn(keras.layers.Layer):
     """Puts the published time column before the current: (n, 160) in pA -> (n, 160, 2, 1)."""
 
-    def call(self, current_pa):
+    def call(self, current_pa: keras.KerasTensor) -> keras.KerasTensor:
         time_s = np.arange(domain.SPIKE_SAMPLES, dtype=np.float32) / domain.SAMPLING_RATE_HZ
         time_column = keras.ops.zeros_like(current_pa) + keras.ops.cast(time_s, current_pa.dtype)
         return keras.ops.expand_dims(keras.ops.stack([time_column, current_pa], axis=-1), -1)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return (*input_shape, 2, 1)
 
 

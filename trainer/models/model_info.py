@@ -10,6 +10,7 @@ import platform
 import keras
 import numpy as np
 import tensorflow as tf
+from ml_collections import FrozenConfigDict
 
 import beam_pipelines
 from beam_pipelines.storage.atomic_files import write_json
@@ -20,7 +21,7 @@ FILE_NAME = 'model_info.json'
 
 
 def describe(
-    config: dict,
+    config: FrozenConfigDict,
     train: StoredSplit,
     examples_seen: int,
     validation_loss: dict[str, float],
@@ -39,16 +40,16 @@ def describe(
     return {
         'source': train.metadata['source'],
         'protocol': train.metadata['protocol'],
-        'trained_on': config['train_on'],
-        'architecture': config['architecture'],
-        'kernel_sizes': list(config['kernel_sizes']),
+        'trained_on': config.train_on,
+        'architecture': config.architecture,
+        'kernel_sizes': list(config.kernel_sizes),
         'members': sorted(validation_loss),
         'examples_seen': examples_seen,
         'validation_loss': validation_loss,
         'init_from': init_from,
         'train_cells': sorted(train.train_cells),
         'dataset_fingerprint': train.metadata['fingerprint'],
-        'config': config,
+        'config': config.to_dict(),
         'versions': {
             'sero_spikes': beam_pipelines.__version__,
             'keras': keras.__version__,

@@ -23,7 +23,7 @@ class SpikeSynthesis(keras.layers.Layer):
         self._spikes = self._constant('spikes', bank.smoothed)
         self._masks = self._constant('noise_masks', bank.noise_masks)
 
-    def call(self, draws):
+    def call(self, draws: dict[str, keras.KerasTensor]) -> keras.KerasTensor:
         spikes = keras.ops.take(self._spikes, draws['spike'], axis=0)
         masks = keras.ops.take(self._masks, draws['masks'], axis=0)
         return spikes + keras.ops.sum(keras.ops.expand_dims(draws['weights'], -1) * masks, axis=1)
@@ -46,6 +46,8 @@ class OnlineEnsemble(keras.Model):
         self._synthesis = SpikeSynthesis(bank)
         self._ensemble = ensemble
 
-    def call(self, inputs, training=None):
+    def call(
+        self, inputs: keras.KerasTensor | dict[str, keras.KerasTensor], training: bool | None = None
+    ) -> dict[str, keras.KerasTensor]:
         waveform = self._synthesis(inputs) if isinstance(inputs, dict) else inputs
         return self._ensemble(waveform, training=training)

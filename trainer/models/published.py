@@ -14,6 +14,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Sequence
+from typing import Any
 
 import h5py
 import keras
@@ -157,7 +158,8 @@ def _check_architecture(path: str, config: dict, member: keras.Model) -> None:
         raise ModelError(f'{path}: config.json does not describe a Keras 2 model') from None
     input_layer = ('InputLayer', {'batch_input_shape': [None, *member.input_shape[1:]]})
     expected = [input_layer, *((type(layer).__name__, layer.get_config()) for layer in member.layers)]
-    for number, (found, wanted) in enumerate(itertools.zip_longest(layers, expected, fillvalue=('missing', {}))):
+    missing: tuple[str, dict] = ('missing', {})
+    for number, (found, wanted) in enumerate(itertools.zip_longest(layers, expected, fillvalue=missing)):
         name, fields = found
         if name != wanted[0]:
             raise ModelError(f'{path}: layer {number} is {name}, in the published network {wanted[0]}')
@@ -184,7 +186,7 @@ def _layers_in_order(path: str, config: dict) -> list[tuple[str, dict]]:
     return [(layer['class_name'], dict(layer['config'])) for layer in layers]
 
 
-def _as_list(value):
+def _as_list(value: object) -> Any:
     """Returns a config's value as JSON has it; one axis stands alone or as a list of one."""
     return [value] if isinstance(value, int) and not isinstance(value, bool) else json.loads(json.dumps(value))
 

@@ -15,12 +15,16 @@ from beam_pipelines.storage.atomic_files import remove_left_behind, staged
 from trainer.errors import ModelError
 from trainer.models.files import load_model
 
-CHECKPOINTS_FOLDER = 'checkpoints'
-
-_FOLDER = re.compile(r'step_(\d+)')
+_CHECKPOINTS_FOLDER = 'checkpoints'
+_STEP_FOLDER = re.compile(r'step_(\d+)')
 _MODEL_FILE = 'ensemble.keras'
 _STATE_FILE = 'state.json'
 _DROPOUT = 'dropout_seeds'
+
+
+def folder_in(workdir: str) -> str:
+    """Returns the folder of a run's checkpoints."""
+    return os.path.join(workdir, _CHECKPOINTS_FOLDER)
 
 
 def save_checkpoint(folder: str, step: int, model: keras.Model, state: dict, kept: int) -> None:
@@ -32,7 +36,7 @@ def save_checkpoint(folder: str, step: int, model: keras.Model, state: dict, kep
     step : how many steps have been made.
     model : the compiled ensemble; its optimizer is saved with it.
     state : what else the run needs to go on, as JSON.
-    kept : how many checkpoints stay.
+    kept : how many checkpoints are kept.
     """
     target = _path(folder, step)
     os.makedirs(folder, exist_ok=True)
@@ -50,7 +54,7 @@ def save_checkpoint(folder: str, step: int, model: keras.Model, state: dict, kep
 def load_newest(folder: str) -> tuple[keras.Model, dict] | None:
     """Loads the newest checkpoint that is whole: the compiled ensemble and the state; None if there is none at all.
 
-    Of a damaged one it warns and takes the one before.
+    If one is damaged, a warning is printed and the one before is loaded.
 
     Raises
     ------
@@ -64,8 +68,8 @@ def load_newest(folder: str) -> tuple[keras.Model, dict] | None:
         except ModelError as error:
             errors.append(error)
             continue
-        for error in errors:
-            print(f'WARNING: {error}; going on from step {step:,} instead', file=sys.stderr)
+        for damage in errors:
+            print(f'WARNING: {damage}; going on from step {step:,} instead', file=sys.stderr)
         return loaded
     if errors:
         raise errors[0]
@@ -76,7 +80,7 @@ def list_steps(folder: str) -> list[int]:
     """Returns the steps of which there are checkpoints, the oldest first."""
     if not os.path.isdir(folder):
         return []
-    matches = map(_FOLDER.fullmatch, os.listdir(folder))
+    matches = map(_STEP_FOLDER.fullmatch, os.listdir(folder))
     return sorted(int(match[1]) for match in matches if match)
 
 

@@ -6,9 +6,11 @@ Keras 3.15 builds the model with the mean of the first batch's parts, which seve
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -19,22 +21,30 @@ from beam_pipelines.cli.signals import StopRequests
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
+@dataclasses.dataclass(frozen=True)
+class Extent:
+    """How long to train, in the words of ``keras.Model.fit``: the epochs ``initial_epoch..epochs - 1``."""
+
+    initial_epoch: int
+    epochs: int
+    steps_per_epoch: int
+
+
 def fit(
     model: keras.Model,
     strategy: tf.distribute.Strategy,
     batches: tf.distribute.DistributedDataset,
-    *,
-    initial_epoch: int,
-    epochs: int,
-    steps_per_epoch: int,
-    callbacks: list[keras.callbacks.Callback],
+    extent: Extent,
+    callbacks: Sequence[keras.callbacks.Callback],
 ) -> None:
-    """Trains a model; the arguments are those of ``keras.Model.fit``.
+    """Trains a model as ``keras.Model.fit`` does.
 
     All workers call it with the same arguments and get the same logs, so that they come to the same decisions. The
     dataset has no end, and its batches are equally long on all devices.
     """
-    callbacks = keras.callbacks.CallbackList(callbacks, model=model, epochs=epochs, steps=steps_per_epoch)
+    callback_list = keras.callbacks.CallbackList(
+        list(callbacks), model=model, epochs=extent.epochs, steps=extent.steps_per_epoch
+    )
     train_step = _in_step(strategy, model.train_step)
     # Replicas cannot make the variables of the losses; Keras's own fit calls this too.
     with strategy.scope():
@@ -45,18 +55,18 @@ def fit(
         )
     training = iter(batches)
     model.stop_training = False
-    callbacks.on_train_begin()
-    for epoch in range(initial_epoch, epochs):
+    callback_list.on_train_begin()
+    for epoch in range(extent.initial_epoch, extent.epochs):
         model.reset_metrics()
-        callbacks.on_epoch_begin(epoch)
-        for step in range(steps_per_epoch):
-            callbacks.on_train_batch_begin(step)
+        callback_list.on_epoch_begin(epoch)
+        for step in range(extent.steps_per_epoch):
+            callback_list.on_train_batch_begin(step)
             logs = train_step(next(training))
-            callbacks.on_train_batch_end(step, logs)
-        callbacks.on_epoch_end(epoch, logs)
+            callback_list.on_train_batch_end(step, logs)
+        callback_list.on_epoch_end(epoch, logs)
         if model.stop_training:
             break
-    callbacks.on_train_end()
+    callback_list.on_train_end()
 
 
 class SharedStopRequests(keras.callbacks.Callback):
@@ -74,12 +84,12 @@ class SharedStopRequests(keras.callbacks.Callback):
         super().__init__()
         self._strategy = strategy
         self._stop_requests = stop_requests
-        self.signal_number = None
+        self.signal_number: int | None = None
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         self._share()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self._share()
 
     def _share(self) -> None:
@@ -107,17 +117,19 @@ def _sum(strategy: tf.distribute.Strategy, values: Sequence[float]) -> np.ndarra
     return strategy.reduce(tf.distribute.ReduceOp.SUM, each, axis=None).numpy()
 
 
-def _in_step(strategy: tf.distribute.Strategy, step):
+def _in_step(
+    strategy: tf.distribute.Strategy, step: Callable[[Any], dict[str, tf.Tensor]]
+) -> Callable[[Any], dict[str, float]]:
     """Returns a step of all workers: from a batch to the logs, which are the same for all."""
-    names = []
+    names: list[str] = []
 
-    def on_device(batch) -> tf.Tensor:
+    def on_device(batch: Any) -> tf.Tensor:
         logs = step(batch)
         names[:] = logs
         return tf.stack(list(logs.values()))  # one sum over the network, and not one for each
 
     @tf.function(reduce_retracing=True)
-    def on_all(batch) -> tf.Tensor:
+    def on_all(batch: Any) -> tf.Tensor:
         return strategy.reduce(tf.distribute.ReduceOp.MEAN, strategy.run(on_device, args=(batch,)), axis=None)
 
     return lambda batch: dict(zip(names, on_all(batch).numpy().tolist(), strict=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -11,7 +12,7 @@ import tensorflow as tf
 class InputWait:
     """A clock that runs while the consumer of a dataset waits for the next element."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         with tf.device('/cpu:0'):
             self._seconds = tf.Variable(0.0, dtype=tf.float64, trainable=False)
 
@@ -30,7 +31,7 @@ class InputWait:
         # A zipped dataset asks its parts one after the other: first for the time, then for the element.
         asked = tf.data.Dataset.range(1).repeat().map(lambda _: tf.timestamp())
 
-        def count(asked_at, element):
+        def count(asked_at: tf.Tensor, element: Any) -> Any:
             with tf.control_dependencies([self._seconds.assign_add(tf.timestamp() - asked_at, read_value=False)]):
                 return tf.nest.map_structure(tf.identity, element)
 
@@ -52,19 +53,19 @@ class LogInputWait(keras.callbacks.Callback):
         super().__init__()
         self._input_wait = input_wait
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         self._started = False
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self._begin()
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         if not self._started:
             self._started = True
             self._begin()
         self._ended = time.monotonic()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         trained = self._ended - self._began
         waited = self._input_wait.seconds - self._waited_before
         logs['input_wait'] = waited / trained if trained else 0.0

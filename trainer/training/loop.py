@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
+from ml_collections import FrozenConfigDict
 
 from beam_pipelines import domain
 from beam_pipelines.cli.signals import StopRequests
@@ -14,19 +17,18 @@ from beam_pipelines.cli.words import counted
 from beam_pipelines.errors import UserError
 from beam_pipelines.synthesis.synthesizer import Synthesizer
 from trainer.backend import describe_device
-from trainer.config_checks import check_config
 from trainer.data.batches import dataset_errors, tfds_batches, training_batches
 from trainer.data.online_batches import online_batches, open_spike_bank
 from trainer.data.stored_dataset import StoredSplit, open_split
 from trainer.models import published as published_models
 from trainer.models.online_synthesis import OnlineEnsemble
 from trainer.training import checkpoints
+from trainer.training.distributed_fit import Extent
 from trainer.training.input_wait import InputWait, LogInputWait
 from trainer.training.optimization import member_losses
 from trainer.training.progress import TrainingProgress
-from trainer.training.run_folder import claim_workdir, find_init_files, resume_run, start_run
+from trainer.training.run_folder import Run, complete_run, find_init_files, reserve_workdir, resume_run, start_run
 from trainer.training.run_keeper import RunKeeper
-from trainer.training.run_outcome import complete_run
 from trainer.training.step_profile import StepProfile
 from trainer.training.strategies import OneDevice
 from trainer.training.tensorboard_log import FOLDER, TensorBoardLog
@@ -35,28 +37,50 @@ from trainer.training.validation import Validation
 _BATCHES_READY = 8
 
 
+@dataclasses.dataclass(frozen=True)
+class TrainingOptions:
+    """What a run does beside what its config says.
+
+    Attributes
+    ----------
+    verify_records : checks every record before training, and not only a sample of each shard.
+    init_from : folder with the authors' models, from whose weights a run starts; one that goes on must have started
+        from the same.
+    profile : records some early steps for TensorBoard.
+    """
+
+    verify_records: bool = False
+    init_from: str | None = None
+    profile: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class _Data:
+    """The splits that a run needs, checked against each other; ``bank`` is there for the input ``online`` only."""
+
+    train: StoredSplit
+    validation: StoredSplit
+    recorded: StoredSplit
+    bank: Synthesizer | None
+
+
 @dataset_errors()
 def train(
-    config: dict,
+    config: FrozenConfigDict,
     data_dir: str,
     workdir: str,
-    verify_records: bool = False,
-    init_from: str | None = None,
+    options: TrainingOptions = TrainingOptions(),
     strategy: OneDevice | None = None,
-    profile: bool = False,
 ) -> dict:
     """Trains the ensemble, or goes on with a run that was interrupted.
 
     Parameters
     ----------
-    config : the fields of ``trainer/configs/default.py``.
+    config : from ``trainer.config.check_config``.
     data_dir : the TFDS data directory.
     workdir : the run's folder: members, checkpoints, TensorBoard logs, ``model_info.json``, the consensus.
-    verify_records : checks every record before training, and not only a sample of each shard.
-    init_from : folder with the authors' models, from whose weights a run starts; one that goes on must have started
-        from the same.
+    options : what else to do.
     strategy : the devices, from ``strategies.open_strategy``; one by default.
-    profile : records some early steps for TensorBoard.
 
     Returns
     -------
@@ -65,26 +89,50 @@ def train(
     Raises
     ------
     UserError
-        If the folder holds a run of another config or start, a config value cannot be used, or the loss is not finite.
+        If the folder holds a run of another config or start, a dataset is missing or damaged, or the loss is not
+        finite.
     Interrupted
         If SIGINT or SIGTERM came; where the run stands is saved.
     ModelError
         If all checkpoints to go on from are damaged, or a file in ``init_from`` is missing or of no use.
-    UserError
-        If a dataset is missing or damaged.
     """
     strategy = strategy or OneDevice()
-    check_config(config)
-    init_files = find_init_files(init_from, config) if init_from else {}
-    if config['batch_size'] % strategy.replicas:
-        raise UserError(f'batch_size {config["batch_size"]}: cannot be shared evenly by {strategy.replicas} devices')
-    if config['precision'] == 'mixed_float16' and not strategy.can_scale_loss:
+    init_files = find_init_files(options.init_from, config) if options.init_from else {}
+    _check_devices(config, strategy)
+    data = _open_data(config, data_dir, options.verify_records)
+    strategy.check_same(
+        config=config.to_dict(),
+        init_from=published_models.describe_files(init_files),
+        dataset=(data.train.metadata['fingerprint'], data.validation.metadata['fingerprint']),
+        checkpoints=checkpoints.list_steps(checkpoints.folder_in(workdir)),
+    )
+    reserve_workdir(workdir, config, strategy.is_chief)
+    with strategy.scope():
+        run = resume_run(workdir, config, data_dir, data.train, init_files) or start_run(
+            workdir, config, data.train, init_files
+        )
+    strategy.check_same(step=run.state['step'])
+    _fit(run, data, strategy, options.profile)
+    if not strategy.is_chief:
+        return run.info()
+    return complete_run(workdir, run.info(), data.validation, data.recorded)
+
+
+def _check_devices(config: FrozenConfigDict, strategy: OneDevice) -> None:
+    """Raises UserError if the devices cannot train with a config."""
+    if config.batch_size % strategy.replicas:
+        raise UserError(f'batch_size {config.batch_size}: cannot be shared evenly by {strategy.replicas} devices')
+    if config.precision == 'mixed_float16' and not strategy.can_scale_loss:
         raise UserError(
             f'precision mixed_float16: not on {strategy.replicas} devices; use mixed_bfloat16, or --strategy=one'
         )
+
+
+def _open_data(config: FrozenConfigDict, data_dir: str, verify_records: bool) -> _Data:
+    """Opens the splits; UserError if one is missing or damaged, or cells are trained on and validated on."""
     if verify_records:
         print('checking every record', file=sys.stderr)
-    train_split = open_split(data_dir, config['train_on'], 'train', verify_records)
+    train_split = open_split(data_dir, config.train_on, 'train', verify_records)
     validation_split = open_split(data_dir, 'original', 'validation', verify_records)
     recorded_split = open_split(data_dir, 'original', 'train', verify_records)
     shared_cells = train_split.train_cells & validation_split.cells
@@ -93,96 +141,75 @@ def train(
             f'{data_dir}: {len(shared_cells)} cells of {validation_split.name}, such as {min(shared_cells)}, are in'
             f' {train_split.name} too; build both datasets together'
         )
-    bank = open_spike_bank(train_split) if config['input'] == 'online' else None
-    strategy.check_same(
-        config=config,
-        init_from=published_models.describe_files(init_files),
-        dataset=(train_split.metadata['fingerprint'], validation_split.metadata['fingerprint']),
-        checkpoints=checkpoints.list_steps(os.path.join(workdir, checkpoints.CHECKPOINTS_FOLDER)),
-    )
-    claim_workdir(workdir, config, strategy.is_chief)
-    with strategy.scope():
-        ensemble, state = resume_run(workdir, data_dir, train_split, init_from, init_files) or start_run(
-            config, train_split, init_files
-        )
-    strategy.check_same(step=state['step'])
+    bank = open_spike_bank(train_split) if config.input == 'online' else None
+    return _Data(train_split, validation_split, recorded_split, bank)
+
+
+def _fit(run: Run, data: _Data, strategy: OneDevice, profile: bool) -> None:
+    """Trains until the run has ended."""
+    config, state = run.config, run.state
     with StopRequests() as stop_requests:
-        requests = strategy.listen(stop_requests)
-        keeper = RunKeeper(workdir, config, train_split, ensemble, state, requests, strategy.is_chief)
-        if not keeper.finished:
-            with strategy.scope():
-                _announce(train_split, validation_split, config, state['step'])
-            validation = Validation(ensemble, validation_split, strategy.agree)
-            shown = _shown(workdir, config, ensemble, train_split, state, profile) if strategy.is_chief else []
+        keeper = RunKeeper(run, strategy.listen(stop_requests), strategy.is_chief)
+        if run.finished:
+            return
+        with strategy.scope():
+            _announce(data, config, state['step'])
+        validation = Validation(run.ensemble, data.validation, strategy.agree)
+        loggers = _tensorboard_loggers(run, profile) if strategy.is_chief else []
         # Keras begins at an epoch's start: the rest of one that was interrupted is a shorter epoch to it.
-        made = state['step'] % keeper.steps_per_epoch
+        made = state['step'] % run.steps_per_epoch
         parts = [(state['epoch'] + 1, made)] if made else []
-        for epochs, steps_made in [*parts, (config['epochs'], 0)]:
-            if keeper.finished:
+        for epochs, steps_made in [*parts, (config.epochs, 0)]:
+            if run.finished:
                 break
             with strategy.scope():
-                model, batches = _open_input(ensemble, train_split, bank, config, state['step'])
+                model, batches = _open_input(run, data.bank)
             input_wait = InputWait()
-            progress = TrainingProgress(config['batch_size'], keeper.steps_per_epoch, config['epochs'], steps_made)
-            parts_of_batches = _with_targets(strategy.share(batches), ensemble.output_names)
+            progress = TrainingProgress(config.batch_size, run.steps_per_epoch, config.epochs, steps_made)
+            shown = [progress, *loggers] if strategy.is_chief else []
             strategy.fit(
                 model,
-                strategy.feed(input_wait.measure(parts_of_batches)),
-                initial_epoch=state['epoch'],
-                epochs=epochs,
-                steps_per_epoch=keeper.steps_per_epoch - steps_made,
-                callbacks=[
-                    LogInputWait(input_wait),
-                    validation,
-                    *([progress] if strategy.is_chief else []),
-                    *shown,
-                    keeper,
-                ],
+                strategy.feed(input_wait.measure(_with_targets(strategy.share(batches), run.ensemble.output_names))),
+                Extent(state['epoch'], epochs, run.steps_per_epoch - steps_made),
+                [LogInputWait(input_wait), validation, *shown, keeper],
             )
-    if not strategy.is_chief:
-        return keeper.info()
-    return complete_run(workdir, keeper.info(), validation_split, recorded_split)
 
 
-def _announce(train_split: StoredSplit, validation_split: StoredSplit, config: dict, steps_made: int) -> None:
+def _announce(data: _Data, config: FrozenConfigDict, steps_made: int) -> None:
     what = f'going on from step {steps_made:,} with' if steps_made else 'training'
-    trained_on = f'{train_split.name} ({train_split.examples:,} spikes, {train_split.metadata["source"]} recordings'
-    validated_on = f'{validation_split.name} ({validation_split.examples:,})'
+    trained_on = f'{data.train.name} ({data.train.examples:,} spikes, {data.train.metadata["source"]} recordings'
+    validated_on = f'{data.validation.name} ({data.validation.examples:,})'
     print(
-        f'{what} {counted(len(config["kernel_sizes"]), "member")} on {trained_on}, input {config["input"]}),'
+        f'{what} {counted(len(config.kernel_sizes), "member")} on {trained_on}, input {config.input}),'
         f' validation on {validated_on}, {describe_device()}',
         file=sys.stderr,
     )
 
 
-def _shown(
-    workdir: str, config: dict, ensemble: keras.Model, train_split: StoredSplit, state: dict, profile: bool
-) -> list[keras.callbacks.Callback]:
-    """Returns what writes for TensorBoard."""
-    folder = os.path.join(workdir, FOLDER)
-    log = TensorBoardLog(folder, ensemble, config)
-    if not state['step']:
-        log.show_spikes(train_split)
+def _tensorboard_loggers(run: Run, profile: bool) -> list[keras.callbacks.Callback]:
+    folder = os.path.join(run.workdir, FOLDER)
+    log = TensorBoardLog(folder, run.ensemble, run.config)
+    if not run.state['step']:
+        log.show_spikes(run.train_split)
     return [log, StepProfile(folder)] if profile else [log]
 
 
-def _open_input(
-    ensemble: keras.Model, split: StoredSplit, bank: Synthesizer | None, config: dict, first_batch: int
-) -> tuple[keras.Model, tf.data.Dataset]:
-    """Returns the model to fit and the batches to fit it on."""
-    batch_size, seed = config['batch_size'], config['seed']
-    if config['input'] == 'tfds':
-        return ensemble, tfds_batches(split, batch_size, seed, first_batch)
-    if config['input'] == 'tfrecord':
-        return ensemble, training_batches(split, batch_size, seed, first_batch)
+def _open_input(run: Run, bank: Synthesizer | None) -> tuple[keras.Model, tf.data.Dataset]:
+    """Returns the model to fit and the batches to fit it on, from the run's next step on."""
+    config, ensemble, first_batch = run.config, run.ensemble, run.state['step']
+    if bank is None:
+        open_batches = {'tfds': tfds_batches, 'tfrecord': training_batches}[config.input]
+        return ensemble, open_batches(run.train_split, config.batch_size, config.seed, first_batch)
     model = OnlineEnsemble(bank, ensemble)
     # One optimizer for both: it is saved with the ensemble.
     model.compile(optimizer=ensemble.optimizer, loss=member_losses(ensemble), jit_compile=ensemble.jit_compile)
-    return model, online_batches(split, bank, batch_size, seed, first_batch)
+    return model, online_batches(run.train_split, bank, config.batch_size, config.seed, first_batch)
 
 
-def _with_targets(batches, output_names: list[str]):
-    def add_targets(waveform, label):
+def _with_targets(batches: tf.data.Dataset, output_names: Sequence[str]) -> tf.data.Dataset:
+    def add_targets(
+        waveform: tf.Tensor | dict[str, tf.Tensor], label: tf.Tensor
+    ) -> tuple[tf.Tensor | dict[str, tf.Tensor], dict[str, tf.Tensor]]:
         one_hot = tf.one_hot(label, len(domain.LABEL_NAMES))
         return waveform, dict.fromkeys(output_names, one_hot)
 

@@ -27,14 +27,14 @@ class TrainingProgress(keras.callbacks.Callback):
         self._steps_made = steps_made
         self._line = ProgressLine()
 
-    def on_train_begin(self, logs: dict | None = None) -> None:
-        self._started = None
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        self._started: float | None = None
         self._steps = 0
 
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self._epoch = epoch
 
-    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
         if self._started is None:
             self._started = time.monotonic()  # The first step compiles; it says nothing about the rate.
             return
@@ -46,7 +46,7 @@ class TrainingProgress(keras.callbacks.Callback):
                 f'{self._rate_and_time_left(made)}  loss {logs["loss"]:.4f}'
             )
 
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         # The consensus is never the worst; `val_loss` itself is the sum over the members.
         worst = max(value for name, value in logs.items() if re.fullmatch('val_.+_loss', name))
         self._line.keep(
@@ -55,7 +55,7 @@ class TrainingProgress(keras.callbacks.Callback):
         )
 
     def _rate_and_time_left(self, steps_of_epoch: int) -> str:
-        if not self._steps:
+        if self._started is None or not self._steps:
             return ''
         rate = self._steps / (time.monotonic() - self._started)
         left = (self._epochs - self._epoch) * self._steps_per_epoch - steps_of_epoch

@@ -1,30 +1,83 @@
-"""The start of a run: its folder, and the ensemble that it begins or goes on with."""
+"""A run and its folder: how it begins or goes on, and what it leaves when it has ended."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import os
 
 import keras
+import numpy as np
+from ml_collections import FrozenConfigDict
 
 from beam_pipelines.errors import UserError
-from beam_pipelines.storage.atomic_files import write_json
+from beam_pipelines.storage.atomic_files import remove_left_behind, write_json
 from trainer.data.stored_dataset import StoredSplit
+from trainer.evaluation import calibration, training_range
+from trainer.evaluation.evaluator import calibrate
+from trainer.evaluation.metrics import binary_metrics
+from trainer.evaluation.verdicts import spike_p_ser
+from trainer.models import exported_consensus, model_info
 from trainer.models import published as published_models
 from trainer.models.ensemble import build_ensemble, join_members, uses_xla
-from trainer.models.trained import MEMBERS_FOLDER
+from trainer.models.scoring import score_split
+from trainer.models.trained import MEMBERS_FOLDER, TrainedEnsemble, load_members
 from trainer.training import checkpoints
 from trainer.training.optimization import compile_ensemble, learning_rate_over_run
 
 _CONFIG_FILE = 'config.json'
 
-# What may change when a run goes on: more epochs are a longer run, not another one.
-_FREE = ('epochs', 'checkpoint_seconds', 'checkpoint_steps', 'checkpoints_kept')
+# Fields that may change when a run goes on: with more epochs it is a longer run, not another one.
+_FREE_FIELDS = ('epochs', 'checkpoint_seconds', 'checkpoint_steps', 'checkpoints_kept')
 
 
-def claim_workdir(workdir: str, config: dict, writes: bool) -> None:
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A run that is being trained.
+
+    Attributes
+    ----------
+    workdir : its folder.
+    config : its config.
+    train_split : what it is trained on.
+    ensemble : the compiled ensemble.
+    state : what a checkpoint keeps beside the ensemble, and what changes as the run goes on: ``step``, ``epoch`` (how
+        many have ended), ``best`` validation loss and ``best_epoch`` of each member, ``dataset_fingerprint``, and
+        ``init_from``, see ``model_info.describe``.
+    """
+
+    workdir: str
+    config: FrozenConfigDict
+    train_split: StoredSplit
+    ensemble: keras.Model
+    state: dict
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return self.config.examples_per_epoch // self.config.batch_size
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs have been made, or all members are stopped."""
+        return self.state['epoch'] >= self.config.epochs or all(map(self.is_stopped, self.state['best']))
+
+    def is_stopped(self, member: str) -> bool:
+        """Tells whether a member has not improved for ``patience`` epochs."""
+        return self.state['epoch'] - self.state['best_epoch'][member] >= self.config.patience
+
+    def info(self) -> dict:
+        """Returns the content of ``model_info.json``."""
+        state = self.state
+        seen = state['step'] * self.config.batch_size
+        info = model_info.describe(self.config, self.train_split, seen, state['best'], state.get('init_from'))
+        return info | {'epochs': state['epoch'], 'best_epoch': state['best_epoch'], 'finished': self.finished}
+
+
+def reserve_workdir(workdir: str, config: FrozenConfigDict, writes: bool) -> None:
     """Writes the config into the run's folder, or checks that the run that is there has the same.
+
+    What an earlier process was writing there when it was killed is removed.
 
     Parameters
     ----------
@@ -38,48 +91,43 @@ def claim_workdir(workdir: str, config: dict, writes: bool) -> None:
         If the folder holds a run of another config, or cannot be written.
     """
     path = os.path.join(workdir, _CONFIG_FILE)
-    content = json.loads(json.dumps(config))
+    content = json.loads(json.dumps(config.to_dict()))
     # A run without a checkpoint, such as one that failed at once, may begin again in another way.
-    if os.path.exists(path) and checkpoints.list_steps(os.path.join(workdir, checkpoints.CHECKPOINTS_FOLDER)):
-        with open(path, encoding='utf-8') as file:
-            earlier = json.load(file)
-        # Cosine depends on how long the run is to be.
-        free = [field for field in _FREE if field != 'epochs' or content['learning_rate_schedule'] == 'constant']
-        for field in content:
-            if field not in free and content[field] != earlier.get(field):
-                raise UserError(
-                    f'{workdir}: holds a run with {field} {earlier.get(field)!r}, asked for {content[field]!r};'
-                    ' use another --workdir'
-                )
+    if os.path.exists(path) and checkpoints.list_steps(checkpoints.folder_in(workdir)):
+        _check_same_config(path, content)
     if not writes:
         return
+    members = os.path.join(workdir, MEMBERS_FOLDER)
     try:
-        os.makedirs(os.path.join(workdir, MEMBERS_FOLDER), exist_ok=True)
+        os.makedirs(members, exist_ok=True)
+        for folder in (workdir, members):
+            remove_left_behind(folder)
         write_json(path, content)
     except OSError as error:
         raise UserError(f'{workdir}: cannot be written: {error.strerror}') from None
 
 
-def find_init_files(folder: str, config: dict) -> dict[int, str]:
+def find_init_files(folder: str, config: FrozenConfigDict) -> dict[int, str]:
     """Returns the authors' file for each kernel size of a config; raises UserError if its networks are others."""
-    if config['architecture'] != 'published':
+    if config.architecture != 'published':
         raise UserError(
-            f'architecture {config["architecture"]}: the networks in {folder} take time and current;'
+            f'architecture {config.architecture}: the networks in {folder} take time and current;'
             ' give --config.architecture=published'
         )
-    return published_models.find_files(folder, config['kernel_sizes'])
+    return published_models.find_files(folder, config.kernel_sizes)
 
 
 def resume_run(
-    workdir: str, data_dir: str, train_split: StoredSplit, init_from: str | None, init_files: dict[int, str]
-) -> tuple[keras.Model, dict] | None:
-    """Returns the ensemble and the state of the run that is there, or None.
+    workdir: str, config: FrozenConfigDict, data_dir: str, train_split: StoredSplit, init_files: dict[int, str]
+) -> Run | None:
+    """Returns the run that is in the folder, or None.
 
     Parameters
     ----------
     workdir : the run's folder.
+    config : of the run.
     data_dir, train_split : what is trained on.
-    init_from, init_files : the folder with the authors' models that the run was to start from, and the files in it.
+    init_files : the authors' files that the run was to start from.
 
     Raises
     ------
@@ -88,30 +136,31 @@ def resume_run(
     ModelError
         If all of its checkpoints are damaged.
     """
-    resumed = checkpoints.load_newest(os.path.join(workdir, checkpoints.CHECKPOINTS_FOLDER))
+    resumed = checkpoints.load_newest(checkpoints.folder_in(workdir))
     if not resumed:
         return None
     ensemble, state = resumed
     if state['dataset_fingerprint'] != train_split.metadata['fingerprint']:
         raise UserError(f'{workdir}: was trained on other data than {train_split.name} in {data_dir} holds now')
     if init_files and published_models.describe_files(init_files) != state.get('init_from'):
-        raise UserError(f'{workdir}: holds a run that was not started from the files in {init_from}')
+        folder = os.path.dirname(next(iter(init_files.values())))
+        raise UserError(f'{workdir}: holds a run that was not started from the files in {folder}')
     ensemble.jit_compile = uses_xla()  # the checkpoint may be of the other backend
-    return ensemble, state
+    return Run(workdir, config, train_split, ensemble, state)
 
 
-def start_run(config: dict, train_split: StoredSplit, init_files: dict[int, str]) -> tuple[keras.Model, dict]:
-    """Returns an untrained ensemble, or one with the authors' weights, and the state of a run that begins."""
-    precision = config['precision']
+def start_run(workdir: str, config: FrozenConfigDict, train_split: StoredSplit, init_files: dict[int, str]) -> Run:
+    """Returns a new run: its ensemble is untrained, or has the authors' weights."""
+    precision = config.precision
     if init_files:
-        keras.utils.set_random_seed(config['seed'])  # of the dropout
+        keras.utils.set_random_seed(config.seed)  # of the dropout
         ensemble = join_members(
             [published_models.load_published_member(path, size, precision) for size, path in init_files.items()]
         )
     else:
-        ensemble = build_ensemble(config['architecture'], config['kernel_sizes'], config['seed'], precision)
+        ensemble = build_ensemble(config.architecture, config.kernel_sizes, config.seed, precision)
     compile_ensemble(ensemble, precision, learning_rate_over_run(config))
-    return ensemble, {
+    state = {
         'step': 0,
         'epoch': 0,
         'best': dict.fromkeys(ensemble.output_names, math.inf),
@@ -119,3 +168,64 @@ def start_run(config: dict, train_split: StoredSplit, init_files: dict[int, str]
         'dataset_fingerprint': train_split.metadata['fingerprint'],
         'init_from': published_models.describe_files(init_files) or None,
     }
+    return Run(workdir, config, train_split, ensemble, state)
+
+
+def complete_run(workdir: str, info: dict, validation_split: StoredSplit, recorded_split: StoredSplit) -> dict:
+    """Writes what a run leaves of its saved members, unless that is there already.
+
+    Parameters
+    ----------
+    workdir : of a run that has ended.
+    info : the content of ``model_info.json`` so far.
+    validation_split : the members are measured on it, and their consensus is calibrated on its cells.
+    recorded_split : ``original/train``, with which new recordings are compared.
+
+    Returns
+    -------
+    The content of ``model_info.json``, with ``validation``: accuracy and AUC of the predictions for spikes, of each
+    member and of the consensus.
+
+    Raises
+    ------
+    ModelError
+        If a member is missing or damaged.
+    UserError
+        If a shard has changed since it was opened.
+    """
+    if not exported_consensus.is_written(workdir):
+        _write_outcome(workdir, info, validation_split, recorded_split)
+    return model_info.read(workdir)
+
+
+def _check_same_config(path: str, config: dict) -> None:
+    with open(path, encoding='utf-8') as file:
+        earlier = json.load(file)
+    # The cosine schedule depends on how long the run is to be.
+    free = [field for field in _FREE_FIELDS if field != 'epochs' or config['learning_rate_schedule'] == 'constant']
+    for field, value in config.items():
+        if field not in free and value != earlier.get(field):
+            raise UserError(
+                f'{os.path.dirname(path)}: holds a run with {field} {earlier.get(field)!r}, asked for {value!r};'
+                ' use another --workdir'
+            )
+
+
+def _write_outcome(workdir: str, info: dict, validation_split: StoredSplit, recorded_split: StoredSplit) -> None:
+    members = load_members(workdir, info['members'])
+    ensemble = TrainedEnsemble(join_members(members), info)
+    spikes = score_split(ensemble, validation_split)
+    scores = {name: spikes.scores[:, [position]] for position, name in enumerate(ensemble.model.output_names)} | {
+        'consensus': spikes.scores
+    }
+    validation = {name: _accuracy_and_auc(part, spikes.label) for name, part in scores.items()}
+    model_info.write(workdir, info | {'validation': validation})
+    calibration.write(workdir, calibrate(spikes.scores, spikes.label, spikes.cell))
+    training_range.write(workdir, training_range.measure_training_range(recorded_split))
+    # Comes last: where it exists, everything else does.
+    exported_consensus.write_consensus(workdir, members)
+
+
+def _accuracy_and_auc(scores: np.ndarray, label: np.ndarray) -> dict[str, float | None]:
+    metrics = binary_metrics(spike_p_ser(scores), label)
+    return {name: None if math.isnan(metrics[name]) else metrics[name] for name in ('accuracy', 'auc')}

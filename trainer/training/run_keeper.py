@@ -10,7 +10,6 @@ import keras
 
 from beam_pipelines.cli.signals import Interrupted, StopRequests
 from beam_pipelines.errors import UserError
-from trainer.data.stored_dataset import StoredSplit
 from trainer.evaluation import calibration
 from trainer.models import model_info
 from trainer.models.ensemble import members_of
@@ -18,7 +17,9 @@ from trainer.models.exported_consensus import remove_consensus
 from trainer.models.files import save_whole
 from trainer.models.trained import MEMBERS_FOLDER
 from trainer.training import checkpoints
+from trainer.training.distributed_fit import SharedStopRequests
 from trainer.training.optimization import learning_rate_at
+from trainer.training.run_folder import Run
 
 
 class RunKeeper(keras.callbacks.Callback):
@@ -29,101 +30,65 @@ class RunKeeper(keras.callbacks.Callback):
 
     Parameters
     ----------
-    workdir, config, train_split : of the run.
-    ensemble : the compiled ensemble.
-    state : of the run, is kept up to date: ``step``, ``epoch`` (how many have ended), ``best`` and ``best_epoch`` of
-        each member; ``init_from``, see ``model_info.describe``.
-    stop_requests : is asked after each step; or those that several processes share.
+    run : its ``state`` is kept up to date.
+    stop_requests : asked after each step; or those that several processes share.
     writes : whether this process saves; of several that train the same model, one does.
-
-    Attributes
-    ----------
-    steps_per_epoch : as the config has it.
     """
 
-    def __init__(
-        self,
-        workdir: str,
-        config: dict,
-        train_split: StoredSplit,
-        ensemble: keras.Model,
-        state: dict,
-        stop_requests: StopRequests,
-        writes: bool = True,
-    ):
+    def __init__(self, run: Run, stop_requests: StopRequests | SharedStopRequests, writes: bool = True):
         super().__init__()
-        self._workdir = workdir
-        self._config = config
-        self._train_split = train_split
-        self._ensemble = ensemble
-        self._state = state
+        self._run = run
         self._stop_requests = stop_requests
         self._writes = writes
-        self.steps_per_epoch = config['examples_per_epoch'] // config['batch_size']
         self._saved_at = time.monotonic()
 
-    @property
-    def finished(self) -> bool:
-        return self._state['epoch'] >= self._config['epochs'] or all(map(self._is_stopped, self._state['best']))
-
-    def info(self) -> dict:
-        """Returns the content of ``model_info.json``."""
-        state = self._state
-        seen = state['step'] * self._config['batch_size']
-        info = model_info.describe(self._config, self._train_split, seen, state['best'], state.get('init_from'))
-        return info | {'epochs': state['epoch'], 'best_epoch': state['best_epoch'], 'finished': self.finished}
-
-    def on_train_batch_end(self, batch, logs=None):
-        self._state['step'] += 1
+    def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
+        run = self._run
+        run.state['step'] += 1
+        step = run.state['step']
         if not math.isfinite(logs['loss']):
-            rate = learning_rate_at(self._config, self._state['step'] - 1)
             raise UserError(
-                f'loss is {logs["loss"]} at step {self._state["step"]:,} with learning rate'
-                f' {rate:g}; try a lower learning_rate, or precision float32, in another --workdir'
+                f'loss is {logs["loss"]} at step {step:,} with learning rate'
+                f' {learning_rate_at(run.config, step - 1):g}; try a lower learning_rate, or precision float32, in'
+                ' another --workdir'
             )
-        if self._state['step'] == (self._state['epoch'] + 1) * self.steps_per_epoch:
-            return  # the epoch is to be ended first: a run cannot go on between its last step and its validation
+        if step == (run.state['epoch'] + 1) * run.steps_per_epoch:
+            return  # the epoch is ended first: a run cannot go on between its last step and its validation
         if self._stop_requests.signal_number is not None:
             self._save()
             raise Interrupted(self._stop_requests.signal_number)
-        every = self._config['checkpoint_steps']
-        if (every and self._state['step'] % every == 0) or (
-            time.monotonic() - self._saved_at > self._config['checkpoint_seconds']
-        ):
+        every = run.config.checkpoint_steps
+        if (every and step % every == 0) or time.monotonic() - self._saved_at > run.config.checkpoint_seconds:
             self._save()
 
-    def on_epoch_end(self, epoch, logs=None):
-        state = self._state
-        stopped = {name for name in state['best'] if self._is_stopped(name)}
-        state['epoch'] = epoch + 1
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        run = self._run
+        stopped = {name for name in run.state['best'] if run.is_stopped(name)}
+        run.state['epoch'] = epoch + 1
         if self._writes:
-            # Of a run that had ended before it was given more epochs.
-            remove_consensus(self._workdir)
-            calibration.remove(self._workdir)
-        for member in members_of(self._ensemble):
-            loss = logs[f'val_{member.name}_loss']
-            if member.name not in stopped and loss < state['best'][member.name]:
-                state['best'][member.name] = float(loss)
-                state['best_epoch'][member.name] = epoch + 1
+            # They may be there of a run that had ended before it was given more epochs.
+            remove_consensus(run.workdir)
+            calibration.remove(run.workdir)
+        for member in members_of(run.ensemble):
+            loss = float(logs[f'val_{member.name}_loss'])
+            if member.name not in stopped and loss < run.state['best'][member.name]:
+                run.state['best'][member.name] = loss
+                run.state['best_epoch'][member.name] = epoch + 1
                 if self._writes:
-                    path = os.path.join(self._workdir, MEMBERS_FOLDER, f'{member.name}.keras')
-                    save_whole(member, path)
+                    save_whole(member, os.path.join(run.workdir, MEMBERS_FOLDER, f'{member.name}.keras'))
         if self._writes:
-            model_info.write(self._workdir, self.info())
+            model_info.write(run.workdir, run.info())
         self._save()
         if self._stop_requests.signal_number is not None:
             raise Interrupted(self._stop_requests.signal_number)
-        self.model.stop_training = self.finished
-
-    def _is_stopped(self, member: str) -> bool:
-        return self._state['epoch'] - self._state['best_epoch'][member] >= self._config['patience']
+        self.model.stop_training = run.finished
 
     def _save(self) -> None:
         if not self._writes:
             return
         if keras.backend.backend() == 'jax':
             self.model.jax_state_sync()  # while it trains, Keras keeps the weights and the optimizer's elsewhere
-        folder = os.path.join(self._workdir, checkpoints.CHECKPOINTS_FOLDER)
-        kept = self._config['checkpoints_kept']
-        checkpoints.save_checkpoint(folder, self._state['step'], self._ensemble, self._state, kept)
+        run = self._run
+        folder = checkpoints.folder_in(run.workdir)
+        checkpoints.save_checkpoint(folder, run.state['step'], run.ensemble, run.state, run.config.checkpoints_kept)
         self._saved_at = time.monotonic()

@@ -25,17 +25,17 @@ class StepProfile(keras.callbacks.Callback):
         self._steps = 0
         self._records = False
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
         self._steps += 1
         if self._steps == _FIRST:
             _start(self._folder)
             self._records = True
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         if self._steps == _LAST:
             self._end()
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         self._end()
         if self._steps < _FIRST:
             print(f'no profile: it begins with step {_FIRST}, and {self._steps} were made', file=sys.stderr)

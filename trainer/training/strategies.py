@@ -7,11 +7,13 @@ dropout drops.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias
 
 import keras
 import tensorflow as tf
@@ -19,6 +21,10 @@ import tensorflow as tf
 from beam_pipelines.cli.signals import StopRequests
 from beam_pipelines.errors import UserError
 from trainer.training import distributed_fit
+from trainer.training.distributed_fit import Extent
+
+Batches: TypeAlias = tf.data.Dataset | tf.distribute.DistributedDataset
+Callbacks: TypeAlias = Sequence[keras.callbacks.Callback]
 
 
 class OneDevice:
@@ -44,13 +50,19 @@ class OneDevice:
         """Returns this process's part of global batches, one element for each of its devices and step."""
         return batches
 
-    def feed(self, parts: tf.data.Dataset) -> tf.data.Dataset | tf.distribute.DistributedDataset:
+    def feed(self, parts: tf.data.Dataset) -> Batches:
         """Returns what ``fit`` takes for the elements of ``share``."""
         return parts
 
-    def fit(self, model: keras.Model, batches, **arguments) -> None:
-        """Trains as ``keras.Model.fit`` does."""
-        model.fit(batches, shuffle=False, verbose=0, **arguments)  # the batches are shuffled already
+    def fit(self, model: keras.Model, batches: Batches, extent: Extent, callbacks: Callbacks) -> None:
+        """Trains on what ``feed`` has returned."""
+        model.fit(
+            batches,
+            shuffle=False,  # they are shuffled already
+            verbose=0,
+            callbacks=list(callbacks),
+            **dataclasses.asdict(extent),
+        )
 
     def listen(self, stop_requests: StopRequests) -> StopRequests | distributed_fit.SharedStopRequests:
         """Returns the requests to stop of all processes."""
@@ -67,16 +79,16 @@ class OneDevice:
 class JaxDevices(OneDevice):
     """All devices of this machine by Keras's data parallelism on JAX, which splits the global batches itself."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._distribution = keras.distribution.DataParallel(devices=keras.distribution.list_devices())
         self.replicas = len(keras.distribution.list_devices())
 
     def scope(self) -> contextlib.AbstractContextManager:
         return self._distribution.scope()
 
-    def fit(self, model: keras.Model, batches, **arguments) -> None:
+    def fit(self, model: keras.Model, batches: Batches, extent: Extent, callbacks: Callbacks) -> None:
         with self.scope():
-            super().fit(model, batches, **arguments)
+            super().fit(model, batches, extent, callbacks)
 
 
 class Replicas(OneDevice):
@@ -98,8 +110,8 @@ class Replicas(OneDevice):
     def share(self, batches: tf.data.Dataset) -> tf.data.Dataset:
         return batches.rebatch(_rows(batches) // self.replicas, drop_remainder=True)
 
-    def fit(self, model: keras.Model, batches, **arguments) -> None:
-        distributed_fit.fit(model, self._strategy, batches, **arguments)
+    def fit(self, model: keras.Model, batches: Batches, extent: Extent, callbacks: Callbacks) -> None:
+        distributed_fit.fit(model, self._strategy, batches, extent, callbacks)
 
     def feed(self, parts: tf.data.Dataset) -> tf.distribute.DistributedDataset:
         return self._strategy.distribute_datasets_from_function(lambda _: parts)
@@ -124,14 +136,14 @@ class Workers(Replicas):
         rows = _rows(batches) // self._workers
         first = self._worker * rows
 
-        def take(*batch):
+        def take(*batch: Any) -> Any:
             return tf.nest.map_structure(lambda column: column[first : first + rows], batch)
 
         return batches.map(take).rebatch(rows * self._workers // self.replicas, drop_remainder=True)
 
-    def fit(self, model: keras.Model, batches, callbacks: list[keras.callbacks.Callback], **arguments) -> None:
+    def fit(self, model: keras.Model, batches: Batches, extent: Extent, callbacks: Callbacks) -> None:
         with _lost_workers():
-            super().fit(model, batches, callbacks=[self._stop_requests, *callbacks], **arguments)
+            super().fit(model, batches, extent, [self._stop_requests, *callbacks])
 
     def listen(self, stop_requests: StopRequests) -> distributed_fit.SharedStopRequests:
         self._stop_requests = distributed_fit.SharedStopRequests(self._strategy, stop_requests)

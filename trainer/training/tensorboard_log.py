@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import keras
 import tensorflow as tf
+from ml_collections import FrozenConfigDict
 
 from beam_pipelines.datasets import record_layout
 from trainer.data.shards import read_rows
@@ -32,7 +33,7 @@ class TensorBoardLog(keras.callbacks.Callback):
     config : of the run.
     """
 
-    def __init__(self, folder: str, ensemble: keras.Model, config: dict):
+    def __init__(self, folder: str, ensemble: keras.Model, config: FrozenConfigDict):
         super().__init__()
         self._writer = tf.summary.create_file_writer(folder)
         self._ensemble = ensemble
@@ -50,8 +51,8 @@ class TensorBoardLog(keras.callbacks.Callback):
             tf.summary.image('training spikes', image[tf.newaxis])
         self._writer.flush()
 
-    def on_epoch_end(self, epoch, logs=None):
-        step = (epoch + 1) * (self._config['examples_per_epoch'] // self._config['batch_size'])
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        step = (epoch + 1) * (self._config.examples_per_epoch // self._config.batch_size)
         with self._writer.as_default(step=step):
             for name, value in self._curves(step, logs):
                 tf.summary.scalar(name, value)

@@ -49,7 +49,7 @@ class Validation(keras.callbacks.Callback):
         else:
             self._score = ensemble.predict_on_batch
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         spikes = score_batches(self._score, self._names, self._batches)
         scores, label = spikes.scores, spikes.label
         of_members = {name: scores[:, [number]] for number, name in enumerate(self._names)}

@@ -9,13 +9,12 @@ import numpy as np
 import pytest
 
 from tests.support.spikes import make_spikes
-from tests.support.training_runs import TINY_RUN
+from tests.support.training_runs import TINY_RUN, train
 from trainer.evaluation.verdicts import spike_p_ser
 from trainer.models.architectures import build_member
 from trainer.models.ensemble import build_ensemble, join_members, members_of
 from trainer.models.exported_consensus import build_consensus, is_written, remove_consensus, write_consensus
 from trainer.models.files import load_model
-from trainer.training.loop import train
 
 # Each in a process that knows Keras or TensorFlow, but not this package.
 KERAS_PROGRAM = """

@@ -18,13 +18,12 @@ from beam_pipelines.datasets import record_layout
 from beam_pipelines.errors import UserError
 from tests.support.commands import error_line, run_command
 from tests.support.started_commands import start_command
-from tests.support.training_runs import TINY_RUN, logged, train_arguments
+from tests.support.training_runs import TINY_RUN, logged, train, train_arguments
 from trainer.data.stored_dataset import dataset_folder, open_split
 from trainer.errors import ModelError
 from trainer.evaluation import calibration, training_range
 from trainer.models.files import load_model
 from trainer.training import checkpoints
-from trainer.training.loop import train
 
 # A run in this process: a second or two.
 SHORT_RUN = TINY_RUN | {

@@ -3,9 +3,9 @@ import shutil
 import numpy as np
 import pytest
 
-from tests.support.training_runs import TINY_RUN, logged
+from tests.support.training_runs import TINY_RUN, logged, train
 from tests.trainer.training.loop_test import SHORT_RUN, assert_same_weights, last_checkpoint, train_error
-from trainer.training.loop import train
+from trainer.config import check_config
 from trainer.training.optimization import learning_rate_over_run
 
 COSINE_RUN = SHORT_RUN | {'learning_rate_schedule': 'cosine', 'epochs': 3}
@@ -18,7 +18,7 @@ def cosine_rate(step: int) -> float:
 
 def test_cosine_rises_over_a_twentieth_of_the_run_and_falls_to_zero_at_its_end():
     config = TINY_RUN | {'learning_rate_schedule': 'cosine', 'batch_size': 10, 'examples_per_epoch': 1009, 'epochs': 4}
-    rate = learning_rate_over_run(config)
+    rate = learning_rate_over_run(check_config(config))
     assert [float(rate(step)) for step in (0, 10, 20)] == pytest.approx([0, 0.5e-3, 1e-3])
     assert [float(rate(step)) for step in (210, 400)] == pytest.approx([0.5e-3, 0], abs=1e-9)
 

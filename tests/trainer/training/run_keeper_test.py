@@ -1,3 +1,4 @@
+import json
 import math
 import signal
 
@@ -6,10 +7,12 @@ import pytest
 
 from beam_pipelines.cli.signals import Interrupted, StopRequests
 from tests.support.training_runs import TINY_RUN
+from trainer.config import check_config
 from trainer.data.stored_dataset import open_split
 from trainer.evaluation import calibration
 from trainer.models.ensemble import build_ensemble, members_of
 from trainer.models.exported_consensus import write_consensus
+from trainer.training.run_folder import Run
 from trainer.training.run_keeper import RunKeeper
 
 CONFIG = TINY_RUN | {'kernel_sizes': (4,), 'batch_size': 8, 'examples_per_epoch': 48, 'checkpoint_steps': 1}
@@ -24,7 +27,7 @@ def keeper(data_dir, tmp_path) -> tuple[RunKeeper, StopRequests]:
     stop_requests = StopRequests()
     (tmp_path / 'members').mkdir()
     split = open_split(data_dir, 'synthetic_small', 'train')
-    keeper = RunKeeper(str(tmp_path), CONFIG, split, ensemble, state, stop_requests)
+    keeper = RunKeeper(Run(str(tmp_path), check_config(CONFIG), split, ensemble, state), stop_requests)
     keeper.set_model(ensemble)
     return keeper, stop_requests
 
@@ -50,7 +53,7 @@ def test_run_is_not_saved_or_stopped_between_the_last_step_of_an_epoch_and_its_v
     with pytest.raises(Interrupted, match='SIGTERM'):
         run.on_epoch_end(0, {'loss': 1.0, 'val_k4_loss': 1.0})
     assert checkpoints_in(tmp_path) == ['step_000000005', 'step_000000006']
-    assert run.info()['epochs'] == 1
+    assert json.loads((tmp_path / 'model_info.json').read_text())['epochs'] == 1
 
 
 def test_run_that_goes_on_leaves_no_consensus_or_calibration_of_earlier_members(keeper, tmp_path):

@@ -22,14 +22,14 @@ import pytest
 from beam_pipelines.errors import UserError
 from tests.support.commands import error_line, run_installed
 from tests.support.places import ROOT
-from tests.support.training_runs import TINY_RUN, logged, train_arguments
+from tests.support.training_runs import TINY_RUN, logged, train, train_arguments
 from tests.trainer.training.loop_test import last_checkpoint
 from trainer.data.stored_dataset import open_split
 from trainer.models.ensemble import build_ensemble, members_of
 from trainer.models.files import load_model, save_whole
 from trainer.models.scoring import score_split
 from trainer.models.trained import load_ensemble
-from trainer.training.loop import checkpoints, train
+from trainer.training import checkpoints
 from trainer.training.strategies import OneDevice, open_strategy
 
 CONFIG = TINY_RUN | {'kernel_sizes': (4, 6), 'batch_size': 8, 'examples_per_epoch': 80, 'epochs': 2}
@@ -165,7 +165,7 @@ def test_jax_learns_on_two_devices_goes_on_with_one_and_is_evaluated_as_by_tenso
         from trainer.models.trained import load_ensemble
         from trainer.data.stored_dataset import open_split
         from trainer.training.strategies import open_strategy
-        from trainer.training.loop import train
+        from tests.trainer.conftest import train
         config, data_dir, workdir = json.loads(sys.argv[1]), *sys.argv[2:]
         train(config | {'epochs': 1}, data_dir, workdir, strategy=open_strategy('auto'))
         train(config, data_dir, workdir, strategy=open_strategy('one'))

@@ -7,8 +7,7 @@ import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.support.commands import run_command
-from tests.support.training_runs import TINY_RUN, logged, train_arguments
-from trainer.training.loop import train
+from tests.support.training_runs import TINY_RUN, logged, train, train_arguments
 
 STEPS_PER_EPOCH = TINY_RUN['examples_per_epoch'] // TINY_RUN['batch_size']
 EPOCH_ENDS = [STEPS_PER_EPOCH * epoch for epoch in (1, 2, 3)]
