@@ -24,8 +24,9 @@ import os
 import shutil
 import tempfile
 
-from absl import app, flags
+from absl import flags
 
+from beam_pipelines.cli.command import refuse_arguments, run_command
 from beam_pipelines.simulation.recordings import PROFILES, Profile, simulate
 from benchmarks.builds import discarding_store, projection
 from benchmarks.builds.job_flows import Flow
@@ -50,8 +51,8 @@ flags.register_multi_flags_validator(
 )
 
 
-def main(argv: list[str]) -> None:
-    del argv
+def main(argv: list[str]) -> int:
+    refuse_arguments(argv)
     with tempfile.TemporaryDirectory(dir=_FOLDER.value) as folder:
         demo = simulate(os.path.join(folder, 'demo'), PROFILES['demo'])
         by_spikes = _grow_spikes(folder, demo)
@@ -65,6 +66,7 @@ def main(argv: list[str]) -> None:
     print(_table_of_flows(shown))
     print(projection.table(by_spikes, by_recordings, by_shards))
     print(json.dumps({'spikes': by_spikes, 'recordings': by_recordings, 'shards': by_shards}))
+    return 0
 
 
 def _grow_spikes(folder: str, recordings: str) -> list[dict]:
@@ -169,4 +171,4 @@ def _markdown(titles: list[str], rows: list[list]) -> str:
 
 
 if __name__ == '__main__':
-    app.run(main)
+    run_command('build_scale', __name__)

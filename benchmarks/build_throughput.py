@@ -23,8 +23,9 @@ import statistics
 import tempfile
 import time
 
-from absl import app, flags
+from absl import flags
 
+from beam_pipelines.cli.command import refuse_arguments, run_command
 from benchmarks.measuring import draw_rates, run_in_process, take_turns
 
 _WAYS = ('sero', 'tfds_beam', 'beam_tfrecord', 'tf_writer', 'bare_write')
@@ -37,11 +38,11 @@ _FIGURE = flags.DEFINE_string('figure', None, 'PNG file to draw the rates into.'
 _MEASURE = flags.DEFINE_enum('measure', None, _WAYS, 'Measures one way once, in this process.')
 
 
-def main(argv: list[str]) -> None:
-    del argv
+def main(argv: list[str]) -> int:
+    refuse_arguments(argv)
     if _MEASURE.value:
         print(json.dumps(_measure(_MEASURE.value, _EXAMPLES.value)))
-        return
+        return 0
     measurements = take_turns(_WAYS, _REPEATS.value, _measure_in_process, lambda one: _EXAMPLES.value / one['seconds'])
     rates = {way: [_EXAMPLES.value / one['seconds'] for one in of_way] for way, of_way in measurements.items()}
     medians = {way: statistics.median(of_way) for way, of_way in rates.items()}
@@ -56,6 +57,7 @@ def main(argv: list[str]) -> None:
         draw_rates(medians, rates, ('sero',), f'{_EXAMPLES.value:,} examples', _FIGURE.value)
     ratios = {way: medians['sero'] / medians[way] for way in _WAYS if way != 'sero'}
     print(json.dumps({'examples': _EXAMPLES.value, 'rates': medians, 'ratios': ratios}))
+    return 0
 
 
 def _measure_in_process(way: str) -> dict:
@@ -207,4 +209,4 @@ def _prepare_bare_write(folder: str, examples: int):
 
 
 if __name__ == '__main__':
-    app.run(main)
+    run_command('build_throughput', __name__)

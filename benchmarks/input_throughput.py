@@ -45,16 +45,22 @@ import os
 import statistics
 import sys
 import tempfile
+from typing import TYPE_CHECKING
 
-from absl import app, flags
+from absl import flags
 
+from beam_pipelines.cli.command import refuse_arguments, run_command
 from beam_pipelines.errors import UserError
 from benchmarks.inputs import measurement, wait
 from benchmarks.inputs.conversions import convert
-from benchmarks.inputs.ways import OURS, WAYS, Task
-from benchmarks.measuring import BenchmarkError, draw_rates, run_in_process, take_turns
+from benchmarks.inputs.task import Task
+from benchmarks.inputs.ways import OURS, WAYS
+from benchmarks.measuring import draw_rates, run_in_process, take_turns
 from benchmarks.simulated_dataset import make_dataset
 from trainer.backend import start_keras
+
+if TYPE_CHECKING:  # It imports TensorFlow.
+    from trainer.data.stored_dataset import StoredSplit
 
 _EXAMPLES = flags.DEFINE_integer('examples', 409_600, 'Examples in the dataset that is made.', lower_bound=2)
 _DATA_DIR = flags.DEFINE_string('data_dir', None, 'TFDS data directory to measure, instead of making one.')
@@ -74,16 +80,11 @@ _CONVERTED = flags.DEFINE_string('converted', None, 'With --measure: the folder 
 
 
 def main(argv: list[str]) -> int:
-    try:
-        if len(argv) > 1:
-            raise BenchmarkError(f'unknown argument {argv[1]!r}')
-        if _MEASURE.value:
-            print(json.dumps(_measure(_MEASURE.value)))
-        else:
-            _compare(*_chosen_ways())
-    except BenchmarkError as error:
-        print(f'input_throughput: {error}', file=sys.stderr)
-        return 1
+    refuse_arguments(argv)
+    if _MEASURE.value:
+        print(json.dumps(_measure(_MEASURE.value)))
+    else:
+        _compare(*_chosen_ways())
     return 0
 
 
@@ -92,14 +93,14 @@ def _compare(ways: list[str], left_out: list[str]) -> None:
         try:
             folder = stack.enter_context(tempfile.TemporaryDirectory(dir=_FOLDER.value))
         except OSError as error:
-            raise BenchmarkError(f'--folder {_FOLDER.value}: {error.strerror}') from None
+            raise UserError(f'--folder {_FOLDER.value}: {error.strerror}') from None
         data_dir = _DATA_DIR.value or make_dataset(os.path.join(folder, 'made'), _EXAMPLES.value)
         split = _open_split(data_dir)
         if 'online' in ways and 'spike_bank' not in (split.metadata.get('synthesis') or {}):
             left_out.append(f'left out: online needs a synthetic dataset with a spike bank, {split.name} has none')
             ways.remove('online')
         if split.examples < 2 * _BATCH_SIZE.value:
-            raise BenchmarkError(f'{split.name} has {split.examples} examples, fewer than two batches')
+            raise UserError(f'{split.name} has {split.examples} examples, fewer than two batches')
         for line in left_out:
             print(line, file=sys.stderr)
         for format_name in dict.fromkeys(WAYS[way].converted for way in ways):
@@ -113,14 +114,11 @@ def _compare(ways: list[str], left_out: list[str]) -> None:
     _report(split.examples, measurements)
 
 
-def _open_split(data_dir: str):
+def _open_split(data_dir: str) -> StoredSplit:
     start_keras()  # Opening a dataset imports TensorFlow too.
     from trainer.data.stored_dataset import open_split
 
-    try:
-        return open_split(data_dir, _CONFIG.value, 'train')
-    except UserError as error:
-        raise BenchmarkError(str(error)) from None
+    return open_split(data_dir, _CONFIG.value, 'train')
 
 
 def _chosen_ways() -> tuple[list[str], list[str]]:
@@ -128,11 +126,11 @@ def _chosen_ways() -> tuple[list[str], list[str]]:
     asked = _WAYS.value or (wait.WAYS if _WITH_MODEL.value else list(WAYS))
     for way in asked:
         if way not in WAYS:
-            raise BenchmarkError(f'--ways: no way {way!r}; there are {", ".join(WAYS)}')
+            raise UserError(f'--ways: no way {way!r}; there are {", ".join(WAYS)}')
         if _WITH_MODEL.value and way not in wait.WAYS:
-            raise BenchmarkError(f'--with_model: {way!r} cannot feed a model here; {", ".join(wait.WAYS)} can')
+            raise UserError(f'--with_model: {way!r} cannot feed a model here; {", ".join(wait.WAYS)} can')
     if _WITH_MODEL.value and _ORDER.value == 'stored':
-        raise BenchmarkError('--with_model trains, and that needs --order=shuffled')
+        raise UserError('--with_model trains, and that needs --order=shuffled')
     ways, left_out = [], []
     for way in asked:
         missing = [library for library in WAYS[way].libraries if importlib.util.find_spec(library) is None]
@@ -145,7 +143,7 @@ def _chosen_ways() -> tuple[list[str], list[str]]:
         else:
             ways.append(way)
     if not ways:
-        raise BenchmarkError(f'no way is left to measure: {"; ".join(left_out)}')
+        raise UserError(f'no way is left to measure: {"; ".join(left_out)}')
     return ways, left_out
 
 
@@ -205,4 +203,4 @@ def _median(measurements: list[dict], name: str) -> float:
 
 
 if __name__ == '__main__':
-    app.run(main)
+    run_command('input_throughput', __name__)

@@ -11,10 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 _MOST_TIMES_ON_LINEAR_SCALE = 20
 
 
-class BenchmarkError(Exception):
-    """What was asked for cannot be measured; the message is one line for the user."""
-
-
 def run_in_process(module: str, arguments: Sequence[str], what: str, environment: Mapping[str, str] | None = None):
     """Runs a module in a process of its own and returns its last line, JSON; ends this program if the other one fails.
 

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from benchmarks.measuring import BenchmarkError
+from beam_pipelines.errors import UserError
 
 
 def make_dataset(folder: str, examples: int) -> str:
@@ -31,5 +31,5 @@ def make_dataset(folder: str, examples: int) -> str:
     ):  # fmt: skip
         result = subprocess.run([sys.executable, '-m', *arguments], capture_output=True, text=True)
         if result.returncode:
-            raise BenchmarkError(f'{arguments[0]} failed: {" ".join(result.stderr.split()[-60:])}')
+            raise UserError(f'{arguments[0]} failed: {" ".join(result.stderr.split()[-60:])}')
     return data_dir

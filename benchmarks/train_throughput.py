@@ -28,10 +28,11 @@ import statistics
 import sys
 import tempfile
 
-from absl import app, flags
+from absl import flags
 
+from beam_pipelines.cli.command import refuse_arguments, run_command
 from beam_pipelines.errors import UserError
-from benchmarks.measuring import BenchmarkError, draw_rates, run_in_process, take_turns
+from benchmarks.measuring import draw_rates, run_in_process, take_turns
 from benchmarks.simulated_dataset import make_dataset
 from trainer.backend import start_keras
 
@@ -52,16 +53,11 @@ _MEASURE = flags.DEFINE_string('measure', None, 'Measures one way once, in this 
 
 
 def main(argv: list[str]) -> int:
-    try:
-        if len(argv) > 1:
-            raise BenchmarkError(f'unknown argument {argv[1]!r}')
-        if _MEASURE.value:
-            print(json.dumps(_measure(_MEASURE.value)))
-        else:
-            _compare(_chosen_ways())
-    except BenchmarkError as error:
-        print(f'train_throughput: {error}', file=sys.stderr)
-        return 1
+    refuse_arguments(argv)
+    if _MEASURE.value:
+        print(json.dumps(_measure(_MEASURE.value)))
+    else:
+        _compare(_chosen_ways())
     return 0
 
 
@@ -70,11 +66,11 @@ def _chosen_ways() -> list[str]:
     for flag, values in ((_BACKENDS, ('tensorflow', 'jax')), (_PRECISIONS, precisions)):
         for value in flag.value:
             if value not in values:
-                raise BenchmarkError(f'--{flag.name}: {value!r} is not one of {", ".join(values)}')
+                raise UserError(f'--{flag.name}: {value!r} is not one of {", ".join(values)}')
     for flag in (_BATCHES, _KERNEL_SIZES):
         for value in flag.value:
             if not value.isdecimal() or not int(value):
-                raise BenchmarkError(f'--{flag.name}: {value!r} is not a positive number')
+                raise UserError(f'--{flag.name}: {value!r} is not a positive number')
     backends = [name for name in _BACKENDS.value if importlib.util.find_spec(name)]
     for name in set(_BACKENDS.value) - set(backends):
         print(f"left out: {name} is not installed: pip install '.[{name}]'", file=sys.stderr)
@@ -119,10 +115,7 @@ def _measure(way: str) -> dict:
     from trainer.data.stored_dataset import open_split
 
     kernel_sizes = [int(size) for size in _KERNEL_SIZES.value]
-    try:
-        split = open_split(_DATA_DIR.value, _CONFIG.value, 'train')
-    except UserError as error:
-        raise BenchmarkError(str(error)) from None
+    split = open_split(_DATA_DIR.value, _CONFIG.value, 'train')
     if way in _SEPARATE:
         measured = measure_separate(split, _SEPARATE[way], kernel_sizes, _SECONDS.value)
     else:
@@ -162,4 +155,4 @@ def _report(measurements: dict[str, list[dict]]) -> None:
 
 
 if __name__ == '__main__':
-    app.run(main)
+    run_command('train_throughput', __name__)

@@ -16,6 +16,7 @@ import time
 import urllib.error
 import urllib.request
 
+from beam_pipelines.errors import UserError
 from scripts.flink_jars import BEAM_FLINK, FlinkJars
 
 _POOL_HOST = 'worker-pool'
@@ -72,10 +73,6 @@ _OPENED = (
 )
 
 
-class FlinkError(Exception):
-    """The cluster does not start; the message is one line for the user."""
-
-
 @dataclasses.dataclass(frozen=True)
 class Stage:
     """A stage of a job.
@@ -107,7 +104,7 @@ class FlinkCluster(contextlib.AbstractContextManager):
 
     Raises
     ------
-    FlinkError
+    UserError
         On entering the block, if a process ends or does not get ready.
     """
 
@@ -192,12 +189,12 @@ class FlinkCluster(contextlib.AbstractContextManager):
         started = time.monotonic()
         while time.monotonic() - started < _SECONDS_TO_START:
             if any(process.poll() is not None for process in processes):
-                raise FlinkError(f'{self.folder}: a process of the cluster has ended, see the logs there')
+                raise UserError(f'{self.folder}: a process of the cluster has ended, see the logs there')
             with contextlib.suppress(urllib.error.URLError, ConnectionError):
                 if self.overview()['taskmanagers'] == self._count:
                     return
             time.sleep(0.2)
-        raise FlinkError(f'{self.folder}: the cluster was not ready after {_SECONDS_TO_START} s, see the logs there')
+        raise UserError(f'{self.folder}: the cluster was not ready after {_SECONDS_TO_START} s, see the logs there')
 
     def _ask(self, path: str) -> dict:
         with urllib.request.urlopen(f'http://localhost:{self._rest_port}/{path}', timeout=10) as answer:

@@ -11,6 +11,8 @@ import subprocess
 import sys
 import zipfile
 
+from beam_pipelines.errors import UserError
+
 BEAM_FLINK = '1.19'  # as Beam's --flink_version
 _FLINK = '1.19.3'
 _FLINK_JARS = (
@@ -24,10 +26,6 @@ _OTHER_RUNNER = ('org.apache.beam', f'beam-runners-flink-{BEAM_FLINK}', '2.62.0'
 _JOB_SERVER_CLASS = 'org.apache.beam.runners.flink.FlinkJobServerDriver'
 
 _MANIFEST_LINE_BYTES = 70
-
-
-class JarsError(Exception):
-    """What Flink needs cannot be had; the message is one line for the user."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,12 +49,12 @@ def get_jars(folder: pathlib.Path) -> FlinkJars:
 
     Raises
     ------
-    JarsError
+    UserError
         If Java or Maven is missing, or Maven Central cannot be reached.
     """
     for program in ('java', 'mvn'):
         if not shutil.which(program):
-            raise JarsError(f'{program}: not found; apt-get install openjdk-17-jre-headless maven')
+            raise UserError(f'{program}: not found; apt-get install openjdk-17-jre-headless maven')
     cluster = _with_dependencies(folder / f'flink-{_FLINK}', _FLINK_JARS)
     beam = importlib.metadata.version('apache-beam')
     name = f'beam-runners-flink-{BEAM_FLINK}-job-server'
@@ -69,7 +67,7 @@ def get_jars(folder: pathlib.Path) -> FlinkJars:
         if 'find artifact' in copied.stdout:
             none.touch()
         elif copied.returncode:
-            raise JarsError(f'{name} {beam}: Maven could not get it: {_first_error(copied)}')
+            raise UserError(f'{name} {beam}: Maven could not get it: {_first_error(copied)}')
     if jar.exists():
         return FlinkJars(f'{cluster}/*', jar, f'{name} {beam}')
     parts = _with_dependencies(folder / f'beam-flink-{_OTHER_RUNNER[2]}', (_OTHER_RUNNER,))
@@ -97,7 +95,7 @@ def _with_dependencies(folder: pathlib.Path, artifacts: tuple[tuple[str, str, st
     got = _maven(project, 'dependency:copy-dependencies', '-DincludeScope=runtime', '-DoutputDirectory=jars')
     if got.returncode:
         wanted = ', '.join(f'{name} {version}' for _, name, version in artifacts)
-        raise JarsError(f'{wanted}: Maven could not get it: {_first_error(got)}')
+        raise UserError(f'{wanted}: Maven could not get it: {_first_error(got)}')
     os.rename(project / 'jars', folder)
     shutil.rmtree(project)
     return folder

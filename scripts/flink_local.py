@@ -2,8 +2,8 @@ r"""Runs sero-build on a Flink cluster that is started on this machine for it: a
 
     python -m scripts.flink_local -- --recordings=demo/recordings --data_dir=demo/flink
 
-What stands after -- goes to sero-build, with Beam's options for the cluster behind it. Flink and Beam's job server come
-from Maven Central; Java and Maven must be there. The logs of the cluster are in FOLDER/cluster.
+The arguments after -- go to sero-build, followed by Beam's options for the cluster. Flink and Beam's job server come
+from Maven Central; Java and Maven must be installed. The cluster's logs are in FOLDER/cluster.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import sys
 from absl import flags
 
 from beam_pipelines.cli.command import run_command
-from scripts.flink_cluster import FlinkCluster, FlinkError
-from scripts.flink_jars import JarsError, get_jars
+from scripts.flink_cluster import FlinkCluster
+from scripts.flink_jars import get_jars
 
 _FOLDER = flags.DEFINE_string('folder', '.tools/flink', 'Folder for the jars and for the logs of the cluster.')
 _TASK_MANAGERS = flags.DEFINE_integer('task_managers', 2, 'Task managers to start.', lower_bound=1)
@@ -26,34 +26,39 @@ _SECONDS_TO_END = 30
 
 
 def main(argv: list[str]) -> int:
-    # What was started is ended whichever way this ends.
+    """Starts a cluster, runs sero-build on it and shows what Flink did; returns sero-build's exit status."""
+    # The processes that this command starts end with it, however it ends.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, frame: sys.exit(128 + number))
     folder = pathlib.Path(_FOLDER.value).resolve()
     logs = folder / 'cluster'
-    try:
-        logs.mkdir(parents=True, exist_ok=True)
-        jars = get_jars(folder)
-        print(f'job server: {jars.job_server_is}', file=sys.stderr)
-        with FlinkCluster(jars, logs, _TASK_MANAGERS.value) as cluster:
-            overview = cluster.overview()
-            print(f'Flink {overview["flink-version"]}, {overview["taskmanagers"]} task managers', file=sys.stderr)
-            sero_build = pathlib.Path(sys.executable).with_name('sero-build')
-            with subprocess.Popen([sero_build, *argv[1:], '--', *cluster.beam_options]) as build:
-                try:
-                    status = build.wait()
-                except KeyboardInterrupt:
-                    build.wait(_SECONDS_TO_END)  # Ctrl-C has reached it too; it says how the job stands.
-                    raise
-            for job in cluster.jobs():
-                for stage in cluster.stages(job):
-                    read = ' + '.join(map(str, stage.read))
-                    print(f'{stage.seconds:6.1f} s  {read:>9} elements  {stage.name}', file=sys.stderr)
-                print(f'Flink job {job["state"]} after {job["duration"] / 1000:.1f} s', file=sys.stderr)
-    except (FlinkError, JarsError, OSError) as error:
-        print(f'flink_local: {error}', file=sys.stderr)
-        return 1
+    logs.mkdir(parents=True, exist_ok=True)
+    jars = get_jars(folder)
+    print(f'job server: {jars.job_server_is}', file=sys.stderr)
+    with FlinkCluster(jars, logs, _TASK_MANAGERS.value) as cluster:
+        overview = cluster.overview()
+        print(f'Flink {overview["flink-version"]}, {overview["taskmanagers"]} task managers', file=sys.stderr)
+        status = _build(argv[1:], cluster)
+        _show_jobs(cluster)
     return status
+
+
+def _build(arguments: list[str], cluster: FlinkCluster) -> int:
+    sero_build = pathlib.Path(sys.executable).with_name('sero-build')
+    with subprocess.Popen([sero_build, *arguments, '--', *cluster.beam_options]) as build:
+        try:
+            return build.wait()
+        except KeyboardInterrupt:
+            build.wait(_SECONDS_TO_END)  # Ctrl-C has reached it too; it says how the job stands.
+            raise
+
+
+def _show_jobs(cluster: FlinkCluster) -> None:
+    for job in cluster.jobs():
+        for stage in cluster.stages(job):
+            read = ' + '.join(map(str, stage.read))
+            print(f'{stage.seconds:6.1f} s  {read:>9} elements  {stage.name}', file=sys.stderr)
+        print(f'Flink job {job["state"]} after {job["duration"] / 1000:.1f} s', file=sys.stderr)
 
 
 if __name__ == '__main__':

@@ -13,9 +13,10 @@ import tempfile
 import time
 
 import apache_beam as beam
-from absl import app, flags
+from absl import flags
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from beam_pipelines.cli.command import refuse_arguments, run_command
 from beam_pipelines.datasets.configs import INFO_FILE, NAME
 from beam_pipelines.planning.options import BuildOptions
 from beam_pipelines.storage import files as storage
@@ -42,11 +43,12 @@ _WORKERS = flags.DEFINE_integer('workers', 1, 'Beam workers; one is this process
 _DISCARD = flags.DEFINE_bool('discard', False, 'Throw the content of the shards away.')
 
 
-def main(argv: list[str]) -> None:
-    del argv
+def main(argv: list[str]) -> int:
+    refuse_arguments(argv)
     with tempfile.TemporaryDirectory(dir=_FOLDER.value) as folder:
         data_dir = f'{discarding_store.SCHEME}://{folder}' if _DISCARD.value else folder
         print(json.dumps(_measure(_build_options(data_dir))))
+    return 0
 
 
 def _build_options(data_dir: str) -> BuildOptions:
@@ -122,4 +124,4 @@ def _counter(result, namespace: str, name: str) -> int:
 
 
 if __name__ == '__main__':
-    app.run(main)
+    run_command('measurement', __name__)

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from benchmarks.inputs.ways import WAYS, Task
+from benchmarks.inputs.task import Task
+from benchmarks.inputs.ways import WAYS
 
 _LEAST_SECONDS = 1.0
 

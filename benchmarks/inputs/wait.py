@@ -8,10 +8,13 @@ members; ``dense``, one layer, stands in for an accelerator that is done with a 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from typing import Any
 
 from beam_pipelines import domain
+from benchmarks.inputs.ours import online_recipes
+from benchmarks.inputs.task import Task
 from benchmarks.inputs.ways import WAYS as _ALL_WAYS
-from benchmarks.inputs.ways import Task, online_recipes
 
 WAYS = ['block', 'online', 'naive', 'best_practice']
 COLUMNS = {'input_wait': 'input wait', 'step_ms': 'ms/step'}
@@ -36,7 +39,7 @@ def measure(way: str, task: Task, model_name: str, seconds: float) -> dict:
     iterator = iter(batches)
     for _ in range(_WARM_UP_STEPS):
         train_step(*next(iterator)).numpy()
-    waited = steps = 0
+    waited, steps = 0.0, 0
     started = time.perf_counter()
     while (asked := time.perf_counter()) - started < seconds:
         batch = next(iterator)
@@ -51,7 +54,7 @@ def measure(way: str, task: Task, model_name: str, seconds: float) -> dict:
     }
 
 
-def _make_train_step(model, to_waveform):
+def _make_train_step(model: Any, to_waveform: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
     import keras
     import tensorflow as tf
 
@@ -59,7 +62,7 @@ def _make_train_step(model, to_waveform):
     optimizer.build(model.trainable_variables)
 
     @tf.function
-    def train_step(given, label):
+    def train_step(given: Any, label: Any) -> Any:
         with tf.GradientTape() as tape:
             scores = model(to_waveform(given), training=True)
             target = tf.one_hot(label, len(domain.LABEL_NAMES))
@@ -73,13 +76,13 @@ def _make_train_step(model, to_waveform):
     return train_step
 
 
-def _ensemble():
+def _ensemble() -> Any:
     from trainer.models.ensemble import build_ensemble
 
     return build_ensemble('cnn', (20, 25, 30), seed=0)
 
 
-def _dense():
+def _dense() -> Any:
     import keras
 
     return keras.Sequential(

@@ -42,7 +42,7 @@ def test_every_way_is_measured_and_compared_with_separate_fits(data_dir, tmp_pat
         ('--backends=torch', "--backends: 'torch' is not one of tensorflow, jax"),
         ('--precisions=int8', "--precisions: 'int8' is not one of float32, mixed_bfloat16, mixed_float16"),
         ('--batches=64,0', "--batches: '0' is not a positive number"),
-        ('twice', "unknown argument 'twice'"),
+        ('twice', "unexpected argument 'twice'"),
     ],
 )
 def test_what_cannot_be_measured_is_named(argument, message):
