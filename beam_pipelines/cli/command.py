@@ -31,11 +31,13 @@ def run_command(
     module_name : the program's module, imported already.
     parse_flags : parses the arguments and returns those that are not flags.
     """
-    sys.argv[0] = name
     module = sys.modules[module_name]
     sys.modules['__main__'].__doc__ = module.__doc__
-    for flag in flags.FLAGS.get_key_flags_for_module(module_name):
-        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
+    # absl knows the flags of a program that was started with -m under its file's name.
+    own_flags = flags.FLAGS.get_key_flags_for_module(sys.argv[0] if module_name == '__main__' else module_name)
+    sys.argv[0] = name
+    for flag in own_flags:
+        flags.FLAGS.register_key_flag_for_module(name, flag)
     try:
         app.run(lambda argv: run_main(module.main, argv), flags_parser=parse_flags)
     except SystemExit as end:
