@@ -61,7 +61,7 @@ def find_triggers(current_pa: np.ndarray) -> np.ndarray:
     """Finds the triggers of one sweep.
 
     A trigger is the first sample at or below -50 pA after the signal was above it, at least one spike window
-    (160 samples) after the last trigger. Source: ``published_method.md``, "Recordings".
+    (160 samples) after the last trigger. Source: arXiv 2405.05516.
 
     Parameters
     ----------

@@ -1,3 +1,5 @@
+import re
+
 """Runs ``sero-build`` as a user would, in a process of its own."""
 
 import csv
@@ -349,7 +351,8 @@ def test_two_workers_give_the_same_bytes_in_every_file(recordings_root, many_sha
         configs=','.join(_CONFIGS),
     )
     assert result.returncode == 0, result.stderr
-    assert result.stderr == ''
+    # On a slow machine the build takes long enough for progress to be shown; nothing else may be there.
+    assert all(re.match(r' *\d+ s  ', line) for line in result.stderr.splitlines()), result.stderr
     assert files_of(tmp_path) == files_of(many_shards)
 
 

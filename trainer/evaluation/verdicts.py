@@ -51,7 +51,7 @@ def classify_cell(
 
     The published consensus is the mean of the members' two outputs over all spikes; the probability is that consensus,
     calibrated. The interval is a bootstrap over spikes and members. With a single spike nothing varies, and the
-    interval is 0 to 1. Source of the consensus: ``published_method.md``, "Models".
+    interval is 0 to 1. Source of the consensus: arXiv 2405.05516.
 
     Parameters
     ----------

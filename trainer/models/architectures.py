@@ -15,7 +15,7 @@ def build_member(architecture: str, kernel_size: int, precision: str = 'float32'
 
     ``published`` is the authors' network layer for layer on ``(160, 2, 1)``: column 0 time, column 1 current. ``cnn``
     is the same network on the current alone, ``(160,)`` in pA: the same parameters, half the arithmetic, because the
-    time column is the same ramp in every spike. Source: ``published_method.md``, "Models"; arXiv 2405.05516.
+    time column is the same ramp in every spike. Source: arXiv 2405.05516.
 
     Parameters
     ----------

@@ -20,7 +20,7 @@ class Count:
     spikes: int
 
 
-# Source: ``published_method.md``, "Data sets".
+# Source: arXiv 2405.05516 and 2407.05701.
 PUBLISHED = {
     'original/SER': Count(108, 29_773),
     'original/NSER': Count(45, 13_554),
