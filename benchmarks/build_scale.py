@@ -69,7 +69,7 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _grow_spikes(folder: str, recordings: str) -> list[dict]:
+def _grow_spikes(folder: str, recordings: str | os.PathLike) -> list[dict]:
     sizes = sorted(map(int, _EXAMPLES.value))
     most_written = max(size for size in sizes if size <= _MOST_WRITTEN.value)
     ways = [(size, size > most_written) for size in sizes]

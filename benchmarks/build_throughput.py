@@ -22,11 +22,16 @@ import resource
 import statistics
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
 from beam_pipelines.cli.command import refuse_arguments, run_command
 from benchmarks.measuring import draw_rates, run_in_process, take_turns
+
+if TYPE_CHECKING:  # It imports Beam.
+    from beam_pipelines.planning.example_source import ExampleSource
 
 _WAYS = ('sero', 'tfds_beam', 'beam_tfrecord', 'tf_writer', 'bare_write')
 _BLOCK = 2048
@@ -82,7 +87,7 @@ def _measure(way: str, examples: int) -> dict:
     return {'seconds': seconds, 'peak_mb': resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
 
 
-def _prepare_sero(folder: str, examples: int):
+def _prepare_sero(folder: str, examples: int) -> Callable[[], None]:
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -92,14 +97,14 @@ def _prepare_sero(folder: str, examples: int):
     plan = prepare(folder, examples)
     tasks = [ShardTask('synthetic', plan.fingerprint, 'train', number) for number in range(plan.shards['train'])]
 
-    def run():
+    def run() -> None:
         with beam.Pipeline(options=PipelineOptions(['--runner=FnApiRunner'])) as pipeline:
             pipeline | beam.Create(tasks) | WriteShards(folder)
 
     return run
 
 
-def _example_dicts(source, first: int, stop: int):
+def _example_dicts(source: ExampleSource, first: int, stop: int) -> Iterator[dict[str, Any]]:
     """Yields one dict a spike, from blocks made as fast as ours are: what differs is how they are written."""
     made = source.make('train', first, stop)
     for row in range(stop - first):
@@ -112,7 +117,7 @@ def _example_dicts(source, first: int, stop: int):
         }
 
 
-def _prepare_tfds_beam(folder: str, examples: int):
+def _prepare_tfds_beam(folder: str, examples: int) -> Callable[[], None]:
     import apache_beam as beam
     import tensorflow_datasets as tfds
     from apache_beam.options.pipeline_options import PipelineOptions
@@ -125,15 +130,15 @@ def _prepare_tfds_beam(folder: str, examples: int):
     class StockSpikes(tfds.core.GeneratorBasedBuilder):
         VERSION = tfds.core.Version('1.0.0')
 
-        def _info(self):
+        def _info(self) -> tfds.core.DatasetInfo:
             features = tfds_metadata.features([f'BENCH#{number:03d}' for number in range(150)])
             return tfds.core.DatasetInfo(builder=self, features=features)
 
-        def _split_generators(self, dl_manager):
+        def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
             return {'train': self._generate_examples()}
 
-        def _generate_examples(self):
-            def pairs(first):
+        def _generate_examples(self) -> Any:
+            def pairs(first: int) -> Iterator[tuple[int, dict[str, Any]]]:
                 stop = min(first + _BLOCK, examples)
                 for offset, example in enumerate(_example_dicts(open_source(folder, examples), first, stop)):
                     yield first + offset, example
@@ -145,7 +150,7 @@ def _prepare_tfds_beam(folder: str, examples: int):
     return lambda: builder.download_and_prepare(download_config=tfds.download.DownloadConfig(beam_options=options))
 
 
-def _serialized(source, first: int, stop: int):
+def _serialized(source: ExampleSource, first: int, stop: int) -> Iterator[bytes]:
     import tensorflow as tf
 
     for example in _example_dicts(source, first, stop):
@@ -155,7 +160,7 @@ def _serialized(source, first: int, stop: int):
         yield tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
 
 
-def _prepare_beam_tfrecord(folder: str, examples: int):
+def _prepare_beam_tfrecord(folder: str, examples: int) -> Callable[[], None]:
     import apache_beam as beam
     import tensorflow  # noqa: F401 (its import is not part of the time)
     from apache_beam.options.pipeline_options import PipelineOptions
@@ -164,10 +169,10 @@ def _prepare_beam_tfrecord(folder: str, examples: int):
 
     open_source(folder, examples)
 
-    def serialize(first):
+    def serialize(first: int) -> Iterator[bytes]:
         yield from _serialized(open_source(folder, examples), first, min(first + _BLOCK, examples))
 
-    def run():
+    def run() -> None:
         with beam.Pipeline(options=PipelineOptions(['--runner=FnApiRunner'])) as pipeline:
             (
                 pipeline
@@ -179,14 +184,14 @@ def _prepare_beam_tfrecord(folder: str, examples: int):
     return run
 
 
-def _prepare_tf_writer(folder: str, examples: int):
+def _prepare_tf_writer(folder: str, examples: int) -> Callable[[], None]:
     import tensorflow as tf
 
     from benchmarks.builds.sample_dataset import open_source
 
     source = open_source(folder, examples)
 
-    def run():
+    def run() -> None:
         with tf.io.TFRecordWriter(os.path.join(folder, 'train.tfrecord')) as writer:
             for first in range(0, examples, _BLOCK):
                 for record in _serialized(source, first, min(first + _BLOCK, examples)):
@@ -195,12 +200,12 @@ def _prepare_tf_writer(folder: str, examples: int):
     return run
 
 
-def _prepare_bare_write(folder: str, examples: int):
+def _prepare_bare_write(folder: str, examples: int) -> Callable[[], None]:
     from beam_pipelines.datasets import record_layout
 
     block = os.urandom(_BLOCK * record_layout.RECORD_BYTES)
 
-    def run():
+    def run() -> None:
         with open(os.path.join(folder, 'bytes'), 'wb') as file:
             for first in range(0, examples, _BLOCK):
                 file.write(block[: min(_BLOCK, examples - first) * record_layout.RECORD_BYTES])

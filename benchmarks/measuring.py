@@ -7,11 +7,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 _MOST_TIMES_ON_LINEAR_SCALE = 20
 
 
-def run_in_process(module: str, arguments: Sequence[str], what: str, environment: Mapping[str, str] | None = None):
+def run_in_process(
+    module: str, arguments: Sequence[str], what: str, environment: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Runs a module in a process of its own and returns its last line, JSON; ends this program if the other one fails.
 
     Parameters
@@ -31,7 +34,7 @@ def take_turns(
     ways: Sequence[str], repeats: int, measure: Callable[[str], dict], rate: Callable[[dict], float]
 ) -> dict[str, list[dict]]:
     """Measures each way ``repeats`` times in turns, so that a busy minute of the machine hits them all."""
-    measurements = {way: [] for way in ways}
+    measurements: dict[str, list[dict]] = {way: [] for way in ways}
     for repeat in range(repeats):
         for way in ways:
             measurements[way].append(measure(way))
@@ -45,7 +48,7 @@ def draw_rates(
     """Draws the rates as bars, ours in blue; on a log scale if the others would be too short to be seen."""
     from matplotlib.figure import Figure
 
-    ways = list(reversed(medians))
+    ways = list(medians)[::-1]
     figure = Figure(figsize=(7, 1 + 0.4 * len(ways)), layout='constrained')
     axes = figure.subplots()
     errors = [[medians[way] - min(rates[way]) for way in ways], [max(rates[way]) - medians[way] for way in ways]]

@@ -35,7 +35,7 @@ def measure_ensemble(
     ensemble = build_ensemble('cnn', kernel_sizes, seed=0, precision=precision)
     compile_ensemble(ensemble, precision, _LEARNING_RATE)
 
-    def add_targets(waveform, label):
+    def add_targets(waveform: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         return waveform, dict.fromkeys(ensemble.output_names, tf.one_hot(label, len(domain.LABEL_NAMES)))
 
     input_wait = InputWait()
@@ -85,7 +85,7 @@ class _Clock(keras.callbacks.Callback):
     def finished(self) -> bool:
         return self.seconds >= self._longest
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         now = time.perf_counter()
         if self._warm_up:
             self._warm_up -= 1

@@ -27,6 +27,7 @@ import platform
 import statistics
 import sys
 import tempfile
+from typing import Any
 
 from absl import flags
 
@@ -132,7 +133,7 @@ def _report(measurements: dict[str, list[dict]]) -> None:
         for way in measurements
         if way not in _SEPARATE
     }
-    fastest = max(waits, key=medians.get, default=None)
+    fastest = max(waits, key=lambda way: medians[way], default=None)
     device = f'{measurements[fastest or "separate"][0]["device"]}, {platform.machine()}'
     what = f'{len(_KERNEL_SIZES.value)} members, {device}'
     print(what)
@@ -146,7 +147,12 @@ def _report(measurements: dict[str, list[dict]]) -> None:
         )
     if _FIGURE.value:
         draw_rates(medians, rates, tuple(waits), what, _FIGURE.value)
-    summary = {'device': device, 'members': len(_KERNEL_SIZES.value), 'rates': dict(medians), 'ratios': {}}
+    summary: dict[str, Any] = {
+        'device': device,
+        'members': len(_KERNEL_SIZES.value),
+        'rates': dict(medians),
+        'ratios': {},
+    }
     if fastest:
         summary |= {'fastest': fastest, 'input_wait': waits[fastest]}
         summary['rates']['ensemble'] = medians[fastest]

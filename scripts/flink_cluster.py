@@ -228,7 +228,9 @@ class FlinkCluster(contextlib.AbstractContextManager):
         path.write_text(f'127.0.0.1 localhost {socket.gethostname()}\n{_address(number)} {_POOL_HOST}\n')
         return path
 
-    def _start_process(self, command: list[str], name: str, environment: dict[str, str] | None = None):
+    def _start_process(
+        self, command: list[str], name: str, environment: dict[str, str] | None = None
+    ) -> subprocess.Popen:
         log = self._exit_stack.enter_context(open(self.folder / f'{name}.log', 'w', encoding='utf-8'))
         # A group of its own, so that what it starts ends with it, and Ctrl-C reaches only this process.
         process = subprocess.Popen(

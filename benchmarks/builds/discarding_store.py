@@ -14,9 +14,12 @@ import os
 import posixpath
 import shutil
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from apache_beam.io.filesystem import CompressionTypes, FileMetadata, FileSystem
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 SCHEME = 'discard'
 _SHARD = '.tfrecord-'
@@ -55,7 +58,7 @@ class DiscardingStore(FileSystem):
         compression_type: str = CompressionTypes.AUTO,
     ) -> BinaryIO:
         os.makedirs(os.path.dirname(_local(path)), exist_ok=True)
-        return _Hole(_local(path)) if _is_shard(path) else open(_local(path), 'wb')
+        return cast(BinaryIO, _Hole(_local(path))) if _is_shard(path) else open(_local(path), 'wb')
 
     def open(
         self,
@@ -104,7 +107,7 @@ class _Hole(io.RawIOBase):
     def writable(self) -> bool:
         return True
 
-    def write(self, data) -> int:
+    def write(self, data: Buffer) -> int:
         length = memoryview(data).nbytes
         self._size += length
         return length

@@ -62,14 +62,16 @@ def flows_of(job: beam_runner_api_pb2.Pipeline, infos: Iterable[metrics_pb2.Moni
     job : the job's description.
     infos : of the job's result.
     """
-    elements, sizes = collections.Counter(), {}
+    elements: collections.Counter[str] = collections.Counter()
+    sizes = {}
     for info in infos:
         name = info.labels.get('PCOLLECTION')
         if info.urn == monitoring_infos.ELEMENT_COUNT_URN:
             elements[name] += monitoring_infos.extract_counter_value(info)
         elif info.urn == monitoring_infos.SAMPLED_BYTE_SIZE_URN:
             sizes[name] = monitoring_infos.extract_distribution(info)
-    shuffled, side_inputs = set(), collections.Counter()
+    shuffled: set[str] = set()
+    side_inputs: collections.Counter[str] = collections.Counter()
     for transform in job.components.transforms.values():
         if transform.spec.urn == _GROUP_BY_KEY:
             shuffled.update(transform.inputs.values())

@@ -11,10 +11,12 @@ import os
 import resource
 import tempfile
 import time
+from typing import Any
 
 import apache_beam as beam
 from absl import flags
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.runner import PipelineResult
 
 from beam_pipelines.cli.command import refuse_arguments, run_command
 from beam_pipelines.datasets.configs import INFO_FILE, NAME
@@ -73,7 +75,7 @@ def _measure(options: BuildOptions) -> dict:
     build_pipeline(pipeline, options, publish=False)
     job = pipeline.to_runner_api()
     started = time.perf_counter()
-    result = pipeline.run()
+    result: Any = pipeline.run()
     result.wait_until_finish()
     job_seconds = time.perf_counter() - started
     publish_seconds = _publish(BuildPaths(options.data_dir))
@@ -118,7 +120,7 @@ def _shard_sizes(paths: BuildPaths) -> list[int]:
     return [size for path, size in files.items() if os.path.basename(path).startswith(f'{NAME}-')]
 
 
-def _counter(result, namespace: str, name: str) -> int:
+def _counter(result: PipelineResult, namespace: str, name: str) -> int:
     query = beam.metrics.MetricsFilter().with_namespace(namespace).with_name(name)
     return sum(counter.result for counter in result.metrics().query(query)['counters'])
 

@@ -11,7 +11,7 @@ from beam_pipelines import domain
 from beam_pipelines.datasets import record_layout
 from benchmarks.inputs.task import BLOCK_ROWS, READ_BYTES, Batches, Restartable, Task, finish, pair
 
-_LABEL_OFFSET = record_layout.RECORD_DTYPE.fields['label'][1]
+_LABEL_OFFSET = record_layout.as_json()['fields']['label']['offset']
 
 
 def block(task: Task) -> Batches:
