@@ -1,10 +1,9 @@
-import re
-
 """Runs ``sero-build`` as a user would, in a process of its own."""
 
 import csv
 import json
 import os
+import re
 import resource
 import shutil
 import signal
