@@ -269,5 +269,6 @@ def _triggers(current_pa: np.ndarray, times_s: np.ndarray) -> tuple[list[int | N
     spikes_pa = current_pa[sample]
     below = spikes_pa <= TRIGGER_PA
     first = sample[:, 0] + np.argmax(below, axis=1)
-    trigger = [int(index) if found else None for index, found in zip(first, below.any(axis=1), strict=True)]
+    has_trigger = np.asarray(below.any(axis=1))
+    trigger = [int(index) if found else None for index, found in zip(first, has_trigger, strict=True)]
     return trigger, [round(float(pa), 3) for pa in spikes_pa.min(axis=1)]

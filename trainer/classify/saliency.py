@@ -67,8 +67,8 @@ def consensus_saliencies(model: keras.Model, mean_waveform: np.ndarray, baseline
     """
     mean_waveform = np.asarray(mean_waveform, np.float32)
     baseline = np.broadcast_to(np.asarray(baseline, np.float32), mean_waveform.shape)
-    place, weight = np.polynomial.legendre.leggauss(_STEPS)
-    place, weight = ((place + 1) / 2).astype(np.float32), weight / 2  # from -1..1 to 0..1
+    nodes, weights = np.polynomial.legendre.leggauss(_STEPS)
+    place, weight = ((nodes + 1) / 2).astype(np.float32), weights / 2  # from -1..1 to 0..1
     saliency = np.empty_like(mean_waveform)
     for first in range(0, len(mean_waveform), _CELLS_AT_ONCE):
         cells = slice(first, first + _CELLS_AT_ONCE)

@@ -21,7 +21,7 @@ Spikes = tuple[np.ndarray, np.ndarray]  # (n, 160) float32 in pA, (n,) labels
 def recorded_epochs(waveform: np.ndarray, label: np.ndarray, count: int, seed: int) -> Iterator[Spikes]:
     """Yields epochs of ``count`` recorded spikes, without end: every spike once before any comes again."""
     rng = np.random.default_rng(seed)
-    left = np.empty(0, np.int64)
+    left: np.ndarray = np.empty(0, np.int64)
     while True:
         while len(left) < count:
             left = np.concatenate([left, rng.permutation(len(label))])
