@@ -3,7 +3,7 @@
 import importlib.util
 import os
 
-# Before JAX is imported by whatever comes first: it would set a lower one, for all commands that tests start.
+# Before anything imports JAX, which would set a lower one for all commands that tests start.
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
 import pathlib
@@ -96,7 +96,7 @@ def _is_in_room_of_runs(path: pathlib.Path) -> bool:
 
 
 def pytest_ignore_collect(collection_path: pathlib.Path, config: pytest.Config) -> bool | None:
-    """Leaves out files that hold only what is not asked for: to import them takes longer than all quick tests."""
+    """Leaves out files with no selected tests: importing them takes longer than all quick tests."""
     return 'not runs' in config.option.markexpr and _is_in_room_of_runs(collection_path) or None
 
 

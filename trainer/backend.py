@@ -26,8 +26,8 @@ def start_keras(backend: str | None = None) -> None:
     UserError
         If the backend is another one, or not installed.
     """
-    with contextlib.suppress(io.UnsupportedOperation):  # in some notebooks standard error is no file
-        faulthandler.enable()  # a mapped shard that is cut off while it is read ends the process: say where
+    with contextlib.suppress(io.UnsupportedOperation):  # in some notebooks standard error is not a file
+        faulthandler.enable()  # a mapped shard truncated while it is read kills the process: say where
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
     backend = backend or os.environ.get('KERAS_BACKEND') or 'tensorflow'
     if backend not in _BACKENDS:
@@ -43,9 +43,9 @@ def start_keras(backend: str | None = None) -> None:
                 # Looking for devices is what makes TensorFlow try CUDA.
                 tf.config.list_physical_devices()
                 if backend != 'tensorflow':
-                    # It reads the data and no more; a GPU that it saw it would fill.
+                    # TensorFlow only reads the data here, and would fill any GPU that it sees.
                     tf.config.set_visible_devices([], 'GPU')
-                    keras.distribution.list_devices()  # JAX too says which devices it has not found
+                    keras.distribution.list_devices()  # JAX also reports the devices that it has not found
         except ModuleNotFoundError as error:
             if error.name != backend:
                 raise
@@ -57,7 +57,7 @@ def start_keras(backend: str | None = None) -> None:
 
 
 def describe_device() -> str:
-    """Names the devices that Keras computes on, within the scope of a strategy those that share a batch."""
+    """Names the devices that Keras computes on; within a strategy's scope, those that share a batch."""
     import keras
     import tensorflow as tf
 

@@ -1,6 +1,6 @@
-"""The config of an experiment: the flag ``--config``, and what its fields may be.
+"""The config of an experiment: the flag ``--config``, and the allowed values of its fields.
 
-The fields are those of ``trainer/configs/default.py``, all of them, each of the type that it has there.
+The fields are those of ``trainer/configs/default.py``, all of them, with the same types.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def read_config() -> FrozenConfigDict | None:
     if config is None:
         return None
     try:
-        # In place of a file that is missing ml_collections has a stand-in, which raises when it is touched.
+        # For a missing file ml_collections returns a placeholder that raises on access.
         if not hasattr(config, 'to_dict'):
             raise UserError(f'get_config() returned a {type(config).__name__}, expected an ml_collections.ConfigDict')
         _check_fields(config)
@@ -83,7 +83,7 @@ def read_config() -> FrozenConfigDict | None:
 
 
 def check_config(config: ConfigDict | Mapping) -> FrozenConfigDict:
-    """Returns a config that can be used, frozen.
+    """Returns the config, checked and frozen.
 
     Raises
     ------
@@ -138,7 +138,7 @@ def _check_choices(config: FrozenConfigDict) -> None:
 
 
 def _flat_samples(kernel_size: int) -> int:
-    """Returns how many samples both convolutions and poolings leave of a spike."""
+    """Returns how many samples of a spike are left after both convolutions and poolings."""
     if kernel_size < 1:
         return 0
     after_first = (domain.SPIKE_SAMPLES - kernel_size + 1) // 2

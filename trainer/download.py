@@ -25,7 +25,7 @@ from beam_pipelines.errors import UsageError, UserError
 
 
 def define_flags() -> None:
-    """Defines the command's flags: not at import, so that several commands can be imported side by side."""
+    """Defines the command's flags; not at import, so that several commands can be imported together."""
     flags.DEFINE_string('recordings', None, 'Recordings root to fill: `original` and `non_homogeneous`.')
     flags.DEFINE_string('models', None, "Folder for the authors' models.")
     flags.DEFINE_boolean('download', True, 'Download; with --nodownload only count what is already there.')

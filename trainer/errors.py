@@ -1,4 +1,4 @@
-"""The user's mistakes that a caller may want to tell apart from the others."""
+"""User errors that a caller may want to tell apart."""
 
 from __future__ import annotations
 

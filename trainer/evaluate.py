@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 
 def define_flags() -> None:
-    """Defines the command's flags: not at import, so that several commands can be imported side by side."""
+    """Defines the command's flags; not at import, so that several commands can be imported together."""
     flags.DEFINE_string('workdir', None, 'Folder of a run of sero-train.')
     flags.DEFINE_string('models', None, "Folder with the authors' models, in place of --workdir.")
     flags.DEFINE_string('baseline_workdir', None, 'Folder of a run to compare with.')
@@ -143,7 +143,7 @@ def _calibration_of(workdir: str | None) -> Calibration | None:
 
 
 def _check_can_be_written(folder: pathlib.Path) -> None:
-    """Raises UserError before minutes of work rather than after them, and makes no folder yet."""
+    """Raises UserError before minutes of work, not after; creates no folder yet."""
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     if not (existing.is_dir() and os.access(existing, os.W_OK)):
         raise UserError('cannot be written; give another --output_dir', file=folder)

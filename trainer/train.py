@@ -12,7 +12,7 @@ From the authors' weights, ModConvBinNormN20.keras and so on in a folder:
     sero-train --config trainer/configs/default.py --config.architecture=published --init_from authors \
         --data_dir data --workdir runs/continued
 
-A run that was interrupted goes on from its last checkpoint when the same command is given again. Ctrl-C and SIGTERM
+An interrupted run resumes from its last checkpoint when the same command is given again. Ctrl-C and SIGTERM
 save one first and end with status 130 and 143; a second Ctrl-C quits at once. TensorBoard logs are in
 WORKDIR/tensorboard: `tensorboard --logdir WORKDIR` shows them.
 """
@@ -32,7 +32,7 @@ from trainer.config import define_config_flag, parse_flags, read_config
 
 
 def define_flags() -> None:
-    """Defines the command's flags: not at import, so that several commands can be imported side by side."""
+    """Defines the command's flags; not at import, so that several commands can be imported together."""
     define_config_flag()
     flags.declare_key_flag('config')  # so that --help has it
     flags.DEFINE_string('data_dir', None, 'TFDS data directory that sero-build or tfds build filled.', required=True)
@@ -48,7 +48,7 @@ def define_flags() -> None:
         'auto',
         ['auto', 'one', 'mirrored', 'multi_worker', 'tpu'],
         'Devices: one; mirrored, all GPUs of this machine; multi_worker, those of the machines in TF_CONFIG; tpu. auto'
-        ' takes what there is. On JAX: one, or auto for all devices of this machine.',
+        ' takes all devices found. On JAX: one, or auto for all devices of this machine.',
     )
     flags.DEFINE_enum(
         'backend', None, ['tensorflow', 'jax'], 'What Keras computes with; KERAS_BACKEND or tensorflow by default.'
@@ -110,7 +110,7 @@ def _out_of_memory(error: Exception) -> UserError:
 
 
 def _cause(error: Exception) -> str:
-    """Returns the line of TensorFlow's message that says what happened: after the graph's trace, before the hints."""
+    """Returns the line of TensorFlow's message that gives the cause: after the graph's trace, before the hints."""
     lines = [line for line in str(error).splitlines() if line and not line[0].isspace() and 'Hint:' not in line]
     return lines[-1] if lines else 'no more memory'
 

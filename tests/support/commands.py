@@ -90,7 +90,7 @@ def help_of(command: str) -> str:
 @contextlib.contextmanager
 def _as_in_a_new_process(argv: list[str]) -> Iterator[None]:
     """Puts back what a command changes in the process it runs in."""
-    app.define_help_flags()  # absl does so once a process, so they must be there before the flags are saved
+    app.define_help_flags()  # absl does so once a process, so they must exist before the flags are saved
     saved = flagsaver.save_flag_values()
     main_module = sys.modules['__main__']
     main_doc = main_module.__doc__
@@ -98,7 +98,7 @@ def _as_in_a_new_process(argv: list[str]) -> Iterator[None]:
     with (
         mock.patch.object(sys, 'argv', argv),
         mock.patch.dict(os.environ),
-        # It would go on writing to what stands for standard error here, after that is gone.
+        # It would keep writing to the captured standard error after that is closed.
         mock.patch.object(faulthandler, 'enable'),
     ):
         logging.root.handlers[:] = []  # pytest's

@@ -1,4 +1,4 @@
-"""A stand-in for Google Cloud Storage on this machine: fake-gcs-server, and before it what that lacks.
+"""A stand-in for Google Cloud Storage on this machine: fake-gcs-server, behind a proxy that adds what it lacks.
 
 The server in front gives out tokens, and gives the parts of batch requests the Content-ID that fake-gcs-server needs
 and Google's Python client does not send.
@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 _TOKEN = {'access_token': 'none', 'expires_in': 3600, 'token_type': 'Bearer'}
 _TOKEN_PATH = '/token'
 
-NOT_COPIED = 'not-copied'  # An object of this name is refused to be copied, but in batches.
+NOT_COPIED = 'not-copied'  # Copying an object of this name fails, except in batches.
 _NOT_FORWARDED = {'connection', 'transfer-encoding', 'content-length'}
 
 

@@ -17,7 +17,7 @@ def made_once(
     ----------
     tmp_path_factory, worker_id : pytest's and pytest-xdist's fixtures.
     name : of the folder.
-    make : fills the folder, which is there and empty.
+    make : fills the folder, which exists and is empty.
     """
     base = tmp_path_factory.getbasetemp()
     if worker_id != 'master':

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def load(model_dir: str | os.PathLike[str]) -> Classifier:
-    """Loads a trained ensemble; TensorFlow is imported here and not before.
+    """Loads a trained ensemble; TensorFlow is only imported here.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Classifies recordings as they are read, and keeps count of what became of each file."""
+"""Classifies recordings as they are read, and counts what became of each file."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Findings:
     ----------
     cells : by name.
     rejected : files that are not used.
-    counts : of files, triggers and spikes; the files that it counts as rejected are in ``rejected`` too.
+    counts : of files, triggers and spikes; its rejected files are in ``rejected`` too.
     """
 
     cells: dict[str, ClassifiedCell] = dataclasses.field(default_factory=dict)
@@ -35,7 +35,7 @@ class Findings:
     counts: ExtractionReport = ExtractionReport()
 
     def add(self, cell: ClassifiedCell | None, report: ExtractionReport) -> None:
-        """Notes what became of the files of one cell."""
+        """Records what became of the files of one cell."""
         if cell is not None:
             self.cells[cell.result.cell] = cell
         self.rejected.extend(report.rejected)
@@ -79,7 +79,7 @@ def classify_all(
 def read_results(
     reading: Iterator[tuple[MeasuredCell | None, ExtractionReport]],
 ) -> Iterator[tuple[MeasuredCell | None, ExtractionReport]]:
-    """Passes on what is read; UserError if a reader has died."""
+    """Yields what the readers return; UserError if a reader has died."""
     try:
         yield from reading
     except concurrent.futures.process.BrokenProcessPool:

@@ -1,4 +1,4 @@
-"""A trained ensemble with its calibration and training range, ready to classify cells that are in no dataset."""
+"""A trained ensemble with its calibration and training range, ready to classify new cells."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Classifier:
         Raises
         ------
         RecordingRejected
-            If the rate is another, a value is not finite, or nothing comes down to -50 pA.
+            If the rate is not accepted, a value is not finite, or nothing comes down to -50 pA.
         ValueError
             If the current is not a one-dimensional array of numbers.
         """

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def define_flags() -> None:
-    """Defines the command's flags: not at import, so that several commands can be imported side by side."""
+    """Defines the command's flags; not at import, so that several commands can be imported together."""
     flags.DEFINE_string('model', None, 'Folder of a finished run of sero-train.', required=True)
     flags.DEFINE_string('output_dir', None, 'Folder to write to.', required=True)
     flags.DEFINE_string(
@@ -46,7 +46,7 @@ def define_flags() -> None:
 def main(argv: list[str]) -> int:
     paths, watched, folder = argv[1:], flags.FLAGS.watch, pathlib.Path(flags.FLAGS.output_dir)
     _check_flags(paths)
-    # Here, so that --help is there at once.
+    # Imported here, so that --help is immediate.
     from trainer.classify.inputs import find_recordings
     from trainer.classify.outputs import OUTPUT_NAMES, make_folder, write_outputs
     from trainer.classify.reading_pool import ReadingPool

@@ -1,6 +1,6 @@
 """Verdicts in other formats.
 
-NWB (Neurodata Without Borders): one file per recording, whose cell is the only row of the units table. phy:
+NWB (Neurodata Without Borders): one file per recording; its cell is the only row of the units table. phy:
 ``cluster_sero.tsv``, which phy shows as columns of its cluster view.
 """
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _AMPERES_PER_PA = 1e-12
 
-# NWB requires a start time; nobody takes this one for a recording's.
+# NWB requires a start time; nobody will mistake this one for real.
 _UNKNOWN_START = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 
 _UNITS_COLUMNS = {
@@ -58,8 +58,8 @@ def check_can_export_nwb() -> None:
 def export_nwb(folder: pathlib.Path, cells: Sequence[ClassifiedCell], info: Mapping) -> list[pathlib.Path]:
     """Writes one ``CELL.nwb`` per cell; a second cell of the same name becomes ``CELL-2.nwb``.
 
-    Currents are in amperes, times in s from the recording's start. The start is that of the ABF header, whose local
-    time is written as UTC because the header has no time zone. Where it is unknown, 1970-01-01 is written, and
+    Currents are in amperes, times in s from the recording's start. The start is the local time of the ABF
+    header, written as UTC because the header has no time zone. Where it is unknown, 1970-01-01 is written, and
     ``session_description`` says so.
 
     Parameters
@@ -70,7 +70,7 @@ def export_nwb(folder: pathlib.Path, cells: Sequence[ClassifiedCell], info: Mapp
 
     Returns
     -------
-    The files, in the order of the cells; each appears whole or not at all.
+    The files, in the order of the cells; each is written atomically.
 
     Raises
     ------
@@ -94,10 +94,10 @@ def export_nwb(folder: pathlib.Path, cells: Sequence[ClassifiedCell], info: Mapp
 def export_phy(folder: pathlib.Path, cells: Sequence[ClassifiedCell]) -> pathlib.Path:
     """Writes the verdicts as phy's cluster metadata: tab-separated, a header, one row per cluster.
 
-    phy reads every ``.tsv`` in the folder of a sorted recording that has a column ``cluster_id`` and takes each other
-    column for a label of the clusters (``phylib.io.model.load_metadata``). phy knows no clusters of ours, because each
-    cell is a recording of its own: ``cluster_id`` is the cell's row in ``cells.csv``, counted from 0. To use the file
-    beside a spike sorting, replace it with the sorting's cluster numbers.
+    phy reads every ``.tsv`` in the folder of a sorted recording that has a column ``cluster_id``, and takes each other
+    column as a label of the clusters (``phylib.io.model.load_metadata``). phy has no clusters for our cells, because
+    each cell is a recording of its own: ``cluster_id`` is the cell's row in ``cells.csv``, counted from 0. To use the
+    file beside a spike sorting, replace it with the sorting's cluster numbers.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def export_phy(folder: pathlib.Path, cells: Sequence[ClassifiedCell]) -> pathlib
 
     Returns
     -------
-    The file, which appears whole or not at all.
+    The file, which is written atomically.
     """
     rows = []
     for cluster_id, cell in enumerate(cells):

@@ -15,22 +15,22 @@ def find_recordings(
 ) -> tuple[list[RecordingFiles], list[RejectedFile]]:
     """Finds the recordings, one per cell, in files and in folders at any depth.
 
-    Hidden files and folders are ignored, and in the output folder the files that ``sero-classify`` has written.
+    Hidden files and folders are ignored, and so are the files that ``sero-classify`` wrote to the output folder.
 
     Parameters
     ----------
     paths : files and folders.
-    output_dir : where the verdicts go; it may lie in a folder of recordings.
+    output_dir : where the verdicts are written; may be inside a folder of recordings.
     output_names : the names of the files and folders that are written there.
 
     Returns
     -------
-    The recordings, whose set and label have no meaning here, and the files that belong to none.
+    The recordings (their set and label are meaningless here), and the files that belong to none.
 
     Raises
     ------
     UserError
-        If a path does not exist or a folder cannot be read, or there is no file at all.
+        If a path does not exist or a folder cannot be read, or there are no files.
     """
     output_dir = os.path.realpath(output_dir)
     files: dict[str, None] = {}
@@ -63,7 +63,7 @@ def _walk(folder: str, output_dir: str, output_names: Collection[str]) -> Iterat
     visited = set()
     for parent, folders, names in os.walk(folder, followlinks=True, onerror=_raise):
         real = os.path.realpath(parent)
-        if real in visited:  # by a link to a folder that it lies in
+        if real in visited:  # a link to one of its parent folders
             folders.clear()
             continue
         visited.add(real)

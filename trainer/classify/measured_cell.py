@@ -16,7 +16,7 @@ from beam_pipelines.spikes.extraction import ExtractionReport, RecordedCell, rea
 from beam_pipelines.spikes.waveform_features import SpikeMeasures, measure_spikes
 from trainer.evaluation.results import TraceEnvelope
 
-# About as many as a screen or a page has dots.
+# About the number of pixels across a screen or page.
 _STRETCHES_OF_TRACE = 1_200
 
 
@@ -33,7 +33,7 @@ class MeasuredCell:
     measures : of the spikes.
     trace : None for spike CSVs.
     duration_s : of the recording; 0 where unknown.
-    sampling_rate_hz : that of the recording; the spikes are at 40 kHz whatever it is.
+    sampling_rate_hz : that of the recording; the spikes are always at 40 kHz.
     is_simulated : whether the recording says so.
     """
 
@@ -53,14 +53,14 @@ def read_measured_cell(files: RecordingFiles, resample: bool) -> tuple[MeasuredC
 
     Returns
     -------
-    The cell, None if every file was rejected, and what became of the files. A bad file is never an exception.
+    The cell, None if every file was rejected, and what became of the files. A bad file never raises.
     """
     cell, report = read_cell(files, resample)
     return (None if cell is None else _measure(files.cell_id, cell)), report
 
 
 def measure_current(current_pa: np.ndarray, sampling_rate_hz: float, resample: bool) -> MeasuredCell:
-    """Finds and measures the spikes of a current, which has neither a name nor a path.
+    """Finds and measures the spikes of a current in memory, without name or path.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def measure_current(current_pa: np.ndarray, sampling_rate_hz: float, resample: b
     Raises
     ------
     RecordingRejected
-        If the rate is another, a value is not finite, or there is no spike.
+        If the rate is not accepted, a value is not finite, or there is no spike.
     """
     current_pa = np.asarray(current_pa)
     if current_pa.ndim != 1 or not len(current_pa) or current_pa.dtype.kind not in 'fiu':

@@ -1,7 +1,7 @@
 """Warns if a recording does not look like those that the model was trained on, in sentences for a biologist.
 
-A recording is compared with the range of the training cells, with a margin, because one just beyond the range is as
-good as one at its edge.
+A recording is compared with the range of the training cells, with a margin, because one just outside is as
+good as one at the edge.
 """
 
 from __future__ import annotations

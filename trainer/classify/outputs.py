@@ -1,4 +1,4 @@
-"""Writes the outputs of ``sero-classify``: all files of a run appear together, and none of an earlier run stays."""
+"""Writes the outputs of ``sero-classify``: all files of a run appear together and replace those of an earlier run."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _PARTIAL = '.sero-classify.partial'
 
 
 def make_folder(folder: pathlib.Path) -> None:
-    """Makes the output folder; OSError if it cannot be written, before minutes of work rather than after them."""
+    """Makes the output folder; OSError if it cannot be written, before minutes of work, not after."""
     folder.mkdir(parents=True, exist_ok=True)
     _make_anew(folder / _PARTIAL).rmdir()
 
@@ -41,7 +41,7 @@ def write_outputs(
 ) -> pathlib.Path:
     """Writes ``cells.csv``, ``spikes.csv``, ``rejected.jsonl``, ``report.html`` and the exports.
 
-    All are written to a hidden folder and then moved to their places, so that nobody ever finds half a file.
+    All are written to a hidden folder and then moved, so that nobody ever sees half a file.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ class ReadingPool:
     """
 
     def __init__(self, resample: bool, most_workers: int):
-        import joblib  # Here, because the readers, which import this module too, do not need it.
+        import joblib  # Here, because the readers also import this module and do not need it.
 
         self._resample = resample
         self._workers = max(1, min(most_workers, joblib.cpu_count()))
@@ -47,7 +47,7 @@ class ReadingPool:
         self._executor.shutdown(cancel_futures=True)
 
     def read(self, recordings: Sequence[RecordingFiles]) -> Iterator[tuple[MeasuredCell | None, ExtractionReport]]:
-        """Begins to read at once, and returns what ``measured_cell.read_measured_cell`` does as it becomes ready."""
+        """Starts reading at once, and returns what ``measured_cell.read_measured_cell`` does as it becomes ready."""
         waiting = iter(recordings)
         return self._results(
             waiting, set(map(self._submit, itertools.islice(waiting, _AHEAD_PER_WORKER * self._workers)))
@@ -68,9 +68,9 @@ class ReadingPool:
 
 
 def _start_reader() -> None:
-    """Leaves Ctrl-C to the main process, and ends this process when that one is gone.
+    """Leaves Ctrl-C to the main process, and ends this process when it has died.
 
-    Killed outright the main process cannot end its readers, and the pool would wait for ever.
+    If the main process is killed, it cannot end its readers, and the pool would wait forever.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 

@@ -35,7 +35,7 @@ def watch(
 ) -> None:
     """Classifies each ``.abf`` file below ``watched`` when it is complete, and again when it has changed, until Ctrl-C.
 
-    The outputs are written anew each time. Of two files of the same name the first one is used.
+    The outputs are rewritten each time. Of two files of the same name the first one is used.
 
     Parameters
     ----------

@@ -1,1 +1,1 @@
-"""Experiment configs: one file an experiment; its docstring says the command, the time and the result."""
+"""Experiment configs: one file per experiment; its docstring gives the command, time and result."""

@@ -20,8 +20,8 @@ def get_config() -> ml_collections.ConfigDict:
             'kernel_sizes': tuple(range(20, 31)),
             'batch_size': 64,
             'learning_rate': 1e-3,
-            # constant, or cosine: up in a straight line over the first twentieth of the run, then down to zero at its
-            # end; the length of such a run cannot be changed when it goes on.
+            # constant, or cosine: linear warm-up over the first twentieth of the run, then decay to zero at its
+            # end; the length of such a run cannot be changed when it resumes.
             'learning_rate_schedule': 'constant',
             # An epoch ends with validation and a checkpoint; it need not be a whole pass over the data.
             'examples_per_epoch': 44_415,
@@ -31,8 +31,8 @@ def get_config() -> ml_collections.ConfigDict:
             'patience': 10,
             # float32, mixed_bfloat16 or mixed_float16.
             'precision': 'float32',
-            # A checkpoint is saved after each epoch, after so many seconds, and (unless 0) after so many steps; the
-            # last ones are kept.
+            # A checkpoint is saved after each epoch, every so many seconds, and (unless 0) every so many steps; the
+            # newest are kept.
             'checkpoint_seconds': 300.0,
             'checkpoint_steps': 0,
             'checkpoints_kept': 2,

@@ -3,7 +3,7 @@
     sero-train --config trainer/configs/demo.py --data_dir demo/data --workdir demo/synthetic
     sero-train --config trainer/configs/demo.py --config.train_on=original --data_dir demo/data --workdir demo/original
 
-On 2 CPU cores: about 65 s each, at 1,000 examples/s. Cells of other days called as labelled, on the simulated
+On 2 CPU cores: about 65 s each, at 1,000 examples/s. Cells of other days classified as labelled, on simulated
 recordings of the default seed: 19 of 20 (95 % interval 0.764 to 0.991) trained on synthetic spikes, 18 of 20 (0.699 to
 0.972) trained on recorded ones.
 """

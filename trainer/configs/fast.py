@@ -2,7 +2,7 @@
 
     sero-train --config trainer/configs/fast.py --data_dir data --workdir runs/fast
 
-For what computes in bfloat16: a GPU, a TPU, or a CPU with AMX; other CPUs are slower in it than in float32. The rate is
+For hardware with bfloat16: a GPU, a TPU, or a CPU with AMX; other CPUs are slower than in float32. The rate is
 higher than the default's because there are fewer, larger steps, and rises from zero first because Adam's first
 estimates are poor. Validation follows every twentieth of the pass.
 
@@ -24,5 +24,5 @@ def get_config() -> ml_collections.ConfigDict:
     config.precision = 'mixed_bfloat16'
     config.epochs = 20
     config.examples_per_epoch = 12_700_600 // config.epochs
-    config.patience = config.epochs  # the rate has to fall to its end
+    config.patience = config.epochs  # the rate has to reach zero
     return config

@@ -3,10 +3,10 @@
     sero-train --config trainer/configs/paper_original.py --data_dir data --workdir runs/paper_original
 
 Eleven of the published networks (k 20 to 30), batches of 64, 25 epochs, patience 10. An epoch is as long as the
-authors' training split: 70 % of 43,327 spikes, 30,328. For their split too, random by spike, build the data with
+authors' training split: 70 % of 43,327 spikes, 30,328. To use their split as well, random by spike, build the data with
 `sero-build --protocol=published`; the default puts no cell on both sides.
 
-Time: not measured. Result: not measured. (Published, on original test spikes of which other spikes of the same cells
+Time: not measured. Result: not measured. (Published, on original test spikes; other spikes of the same cells
 were trained on: accuracy about 0.984, AUC about 0.997.)
 """
 

@@ -44,7 +44,7 @@ _SETTINGS_FILE = 'settings.json'
 
 @dataclasses.dataclass(frozen=True)
 class RecordedSpikes:
-    """All spikes of ``original``, whatever split they are in.
+    """All spikes of ``original``, from all splits.
 
     Attributes
     ----------
@@ -83,13 +83,13 @@ def cross_validate(
     config : from ``trainer.config.check_config``. With a synthetic ``train_on`` each fold makes its own spikes, from
         the spikes and noise masks of its own training cells.
     data_dir : the TFDS data directory.
-    workdir : where ``cross_validation/DIVISION`` is made.
+    workdir : where ``cross_validation/DIVISION`` is created.
     division : ``day``, or ``spike`` for the published one.
     folds : see ``folds.fold_by_day``.
 
     Returns
     -------
-    What was found, and the folder where the folds are.
+    The result, and the folder of the folds.
 
     Raises
     ------
@@ -143,7 +143,7 @@ def read_recorded_spikes(data_dir: str) -> RecordedSpikes:
 
 
 def _reserve(folder: str, settings: dict) -> None:
-    """Writes the settings into the folder, or checks that the cross-validation that is there has the same."""
+    """Writes the settings into the folder, or checks that an existing cross-validation has the same."""
     path = os.path.join(folder, _SETTINGS_FILE)
     if os.path.isdir(folder):
         remove_left_behind(folder)
@@ -161,7 +161,7 @@ def _reserve(folder: str, settings: dict) -> None:
 
 
 def _run_fold(job: _CrossValidation, number: int) -> tuple[np.ndarray, Calibration]:
-    """Trains and tests a fold and saves what is found: the (n, m, 2) scores of its test spikes, and a calibration."""
+    """Trains and tests a fold and saves the result: the (n, m, 2) scores of its test spikes, and a calibration."""
     started = time.monotonic()
     fold, spikes = job.folds[number - 1], job.spikes
     ensemble = train_in_memory(
@@ -180,7 +180,7 @@ def _run_fold(job: _CrossValidation, number: int) -> tuple[np.ndarray, Calibrati
 
 
 def _load_fold(job: _CrossValidation, number: int) -> tuple[np.ndarray, Calibration] | None:
-    """Returns what an earlier run has found of a fold, or None; a file that cannot be used is made again."""
+    """Returns the result that an earlier run saved for a fold, or None if there is no usable file."""
     try:
         with np.load(_fold_path(job, number), allow_pickle=False) as content:
             fields = json.loads(str(content['calibration']))
@@ -196,7 +196,7 @@ def _fold_path(job: _CrossValidation, number: int) -> str:
 
 
 def _training_epochs(job: _CrossValidation, fold: Fold) -> Iterator[Spikes]:
-    """Yields what a fold is trained on, epoch after epoch."""
+    """Yields the training spikes of a fold, epoch by epoch."""
     spikes, config = job.spikes, job.config
     waveform, label = spikes.waveform[fold.train], spikes.label[fold.train]
     count = config.examples_per_epoch // config.batch_size * config.batch_size
@@ -212,10 +212,10 @@ def _digest(fold: Fold) -> str:
 
 
 def _synthesizer(synthetic: StoredSplit, waveform: np.ndarray, label: np.ndarray, train_cells: set[str]) -> Synthesizer:
-    """Makes the fold's synthetic spikes: of its training cells' spikes, and of the noise of these cells alone."""
+    """Makes the fold's synthetic spikes: from the spikes and noise of its training cells alone."""
     bank = open_spike_bank(synthetic)
     masks_from = synthetic.metadata['synthesis']['masks_from_cells']
-    # The masks stand in the order of the dataset's cells.
+    # The masks are in the order of the dataset's cells.
     from_cell = np.repeat(
         [cell['cell'] for cell in synthetic.metadata['cells']],
         [masks_from.get(cell['cell'], 0) for cell in synthetic.metadata['cells']],

@@ -1,4 +1,4 @@
-"""Trains an ensemble on spikes in memory: those of a fold of a cross-validation are few."""
+"""Trains an ensemble on spikes in memory: a fold of a cross-validation has few."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Spikes = tuple[np.ndarray, np.ndarray]  # (n, 160) float32 in pA, (n,) labels
 
 
 def recorded_epochs(waveform: np.ndarray, label: np.ndarray, count: int, seed: int) -> Iterator[Spikes]:
-    """Yields epochs of ``count`` recorded spikes, without end: every spike once before any comes again."""
+    """Yields epochs of ``count`` recorded spikes, endlessly: every spike once before any repeats."""
     rng = np.random.default_rng(seed)
     left: np.ndarray = np.empty(0, np.int64)
     while True:
@@ -30,7 +30,7 @@ def recorded_epochs(waveform: np.ndarray, label: np.ndarray, count: int, seed: i
 
 
 def synthetic_epochs(synthesizer: Synthesizer, count: int) -> Iterator[Spikes]:
-    """Yields epochs of ``count`` synthetic spikes, without end."""
+    """Yields epochs of ``count`` synthetic spikes, endlessly."""
     first = 0
     while True:
         draws = synthesizer.draw(np.arange(first, first + count) % sum(synthesizer.examples))
@@ -44,8 +44,8 @@ def train_in_memory(config: FrozenConfigDict, epochs: Iterator[Spikes], validati
     Parameters
     ----------
     config : of the run, see ``trainer/configs/default.py``.
-    epochs : gives the spikes of one epoch after the other.
-    validation : the spikes that tell which epoch is best.
+    epochs : yields the spikes of each epoch.
+    validation : the spikes that select the best epoch.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def train_in_memory(config: FrozenConfigDict, epochs: Iterator[Spikes], validati
             waveform,
             _targets(ensemble, label),
             batch_size=config.batch_size,
-            shuffle=False,  # they come in random order
+            shuffle=False,  # already in random order
             validation_data=(validation[0], _targets(ensemble, validation[1])),
             verbose=0,
         ).history

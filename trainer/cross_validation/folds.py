@@ -13,9 +13,9 @@ from beam_pipelines import domain
 from beam_pipelines.errors import UserError
 from beam_pipelines.planning import splits
 
-# Of the cells that are not tested; they stop the training in time and calibrate the ensemble.
+# Share of the untested cells that is used for early stopping and calibration.
 _VALIDATION_SHARE = 0.2
-_FEWEST_VALIDATION_CELLS = 2  # of each class, as a calibration takes
+_FEWEST_VALIDATION_CELLS = 2  # of each class, as calibration needs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,14 +39,13 @@ def fold_by_day(
 ) -> list[Fold]:
     """Leaves each day out once, or groups of days: no day is on two sides of a fold, and so no cell is.
 
-    The validation cells are whole days too: what an ensemble is worth on a day that it has not seen is what is to be
-    calibrated.
+    The validation cells are whole days too, so that the calibration reflects performance on unseen days.
 
     Parameters
     ----------
     cell, label : (n,) int, of each spike.
     cell_names : what ``cell`` indexes.
-    folds : how many groups the days are dealt out to; None: each day is a fold.
+    folds : how many groups the days are divided into; None: each day is a fold.
     seed : of the order of the days.
 
     Raises
@@ -97,7 +96,7 @@ def _hold_out_days(label_of: dict[str, int], seed: int, name: str) -> set[str]:
         for day in days:
             if sum(of in held_out for of in days_of_class) >= wanted:
                 break
-            # Not the last day of the class: there would be nothing to train on.
+            # Keep the last day of the class to train on.
             if day in days_of_class and set(days_of_class) - held_out - {day}:
                 held_out.add(day)
     for label, class_name in enumerate(domain.LABEL_NAMES):

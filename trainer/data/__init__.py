@@ -1,1 +1,1 @@
-"""Built datasets as tf.data; nothing of Keras."""
+"""Built datasets as tf.data, without Keras."""

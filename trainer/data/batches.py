@@ -21,7 +21,7 @@ from trainer.data.example_order import CHUNK_ROWS, Chunks, ExampleOrder
 from trainer.data.shards import HEADER_WORDS, map_shard
 from trainer.data.stored_dataset import StoredSplit
 
-# Explicit, because AUTOTUNE would need the optimizations that are off, and some seconds to find its numbers.
+# Explicit, because AUTOTUNE would need the optimizations that are off, and some seconds to tune.
 _PARALLEL_CHUNKS = min(8, os.cpu_count() or 1)
 _BATCHES_READY = 8
 
@@ -29,14 +29,14 @@ _TFDS_SHUFFLED_ROWS = 16_384
 
 
 def training_batches(split: StoredSplit, batch_size: int, seed: int, first_batch: int = 0) -> tf.data.Dataset:
-    """Returns an endless stream of training batches, in another order at every pass over the data.
+    """Returns an endless stream of training batches, in a new order for each pass over the data.
 
     Parameters
     ----------
     split : what to train on.
     batch_size : rows in a batch; every batch is full, and one may hold the end of a pass and the start of the next.
     seed : the order is a function of it.
-    first_batch : how many batches an earlier run has consumed; the stream goes on behind them and reads nothing twice.
+    first_batch : how many batches an earlier run has consumed; the stream resumes after them and reads nothing twice.
 
     Returns
     -------
@@ -95,7 +95,7 @@ def shuffled_batches(
 def tfds_batches(split: StoredSplit, batch_size: int, seed: int, first_batch: int = 0) -> tf.data.Dataset:
     """Returns an endless stream of training batches as a stock ``tfds.load`` gives them, for comparison.
 
-    It goes on exactly behind the batches that an earlier run has consumed, but reads all of them again to get there.
+    It resumes exactly after the batches that an earlier run consumed, but has to read them all again to skip them.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def tfds_batches(split: StoredSplit, batch_size: int, seed: int, first_batch: in
     """
     import tensorflow_datasets as tfds  # takes seconds
 
-    # tf.data mixes the global seed into the order, and a run that goes on has not set it as the first one had.
+    # tf.data mixes the global seed into the order, and a resumed run has not set it as the first run did.
     tf.random.set_seed(seed)
     rows = tfds.builder_from_directory(split.folder).as_dataset(
         split=split.name.partition('/')[2],
@@ -125,12 +125,12 @@ def evaluation_batches(split: StoredSplit, batch_size: int) -> tf.data.Dataset:
     Parameters
     ----------
     split : what to read.
-    batch_size : rows in a batch; the last one is filled up with rows of zeros.
+    batch_size : rows in a batch; the last one is padded with rows of zeros.
 
     Returns
     -------
     Dataset of {waveform (b, 160) float32 in pA, label (b,) int64, cell (b,) int64, valid (b,) bool}; ``valid`` is false
-    for the rows that only fill up the last batch.
+    for the rows that pad the last batch.
 
     Raises
     ------
@@ -157,7 +157,7 @@ def evaluation_batches(split: StoredSplit, batch_size: int) -> tf.data.Dataset:
     rows = rows.map(read, num_parallel_calls=_PARALLEL_CHUNKS, deterministic=True)
     batches = -(-split.examples // batch_size)
     filling = batches * batch_size - split.examples
-    # The rows that fill up are zeros of every column, and so not valid.
+    # Padding rows are zero in every column, and so not valid.
     zeros = {name: tf.zeros([filling, *spec.shape[1:]], spec.dtype) for name, spec in rows.element_spec.items()}
     rows = rows.concatenate(tf.data.Dataset.from_tensors(zeros))
     # A reader that ends early or late is an error here, not a smaller dataset.
@@ -166,7 +166,7 @@ def evaluation_batches(split: StoredSplit, batch_size: int) -> tf.data.Dataset:
 
 @contextlib.contextmanager
 def dataset_errors() -> Iterator[None]:
-    """Turns what TensorFlow reports of a record that is not of this layout into an error for the user.
+    """Turns TensorFlow's error about a record that is not of this layout into an error for the user.
 
     Raises
     ------
@@ -187,10 +187,10 @@ def dataset_errors() -> Iterator[None]:
 
 def _batches(rows: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
     options = tf.data.Options()
-    # To optimize a pipeline TensorFlow copies its constants, and these are the whole dataset.
+    # To optimize a pipeline TensorFlow copies its constants, which here are the whole dataset.
     options.experimental_optimization.apply_default_optimizations = False
     options.autotune.enabled = False
-    # The workers' shares are cut in training.strategies; TensorFlow would cut them once more, by files.
+    # training.strategies splits the rows among the workers; TensorFlow would shard again, by file.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     return rows.rebatch(batch_size, drop_remainder=True).prefetch(_BATCHES_READY).with_options(options)
 
@@ -203,12 +203,12 @@ class _MappedRecords:
         self._paths = [shard.path for shard in split.shards]
 
     def gather(self, shard: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
-        """Returns rows of a shard as 32-bit words, (n, 189) int32, after a look at their frames."""
+        """Returns rows of a shard as 32-bit words, (n, 189) int32, after checking their frames."""
         words = tf.switch_case(
             tf.cast(shard, tf.int32), [lambda mapped=mapped: tf.gather(mapped, rows) for mapped in self._shards]
         )
         words = tf.ensure_shape(words, (None, record_layout.RECORD_BYTES // 4))
-        # Twelve bytes a record that must be there: whatever else has got into the file's place is found by them.
+        # Every record starts with the same twelve bytes, so checking them detects foreign content.
         right = tf.equal(words[:, : len(HEADER_WORDS)], HEADER_WORDS)
         return tf.cond(tf.reduce_all(right), lambda: words, lambda: self._report(words, right, shard, rows))
 

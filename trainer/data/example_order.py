@@ -2,7 +2,7 @@
 
 An epoch is one pass over the data. The rows of the shards are cut into blocks. Each epoch puts the blocks into a new
 order and shuffles the rows of each block. The stored order is random over the whole dataset already (see
-``docs/how_it_works.md``), so a block holds rows of all classes and cells.
+``docs/how_it_works.md``), so a block has rows of all classes and cells.
 
 All steps are TensorFlow operations: no Python runs in a pipeline, and outside of one they run eagerly.
 """
@@ -19,7 +19,7 @@ from beam_pipelines import keyed_random
 
 BLOCK_ROWS = 16_384
 
-# Rows read at a time: some megabytes, so that they are still in a core's cache when they are decoded.
+# Rows read at a time: some megabytes, so that they are still in cache when decoded.
 CHUNK_ROWS = 4096
 
 
@@ -30,8 +30,8 @@ class Chunks(NamedTuple):
     ----------
     shard : the rows' shard.
     first, length : the rows of the shard that their block holds are ``first..first + length - 1``.
-    table : where the permutation for blocks of that length begins in the order's tables.
-    turn_1, turn_2 : what makes the block's order one of its own, ``0..length - 1``.
+    table : where the permutation for blocks of that length starts in the order's tables.
+    turn_1, turn_2 : rotations that make the block's order unique, ``0..length - 1``.
     begin, count : the chunk is the places ``begin..begin + count - 1`` of the shuffled block.
     """
 
@@ -46,7 +46,7 @@ class Chunks(NamedTuple):
 
 
 class ExampleOrder:
-    """The order of the examples, epoch after epoch without end.
+    """The order of the examples, epoch after epoch, endlessly.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ class ExampleOrder:
     def rows(self, chunk: Chunks) -> tf.Tensor:
         """Returns the rows of its shard that a single chunk holds: (count,) int64."""
         place = chunk.begin + tf.range(chunk.count)
-        # Two turns around the block and a permutation after each: another order for each pair of turns.
+        # Two rotations, a permutation after each: each pair of rotations gives a different order.
         for turn in (chunk.turn_1, chunk.turn_2):
             place += turn
             place = tf.where(place < chunk.length, place, place - chunk.length)

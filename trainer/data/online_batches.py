@@ -20,11 +20,11 @@ from trainer.data.batches import shuffled_batches
 from trainer.data.shards import Shard, read_file, read_rows
 from trainer.data.stored_dataset import StoredSplit
 
-_DRAWN = 16_384  # examples drawn at a time: so many that Python's share vanishes
+_DRAWN = 16_384  # examples drawn at a time, so that Python's overhead is negligible
 
 
 def open_spike_bank(split: StoredSplit) -> Synthesizer:
-    """Loads what a synthetic dataset was made of: recorded spikes, noise masks, recipe.
+    """Loads what a synthetic dataset was made from: recorded spikes, noise masks, recipe.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def open_spike_bank(split: StoredSplit) -> Synthesizer:
 def online_batches(
     split: StoredSplit, bank: Synthesizer, batch_size: int, seed: int, first_batch: int = 0
 ) -> tf.data.Dataset:
-    """Returns an endless stream of what training batches are made of; no waveform is read.
+    """Returns an endless stream of draws for training batches; reads no waveforms.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def online_batches(
     ``online_synthesis.SpikeSynthesis`` takes, and 0 SER or 1 NSER.
     """
     starts = np.cumsum([0, *(shard.examples for shard in split.shards)])
-    # Drawn once, at the start: some tens of bytes an example, and no Python in the pipeline.
+    # Drawn once, at the start: some tens of bytes per example, and no Python in the pipeline.
     with tf.device('/cpu:0'):
         spike, masks, weights, label = map(tf.constant, _draw_all(bank, split.examples))
 

@@ -48,7 +48,7 @@ def read_rows(shard: Shard, first: int, count: int) -> np.ndarray:
     Raises
     ------
     UserError
-        If the file cannot be read, ends too early, or holds something else than records of this layout: names the file
+        If the file cannot be read, ends too early, or holds anything but records of this layout: names the file
         and the record.
     """
     with _file_errors(shard.path), _open(shard.path) as file:
@@ -58,7 +58,7 @@ def read_rows(shard: Shard, first: int, count: int) -> np.ndarray:
     if whole < count:
         raise UserError(f'{shard.path}: ends within record {first + whole}')
     rows = np.frombuffer(content, np.uint8).reshape(count, record_layout.RECORD_BYTES)
-    # Twelve bytes a record that must be there: whatever else has got into the file's place is found by them.
+    # Every record starts with the same twelve bytes, so checking them detects foreign content.
     foreign = rows.view(np.int32)[:, : len(HEADER_WORDS)] != HEADER_WORDS
     if foreign.any():
         row = foreign.any(axis=1).argmax()

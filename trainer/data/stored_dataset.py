@@ -25,8 +25,7 @@ from beam_pipelines.datasets.configs import (
 from beam_pipelines.errors import UserError
 from trainer.data.shards import Shard, file_size, read_file, read_rows
 
-# From a bucket each read takes some hundredths of a second, on a local disk next to nothing: so few reads, and side by
-# side.
+# Each read takes some hundredths of a second from a bucket, next to nothing from a local disk: few reads, in parallel.
 _SAMPLES, _SAMPLE_ROWS = 4, 4
 _READERS = 16
 
@@ -84,8 +83,8 @@ def open_split(data_dir: str, config: str, split: str, verify_records: bool = Fa
     Raises
     ------
     UserError
-        If the dataset is missing, of another format version, or a shard is missing, has not the size that the metadata
-        promise or holds a damaged record; names the file, the record or field and both values.
+        If the dataset is missing, of another format version, or a shard is missing, differs in size from the
+        metadata or holds a damaged record; names the file, the record or field and both values.
     """
     folder = dataset_folder(data_dir, config)
     if config not in CONFIGS:
@@ -150,7 +149,7 @@ def _check_all(shards: Sequence[Shard], crc32c: Mapping[str, str]) -> None:
     Parameters
     ----------
     shards : what to check.
-    crc32c : by the name of a shard's file the CRC-32C of all of it, as the dataset's ``metadata.json`` has it.
+    crc32c : CRC-32C of each whole shard, by file name, from the dataset's ``metadata.json``.
 
     Raises
     ------
@@ -164,7 +163,7 @@ def _check_all(shards: Sequence[Shard], crc32c: Mapping[str, str]) -> None:
             checksum.update(read_rows(shard, first, count))
         found, promised = checksum.hexdigest().decode(), crc32c.get(shard.path.rpartition('/')[2])
         if found != promised:
-            # Only now is it worth looking at each record.
+            # Only now look at each record.
             for first, count in blocks:
                 _check(shard, first, count)
             raise UserError(f'{shard.path}: CRC-32C {found}, metadata.json promises {promised}')

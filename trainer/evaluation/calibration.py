@@ -30,7 +30,7 @@ _LEAST_CONSENSUS = 1e-4
 _LOG_TEMPERATURES = (-math.log(100), math.log(1000))
 
 # Isotonic regression has many more parameters than a temperature, and its steps give different cells the same
-# probability. It takes this many cells, and has to be better by this much, in log loss per cell.
+# probability. So it needs this many cells, and a log loss per cell that is better by this much.
 _FEWEST_CELLS_FOR_ISOTONIC = 100
 _LEAST_GAIN = 0.01
 
@@ -50,8 +50,8 @@ class Calibration:
     ----------
     method : ``temperature`` (log-odds divided by ``temperature``), ``isotonic`` (a rising curve through ``knots``) or
         ``none``.
-    temperature : more than 1 where the consensus is too sure.
-    least_p : the lowest probability that a ``temperature`` gives; the highest is 1 less this.
+    temperature : more than 1 where the consensus is overconfident.
+    least_p : the lowest probability that a ``temperature`` gives; the highest is 1 minus this.
     knots : (consensus, probability) pairs, rising; between them the probability is interpolated.
     confidence : a cell whose more probable class has less than this is undecided, 0.5..1.
     target_error : the share of wrong verdicts that the confidence was chosen for; NaN if there were too few cells
@@ -93,9 +93,9 @@ def fit_calibration(consensus: np.ndarray, label: np.ndarray) -> Calibration:
     cells. Isotonic regression has many more parameters, so it takes at least a hundred cells and has to be better in
     log loss by more than two standard errors of the difference.
 
-    That a few cells are all right does not prove certainty. With n cells no probability goes beyond 1 / (n + 2) and
+    A few correct cells do not prove certainty. With n cells no probability goes beyond 1 / (n + 2) and
     (n + 1) / (n + 2) (Laplace's rule of succession; isotonic regression is fitted to Platt's targets, which give the
-    same within each class). The temperature stays near 1, what the networks say themselves, unless the cells speak
+    same within each class). The temperature stays near 1 (the networks' own confidence) unless the cells are evidence
     against it.
 
     The confidence is the lowest at which at most ``TARGET_ERROR`` of the decided cells are wrong. If no confidence
@@ -160,7 +160,7 @@ def write(folder: str, calibration: Calibration) -> None:
 
 
 def remove(folder: str) -> None:
-    """Removes ``calibration.json``, if there is one: it does not hold for members that are trained further."""
+    """Removes ``calibration.json``, if it exists: it is invalid once members are trained further."""
     with contextlib.suppress(FileNotFoundError):
         os.remove(os.path.join(folder, FILE_NAME))
 
@@ -279,7 +279,7 @@ def _choose_confidence(p_ser: np.ndarray, label: np.ndarray) -> tuple[float, int
     """
     sureness = np.maximum(p_ser, 1 - p_ser)
     wrong = _is_wrong(p_ser, label)
-    # The bound that few cells put on every probability must not keep them all undecided.
+    # The bound on probabilities with few cells must not leave all of them undecided.
     expected_wrong = 1 - sureness - _least_p(label[1:])
     for confidence in (0.5, *np.unique(sureness)):
         decided = sureness >= confidence

@@ -46,9 +46,9 @@ def binary_metrics(p_ser: np.ndarray, label: np.ndarray) -> dict:
 def cell_metrics(cells: Sequence[CellResult]) -> dict:
     """Scores the cells whose label is known: ``binary_metrics`` with intervals, calibration and coverage.
 
-    ``accuracy`` counts every cell, undecided ones by the side that they lean to. ``decided_accuracy`` counts the
+    ``accuracy`` counts every cell, undecided ones by their more probable class. ``decided_accuracy`` counts the
     decided ones, and ``coverage`` is their share. ``..._published`` are metrics of the published consensus.
-    ``typical`` and ``atypical`` are metrics of the cells that their spike width alone would call right and wrong.
+    ``typical`` and ``atypical`` are metrics of the cells that spike width alone would classify right and wrong.
     """
     known = [cell for cell in cells if cell.label is not None]
     p_ser = np.array([cell.p_ser for cell in known])
@@ -172,7 +172,7 @@ def bootstrap_accuracy(correct: np.ndarray) -> tuple[float, float]:
 
 def bootstrap_difference(correct: np.ndarray, baseline_correct: np.ndarray) -> tuple[float, float]:
     """Returns the 95 % interval of the difference of two accuracies on the same cells; (n,), (n,) bool."""
-    # Paired by cell: that some cells are harder than others does not widen the interval.
+    # Paired by cell: differences in difficulty between cells do not widen the interval.
     return bootstrap_accuracy(correct.astype(float) - baseline_correct)
 
 
@@ -194,7 +194,7 @@ def _weights(cells: int) -> np.ndarray:
 
 
 def _auc(p_ser: np.ndarray, label: np.ndarray) -> float:
-    from sklearn.metrics import roc_auc_score  # takes a second to import, and sero-classify does without
+    from sklearn.metrics import roc_auc_score  # takes a second to import, and sero-classify does not need it
 
     return float(roc_auc_score(label == 0, p_ser))
 

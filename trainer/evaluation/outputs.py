@@ -1,4 +1,4 @@
-"""Writes what an evaluation has found: ``metrics.json`` and ``cells.csv``."""
+"""Writes the results of an evaluation: ``metrics.json`` and ``cells.csv``."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def without_nan(content: object) -> object:
 
 
 def write_cells(path: str | os.PathLike[str], cells: Sequence[CellResult]) -> None:
-    """Writes ``cells.csv``, one row per cell; what is unknown is left empty."""
+    """Writes ``cells.csv``, one row per cell; unknown values are left empty."""
     rows = [
         (
             cell.cell,
@@ -75,7 +75,7 @@ def write_cells(path: str | os.PathLike[str], cells: Sequence[CellResult]) -> No
 def write_table(
     path: str | os.PathLike[str], header: Sequence[str], rows: Iterable[Iterable[object]], delimiter: str = ','
 ) -> None:
-    """Writes a CSV file, which appears whole or not at all."""
+    """Writes a CSV file atomically."""
     text = io.StringIO()
     writer = csv.writer(text, delimiter=delimiter, lineterminator='\n')
     writer.writerow(header)

@@ -1,4 +1,4 @@
-"""What is found of a cell, of a dataset split, of a model, and of a new recording. Plain data, no computation."""
+"""Results for a cell, a dataset split, a model and a new recording. Plain data, no computation."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def measure_training_range(split: StoredSplit) -> TrainingRange:
 
 
 def write(folder: str, training_range: TrainingRange) -> None:
-    """Writes ``training_range.npz``, whole or not at all."""
+    """Writes ``training_range.npz`` atomically."""
     path = os.path.join(folder, FILE_NAME)
     with staged(path) as temporary, open(temporary, 'wb') as file:
         np.savez(

@@ -13,7 +13,7 @@ from trainer.evaluation.results import CellResult
 _RESAMPLES = 1000
 _INTERVAL = (2.5, 97.5)  # percentiles
 
-# One for all cells: a cell has the same interval alone, among others, from Python and in every command.
+# The same for all cells, so that a cell has the same interval alone, among others, from Python and in every command.
 _BOOTSTRAP_SEED = 0
 
 # With fewer, the bootstrap says too little about how the spikes vary.
@@ -56,7 +56,7 @@ def classify_cell(
     Parameters
     ----------
     scores : (n, m, 2) float, the scores of the cell's n spikes by m members. The spikes must be in the order of their
-        triggers: the bootstrap draws them by their place, and every command is to find the same interval.
+        triggers: the bootstrap draws them by position, and every command must find the same interval.
     waveform : (n, 160) float32, the spikes in pA.
     calibration : of the ensemble.
     cell : the cell's name.

@@ -23,7 +23,7 @@ def build_member(architecture: str, kernel_size: int, precision: str = 'float32'
     kernel_size : length of both convolutions in samples, 1..53.
     precision : one of ``config.PRECISIONS``: what the convolutions compute in. Their weights, the input, the
         normalisation and the scores are float32 in each: half precision would round a spike's current to a quarter of a
-        pA, and the scores of a sure member to 0 and 1.
+        pA, and the scores of a confident member to 0 or 1.
 
     Raises
     ------

@@ -31,7 +31,7 @@ def build_ensemble(
 
     Parameters
     ----------
-    architecture, kernel_sizes, precision : see ``models.build_member``; one member a kernel size.
+    architecture, kernel_sizes, precision : see ``models.build_member``; one member per kernel size.
     seed : seeds the members' weights and dropout.
 
     Returns
@@ -45,7 +45,7 @@ def build_ensemble(
 def uses_xla() -> bool:
     """Whether training steps are compiled by XLA, which Keras would do by default.
 
-    TensorFlow's own convolutions are twice as fast on a CPU; JAX is nothing without it.
+    TensorFlow's own convolutions are twice as fast on a CPU; JAX always needs it.
     """
     return keras.backend.backend() != 'tensorflow'
 

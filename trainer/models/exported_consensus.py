@@ -29,7 +29,7 @@ _JUST_OVER_HALF = float(np.nextafter(np.float32(0.5), np.float32(1)))
 
 
 def build_consensus(members: Sequence[keras.Model]) -> keras.Model:
-    """Builds the published consensus of trained members, with whose weights it computes.
+    """Builds the published consensus of trained members, sharing their weights.
 
     ``p_ser`` is that of ``verdicts.spike_p_ser``: output 0's share of the members' mean outputs. It is above one half
     exactly where the mean of output 0 is larger, as the published rule has it; one half where both are 0.
@@ -51,11 +51,11 @@ def build_consensus(members: Sequence[keras.Model]) -> keras.Model:
 
 
 def write_consensus(workdir: str, members: Sequence[keras.Model]) -> None:
-    """Writes ``saved_model`` and then ``consensus.keras`` into a run's folder, each whole or not at all."""
+    """Writes ``saved_model`` and then ``consensus.keras`` into a run's folder, each atomically."""
     remove_consensus(workdir)
     model = build_consensus(members)
     folder = os.path.join(workdir, SAVED_MODEL_FOLDER)
-    with staged(folder) as temporary, _without_tensorflows_remarks():
+    with staged(folder) as temporary, _without_tensorflow_messages():
         model.export(temporary, format='tf_saved_model', verbose=False, **_export_options())
     save_whole(keras.Model(model.inputs, model.output[_OUTPUT], name='consensus'), _consensus_path(workdir))
 
@@ -66,7 +66,7 @@ def is_written(workdir: str) -> bool:
 
 
 def remove_consensus(workdir: str) -> None:
-    """Removes the consensus of a run that goes on, so that none stands beside members that it was not made of."""
+    """Removes the consensus of a run that resumes, so that none is left beside newer members."""
     if is_written(workdir):
         os.remove(_consensus_path(workdir))
     folder = os.path.join(workdir, SAVED_MODEL_FOLDER)
@@ -75,14 +75,14 @@ def remove_consensus(workdir: str) -> None:
 
 
 def _with_time_column(waveform: keras.KerasTensor) -> keras.KerasTensor:
-    """Does what ``ensemble.AddTimeColumn`` does, without a class that who loads the file would need."""
+    """Does what ``ensemble.AddTimeColumn`` does, without a class that the file's user would need."""
     time_s = np.arange(domain.SPIKE_SAMPLES, dtype=np.float32) / domain.SAMPLING_RATE_HZ
     return ops.expand_dims(ops.stack([ops.zeros_like(waveform) + time_s, waveform], axis=-1), -1)
 
 
 @contextlib.contextmanager
-def _without_tensorflows_remarks() -> Iterator[None]:
-    """Keeps half a dozen lines on the inside of a SavedModel off the screen."""
+def _without_tensorflow_messages() -> Iterator[None]:
+    """Suppresses half a dozen lines about the internals of a SavedModel."""
     verbosity = logging.get_verbosity()
     logging.set_verbosity(min(verbosity, logging.WARNING))
     try:

@@ -1,4 +1,4 @@
-"""Models as ``.keras`` files: saved whole, loaded without running any code that they may hold."""
+"""Models as ``.keras`` files: saved atomically, loaded without running any code in them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from trainer.errors import ModelError
 
 
 def save_whole(model: keras.Model, path: str) -> None:
-    """Saves a model as a ``.keras`` file that appears whole or not at all."""
+    """Saves a model as a ``.keras`` file, atomically."""
     with staged(path) as temporary:
         model.save(temporary)
 
 
 def load_model(path: str, compile: bool) -> keras.Model:
-    """Loads a ``.keras`` file without running any code that it may hold.
+    """Loads a ``.keras`` file without running any code in it.
 
     Raises
     ------
@@ -27,7 +27,7 @@ def load_model(path: str, compile: bool) -> keras.Model:
     """
     if not os.path.isfile(path):
         raise ModelError(f'{path}: no such file')
-    # Keras says of a file that is cut off that it is not there.
+    # Keras reports a truncated file as missing.
     if not zipfile.is_zipfile(path):
         raise ModelError(f'{path}: is not a whole .keras file')
     try:

@@ -15,7 +15,7 @@ class SpikeSynthesis(keras.layers.Layer):
 
     Parameters
     ----------
-    bank : whose spikes and noise masks are kept on the device as constants.
+    bank : its spikes and noise masks are kept on the device as constants.
     """
 
     def __init__(self, bank: Synthesizer):
@@ -33,11 +33,11 @@ class SpikeSynthesis(keras.layers.Layer):
 
 
 class OnlineEnsemble(keras.Model):
-    """An ensemble that is trained on draws, of which it makes the spikes, and validated on stored spikes.
+    """An ensemble that trains on spikes synthesized from draws, and is validated on stored spikes.
 
     Parameters
     ----------
-    bank : what the draws are of.
+    bank : the draws are from it.
     ensemble : from (b, 160) in pA.
     """
 

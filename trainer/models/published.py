@@ -25,10 +25,10 @@ from trainer.errors import ModelError
 from trainer.models.architectures import build_member
 from trainer.published.model_files import FILE, FILE_NAMES
 
-# With the optimizer's state they have about 1 MB; what is much larger is no such file, whatever it unpacks to.
+# With the optimizer's state they have about 1 MB; a much larger file is not one of them.
 _MOST_BYTES = 64 << 20
 
-# What decides what a layer computes. The dropout's rate does not: it acts in training alone, where ours holds.
+# What decides what a layer computes. The dropout rate does not: it only acts in training, where we use our own.
 _COMPARED = {
     'InputLayer': ('batch_input_shape',),
     'LayerNormalization': ('axis', 'epsilon', 'center', 'scale'),
@@ -49,18 +49,18 @@ _COMPARED = {
     'Dense': ('units', 'activation', 'use_bias'),
 }
 
-# Where Keras 2 has put the weights: 2.13 and earlier, and later.
+# Where Keras 2 puts the weights: up to 2.13, and later.
 _WEIGHTS_ROOTS = ('layers', '_layer_checkpoint_dependencies')
 _WEIGHTS_NAMES = {'LayerNormalization': 'layer_normalization', 'Conv2D': 'conv2d', 'Dense': 'dense'}
 
 
 def find_files(folder: str, kernel_sizes: Sequence[int] | None = None) -> dict[int, str]:
-    """Finds the authors' files; of several of one kernel size the one of the highest chunk.
+    """Finds the authors' files; for each kernel size the one of the highest chunk.
 
     Parameters
     ----------
-    folder : that holds them.
-    kernel_sizes : which are wanted; None: all that are there.
+    folder : holds the files.
+    kernel_sizes : those wanted; None: all that exist.
 
     Returns
     -------
@@ -75,7 +75,7 @@ def find_files(folder: str, kernel_sizes: Sequence[int] | None = None) -> dict[i
         names = os.listdir(folder)
     except OSError as error:
         raise ModelError(f'{folder}: {error.strerror}') from None
-    # Without a chunk is before the first.
+    # A file without a chunk sorts before the first chunk.
     found = sorted((int(match[1]), int(match[2] or -1), match[0]) for match in map(FILE.fullmatch, names) if match)
     if not found:
         raise ModelError(f'{folder}: holds no file {FILE_NAMES}')
@@ -89,7 +89,7 @@ def find_files(folder: str, kernel_sizes: Sequence[int] | None = None) -> dict[i
 
 
 def describe_files(paths: dict[int, str]) -> dict[str, dict[str, str]]:
-    """Returns {member: {'file': its name, 'sha256': of its content}}, as it stands in ``model_info.json``."""
+    """Returns {member: {'file': its name, 'sha256': of its content}}, as in ``model_info.json``."""
     return {
         f'k{kernel_size}': {
             'file': os.path.basename(path),
@@ -110,7 +110,7 @@ def load_published_member(path: str, kernel_size: int, precision: str = 'float32
     Raises
     ------
     ModelError
-        If the file is damaged, or holds another network than the published one of this kernel size.
+        If the file is damaged, or holds a network other than the published one of this kernel size.
     """
     try:
         member = build_member('published', kernel_size, precision)
@@ -146,7 +146,7 @@ def _unpack(path: str) -> tuple[dict, bytes]:
                     raise ModelError(f'{path}: {name} is too large for a published model')
                 contents.append(archive.read(name))
         return json.loads(contents[0]), contents[1]
-    # RuntimeError: encrypted, or a compression that is not known; JSON nested too deeply.
+    # RuntimeError: encrypted, unknown compression, or JSON nested too deeply.
     except (EOFError, KeyError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise ModelError(f'{path}: is not a whole .keras file: {" ".join(str(error).split())}') from None
 
@@ -187,7 +187,7 @@ def _layers_in_order(path: str, config: dict) -> list[tuple[str, dict]]:
 
 
 def _as_list(value: object) -> Any:
-    """Returns a config's value as JSON has it; one axis stands alone or as a list of one."""
+    """Returns a config's value as JSON has it; a single axis may be a number or a list."""
     return [value] if isinstance(value, int) and not isinstance(value, bool) else json.loads(json.dumps(value))
 
 

@@ -15,13 +15,13 @@ from trainer.models.trained import TrainedEnsemble
 
 SPLIT_BATCH = 1024
 
-# Every batch has this length: another one is compiled anew, which takes longer than all spikes of a recording.
+# All batches have this length: compiling for a new one takes longer than all spikes of a recording.
 _RECORDING_BATCH = 128
 
 
 @dataclasses.dataclass(frozen=True)
 class SpikeScores:
-    """What the members say of n spikes.
+    """The members' scores of n spikes.
 
     Attributes
     ----------

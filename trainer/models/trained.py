@@ -23,7 +23,7 @@ class TrainedEnsemble:
     Attributes
     ----------
     model : from (n, 160) float32 in pA to {member: (n, 2) scores of SER and NSER}.
-    info : the content of ``model_info.json``, or for the authors' models what stands in its place.
+    info : the content of ``model_info.json``, or its equivalent for the authors' models.
     """
 
     model: keras.Model
@@ -56,12 +56,12 @@ def load_members(workdir: str, names: Sequence[str]) -> list[keras.Model]:
 def load_published_ensemble(folder: str) -> TrainedEnsemble:
     """Loads all of the authors' models that a folder holds; see ``published_models`` for which.
 
-    Nothing says what they were trained on: what ``info`` does not know is None or says so.
+    Their training data is not recorded: unknown values in ``info`` are None or say so.
 
     Raises
     ------
     ModelError
-        If there is none, or one is damaged or another network.
+        If there is none, or one is damaged or a different network.
     """
     paths = find_files(folder)
     members = [load_published_member(path, kernel_size) for kernel_size, path in paths.items()]

@@ -26,8 +26,8 @@ MODELS = '1zjwc-_P6zjsmc77BdwgBhxrEhBGw8Igz'
 _TIMEOUT_S = 60
 _RETRIES = 3
 
-# Drive refuses every further file to whoever has downloaded too much.
-_MOST_FAILURES_IN_A_ROW = 5
+# Drive refuses all further files to anyone who has downloaded too much.
+_MOST_CONSECUTIVE_FAILURES = 5
 
 
 def check_can_download() -> None:
@@ -39,7 +39,7 @@ def check_can_download() -> None:
 
 
 def fetch_folder(name: str, drive_id: str, folder: pathlib.Path) -> tuple[int, int]:
-    """Fetches the files of a Drive folder, at any depth, that are not there yet.
+    """Fetches the files of a Drive folder, at any depth, that do not exist yet.
 
     A file appears when it is complete; an interrupted download is resumed.
 
@@ -83,7 +83,7 @@ def fetch_folder(name: str, drive_id: str, folder: pathlib.Path) -> tuple[int, i
         except UserError as error:
             failures.append(f'{file.path}: {error}')
             in_a_row += 1
-            if in_a_row == _MOST_FAILURES_IN_A_ROW:
+            if in_a_row == _MOST_CONSECUTIVE_FAILURES:
                 raise UserError(
                     f'{where}: stopped after {in_a_row} failures in a row, the last: {failures[-1]}; the same command'
                     ' goes on'
@@ -104,7 +104,7 @@ def _ask(function: Callable[..., Any], **arguments: object) -> Any:
         return function(quiet=True, timeout=_TIMEOUT_S, **arguments)
     except (requests.ConnectionError, requests.Timeout) as error:
         raise UserError(f'Google Drive cannot be reached ({type(error).__name__})') from None
-    except Exception as error:  # on a page of an unknown form gdown stumbles, with whatever error that gives
+    except Exception as error:  # gdown fails with arbitrary errors on an unknown page
         is_of_files = isinstance(error, OSError) and not isinstance(error, requests.RequestException)
         if is_of_files or _is_raised_by_this_call(error):
             raise
@@ -112,5 +112,5 @@ def _ask(function: Callable[..., Any], **arguments: object) -> Any:
 
 
 def _is_raised_by_this_call(error: Exception) -> bool:
-    """Whether gdown's function did not even begin: the arguments that it was given are our mistake."""
+    """Whether gdown rejected our arguments before it began: that is a bug of ours."""
     return error.__traceback__ is not None and error.__traceback__.tb_next is None

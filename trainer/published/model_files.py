@@ -6,7 +6,7 @@ import re
 FILE = re.compile(r'ModConvBinNormN(\d+)(?:-v(\d+))?\.keras')
 FILE_NAMES = 'ModConvBinNormN{k}.keras or ModConvBinNormN{k}-v{chunk}.keras'
 
-# The published consensus is of these.
+# The kernel sizes of the published consensus.
 CONSENSUS_KERNEL_SIZES = range(20, 31)
 
 

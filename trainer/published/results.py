@@ -20,7 +20,7 @@ class PublishedResult:
     ----------
     title : what the consensus was trained on.
     metrics : for each ``CONFIG/SPLIT``, ``{'spike': {...}, 'cell': {...}}`` with the names of ``metrics.json``.
-    remark : results that are stated in another measure than ours; may be empty.
+    remark : results stated in a measure other than ours; may be empty.
     """
 
     title: str

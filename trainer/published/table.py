@@ -30,7 +30,7 @@ def paper_table(metrics: dict, baseline_info: dict) -> str:
     rows = [('', 'published', 'here'), *_network_rows(baseline_info), *_consensus_rows(metrics)]
     width = max(len(row[0]) for row in rows)
     lines = [f'{what.ljust(width)}  {published:<9}  {here}'.rstrip() for what, published, here in rows]
-    return '\n'.join([*lines, '', *_remarks(metrics)])
+    return '\n'.join([*lines, '', *_notes(metrics)])
 
 
 def _network_rows(baseline_info: dict) -> list[tuple[str, str, str]]:
@@ -70,17 +70,17 @@ def _number(value: float | None) -> str:
     return '-' if value is None else f'{value:.4f}'
 
 
-def _remarks(metrics: dict) -> list[str]:
+def _notes(metrics: dict) -> list[str]:
     model, baseline = metrics['model'], metrics['baseline']['model']
-    remarks = [
+    notes = [
         f'left: {published_results.SOURCE}',
         f'right: trained on {model["trained_on"]} ({model["examples_seen"]:,} examples) and on {baseline["trained_on"]}'
         f' ({baseline["examples_seen"]:,} examples); protocol {model["protocol"]}',
     ]
     sources = {model['source'], baseline['source'], *metrics['evaluated_recordings'].values()}
     if 'simulated' in sources:
-        remarks.append('All figures on the right are of SIMULATED recordings and say nothing about real neurons.')
-    return remarks
+        notes.append('All figures on the right are of SIMULATED recordings and say nothing about real neurons.')
+    return notes
 
 
 def main(argv: list[str]) -> int:

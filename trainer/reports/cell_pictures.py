@@ -47,7 +47,7 @@ class CellPictures:
 
     Attributes
     ----------
-    shared : the parts that the pictures of all cells share; they stand on the page once, in an ``svg`` of their own.
+    shared : the parts that the pictures of all cells share, written to the page once, in an ``svg`` of their own.
     """
 
     def __init__(self, training_range: TrainingRange):
@@ -139,7 +139,7 @@ class CellPictures:
         )
 
     def shape(self, cell: ClassifiedCell) -> Picture:
-        """Draws the mean spike beside those of the training cells, and below it what speaks for which class."""
+        """Draws the mean spike beside those of the training cells, and below it the evidence for each class."""
         saliency = cell.saliency
         reach = 1.15 * max(float(np.abs(saliency).max()), 1e-3)
         evidence = Panel(_LEFT_PX, 162, _SHAPE_PANEL.width, 64, _SHAPE_PANEL.x_range, (-reach, reach))

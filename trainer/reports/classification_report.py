@@ -35,7 +35,7 @@ def write_report(
     info: dict,
     training_range: TrainingRange,
 ) -> pathlib.Path:
-    """Writes ``report.html``; an old one is replaced when the new one is whole.
+    """Writes ``report.html``; an old one is replaced once the new one is complete.
 
     Parameters
     ----------

@@ -66,7 +66,7 @@ def write_report(folder: pathlib.Path, model: ModelResult, baseline: ModelResult
     ----------
     folder : made if it does not exist; a report in it is replaced.
     model : the model that the report is about.
-    baseline : a second model to stand beside it, such as one trained on ``original`` alone; None to leave it out.
+    baseline : a second model to compare with, such as one trained on ``original`` alone; None to leave it out.
 
     Returns
     -------

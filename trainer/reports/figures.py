@@ -1,8 +1,8 @@
-"""The figures of a report: what a model calls right and wrong, and how sure it is.
+"""The figures of a report: what a model gets right and wrong, and how confident it is.
 
 Every function takes results and returns a ``matplotlib.figure.Figure`` without global state; `to_png` and `to_svg` turn
-it into bytes. A class has the same colour everywhere. What is wrong is crimson, and crossed or hatched among others, so
-that it can be told without colours.
+it into bytes. A class has the same colour everywhere. Errors are crimson, and crossed or hatched among other marks,
+so that they can be told without colour.
 """
 
 from __future__ import annotations

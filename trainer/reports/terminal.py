@@ -16,7 +16,7 @@ _MOST_VERDICTS = 40
 
 
 def evaluation_lines(model: ModelResult, baseline: ModelResult | None, cells_file: str) -> list[str]:
-    """Returns all that ``sero-evaluate`` says of a model, beside a baseline if there is one."""
+    """Returns all that ``sero-evaluate`` prints about a model, and about a baseline if there is one."""
     models = [model] if baseline is None else [baseline, model]
     cells = model.splits['non_homogeneous/test'].cells
     lines = [
@@ -46,7 +46,7 @@ def headline_table(models: Sequence[ModelResult]) -> str:
 
 
 def difference_line(model: ModelResult, baseline: ModelResult) -> str:
-    """Says by how much the model is better than the baseline, on cells of other days."""
+    """Returns how much better the model is than the baseline on cells of other days."""
     found = accuracy_difference(*(result.splits['non_homogeneous/test'].cells for result in (model, baseline)))
     difference, low, high = (found[f'accuracy_difference{end}'] for end in ('', '_low', '_high'))
     return (

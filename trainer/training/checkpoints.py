@@ -1,4 +1,4 @@
-"""Checkpoints of a run: a model with its optimizer and the state of the run, whole or not there at all."""
+"""Checkpoints of a run: a model with its optimizer and the state of the run, written atomically."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def folder_in(workdir: str) -> str:
 
 
 def save_checkpoint(folder: str, step: int, model: keras.Model, state: dict, kept: int) -> None:
-    """Saves a checkpoint that appears whole or not at all, and removes the oldest.
+    """Saves a checkpoint atomically, and removes the oldest.
 
     Parameters
     ----------
     folder : the run's folder of checkpoints.
     step : how many steps have been made.
     model : the compiled ensemble; its optimizer is saved with it.
-    state : what else the run needs to go on, as JSON.
+    state : what else the run needs to resume, as JSON.
     kept : how many checkpoints are kept.
     """
     target = _path(folder, step)
@@ -52,7 +52,7 @@ def save_checkpoint(folder: str, step: int, model: keras.Model, state: dict, kep
 
 
 def load_newest(folder: str) -> tuple[keras.Model, dict] | None:
-    """Loads the newest checkpoint that is whole: the compiled ensemble and the state; None if there is none at all.
+    """Loads the newest intact checkpoint: the compiled ensemble and the state; None if there are no checkpoints.
 
     If one is damaged, a warning is printed and the one before is loaded.
 
@@ -77,7 +77,7 @@ def load_newest(folder: str) -> tuple[keras.Model, dict] | None:
 
 
 def list_steps(folder: str) -> list[int]:
-    """Returns the steps of which there are checkpoints, the oldest first."""
+    """Returns the steps that have checkpoints, oldest first."""
     if not os.path.isdir(folder):
         return []
     matches = map(_STEP_FOLDER.fullmatch, os.listdir(folder))

@@ -1,4 +1,4 @@
-"""Training by several devices or processes in step: what ``keras.Model.fit`` does, which fails there.
+"""Training by several devices or processes in step: like ``keras.Model.fit``, which fails there.
 
 Keras 3.15 builds the model with the mean of the first batch's parts, which several workers cannot take
 (github.com/keras-team/keras/issues/20585) and integers do not survive.
@@ -39,7 +39,7 @@ def fit(
 ) -> None:
     """Trains a model as ``keras.Model.fit`` does.
 
-    All workers call it with the same arguments and get the same logs, so that they come to the same decisions. The
+    All workers call it with the same arguments and get the same logs, so that they make the same decisions. The
     dataset has no end, and its batches are equally long on all devices.
     """
     callback_list = keras.callbacks.CallbackList(
@@ -70,10 +70,10 @@ def fit(
 
 
 class SharedStopRequests(keras.callbacks.Callback):
-    """The requests to stop that any worker was given, known to all of them after the same step.
+    """Stop requests to any worker, known to all workers after the same step.
 
-    A worker that stopped alone would leave the others waiting for its gradients. It stands before the callback that
-    asks.
+    A worker that stopped alone would leave the others waiting for its gradients. It must come before the callback that
+    reads them.
 
     Attributes
     ----------
@@ -99,15 +99,15 @@ class SharedStopRequests(keras.callbacks.Callback):
 
 def is_same(strategy: tf.distribute.Strategy, value: object) -> bool:
     """Tells whether all workers call it with a value of the same ``repr``."""
-    # Of halves of a checksum also the squares are exact in float64.
+    # Halves of a checksum have squares that are exact in float64.
     halves = np.array(divmod(zlib.crc32(repr(value).encode()), 1 << 16), np.float64)
     total, squares = np.split(_sum(strategy, [*halves, *halves**2]), 2)
-    # Numbers have no variance only where all are the same.
+    # The variance is zero only if all numbers are equal.
     return bool((total**2 == strategy.num_replicas_in_sync * squares).all())
 
 
 def mean_over_devices(strategy: tf.distribute.Strategy, values: Sequence[float]) -> list[float]:
-    """Returns the mean of what all devices of all workers give, the same for all of them."""
+    """Returns the mean over all devices of all workers, the same on each of them."""
     return (_sum(strategy, values) / strategy.num_replicas_in_sync).tolist()
 
 

@@ -22,11 +22,11 @@ class InputWait:
         return float(self._seconds.numpy())
 
     def measure(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
-        """Returns the same elements; the clock runs while one is asked for and not there yet.
+        """Returns the same elements; the clock runs while the consumer waits for one.
 
-        It must come last: what follows would be filled by a thread of TensorFlow's, whose waiting delays nobody. Only
-        ``tf.distribute`` puts such a thread behind it, one that fills the devices; there the clock shows the most that
-        the devices can have waited.
+        It must come last: TensorFlow fills any later stage from a thread, whose waiting delays nobody. Only
+        ``tf.distribute`` adds such a thread after it, to fill the devices; there the clock gives an upper bound on
+        the devices' wait.
         """
         # A zipped dataset asks its parts one after the other: first for the time, then for the element.
         asked = tf.data.Dataset.range(1).repeat().map(lambda _: tf.timestamp())
@@ -45,8 +45,8 @@ class InputWait:
 class LogInputWait(keras.callbacks.Callback):
     """Adds ``input_wait`` to an epoch's logs: the share of its training time that was spent waiting for input.
 
-    The first step of a run compiles the model and starts the input; it is not counted. The callback stands before those
-    that show the logs.
+    The first step of a run compiles the model and starts the input; it is not counted. The callback must come before
+    those that show the logs.
     """
 
     def __init__(self, input_wait: InputWait):

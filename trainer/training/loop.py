@@ -39,12 +39,12 @@ _BATCHES_READY = 8
 
 @dataclasses.dataclass(frozen=True)
 class TrainingOptions:
-    """What a run does beside what its config says.
+    """Options of a run that are not in its config.
 
     Attributes
     ----------
     verify_records : checks every record before training, and not only a sample of each shard.
-    init_from : folder with the authors' models, from whose weights a run starts; one that goes on must have started
+    init_from : folder with the authors' models: a run starts from their weights; a resumed run must have started
         from the same.
     profile : records some early steps for TensorBoard.
     """
@@ -56,7 +56,7 @@ class TrainingOptions:
 
 @dataclasses.dataclass(frozen=True)
 class _Data:
-    """The splits that a run needs, checked against each other; ``bank`` is there for the input ``online`` only."""
+    """The splits that a run needs, checked against each other; ``bank`` is set for the input ``online`` only."""
 
     train: StoredSplit
     validation: StoredSplit
@@ -72,14 +72,14 @@ def train(
     options: TrainingOptions = TrainingOptions(),
     strategy: OneDevice | None = None,
 ) -> dict:
-    """Trains the ensemble, or goes on with a run that was interrupted.
+    """Trains the ensemble, or resumes an interrupted run.
 
     Parameters
     ----------
     config : from ``trainer.config.check_config``.
     data_dir : the TFDS data directory.
     workdir : the run's folder: members, checkpoints, TensorBoard logs, ``model_info.json``, the consensus.
-    options : what else to do.
+    options : see ``TrainingOptions``.
     strategy : the devices, from ``strategies.open_strategy``; one by default.
 
     Returns
@@ -92,9 +92,9 @@ def train(
         If the folder holds a run of another config or start, a dataset is missing or damaged, or the loss is not
         finite.
     Interrupted
-        If SIGINT or SIGTERM came; where the run stands is saved.
+        If SIGINT or SIGTERM arrived; the run is saved first.
     ModelError
-        If all checkpoints to go on from are damaged, or a file in ``init_from`` is missing or of no use.
+        If all checkpoints are damaged, or a file in ``init_from`` is missing or unusable.
     """
     strategy = strategy or OneDevice()
     init_files = find_init_files(options.init_from, config) if options.init_from else {}
@@ -156,7 +156,7 @@ def _fit(run: Run, data: _Data, strategy: OneDevice, profile: bool) -> None:
             _announce(data, config, state['step'])
         validation = Validation(run.ensemble, data.validation, strategy.agree)
         loggers = _tensorboard_loggers(run, profile) if strategy.is_chief else []
-        # Keras begins at an epoch's start: the rest of one that was interrupted is a shorter epoch to it.
+        # Keras starts at the beginning of an epoch: it sees the rest of an interrupted one as a shorter epoch.
         made = state['step'] % run.steps_per_epoch
         parts = [(state['epoch'] + 1, made)] if made else []
         for epochs, steps_made in [*parts, (config.epochs, 0)]:

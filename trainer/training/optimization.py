@@ -42,7 +42,7 @@ def learning_rate_over_run(config: FrozenConfigDict) -> float | keras.optimizers
     Parameters
     ----------
     config : of the run. Its ``learning_rate`` is the highest; with the ``learning_rate_schedule`` ``cosine`` the rate
-        rises in a straight line over the first twentieth of the run and falls to zero at its end.
+        rises linearly over the first twentieth of the run and falls to zero at its end.
     """
     if config.learning_rate_schedule == 'constant':
         return float(config.learning_rate)

@@ -11,12 +11,12 @@ from beam_pipelines.cli.progress_line import ProgressLine
 
 
 class TrainingProgress(keras.callbacks.Callback):
-    """Writes one line to standard error that follows the training; it stands behind ``LogInputWait``.
+    """Writes a progress line to standard error; must come after ``LogInputWait``.
 
     Parameters
     ----------
-    batch_size, steps_per_epoch, epochs : of the run, to reckon the time left.
-    steps_made : how many steps of its first epoch were made before.
+    batch_size, steps_per_epoch, epochs : of the run, to estimate the time left.
+    steps_made : how many steps of its first epoch were already made.
     """
 
     def __init__(self, batch_size: int, steps_per_epoch: int, epochs: int, steps_made: int = 0):

@@ -1,4 +1,4 @@
-"""A run and its folder: how it begins or goes on, and what it leaves when it has ended."""
+"""A run and its folder: how it starts or resumes, and what it writes when it has ended."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from trainer.training.optimization import compile_ensemble, learning_rate_over_r
 
 _CONFIG_FILE = 'config.json'
 
-# Fields that may change when a run goes on: with more epochs it is a longer run, not another one.
+# Fields that may change when a run resumes: with more epochs it is a longer run, not a different one.
 _FREE_FIELDS = ('epochs', 'checkpoint_seconds', 'checkpoint_steps', 'checkpoints_kept')
 
 
@@ -42,7 +42,7 @@ class Run:
     config : its config.
     train_split : what it is trained on.
     ensemble : the compiled ensemble.
-    state : what a checkpoint keeps beside the ensemble, and what changes as the run goes on: ``step``, ``epoch`` (how
+    state : what a checkpoint saves besides the ensemble, and what changes during the run: ``step``, ``epoch`` (how
         many have ended), ``best`` validation loss and ``best_epoch`` of each member, ``dataset_fingerprint``, and
         ``init_from``, see ``model_info.describe``.
     """
@@ -75,9 +75,9 @@ class Run:
 
 
 def reserve_workdir(workdir: str, config: FrozenConfigDict, writes: bool) -> None:
-    """Writes the config into the run's folder, or checks that the run that is there has the same.
+    """Writes the config into the run's folder, or checks that an existing run has the same.
 
-    What an earlier process was writing there when it was killed is removed.
+    Partial files of a killed process are removed.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def reserve_workdir(workdir: str, config: FrozenConfigDict, writes: bool) -> Non
     """
     path = os.path.join(workdir, _CONFIG_FILE)
     content = json.loads(json.dumps(config.to_dict()))
-    # A run without a checkpoint, such as one that failed at once, may begin again in another way.
+    # A run without a checkpoint, such as one that failed at once, may start again with another config.
     if os.path.exists(path) and checkpoints.list_steps(checkpoints.folder_in(workdir)):
         _check_same_config(path, content)
     if not writes:
@@ -172,7 +172,7 @@ def start_run(workdir: str, config: FrozenConfigDict, train_split: StoredSplit, 
 
 
 def complete_run(workdir: str, info: dict, validation_split: StoredSplit, recorded_split: StoredSplit) -> dict:
-    """Writes what a run leaves of its saved members, unless that is there already.
+    """Writes what a finished run derives from its saved members, unless it exists already.
 
     Parameters
     ----------
@@ -201,7 +201,7 @@ def complete_run(workdir: str, info: dict, validation_split: StoredSplit, record
 def _check_same_config(path: str, config: dict) -> None:
     with open(path, encoding='utf-8') as file:
         earlier = json.load(file)
-    # The cosine schedule depends on how long the run is to be.
+    # The cosine schedule depends on the length of the run.
     free = [field for field in _FREE_FIELDS if field != 'epochs' or config['learning_rate_schedule'] == 'constant']
     for field, value in config.items():
         if field not in free and value != earlier.get(field):

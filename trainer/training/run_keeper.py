@@ -1,4 +1,4 @@
-"""Keeps a run: checkpoints by time and by step, the best weights of each member, and an end when it is asked for."""
+"""Keeps a run: checkpoints by time and by step, the best weights of each member, and a stop on request."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class RunKeeper(keras.callbacks.Callback):
     """Saves a run while it is trained, and stops it.
 
     After each epoch the members that have improved on validation are saved. A member that has not improved for
-    ``patience`` epochs is stopped: what it learns from then on is not kept. When all are stopped the run has ended.
+    ``patience`` epochs is stopped: what it learns from then on is not kept. When all are stopped, the run ends.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class RunKeeper(keras.callbacks.Callback):
                 ' another --workdir'
             )
         if step == (run.state['epoch'] + 1) * run.steps_per_epoch:
-            return  # the epoch is ended first: a run cannot go on between its last step and its validation
+            return  # finish the epoch first: a run cannot resume between its last step and its validation
         if self._stop_requests.signal_number is not None:
             self._save()
             raise Interrupted(self._stop_requests.signal_number)
@@ -66,7 +66,7 @@ class RunKeeper(keras.callbacks.Callback):
         stopped = {name for name in run.state['best'] if run.is_stopped(name)}
         run.state['epoch'] = epoch + 1
         if self._writes:
-            # They may be there of a run that had ended before it was given more epochs.
+            # They may exist from a run that had ended before it was given more epochs.
             remove_consensus(run.workdir)
             calibration.remove(run.workdir)
         for member in members_of(run.ensemble):

@@ -1,7 +1,7 @@
 """The devices that a run computes on: one, several of a machine, those of several machines, or a TPU.
 
-Every strategy sees the same global batches and makes the same steps, but for the rounding of sums and for which spikes
-dropout drops.
+Every strategy sees the same global batches and makes the same steps, except for the rounding of sums and the random
+dropout.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class OneDevice:
     Attributes
     ----------
     replicas : how many devices share a batch, those of other workers included.
-    is_chief : whether this process writes what the run leaves behind.
-    can_scale_loss : whether mixed_float16 is safe. Where each replica looks at its own gradients alone, as Keras 3.15
+    is_chief : whether this process writes the files of the run.
+    can_scale_loss : whether mixed_float16 is safe. Where each replica checks only its own gradients, as Keras 3.15
         does within ``tf.distribute``, the overflow of one would spoil the weights of all.
     """
 
@@ -69,11 +69,11 @@ class OneDevice:
         return stop_requests
 
     def agree(self, values: Sequence[float]) -> Sequence[float]:
-        """Returns what all processes go on with, given the values that each has found."""
+        """Returns the values that all processes use, given those that each has computed."""
         return values
 
     def check_same(self, **seen: object) -> None:
-        """Checks that all processes see the same; UserError names what they do not."""
+        """Checks that all processes see the same; UserError names what differs."""
 
 
 class JaxDevices(OneDevice):
@@ -169,13 +169,13 @@ def open_strategy(name: str) -> OneDevice:
 
     Parameters
     ----------
-    name : ``one``, ``mirrored``, ``multi_worker``, ``tpu`` or ``auto``, which takes all devices that there are: several
+    name : ``one``, ``mirrored``, ``multi_worker``, ``tpu`` or ``auto``, which takes all available devices: several
         workers where TF_CONFIG is set, else all GPUs of this machine; on JAX all of its devices.
 
     Raises
     ------
     UserError
-        If the backend does not have the strategy, or the machine not the devices.
+        If the backend lacks the strategy, or the machine lacks the devices.
     """
     backend = keras.backend.backend()
     if backend == 'jax':
@@ -209,7 +209,7 @@ def _connect_workers() -> tf.distribute.MultiWorkerMirroredStrategy:
             ' "host1:2222"]}, "task": {"type": "worker", "index": 0}}'
         ) from None
     print(f'waiting until all {workers} workers are there', file=sys.stderr)
-    # TensorFlow waits where Python handles no signals: there Ctrl-C is to end the process itself.
+    # TensorFlow waits where Python handles no signals, so let Ctrl-C end the process directly.
     handler = signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         return tf.distribute.MultiWorkerMirroredStrategy()
@@ -229,7 +229,7 @@ def _connect_tpu() -> tf.distribute.TPUStrategy:
 
 @contextlib.contextmanager
 def _lost_workers() -> Iterator[None]:
-    """Says in one line that another worker has ended, which TensorFlow reports from whatever was waiting for it."""
+    """Reports in one line that another worker has ended; TensorFlow raises it from any operation that was waiting."""
     try:
         yield
     except tf.errors.OpError as error:

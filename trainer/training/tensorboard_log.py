@@ -20,11 +20,11 @@ _SPIKES_LOOKED_AT = 32
 
 
 class TensorBoardLog(keras.callbacks.Callback):
-    """Writes an epoch's logs for TensorBoard; it stands behind the callbacks that add to the logs.
+    """Writes an epoch's logs for TensorBoard; must come after the callbacks that add to the logs.
 
     The curves are named ``train/loss/MEMBER``, ``train/learning_rate``, ``train/input_wait`` and
     ``validation/{loss,accuracy,auc}/{MEMBER,consensus}``, the histograms ``weights/MEMBER/LAYER/kernel``. Their axis is
-    the number of steps of the run since its beginning, so that a run that goes on draws on in the same curves.
+    the number of steps since the start of the run, so that a resumed run continues the same curves.
 
     Parameters
     ----------
@@ -40,8 +40,8 @@ class TensorBoardLog(keras.callbacks.Callback):
         self._config = config
 
     def show_spikes(self, split: StoredSplit) -> None:
-        """Draws some spikes of each class, of the first that the split holds."""
-        from trainer.reports import figures, waveform_figures  # matplotlib is needed here alone
+        """Draws the first few spikes of each class in the split."""
+        from trainer.reports import figures, waveform_figures  # only this needs matplotlib
 
         shard = split.shards[0]
         records = record_layout.view_records(read_rows(shard, 0, min(_SPIKES_LOOKED_AT, shard.examples)))

@@ -19,18 +19,18 @@ CONSENSUS = 'consensus'
 
 
 class Validation(keras.callbacks.Callback):
-    """Adds to an epoch's logs what one pass over the validation spikes says; it stands before those that use the logs.
+    """Adds validation metrics to an epoch's logs, in one pass; must come before callbacks that use the logs.
 
     ``val_NAME_loss``, ``val_NAME_accuracy`` and ``val_NAME_auc`` of each member and of the ``consensus``, the mean of
-    the members' outputs; ``val_loss`` is the sum of the members' losses, as the loss of the training is. Accuracy and
-    AUC are those of ``sero-evaluate``. Keras's own validation would not give the scores of which an exact AUC is made,
+    the members' outputs; ``val_loss`` is the sum of the members' losses, like the training loss. Accuracy and
+    AUC are those of ``sero-evaluate``. Keras's own validation gives neither the scores that an exact AUC needs
     nor the consensus.
 
     Parameters
     ----------
     ensemble : from (n, 160) float32 in pA to {member name: (n, 2) scores of SER and NSER}.
     split : the validation split.
-    agree : makes of each process's values those that all go on with, see ``strategies.OneDevice.agree``.
+    agree : returns the values that all processes use, see ``strategies.OneDevice.agree``.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Validation(keras.callbacks.Callback):
             found[f'val_{name}_loss'] = _binary_crossentropy(part.mean(axis=1), label)
             found[f'val_{name}_accuracy'] = metrics['accuracy']
             found[f'val_{name}_auc'] = metrics['auc']
-        # Members are kept and stopped by them: processes that differ in a last digit would part ways.
+        # They decide which members are saved and stopped: processes that differ in a last digit would diverge.
         logs.update(zip(found, self._agree(list(found.values())), strict=True))
         logs['val_loss'] = sum(logs[f'val_{name}_loss'] for name in self._names)
 
