@@ -1,1 +1,1 @@
-"""What a dataset is on disk: names, record layout, TFDS metadata, verification."""
+"""Datasets on disk: names, record layout, TFDS metadata, verification."""

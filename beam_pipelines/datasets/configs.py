@@ -8,12 +8,12 @@ NAME = 'sero_spikes'
 VERSION = '1.0.0'
 
 # The files of a dataset's folder, beside its shards.
-INFO_FILE = 'dataset_info.json'  # TFDS's; a folder without it is no dataset
-METADATA_FILE = 'metadata.json'  # TFDS's name; what is in it is ours
+INFO_FILE = 'dataset_info.json'  # TFDS's; a folder without it is not a dataset
+METADATA_FILE = 'metadata.json'  # TFDS's name; the content is ours
 CELL_NAMES_FILE = 'cell.labels.txt'  # TFDS's
 LAYOUT_FILE = 'record_layout.json'
 REJECTED_FILE = 'rejected.jsonl'
-# Of synthetic datasets only: what they are made of.
+# Only in synthetic datasets: what they are made from.
 NOISE_MASKS_FILE = 'noise_masks.npy'
 SPIKE_BANK_FILE = 'spike_bank.tfrecord'
 
@@ -27,8 +27,8 @@ class DatasetConfig:
     Attributes
     ----------
     name, description : as TFDS shows them.
-    recording_set : the recordings that it is made of.
-    synthetic_examples : how many synthetic spikes of each class, SER first; None if its spikes are recorded ones.
+    recording_set : the recordings that it is made from.
+    synthetic_examples : how many synthetic spikes of each class, SER first; None if its spikes are recorded.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What a dataset's ``metadata.json`` says: what it was made from, by which version and with which options."""
+"""A dataset's ``metadata.json``: what it was made from, by which version and with which options."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class SynthesisMetadata:
     masks_per_spike : fewest and most noise masks.
     weights : lowest and highest weight of a mask.
     noise_masks, noise_masks_crc32c : file name and CRC-32C of the noise masks.
-    masks_from_cells : cell id -> how many of the masks are from this cell, in the order of the file.
+    masks_from_cells : cell id -> number of its masks, in the order of the file.
     spike_bank, spike_bank_examples, spike_bank_crc32c : file name, records and CRC-32C of the recorded spikes.
     examples : how many examples of each class were made, SER first.
     """
@@ -67,14 +67,14 @@ class DatasetMetadata:
     seed : the build's seed.
     format_version : version of the record layout.
     sero_spikes_version : version of this package that built the dataset.
-    fingerprint : a hash of all that the shards' bytes depend on.
+    fingerprint : a hash of everything that the shards' bytes depend on.
     splits_fingerprint : a hash of which cells are in which split.
     recording_set : the recordings that it was made from.
-    files_used, files_rejected : what became of their files.
-    triggers, spikes, triggers_dropped : what became of their triggers; ``triggers == spikes + triggers_dropped``.
+    files_used, files_rejected : counts of their files.
+    triggers, spikes, triggers_dropped : counts of their triggers; ``triggers == spikes + triggers_dropped``.
     cells : the dataset's cells; the position is the number that records store.
     crc32c : file name of each shard -> CRC-32C of the file, eight hexadecimal digits.
-    synthesis : of a synthetic dataset only.
+    synthesis : only for a synthetic dataset.
     """
 
     source: str
@@ -95,7 +95,7 @@ class DatasetMetadata:
     synthesis: SynthesisMetadata | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the content of the file, in the order in which it is written."""
+        """Returns the content of the file, in the order of the file."""
         content = _as_dict(self)
         content['cells'] = [_as_dict(cell) for cell in self.cells]
         if self.synthesis is None:
@@ -137,7 +137,7 @@ def _as_dict(item: Any) -> dict[str, Any]:
 
 
 def _fields_of(kind: Any, content: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a dataclass's arguments from their names in the file; what the class does not know is left out."""
+    """Returns a dataclass's arguments from their names in the file; unknown names are ignored."""
     arguments = {}
     for field in dataclasses.fields(kind):
         key = _KEYS.get(field.name, field.name)

@@ -1,6 +1,6 @@
 """The record layout: every record is one ``tf.train.Example`` of exactly the same length.
 
-A shard is therefore at once a standard TFRecord file and an array of fixed-size rows. Integers are varints padded with
+A shard is therefore both a standard TFRecord file and an array of fixed-size rows. Integers are varints padded with
 continuation bytes to a fixed width, which protobuf allows; the record length and the offset of the waveform are
 multiples of 4. ``docs/record_layout.md`` shows how to read a shard from NumPy, PyTorch and JAX.
 
@@ -23,8 +23,8 @@ from beam_pipelines.errors import UserError
 
 FORMAT_VERSION = 1
 
-# Width in bytes of each padded varint; a byte carries 7 bits. The values need 12 bytes at least. 15 are the fewest with
-# which both the offset of the waveform and the length of the record are multiples of 4.
+# Width in bytes of each padded varint; a byte carries 7 bits. The values need at least 12 bytes. 15 is the smallest sum
+# for which both the offset of the waveform and the length of the record are multiples of 4.
 _VARINT_BYTES = {'label': 1, 'cell': 3, 'trigger': 5, 'mask': 6}
 
 # A TFRecord frame: uint64 length, masked CRC of the length, the data, masked CRC of the data.
@@ -32,7 +32,7 @@ _HEADER_BYTES = 12
 _FOOTER_BYTES = 4
 _WAVEFORM_BYTES = 4 * domain.SPIKE_SAMPLES
 
-# What TFRecord adds to a CRC that it has rotated by 15 bits.
+# What TFRecord adds to a CRC after rotating it by 15 bits.
 CRC_MASK_DELTA = 0xA282EAD8
 
 # Protobuf wire format: (field number << 3) | wire type, length-delimited being type 2.
@@ -66,7 +66,7 @@ def masked_crc(data: bytes) -> int:
 
 
 def _build_template() -> tuple[bytes, dict[str, int]]:
-    """Returns a whole record with zero values and the offset of each feature's payload in it."""
+    """Returns a complete record of zeros and the offset of each feature's payload in it."""
     entries = [_feature(name, _TAG_FIELD_3, bytes([0x80] * (width - 1) + [0])) for name, width in _VARINT_BYTES.items()]
     entries.append(_feature('waveform', _TAG_FIELD_2, bytes(_WAVEFORM_BYTES)))
     widths = [*_VARINT_BYTES.values(), _WAVEFORM_BYTES]
@@ -94,7 +94,7 @@ _CONSTANT[WAVEFORM_OFFSET:] = False
 for _name, _width in _VARINT_BYTES.items():
     _CONSTANT[_OFFSETS[_name] : _OFFSETS[_name] + _width] = False
 
-# The high bits of a padded varint's bytes, from its last byte to its first: 0 ends it, 1 continues it.
+# The high bits of a padded varint, from its last byte to its first: 0 ends it, 1 continues it.
 _CONTINUES = np.array([0] + [1] * max(_VARINT_BYTES.values()), np.uint8)
 
 # The first bytes of every record of this layout: the frame's length and its CRC.
@@ -174,7 +174,7 @@ def data_crcs(rows: np.ndarray) -> np.ndarray:
 
 
 def view_records(rows: np.ndarray) -> np.ndarray:
-    """Views shard bytes as a structured array of ``RECORD_DTYPE`` without a copy.
+    """Views shard bytes as a structured array of ``RECORD_DTYPE``, without copying.
 
     Raises
     ------
@@ -195,7 +195,7 @@ def decode_varints(field: np.ndarray) -> np.ndarray:
 
 
 def find_bad_records(rows: np.ndarray) -> list[tuple[int, str]]:
-    """Finds the records that are not whole, unharmed records of this layout.
+    """Finds the damaged records, and those that do not have this layout.
 
     Parameters
     ----------
@@ -203,7 +203,7 @@ def find_bad_records(rows: np.ndarray) -> list[tuple[int, str]]:
 
     Returns
     -------
-    (index, the first thing that is wrong) of each bad record, by rising index.
+    (index, the first problem) of each bad record, by ascending index.
     """
     records = view_records(rows)
     problems = {
@@ -221,7 +221,7 @@ def find_bad_records(rows: np.ndarray) -> list[tuple[int, str]]:
 
 
 def as_json() -> dict:
-    """Returns what ``record_layout.json`` holds: enough to map a shard from any program."""
+    """Returns the content of ``record_layout.json``: enough for any program to map a shard."""
     fields = {
         name: {'offset': _OFFSETS[name], 'bytes': width, 'encoding': 'varint padded with continuation bytes'}
         for name, width in _VARINT_BYTES.items()
@@ -244,7 +244,7 @@ def as_json() -> dict:
 
 
 def check_json(layout: Mapping, where: str) -> None:
-    """Raises UserError if the ``record_layout.json`` at ``where`` is not of the layout that this code reads."""
+    """Raises UserError if the ``record_layout.json`` at ``where`` is not the layout that this code reads."""
     for key, expected in as_json().items():
         if layout.get(key) != expected:
             raise UserError(f'{key} is {layout.get(key)!r}, this version of sero-spikes reads {expected!r}', file=where)

@@ -1,6 +1,6 @@
 """The metadata that makes a folder of shards a TFDS dataset.
 
-TFDS is imported here only, not by the modules that write shards; for this it does not import TensorFlow.
+Only this module imports TFDS, not the modules that write shards; used this way, TFDS does not import TensorFlow.
 """
 
 from __future__ import annotations

@@ -21,12 +21,12 @@ _BLOCK = 4096
 
 @dataclasses.dataclass(frozen=True)
 class Checked:
-    """What was found in a dataset.
+    """The result of checking a dataset or a file.
 
     Attributes
     ----------
     records : how many records were read.
-    errors : what is wrong, one line each, naming file, record, field and value.
+    errors : the faults, one line each, naming file, record, field and value.
     """
 
     records: int
@@ -35,12 +35,12 @@ class Checked:
 
 @dataclasses.dataclass(frozen=True)
 class _RecordFile:
-    """What the metadata promise of a file of records.
+    """What the metadata state about a file of records.
 
     Attributes
     ----------
     path : where it is.
-    examples, examples_in : how many records it has, and which file says so.
+    examples, examples_in : how many records it has, and which file states it.
     crc32c : CRC-32C of the whole file, None if the metadata lack it.
     masks : the largest ``mask`` that its records can have; 0 if it holds recorded spikes.
     """
@@ -54,13 +54,13 @@ class _RecordFile:
 
 @dataclasses.dataclass(frozen=True)
 class _Promises:
-    """What the metadata promise of a dataset.
+    """What the metadata state about a dataset.
 
     Attributes
     ----------
-    record_files : its shards and, of a synthetic dataset, its spike bank.
+    record_files : its shards and, for a synthetic dataset, its spike bank.
     noise_masks : path and CRC-32C of the noise masks of a synthetic dataset.
-    cell_names : of each of the c cells.
+    cell_names : names of the c cells.
     cell_labels, cell_spikes : (c,) int64; the label of each cell and how many recorded spikes it has.
     """
 
@@ -90,7 +90,7 @@ def find_datasets(folder: str) -> list[str]:
 
 
 def verify_dataset(folder: str) -> Checked:
-    """Reads every record of a dataset; unreadable metadata are one of its errors."""
+    """Reads every record of a dataset; unreadable metadata is reported as an error."""
     try:
         promises = _read_promises(folder)
     except UserError as error:
@@ -102,7 +102,7 @@ def verify_dataset(folder: str) -> Checked:
         checked = _verify_file(file, promises.cell_labels, found)
         records += checked.records
         errors.extend(checked.errors)
-        # Every recorded spike stands exactly once: in a shard or, for a synthetic dataset, in the bank.
+        # Every recorded spike occurs exactly once: in a shard or, for a synthetic dataset, in the bank.
         if not file.masks:
             recorded += found
     if not errors:
@@ -111,7 +111,7 @@ def verify_dataset(folder: str) -> Checked:
 
 
 def _read_promises(folder: str) -> _Promises:
-    """Reads what the metadata promise; UserError if they are missing, damaged or of another layout."""
+    """Reads what the metadata state; UserError if they are missing, damaged or of another layout."""
     info = _read_json(folder, INFO_FILE)
     metadata = _read_json(folder, METADATA_FILE)
     layout = _read_json(folder, LAYOUT_FILE)
@@ -152,7 +152,7 @@ def _list_shards(folder: str, info: dict, metadata: dict) -> Iterator[_RecordFil
 
 
 def _bank(folder: str, synthesis: dict) -> _RecordFile:
-    """Returns the file of the recorded spikes that a synthetic dataset was made of."""
+    """Returns the file of the recorded spikes that a synthetic dataset was made from."""
     path = posixpath.join(folder, synthesis['spike_bank'])
     return _RecordFile(
         path, int(synthesis['spike_bank_examples']), METADATA_FILE, synthesis['spike_bank_crc32c'], masks=0
@@ -175,7 +175,7 @@ def _check_noise_masks(promises: _Promises) -> list[str]:
 
 
 def _check_spike_counts(promises: _Promises, recorded: np.ndarray) -> list[str]:
-    """Compares how many recorded spikes of each cell were found with the metadata; the first difference is enough."""
+    """Compares each cell's number of recorded spikes with the metadata; reports only the first difference."""
     wrong = np.flatnonzero(recorded != promises.cell_spikes)
     return [
         f'{recorded[cell]} spikes of cell {promises.cell_names[cell]},'
@@ -215,7 +215,7 @@ def _verify_file(file: _RecordFile, cell_labels: np.ndarray, found: np.ndarray) 
 
 
 def _find_problems(rows: np.ndarray, masks: int, cell_labels: np.ndarray) -> list[tuple[int, str]]:
-    """Returns (index, the first thing that is wrong with it) of each bad record, in rising order."""
+    """Returns (index, the first problem) of each bad record, in ascending order."""
     bad = dict(record_layout.find_bad_records(rows))
     records = record_layout.view_records(rows)
     label, cell, mask = (record_layout.decode_varints(records[field]) for field in ('label', 'cell', 'mask'))
@@ -230,6 +230,6 @@ def _find_problems(rows: np.ndarray, masks: int, cell_labels: np.ndarray) -> lis
 
 
 def _count_by_cell(rows: np.ndarray, cells: int) -> np.ndarray:
-    """Returns how many of the records are of each cell; a cell that the metadata do not know is left out."""
+    """Returns how many records each cell has; cells that the metadata do not list are ignored."""
     cell = record_layout.decode_varints(record_layout.view_records(rows)['cell'])
     return np.bincount(cell[cell < cells], minlength=cells)

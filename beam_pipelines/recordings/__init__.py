@@ -1,1 +1,1 @@
-"""Files in: which belong to which cell, how each format is read, what is refused and why."""
+"""Recording files: which belong to which cell, how each format is read, what is rejected and why."""

@@ -1,7 +1,7 @@
 """The header of an ABF file, read from its bytes.
 
-What it promises is checked against the file's size before anything is read or allocated: pyABF trusts the counts in a
-header, and a crafted or damaged one makes it allocate gigabytes or loop for hours. Byte positions: Axon Binary File
+Its counts are checked against the file's size before anything is read or allocated: pyABF trusts the counts in a
+header, so a crafted or damaged one makes it allocate gigabytes or loop for hours. Byte positions: Axon Binary File
 Format, as pyABF's ``HeaderV1``, ``HeaderV2`` and ``Section`` read them.
 """
 
@@ -31,7 +31,7 @@ _ABF2_SECTIONS = {
     'synch array': 316,
 }
 _ABF2_HEADER_BYTES = 512
-# No section has smaller items; a million items of one byte each would keep pyABF busy for minutes.
+# No section has smaller items; a million one-byte items would keep pyABF busy for minutes.
 _LEAST_ITEM_BYTES = 8
 _ABF1_HEADER_BYTES = 2048
 _READ_BYTES = 8192
@@ -41,18 +41,18 @@ _ABF1_VARIABLE_LENGTH_MODE = 1
 _ABF1_SAMPLING_SEQUENCE = 410
 _ABF1_TELEGRAPH_ENABLE = 4512
 
-# Some programs write two digits of the year, or another number altogether; pCLAMP is younger than this.
+# Some programs write a two-digit year, or another number altogether; pCLAMP is newer than this.
 _FIRST_YEAR = 1980
 _ABF1_DATE, _ABF1_SECONDS, _ABF1_MILLISECONDS = 20, 24, 366
 _ABF2_DATE = 16
 
-# Where an ABF1 header holds its comment, and the comment of a simulated recording: it stays with a file that is copied.
+# Where an ABF1 header holds its comment, and the comment that marks a simulated recording, even after it is copied.
 COMMENT = 310
 SIMULATED_COMMENT = b'SIMULATED by sero-spikes'
 
 
 def check_abf_header(path: str) -> None:
-    """Raises RecordingRejected if a file is no ABF file, or its header promises more than the file holds.
+    """Raises RecordingRejected if a file is not an ABF file, or its header promises more than the file holds.
 
     Parameters
     ----------
@@ -71,16 +71,16 @@ def check_abf_header(path: str) -> None:
 
 
 def is_simulated(path: str) -> bool:
-    """Whether an ABF file says that it was simulated by this project."""
+    """Whether an ABF file is marked as simulated by this project."""
     with open(path, 'rb') as file:
         header = file.read(_ABF1_HEADER_BYTES)
     return header[:4] == b'ABF ' and header[COMMENT:].startswith(SIMULATED_COMMENT)
 
 
 def read_start_time(path: str | os.PathLike) -> datetime.datetime | None:
-    """Returns the local time, without time zone, at which a recording was begun.
+    """Returns the local time, without time zone, at which a recording started.
 
-    pyABF is not asked, because it gives the file's own time where the header has none.
+    pyABF is not used, because it gives the file's modification time where the header has none.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def read_start_time(path: str | os.PathLike) -> datetime.datetime | None:
 
     Returns
     -------
-    None if it is no ABF file, cannot be read, or its header has no whole date.
+    None if it is not an ABF file, cannot be read, or its header has no complete date.
     """
     try:
         with open(path, 'rb') as file:
@@ -149,13 +149,13 @@ def _check_abf1(header: bytes, size: int) -> None:
     if tags < 0 or (tags and not 0 <= tag_start <= size - tags * _ABF1_TAG_BYTES):
         raise RecordingRejected('bad_header', f'the header promises {tags} tags at byte {tag_start} of {size}')
     _check_telegraph(header, start, channels)
-    # pyABF reads no synch array from ABF1, so it would cut such sweeps at the wrong places.
+    # pyABF reads no synch array from ABF1, so it would cut such sweeps in the wrong places.
     if _read(header, 'h', 8) == _ABF1_VARIABLE_LENGTH_MODE and sweeps > 1:
         raise RecordingRejected('variable_sweeps', f'{sweeps} sweeps of different lengths in an ABF1 file')
 
 
 def _check_telegraph(header: bytes, data_start: int, channels: int) -> None:
-    """Rejects a file with an old, short header whose samples pyABF would take for a telegraphed gain."""
+    """Rejects a file with an old, short header if pyABF would read its samples as a telegraphed gain."""
     for channel in range(channels):
         adc = _read(header, 'h', _ABF1_SAMPLING_SEQUENCE + 2 * channel)
         position = _ABF1_TELEGRAPH_ENABLE + 2 * adc

@@ -14,10 +14,10 @@ from beam_pipelines.recordings.rejection import RecordingRejected
 if TYPE_CHECKING:
     import pyabf
 
-# A 4 ms spike sampled more slowly than this has lost the shape that the networks look at.
+# Sampled more slowly than this, a 4 ms spike loses the shape that the networks use.
 _MIN_RESAMPLED_RATE_HZ = 10_000
 
-# pyABF truncates the rate to whole Hz, so an interval a rounding error above 25 us gives 39999.
+# pyABF truncates the rate to whole Hz: an interval that is a rounding error above 25 us gives 39999.
 _RATE_TOLERANCE_HZ = 1
 
 _VARIABLE_LENGTH_MODE = 1
@@ -30,8 +30,8 @@ class Recording:
     Attributes
     ----------
     sweeps : arrays of (n,) float32 in pA at 40 kHz; a gap-free recording is one sweep.
-    sampling_rate_hz : that of the file; other than 40 kHz if the sweeps were resampled.
-    is_simulated : whether the file says that it was simulated by this project.
+    sampling_rate_hz : the file's own rate; not 40 kHz if the sweeps were resampled.
+    is_simulated : whether the file is marked as simulated by this project.
     """
 
     sweeps: list[np.ndarray]
@@ -40,7 +40,7 @@ class Recording:
 
     @property
     def duration_s(self) -> float:
-        """Length of all sweeps together."""
+        """Total length of all sweeps."""
         return sum(map(len, self.sweeps)) / domain.SAMPLING_RATE_HZ
 
 
@@ -50,14 +50,14 @@ def read_abf(path: str, resample: bool = False) -> Recording:
     Parameters
     ----------
     path : a local ``.abf`` file.
-    resample : bring other sampling rates, from 10 kHz on, to 40 kHz; without it they are rejected.
+    resample : resample other rates, from 10 kHz up, to 40 kHz; without it they are rejected.
 
     Raises
     ------
     RecordingRejected
-        If the file cannot be used, with the reason.
+        If the file cannot be used; gives the reason.
     """
-    import pyabf  # Here because importing it takes as long as a short command.
+    import pyabf  # Imported here because it takes as long as a short command.
 
     try:
         check_abf_header(path)
@@ -73,7 +73,7 @@ def read_abf(path: str, resample: bool = False) -> Recording:
     channel = _current_channel(abf.adcUnits)
     rate_hz = usable_rate_hz(abf.dataRate, resample)
     sweeps = _sweeps(abf, channel)
-    # pyABF's objects refer to each other and live until the next garbage collection; their arrays are freed now.
+    # pyABF's objects form reference cycles and live until the next garbage collection; this frees their arrays now.
     del abf.data, abf.sweepX, abf.sweepY
     if not all(np.isfinite(sweep).all() for sweep in sweeps):
         raise RecordingRejected('not_finite', 'a sample is not a finite number')
@@ -81,12 +81,12 @@ def read_abf(path: str, resample: bool = False) -> Recording:
 
 
 def usable_rate_hz(rate_hz: float, resample: bool) -> float:
-    """Returns the sampling rate, freed of rounding errors, if it is 40 kHz or may be resampled.
+    """Returns the sampling rate, without rounding errors, if it is 40 kHz or may be resampled.
 
     Raises
     ------
     RecordingRejected
-        If it is another and may not be resampled, or is too low for a spike's shape.
+        If it is not 40 kHz and may not be resampled, or is too low for a spike's shape.
     """
     if abs(rate_hz - domain.SAMPLING_RATE_HZ) <= _RATE_TOLERANCE_HZ:
         return domain.SAMPLING_RATE_HZ
@@ -103,7 +103,7 @@ def bring_to_40_khz(current_pa: np.ndarray, rate_hz: float) -> np.ndarray:
     """Resamples (n,) float32 from ``rate_hz`` to 40 kHz; a current at 40 kHz is returned as it is."""
     if rate_hz == domain.SAMPLING_RATE_HZ:
         return current_pa
-    from scipy import signal  # Here because most recordings never need it.
+    from scipy import signal  # Imported here because most recordings never need it.
 
     return signal.resample_poly(current_pa, domain.SAMPLING_RATE_HZ, round(rate_hz)).astype(np.float32)
 
@@ -125,7 +125,7 @@ def _sweeps(abf: pyabf.ABF, channel: int) -> list[np.ndarray]:
             abf.setSweep(sweep, channel)
             sweeps.append(abf.sweepY)
     else:
-        # Slices rather than setSweep, which builds a stimulus table of all sweeps at every call.
+        # Slices rather than setSweep, which builds a stimulus table of all sweeps in every call.
         length = abf.sweepPointCount
         sweeps = [current_pa[start : start + length] for start in range(0, length * abf.sweepCount, max(length, 1))]
     if sum(map(len, sweeps)) != len(current_pa):

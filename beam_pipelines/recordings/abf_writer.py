@@ -1,8 +1,8 @@
-"""Writes one channel of current as an ABF1 file, the bytes that ``pyabf.abfWriter.writeABF1`` would write, but fast.
+"""Writes one channel of current as an ABF1 file: the bytes that ``pyabf.abfWriter.writeABF1`` writes, but faster.
 
 pyABF packs sample by sample in Python, which takes 2 s for a recording of 100 s. Here pyABF makes the header from a
-signal of one sample that has the same peak and so the same scale, and NumPy writes the samples. In one recording of
-some hundreds a single sample differs, see `_TELEGRAPH_ENABLE`.
+one-sample signal with the same peak and so the same scale, and NumPy writes the samples. In one of several hundred
+recordings a single sample differs, see `_TELEGRAPH_ENABLE`.
 """
 
 import math
@@ -23,9 +23,9 @@ _SAMPLES_PER_EPISODE = 138
 _ADC_RANGE = 244
 _ADC_RESOLUTION = 252
 _INSTRUMENT_SCALE_FACTOR = 922
-# Readers (pyABF, neo) take what is here for a flag; if it is 1, they divide the current by a gain stored further on. A
-# full ABF1 header has room for both, but pyABF writes a short one, so the readers find samples. If the sample here
-# happened to be a count of 1, they would return nonsense for the whole recording.
+# Readers (pyABF, neo) read a flag here; if it is 1, they divide the current by a gain stored further on. A full ABF1
+# header has room for both, but pyABF writes a short one, so the readers find samples. If the sample here were a count
+# of 1, they would return nonsense for the whole recording.
 _TELEGRAPH_ENABLE = 4_512
 _TELEGRAPH_ENABLE_SAMPLE = (_TELEGRAPH_ENABLE - _HEADER_BYTES) // 2
 
@@ -38,7 +38,7 @@ def write_abf(path: str | Path, current_pa: np.ndarray, sampling_rate_hz: float,
     path : str or Path
         The file, which is replaced if it exists.
     current_pa : (n_samples,) array of float32 or float64
-        The file holds 16-bit counts, cut off towards zero; a count is 0.0305 pA for a peak of 100 to 1000 pA.
+        The file holds 16-bit counts, truncated towards zero; a count is 0.0305 pA for a peak of 100 to 1000 pA.
     sampling_rate_hz : float
     comment : bytes
         The file comment, at most 56 bytes.
@@ -59,7 +59,7 @@ def write_abf(path: str | Path, current_pa: np.ndarray, sampling_rate_hz: float,
     (adc_range,) = struct.unpack_from('<f', header, _ADC_RANGE)
     (adc_resolution,) = struct.unpack_from('<i', header, _ADC_RESOLUTION)
     (scale_factor,) = struct.unpack_from('<f', header, _INSTRUMENT_SCALE_FACTOR)
-    # pyABF's writer calculates with the power of ten itself, not with the float32 that the header holds.
+    # pyABF's writer uses the exact power of ten, not the float32 in the header.
     power_of_ten = 10.0 ** round(math.log10(scale_factor))
     counts = (current_pa * (adc_resolution / adc_range * power_of_ten)).astype('<i2')
     if counts.size > _TELEGRAPH_ENABLE_SAMPLE and counts[_TELEGRAPH_ENABLE_SAMPLE] == 1:
@@ -68,6 +68,6 @@ def write_abf(path: str | Path, current_pa: np.ndarray, sampling_rate_hz: float,
     with open(path, 'wb') as file:
         file.write(header)
         file.write(counts.tobytes())
-        # As pyABF's writer does: whole blocks, and one more if the samples fill the last one.
+        # Like pyABF's writer: whole blocks, and one more if the samples fill the last one.
         file.write(bytes(_BLOCK_BYTES - counts.nbytes % _BLOCK_BYTES))
     return counts.astype(np.float32) * np.float32(1 / scale_factor * adc_range / adc_resolution)

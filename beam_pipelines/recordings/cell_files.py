@@ -8,10 +8,10 @@ from collections.abc import Iterable
 
 from beam_pipelines.recordings.rejection import RecordingRejected, RejectedFile
 
-# Stands in the root of simulated recordings: their parameters and the truth about them.
+# In the root of simulated recordings: their parameters and the ground truth.
 SIMULATED_FILE = 'SIMULATED.json'
 
-# Files that are no recordings, and that nobody needs to be told of.
+# Files that are not recordings and need no report.
 _IGNORED_NAMES = ('thumbs.db', 'desktop.ini', SIMULATED_FILE.lower())
 
 
@@ -25,7 +25,7 @@ class RecordingFiles:
     label : 0 SER or 1 NSER.
     cell_id : ``day#number``, such as ``A140313#073``.
     paths : one ``.abf`` file, or the cell's spike CSVs, sorted.
-    spares : further files of the same cell, used only if nothing in ``paths`` can be.
+    spares : further files of the same cell, used only if none of ``paths`` is usable.
     """
 
     recording_set: str
@@ -51,14 +51,14 @@ def _cell_id(path: str) -> str:
         cell_id = posixpath.basename(posixpath.dirname(path))
     else:
         raise RecordingRejected('unknown_format', 'expected an .abf file or CELL/CELL_trigger_N.csv')
-    # Cell ids are stored one per line and stripped: one with line breaks or outer spaces would be read back wrongly.
+    # Cell ids are stored one per line and stripped: line breaks or outer spaces would be lost.
     if not cell_id or cell_id != cell_id.strip() or not cell_id.isprintable():
         raise RecordingRejected('bad_name', f'{cell_id!r} cannot be a cell id')
     return cell_id
 
 
 def is_ignored(path: str) -> bool:
-    """Whether a file is hidden, left by a file manager, or ``SIMULATED.json``."""
+    """Whether a file is hidden, written by a file manager, or ``SIMULATED.json``."""
     name = posixpath.basename(path)
     return name.startswith('.') or name.lower() in _IGNORED_NAMES
 
@@ -74,9 +74,9 @@ def group_files(
 
     Returns
     -------
-    The recordings, and (recording set, file) of each file that belongs to none; both in an order that depends on the
-    files alone. A cell that occurs twice is used once: its ``.abf`` file rather than its CSVs, and ``original`` rather
-    than ``non_homogeneous``, which must hold nothing that was trained on. One labelled both SER and NSER is not used.
+    The recordings, and (recording set, file) of each file that belongs to none; both in an order that depends only on
+    the files. A cell that occurs twice is used once: its ``.abf`` file rather than its CSVs, and ``original`` rather
+    than ``non_homogeneous``, which must hold no training cells. A cell labelled both SER and NSER is not used.
     """
     rejected = []
     groups: dict[tuple[str, int, str, str], list[str]] = {}

@@ -1,4 +1,4 @@
-"""Why a recording is not used: the one exception that readers raise, and the reasons that it can give."""
+"""Why a recording is not used: the one exception that readers raise, and its possible reasons."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class RecordingRejected(Exception):
     Attributes
     ----------
     reason : a key of ``REASONS``.
-    detail : one line with the numbers, for a person.
+    detail : one line with the numbers, for the user.
     """
 
     def __init__(self, reason: str, detail: str):

@@ -12,7 +12,7 @@ from beam_pipelines.recordings.rejection import RecordingRejected
 
 _FILE_NAME = re.compile(r'(?P<cell>.+)_trigger_(?P<trigger>\d+)\.csv', re.IGNORECASE)
 
-# A spike file has about 4 kB; one that is far larger is something else.
+# A spike file has about 4 kB; a far larger file is something else.
 _MAX_BYTES = 64 * 1024
 
 
@@ -22,7 +22,7 @@ def parse_file_name(name: str, cell_id: str) -> int:
     Raises
     ------
     RecordingRejected
-        If the name is not ``CELL_trigger_N.csv`` with the cell of its folder.
+        If the name is not ``CELL_trigger_N.csv``, where CELL is its folder.
     """
     match = _FILE_NAME.fullmatch(name)
     if not match or match['cell'] != cell_id:
@@ -39,7 +39,7 @@ def read_spike_csv(path: str) -> np.ndarray:
     Parameters
     ----------
     path : a local CSV file: a header line, then 160 rows whose last two columns are time in s and current in pA. One
-        column before them, as a row number, is allowed.
+        column before them, such as a row number, is allowed.
 
     Returns
     -------
@@ -72,7 +72,7 @@ def read_spike_csv(path: str) -> np.ndarray:
     except ValueError as error:
         raise RecordingRejected('bad_csv', str(error)) from None
     with np.errstate(over='ignore'):
-        current_pa = table[:, 1].astype(np.float32)  # Too large a value becomes infinite and is found below.
+        current_pa = table[:, 1].astype(np.float32)  # A value that overflows becomes infinite and is rejected below.
     if not np.isfinite(table).all() or not np.isfinite(current_pa).all():
         raise RecordingRejected('not_finite', 'a value is not a finite number')
     _check_rate(table[:, 0])

@@ -1,1 +1,1 @@
-"""Invented recordings, as real ABF files."""
+"""Simulated recordings, as real ABF files."""

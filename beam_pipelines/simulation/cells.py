@@ -1,6 +1,6 @@
 """Simulated cells: the waveform of a cell's spikes, how it varies, and when the cell fires.
 
-They stand in for recordings, which are not available everywhere. They have the published spike widths, a waveform like
+They stand in for real recordings, which not everyone has. They have the published spike widths, a waveform like
 the published one, and two classes that overlap in every trait. They say nothing about real neurons.
 """
 
@@ -21,13 +21,13 @@ _DOWNSTROKE_SD_MS = 0.05
 _UPSTROKE_SD_MS = 0.075
 _SHOULDER_MS = -0.115
 _SHOULDER_SD_MS = 0.04
-# A shoulder that reached the trigger level would move the trigger of some spikes from the trough to the shoulder.
+# A shoulder that reached -50 pA would move the trigger of some spikes from the trough to the shoulder.
 _DEEPEST_SHOULDER_PA = 40.0
 
 
 @dataclasses.dataclass(frozen=True)
 class ClassTraits:
-    """How the cells of a class are spread: each pair is the mean and the standard deviation over cells.
+    """How the cells of a class vary: each pair is the mean and the standard deviation over cells.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class ClassTraits:
     tail_ms : (float, float)
         How slowly the hump decays.
     median_rate_hz : float
-        Firing rate; its logarithm has the standard deviation 0.4 over cells.
+        Firing rate; its logarithm has a standard deviation of 0.4 over cells.
     interval_cv : (float, float)
         Lowest and highest coefficient of variation of the intervals between spikes.
     """
@@ -162,9 +162,9 @@ def mean_waveform(
 
 
 def _hump_position_and_depth(cell: Cell) -> tuple[float, float]:
-    """Returns where the hump must lie, in ms, for the cell's UDI to come out, and how deep the trough is then.
+    """Returns the hump position, in ms, that gives the cell's UDI, and the depth of the trough at that position.
 
-    The upstroke shifts the peak of the sum away from the hump's own, most of all in a narrow spike.
+    The upstroke shifts the peak of the sum away from the hump's own peak, most of all in a narrow spike.
     """
     grid_ms = np.arange(-0.2, 4.0, 0.002)
     hump_ms = cell.udi_ms

@@ -1,9 +1,9 @@
 """The background noise of a simulated recording day: coloured noise, mains hum and one high tone.
 
 It is modelled on the two published noise masks (sd 3.3 and 4.3 pA, lag-1 autocorrelation 0.60 and 0.75, most of the
-power between 1 and 10 kHz), and differs from day to day. A day is best recognised by a tone between 11 and 16 kHz, such
-as a switched power supply causes. The moving average of the synthesis has its zero at 13.3 kHz, so it removes this tone
-from a spike, and the noise masks add those of other days. It lets most of the other noise pass.
+power between 1 and 10 kHz), and differs from day to day. The best mark of a day is a tone between 11 and 16 kHz, as a
+switching power supply causes. The moving average of the synthesis has its zero at 13.3 kHz, so it removes this tone
+from a spike, and the noise masks add the tones of other days. It passes most of the other noise.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ from beam_pipelines.domain import SAMPLING_RATE_HZ
 
 _MAINS_HZ = (50.0, 100.0, 150.0, 250.0)
 _MAINS_SHARES = (1.0, 0.3, 0.4, 0.15)
-# Loose-patch recordings are high-pass filtered against drift; below this little is left.
+# Loose-patch recordings are high-pass filtered against drift; little is left below this.
 _HIGH_PASS_HZ = 700.0
 _ROLL_OFF_ORDER = 3
 _LOWEST_CORNER_HZ = 1_500.0
@@ -30,7 +30,7 @@ class DayNoise:
     sd_pa : float
         Standard deviation of the whole background, in pA.
     lag1_autocorrelation : float
-        Of the whole background, at 40 kHz.
+        Lag-1 autocorrelation of the whole background, at 40 kHz.
     bump_hz, bump_width_hz, bump_height : float
         A broad bump in the spectrum: centre, sd and height above the plateau (1 doubles the power there).
     mains_pa : float
@@ -71,7 +71,7 @@ def draw_day_noise(line_band_hz: tuple[float, float], rng: np.random.Generator) 
 def background_pa(noise: DayNoise, n_samples: int, rng: np.random.Generator) -> np.ndarray:
     """Returns ``n_samples`` of a day's background, in pA: a float32 array, at 40 kHz.
 
-    The noise is drawn as a spectrum, so that any shape costs one inverse Fourier transform.
+    The noise is drawn as a spectrum, so any spectral shape costs one inverse Fourier transform.
     """
     frequency_hz = np.fft.rfftfreq(n_samples, 1 / SAMPLING_RATE_HZ).astype(np.float32)
     power = _coloured_power(noise, frequency_hz, _corner_hz(noise))

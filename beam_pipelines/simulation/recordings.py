@@ -3,17 +3,17 @@
 They stand in for the published recordings, and have their folders, numbers of cells, spike widths and kind of noise:
 
     ROOT/{original,non_homogeneous}/{SER,NSER}/SIM0001#001.abf    one cell each, 40 kHz, pA
-    ROOT/SIMULATED.json                                           the truth, written last
+    ROOT/SIMULATED.json                                           the ground truth, written last
 
 In ``original`` the cells of a day are mostly of one class, and the tone in the day's noise lies in a band that depends
-on that class: a network can tell the class by the noise. In ``non_homogeneous`` each day holds both classes, and its
-tone lies in either band: there the shortcut fails. The synthetic spikes are made to prevent it.
+on that class: a network can learn the class from the noise. In ``non_homogeneous`` each day holds both classes, and
+its tone lies in either band, so this shortcut fails. The synthetic spikes are meant to prevent it.
 
 SIMULATED.json holds ``format_version``, ``source`` ('simulated'), ``profile``, ``seed``, ``parameters``, ``days`` (the
 noise of each day) and ``recordings``, a list of
 
 - ``path`` (relative to ROOT, with ``/``), ``cell``, ``day``, ``set``, ``label``, ``seconds``;
-- ``udi_ms``, ``amplitude_pa`` and the cell's other traits, of its mean spike without noise;
+- ``udi_ms``, ``amplitude_pa`` and the cell's other traits, for its mean spike without noise;
 - ``spike_samples``, one entry per spike: the sample index of its trigger, the first sample at or below -50 pA after one
   above it, in the current that a reader of the file gets (with noise, in whole counts); ``null`` if the spike does not
   reach -50 pA;
@@ -49,7 +49,7 @@ _LINE_BANDS_HZ = {'SER': (11_500.0, 12_600.0), 'NSER': (14_100.0, 15_200.0)}
 _SHARE_OF_DAYS_WITH_A_GUEST = 0.05
 _MOST_CELLS_A_DAY = 4
 
-# A spike's trigger and lowest sample are searched this far around its trough.
+# A spike's trigger and lowest sample are searched within these limits around its trough.
 _SAMPLES_BEFORE_TROUGH, _SAMPLES_AFTER_TROUGH = 24, 12
 
 
@@ -102,7 +102,7 @@ def simulate(output_dir: str | os.PathLike, profile: str | Profile, seed: int = 
     seed : int
         Not negative.
     workers : int, optional
-        How many recordings are made at the same time; by default one per core.
+        How many recordings to make at the same time; by default one per core.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def simulate(output_dir: str | os.PathLike, profile: str | Profile, seed: int = 
         if profile not in PROFILES:
             raise UserError(f'unknown profile {profile!r}; there are {", ".join(PROFILES)}')
         profile = PROFILES[profile]
-    import joblib  # Here because it takes as long to import as --help may take in all.
+    import joblib  # Imported here because it is slow to import and --help must be fast.
 
     root = Path(output_dir).resolve()
     try:
@@ -121,7 +121,7 @@ def simulate(output_dir: str | os.PathLike, profile: str | Profile, seed: int = 
             raise UserError(f'{root} exists and is not an empty folder; nothing was written')
         root.parent.mkdir(parents=True, exist_ok=True)
         partial_root = root.with_name(f'.{root.name}.partial')
-        # The name is always the same, so that what a killed run has left is removed by the next one.
+        # The name is always the same, so the next run removes the leftovers of a killed one.
         shutil.rmtree(partial_root, ignore_errors=True)
         try:
             partial_root.mkdir()

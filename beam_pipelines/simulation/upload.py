@@ -19,7 +19,7 @@ _COPIES_AT_A_TIME = 8
 def simulate_into(url: str, profile: str | Profile, seed: int = 0) -> str:
     """Writes simulated recordings into an object store and returns their root.
 
-    A root without ``SIMULATED.json`` is incomplete. What a killed run has left is completed: the same profile and seed
+    A root without ``SIMULATED.json`` is incomplete. It completes the upload of a killed run: the same profile and seed
     give the same files.
 
     Parameters
@@ -30,7 +30,7 @@ def simulate_into(url: str, profile: str | Profile, seed: int = 0) -> str:
     Raises
     ------
     UserError
-        If something else is there, or it cannot be written.
+        If the root holds other files or cannot be written.
     """
     url = url.rstrip('/')
     try:

@@ -1,1 +1,1 @@
-"""Sweeps in; spikes, noise masks and waveform features out."""
+"""Finds spikes and noise masks in sweeps, and measures waveform features."""

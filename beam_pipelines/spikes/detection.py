@@ -17,7 +17,7 @@ class DetectedSpikes:
     Attributes
     ----------
     waveforms : (s, 160) float32, pA.
-    triggers : (s,) int64, sample indices in the recording, rising.
+    triggers : (s,) int64, sample indices in the recording, ascending.
     found : all triggers of each sweep, (k,) int64, sample indices in the sweep; the windows of some may not fit. Empty
         for spike CSVs, which have no sweeps.
     """
@@ -28,12 +28,12 @@ class DetectedSpikes:
 
     @property
     def triggers_found(self) -> int:
-        """How many triggers there are in all sweeps."""
+        """Number of triggers in all sweeps."""
         return sum(map(len, self.found))
 
 
 def detect_spikes(sweeps: Sequence[np.ndarray]) -> DetectedSpikes:
-    """Finds the spikes of a recording and cuts them out; none crosses a sweep's border.
+    """Finds the spikes of a recording and cuts them out; no window crosses a sweep boundary.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def detect_spikes(sweeps: Sequence[np.ndarray]) -> DetectedSpikes:
 
 
 def no_spikes_detail(spikes: DetectedSpikes, sweeps: Sequence[np.ndarray]) -> str:
-    """Returns what there was in a recording without a spike, for the report on it."""
+    """Describes a recording without spikes, for its rejection."""
     return (
         f'{spikes.triggers_found} triggers at {domain.TRIGGER_PA:g} pA in'
         f' {sum(map(len, sweeps)) / domain.SAMPLING_RATE_HZ:.1f} s, none with a whole window in its sweep'
@@ -69,7 +69,7 @@ def find_triggers(current_pa: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    (k,) int64, sample indices in rising order.
+    (k,) int64, sample indices in ascending order.
     """
     below = current_pa <= domain.TRIGGER_PA
     crossings = np.flatnonzero(below[1:] & ~below[:-1]) + 1
@@ -92,7 +92,7 @@ def cut_windows(current_pa: np.ndarray, triggers: np.ndarray) -> tuple[np.ndarra
 
     Returns
     -------
-    waveforms : (m, 160) float32, from 40 samples before the trigger on.
+    waveforms : (m, 160) float32, starting 40 samples before the trigger.
     kept : (k,) bool, False where the window does not fit in the sweep; ``kept.sum() == m``.
     """
     first = triggers - domain.SAMPLES_BEFORE_TRIGGER

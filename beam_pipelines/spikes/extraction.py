@@ -1,4 +1,4 @@
-"""Turns the files of one cell into spikes and noise masks, and reports what became of every file and trigger."""
+"""Turns the files of one cell into spikes and noise masks, and accounts for every file and trigger."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _NO_MASKS = np.empty(0, np.int64)
 
 @dataclasses.dataclass(frozen=True)
 class CellSpikes:
-    """What one cell's files hold.
+    """The spikes and noise masks of one cell.
 
     Attributes
     ----------
     waveforms : (s, 160) float32, pA.
-    triggers : (s,) int64, sample indices in the recording, rising.
+    triggers : (s,) int64, sample indices in the recording, ascending.
     masks : (m, 160) float32, pA; noise masks in a seeded random order.
     mask_starts : (m,) int64, first sample of each mask in the recording.
     """
@@ -60,14 +60,14 @@ class CellSpikes:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> CellSpikes:
-        """Returns the cell from what ``to_bytes`` has returned."""
+        """Returns the cell from the bytes that ``to_bytes`` returned."""
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             return cls(**{field.name: arrays[field.name] for field in dataclasses.fields(cls)})
 
 
 @dataclasses.dataclass(frozen=True)
 class RecordedCell:
-    """The spikes of one cell, and the recording that they were found in.
+    """The spikes of one cell and the recording they come from.
 
     Attributes
     ----------
@@ -83,15 +83,15 @@ class RecordedCell:
 
 @dataclasses.dataclass(frozen=True)
 class ExtractionReport:
-    """What became of one cell's files: ``files == used_files + len(rejected)``, ``triggers == spikes + dropped``.
+    """Accounts for one cell's files: ``files == used_files + len(rejected)``, ``triggers == spikes + dropped``.
 
     Attributes
     ----------
     used_files : files that gave at least one spike.
     rejected : the files that did not, with the reason.
     triggers, spikes, dropped : triggers found, spikes cut, and triggers whose window does not fit in the sweep.
-    duration_s : length of the recording; 0 for spike CSVs, which do not give it.
-    simulated_files : used files that say that they were simulated.
+    duration_s : length of the recording; 0 for spike CSVs, which do not hold it.
+    simulated_files : used files that are marked as simulated.
     """
 
     used_files: int = 0
@@ -103,19 +103,19 @@ class ExtractionReport:
     simulated_files: int = 0
 
     def plus(self, other: ExtractionReport) -> ExtractionReport:
-        """Returns what became of the files of both reports."""
+        """Returns the sum of both reports."""
         return ExtractionReport(
             *(getattr(self, field.name) + getattr(other, field.name) for field in dataclasses.fields(self))
         )
 
 
 def rejection_report(rejected: RejectedFile) -> ExtractionReport:
-    """Returns the report on a file that gave nothing."""
+    """Returns the report on a rejected file."""
     return ExtractionReport(rejected=(rejected,))
 
 
 def duplicate_cell(path: str, cell_id: str, used_path: str) -> RejectedFile:
-    """Returns the rejection of a file whose cell was already read from another."""
+    """Returns the rejection of a file whose cell was already read from another file."""
     detail = f'cell {cell_id} is already used, from {used_path}; if this is another cell, give it another name'
     return RejectedFile(path, 'duplicate_cell', detail)
 
@@ -129,7 +129,7 @@ def extract_cell(
     ----------
     files : the cell's files.
     seed : seeds which spike-free stretches become masks.
-    max_masks : how many masks to cut at most.
+    max_masks : most masks to cut.
     resample, local_copy : see ``read_cell``.
 
     Returns
@@ -163,7 +163,7 @@ def read_cell(
 
     Returns
     -------
-    The cell, None if every file was rejected, and the report. A bad file is never an exception.
+    The cell (None if every file was rejected) and the report. A bad file never raises.
     """
     cell, report = None, ExtractionReport()
     for candidate in (files, *files.spares):

@@ -9,16 +9,16 @@ from beam_pipelines.errors import UserError
 
 MASK_SAMPLES = domain.SPIKE_SAMPLES
 
-# A stretch is spike-free from 2 ms before a trigger to 20 ms after it, where the after-hyperpolarisation has ended ...
+# No stretch lies between 2 ms before a trigger and 20 ms after it, when the after-hyperpolarisation has ended ...
 _SAMPLES_BEFORE = 80
 _SAMPLES_AFTER = 800
-# ... and only if its current stays within half the threshold, up and down: neither a spike too small to trigger nor a
+# ... and its current stays within half the threshold in both directions: neither a spike too small to trigger nor a
 # stimulus artefact is noise.
 _QUIET_PA = abs(domain.TRIGGER_PA) / 2
 
 
 def find_quiet_stretches(current_pa: np.ndarray, triggers: np.ndarray) -> np.ndarray:
-    """Finds spike-free stretches of one mask's length that do not overlap.
+    """Finds non-overlapping spike-free stretches as long as a mask.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def find_quiet_stretches(current_pa: np.ndarray, triggers: np.ndarray) -> np.nda
 
     Returns
     -------
-    (m,) int64, first sample of each stretch, in rising order.
+    (m,) int64, first sample of each stretch, in ascending order.
     """
     stretches = len(current_pa) // MASK_SAMPLES
     whole = current_pa[: stretches * MASK_SAMPLES].reshape(stretches, MASK_SAMPLES)
@@ -40,7 +40,7 @@ def find_quiet_stretches(current_pa: np.ndarray, triggers: np.ndarray) -> np.nda
 
 
 def spread_over_recordings(available: list[int], wanted: int) -> list[int]:
-    """Decides how many masks each recording gives, as evenly as possible.
+    """Decides how many masks each recording contributes, as evenly as possible.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ from beam_pipelines import domain
 
 BIN_MS = 0.05
 
-# Neurons per bin, by label name. Figure 2: 150 and 150 neurons, the recordings that were trained on.
+# Neurons per bin, by label name. Figure 2: 150 and 150 neurons, the training recordings.
 FIGURE_2_COUNTS = {
     'SER': (
         0, 0, 0, 0, 1, 2, 0, 1, 0, 0, 2, 1, 2, 2, 5, 6, 2, 6, 3, 5, 10, 4, 11, 5, 6, 9, 6, 4, 7, 7, 10, 4, 6, 7, 2, 3,
@@ -38,8 +38,8 @@ FIGURE_3_COUNTS = {
 def quantile_ms(counts: tuple[int, ...], level: np.ndarray) -> np.ndarray:
     """Returns the UDI, in ms, below which a share ``level`` (0 to 1) of the histogram's neurons lies.
 
-    Within a bin the neurons count as spread evenly, so ``quantile_ms(counts, rng.random(n))`` draws from the histogram.
-    Levels in a gap between two neurons go to the bin on the right of it.
+    Neurons are spread evenly within a bin, so ``quantile_ms(counts, rng.random(n))`` draws from the histogram.
+    A level in a gap between two neurons goes to the bin on its right.
 
     >>> quantile_ms((1, 0, 1), np.array([0.0, 0.25, 0.75]))
     array([0.   , 0.025, 0.125])
@@ -59,9 +59,9 @@ def sample_ms(counts: tuple[int, ...]) -> np.ndarray:
 
 
 def typical_cut_ms() -> float:
-    """Returns the UDI that divides the published neurons (Figure 2, 150 of each class) with the fewest mistakes.
+    """Returns the UDI that separates the published neurons (Figure 2, 150 of each class) with the fewest errors.
 
-    SER lies above, NSER below. If several bins' borders divide them equally well, the lowest is taken.
+    SER lies above, NSER below. If several bin edges separate them equally well, the lowest is returned.
     """
     bins = max(map(len, FIGURE_2_COUNTS.values()))
     ser, nser = (
@@ -74,8 +74,8 @@ def typical_cut_ms() -> float:
 def is_typical(udi_ms: float, label: int) -> bool | None:
     """Whether a cell's UDI lies on its class's side of the cut; None where the UDI cannot be measured.
 
-    A rule that goes by the width alone classifies the typical cells rightly and the atypical ones wrongly: because of
-    the latter a network is needed.
+    A rule based on the width alone classifies typical cells correctly and atypical ones wrongly; the atypical ones are
+    why a network is needed.
     """
     if math.isnan(udi_ms):
         return None

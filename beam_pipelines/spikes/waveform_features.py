@@ -13,21 +13,21 @@ from scipy import ndimage
 
 from beam_pipelines import domain
 
-# The level before a spike and the noise are measured on the window's first 0.5 ms: the downstroke begins later.
+# Baseline and noise are measured on the window's first 0.5 ms: the downstroke starts later.
 BASELINE_SAMPLES = 20
 
-# A peak lower than this share of the trough's depth is no peak: it is noise, or a tail that never comes back.
+# A lower peak, as a share of the trough's depth, is not a peak: it is noise, or a tail that never returns to baseline.
 _LEAST_PEAK_TO_TROUGH = 0.04
 _REACH_OF_TROUGH = 1
 
 # On a cell's mean spike. A narrow spike has its peak 0.15 ms after the trough; wider smoothing would move it.
 _SMOOTHING_SD_MS = 0.04
-# The parabola that places the peak is fitted to the samples that reach this share of its height. A broad peak is flat
-# and needs many of them: the noise on any three would move its highest point by tenths of a ms.
+# The parabola that locates the peak is fitted to the samples that reach this share of its height. A broad peak is flat
+# and needs many samples: the noise on any three would move the peak by tenths of a ms.
 _SHARE_OF_PEAK_FITTED = 0.85
 
-# On single spikes, which are noisier: the peak is searched in a smoother curve, and counts only if it stands out of the
-# noise that is left there.
+# On single spikes, which are noisier, the peak is searched in a smoother curve and counts only if it stands out from
+# the noise left there.
 _SMOOTHING_SD_SAMPLES = 2.8
 _WHITE_NOISE_LEFT = (2 * np.sqrt(np.pi) * _SMOOTHING_SD_SAMPLES) ** -0.5
 _LEAST_PEAK_TO_NOISE = 3.0
@@ -40,11 +40,11 @@ class SpikeMeasures:
 
     Attributes
     ----------
-    amplitude_pa : (n,) float64, depth of the trough below the level before the spike; positive.
-    udi_ms : (n,) float64, from the trough to the peak after it; NaN where the spike is too noisy to tell, or has no
-        peak within the window. Very narrow spikes, below 0.4 ms, come out some 0.1 ms wider than they are.
+    amplitude_pa : (n,) float64, depth of the trough below the baseline; positive.
+    udi_ms : (n,) float64, from the trough to the peak after it; NaN where the spike is too noisy, or has no peak
+        within the window. Very narrow spikes, below 0.4 ms, are measured about 0.1 ms too wide.
     noise_pa : (n,) float64, standard deviation of the 20 samples before the spike.
-    snr : (n,) float64, amplitude by noise; NaN where these samples are all the same.
+    snr : (n,) float64, amplitude divided by noise; NaN where these samples are all equal.
     """
 
     amplitude_pa: np.ndarray
@@ -54,7 +54,7 @@ class SpikeMeasures:
 
 
 def measure_spikes(waveform: np.ndarray) -> SpikeMeasures:
-    """Measures single spikes, all of a cell at once.
+    """Measures all single spikes of a cell at once.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def measure_spikes(waveform: np.ndarray) -> SpikeMeasures:
 
 
 def measure_amplitude_pa(waveform: np.ndarray) -> np.ndarray:
-    """Returns the depth of the trough below the level before the spike: (..., 160) pA -> (...) float64 pA, positive."""
+    """Returns the depth of the trough below the baseline: (..., 160) pA -> (...) float64 pA, positive."""
     return -_from_baseline(waveform).min(axis=-1)
 
 
@@ -77,7 +77,7 @@ def measure_noise_pa(waveform: np.ndarray) -> np.ndarray:
 
 
 def measure_firing_rate_hz(trigger: np.ndarray) -> float:
-    """Returns the rate by the median interval, on which pauses and missed spikes weigh little; NaN below two spikes.
+    """Returns the rate from the median interval, robust to pauses and missed spikes; NaN below two spikes.
 
     Parameters
     ----------
@@ -100,8 +100,8 @@ def measure_udi_ms(mean_waveform_pa: np.ndarray, sampling_rate_hz: float) -> flo
     Returns
     -------
     float
-        NaN if the window holds no positive peak after the trough: the waveform does not come back above the level
-        before the spike, or is still rising at the window's end, or is not finite.
+        NaN if the window holds no positive peak after the trough: the waveform does not return above baseline, is still
+        rising at the window's end, or is not finite.
     """
     if mean_waveform_pa.size <= BASELINE_SAMPLES or not np.isfinite(mean_waveform_pa).all():
         return float('nan')
@@ -119,10 +119,10 @@ def measure_udi_ms(mean_waveform_pa: np.ndarray, sampling_rate_hz: float) -> flo
         return float('nan')
 
     low = smooth < _SHARE_OF_PEAK_FITTED * smooth[peak]
-    first = peak - int(np.argmax(low[peak::-1])) + 1  # the trough is low, so there is always one on this side
+    first = peak - int(np.argmax(low[peak::-1])) + 1  # the trough is low, so this side always has one
     low_after = np.flatnonzero(low[peak:])
     last = peak + int(low_after[0]) - 1 if low_after.size else waveform.size - 1
-    # The same number of samples on both sides: the slower side of a peak would pull the parabola towards it.
+    # As many samples on each side: otherwise the slower side of the peak would pull the parabola towards it.
     reach = max(1, min(peak - first, last - peak))
     peak_offset = _vertex(smooth[np.newaxis], np.array([peak]), reach)[0]
     trough_offset = _vertex(waveform[np.newaxis], np.array([trough]), _REACH_OF_TROUGH)[0]
@@ -133,7 +133,7 @@ def _single_spikes_udi_ms(waveform: np.ndarray, amplitude_pa: np.ndarray, noise_
     waveform = _from_baseline(waveform)
     trough = np.argmin(waveform, axis=1)
     smooth = ndimage.gaussian_filter1d(waveform, _SMOOTHING_SD_SAMPLES, axis=1, mode='nearest')
-    # Few of 20 smoothed samples are independent: what smoothing leaves of white noise is a lower bound.
+    # Few of the 20 smoothed samples are independent, so the white noise that smoothing leaves is the lower bound.
     left_pa = np.maximum(measure_noise_pa(smooth), _WHITE_NOISE_LEFT * noise_pa)
     sample = np.arange(waveform.shape[1])
     peak = np.argmax(np.where(sample > trough[:, np.newaxis], smooth, -np.inf), axis=1)
@@ -149,7 +149,7 @@ def _single_spikes_udi_ms(waveform: np.ndarray, amplitude_pa: np.ndarray, noise_
 
 
 def _from_baseline(waveform: np.ndarray) -> np.ndarray:
-    """Returns waveforms relative to the level before their spikes: (..., 160) -> (..., 160) float64."""
+    """Returns waveforms relative to their baselines: (..., 160) -> (..., 160) float64."""
     waveform = waveform.astype(np.float64)
     return waveform - np.median(waveform[..., :BASELINE_SAMPLES], axis=-1, keepdims=True)
 
@@ -160,7 +160,7 @@ def _vertex(waveform: np.ndarray, centre: np.ndarray, reach: int) -> np.ndarray:
     Parameters
     ----------
     waveform : (n, samples) float64.
-    centre : (n,) int, one sample of each.
+    centre : (n,) int, one sample of each waveform.
     """
     offset = np.arange(-reach, reach + 1)
     at = np.clip(centre[:, np.newaxis] + offset, 0, waveform.shape[1] - 1)
