@@ -15,13 +15,13 @@ from beam_pipelines.spikes.extraction import CellSpikes
 from beam_pipelines.synthesis import numba_rows
 from beam_pipelines.synthesis.synthesizer import Draws, SpikeBank, Synthesizer
 
-# Rows made at a time: enough to make Python's overhead small, few enough to stay in the processor's cache.
+# Rows made at a time: enough to keep Python's overhead small, few enough to fit in the processor's cache.
 _BLOCK = 2048
 
-# Examples drawn at a time: more, because drawing is many small steps on small arrays.
+# Examples drawn at a time: more, because drawing takes many small steps on small arrays.
 _DRAWN = 8 * _BLOCK
 
-# From this many examples on, compiling saves more time than it takes.
+# From this many examples up, compiling saves more time than it takes.
 _WORTH_COMPILING = 1_000_000
 
 
@@ -47,12 +47,12 @@ class Examples:
 
 
 def read_planned_cell(planned: PlannedCell, read_staged: Callable[[str], bytes]) -> CellSpikes:
-    """Reads what was staged for a cell.
+    """Reads the staged spikes and masks of a cell.
 
     Raises
     ------
     RuntimeError
-        If it is not what the plan was made from. This must never happen.
+        If they differ from what the plan was made from. This must never happen.
     """
     cell = CellSpikes.from_bytes(read_staged(planned.staged))
     if cell.fingerprint() != planned.fingerprint:
@@ -70,7 +70,7 @@ def read_bank(plan: DatasetPlan, read_staged: Callable[[str], bytes]) -> tuple[E
 
     Returns
     -------
-    spikes : the s recorded spikes, as they were cut; ``mask`` is 0.
+    spikes : the s recorded spikes, as cut; ``mask`` is 0.
     noise_masks : (m, 160) float32, pA; none for a dataset of recorded spikes.
 
     Raises
@@ -153,7 +153,7 @@ class ExampleSource:
         return Examples(waveform, self._bank.label[row], self._bank.cell[row], self._bank.trigger[row], mask)
 
     def _rows_of_splits(self) -> dict[str, np.ndarray]:
-        """Returns the rows of each split in the order in which they are stored: shuffled by the seed."""
+        """Returns the rows of each split in stored order: shuffled by the seed."""
         plan, cell = self._plan, self._bank.cell
         if plan.synthetic_examples:
             return {}
@@ -167,7 +167,7 @@ class ExampleSource:
 
 
 def _compiled_blocks(row_maker: numba_rows.RowMaker, first: int, stop: int) -> Iterator[np.ndarray]:
-    # All blocks share one buffer: the system would have to map and clear new memory each time.
+    # All blocks share one buffer, so the system need not map and clear new memory each time.
     rows = np.empty((_BLOCK, record_layout.RECORD_BYTES), np.uint8)
     for start in range(first, stop, _BLOCK):
         block = rows[: min(_BLOCK, stop - start)]

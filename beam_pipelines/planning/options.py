@@ -21,7 +21,7 @@ class BuildOptions:
     configs : names of the configs to build.
     seed : seeds splits, shard order, masks and synthesis.
     protocol : ``by_cell`` or ``published``, see ``splits``.
-    resample : bring other sampling rates to 40 kHz instead of rejecting them.
+    resample : resample other rates to 40 kHz instead of rejecting them.
     max_shard_bytes : size of the largest shard.
     num_masks : how many noise masks a synthetic dataset uses.
     recipe : how a synthetic spike is made.
@@ -30,7 +30,7 @@ class BuildOptions:
     Raises
     ------
     UserError
-        If ``synthetic_examples`` asks for fewer than none, or for none at all; the message names the flag.
+        If a number in ``synthetic_examples`` is negative, or both are 0; the message names the flag.
     """
 
     recordings: str
@@ -59,5 +59,5 @@ class BuildOptions:
         return self.synthetic_examples if config.name == 'synthetic' else config.synthetic_examples
 
     def required_bytes(self, config_name: str) -> int:
-        """Returns the size of a synthetic dataset's shards; 0 for recorded spikes, which are not counted yet."""
+        """Returns the size of a synthetic dataset's shards; 0 for recorded spikes, whose number is not known yet."""
         return sum(self.examples_of(CONFIGS[config_name]) or ()) * record_layout.RECORD_BYTES

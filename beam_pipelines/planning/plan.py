@@ -65,7 +65,7 @@ class DatasetPlan:
     config : name of the config.
     seed, protocol, recipe : as in ``BuildOptions``.
     synthetic_examples : how many examples of each class are made, SER first; None for recorded spikes.
-    cells : the dataset's cells; a record stores its cell's position here.
+    cells : the dataset's cells; a record stores its cell's position in this tuple.
     examples : how many examples each split has.
     shards : how many shards each split has.
     splits_fingerprint : a hash of which cells of the recording set are in which split.
@@ -84,7 +84,7 @@ class DatasetPlan:
     fingerprint: str
 
     def shard_range(self, split: str, number: int) -> tuple[int, int]:
-        """Returns the first example of a shard and the first after it."""
+        """Returns the first example of a shard and the first one after it."""
         examples, shards = self.examples[split], self.shards[split]
         return examples * number // shards, examples * (number + 1) // shards
 
@@ -115,7 +115,7 @@ def plan_dataset(config_name: str, ingested: Sequence[IngestedCell], options: Bu
     Raises
     ------
     UserError
-        If the recordings are not enough: a class without cells, too few cells to split, or too little silence.
+        If there are not enough recordings: a class without cells, too few cells to split, or too few noise masks.
     """
     config = CONFIGS[config_name]
     _check_recordings_differ(ingested)
@@ -159,7 +159,7 @@ def plan_dataset(config_name: str, ingested: Sequence[IngestedCell], options: Bu
 
 
 def _check_recordings_differ(ingested: Sequence[IngestedCell]) -> None:
-    """Raises UserError if two cells hold the same spikes, because these could then be on both sides of a split."""
+    """Raises UserError if two cells hold the same spikes, because they could land on both sides of a split."""
     first_of: dict[str, str] = {}
     for cell in sorted(ingested, key=lambda cell: cell.cell_id):
         first = first_of.setdefault(cell.spikes_fingerprint, cell.cell_id)
@@ -187,7 +187,7 @@ def _split(
 def _choose_masks(
     config: DatasetConfig, cells: Sequence[IngestedCell], split_of: Mapping[str, str], options: BuildOptions
 ) -> dict[str, int]:
-    """Returns how many noise masks each training cell gives to a synthetic dataset."""
+    """Returns how many noise masks each training cell contributes to a synthetic dataset."""
     if not config.synthetic_examples:
         return {}
     sources = [cell for cell in cells if split_of.get(cell.cell_id) in ('train', None)]

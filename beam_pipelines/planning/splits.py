@@ -1,4 +1,4 @@
-"""Divides cells, or for the published protocol spikes, into training, validation and test."""
+"""Splits cells (for the published protocol: spikes) into training, validation and test."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from beam_pipelines.errors import UserError
 SPLITS = ('train', 'validation', 'test')
 PROTOCOLS = ('by_cell', 'published')
 
-_HELD_OUT_FRACTION = 0.15  # of validation, and again of test
+_HELD_OUT_FRACTION = 0.15  # for validation, and the same again for test
 
 
 def _boundaries(count: int) -> tuple[int, int]:
@@ -36,7 +36,7 @@ def split_cells(cell_ids: Sequence[str], labels: Sequence[int], seed: int) -> di
     Raises
     ------
     UserError
-        If a class has cells, but fewer than the three that three splits need.
+        If a class has fewer than three cells, one for each split.
     """
 
     def order(cell_id: str) -> bytes:
@@ -56,7 +56,7 @@ def split_cells(cell_ids: Sequence[str], labels: Sequence[int], seed: int) -> di
 
 
 def split_spikes(count: int, seed: int) -> dict[str, np.ndarray]:
-    """Splits spikes at random 70/15/15, as the published protocol does: a cell's spikes stand on both sides.
+    """Splits spikes at random 70/15/15, as the published protocol does: a cell's spikes are in several splits.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def split_spikes(count: int, seed: int) -> dict[str, np.ndarray]:
 
     Returns
     -------
-    The rows of each split, in rising order.
+    The rows of each split, in ascending order.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """Makes rows of synthetic records in one compiled pass: draw, gather, weigh, add, encode, CRC.
 
-The bytes are the same as those that ``synthesizer`` and ``record_layout`` make with NumPy, several times as fast. It
-pays for large builds only, because numba takes some seconds to load and compile. It needs numba (the extra ``fast``)
+It makes the same bytes as ``synthesizer`` and ``record_layout`` do with NumPy, several times as fast. It pays off only
+in large builds, because numba takes a few seconds to load and compile. It needs numba (the extra ``fast``)
 and a processor with the CRC-32C instruction of SSE 4.2.
 """
 
@@ -37,7 +37,7 @@ def is_available() -> bool:
 
 
 class _Bank(NamedTuple):
-    """What the compiled code reads; numba takes a named tuple apart when it compiles."""
+    """What the compiled code reads; numba unpacks a named tuple when it compiles."""
 
     prefixes: np.ndarray  # (s, words before the waveform) uint32
     smoothed: np.ndarray  # (s, 160) float32, pA
@@ -49,7 +49,7 @@ class _Bank(NamedTuple):
 
 
 class _Draw(NamedTuple):
-    """How the compiled code draws."""
+    """The keys and limits that the compiled code draws with."""
 
     order_key: np.uint64
     ser_key: np.uint64
@@ -73,7 +73,7 @@ class RowMaker:
 
     def __init__(self, synthesizer: Synthesizer, label: np.ndarray, cell: np.ndarray, trigger: np.ndarray):
         smoothed = np.ascontiguousarray(synthesizer.smoothed)
-        # Everything in a record before its waveform depends on the spike alone, except for the number of its mask.
+        # Everything in a record before its waveform depends only on the spike, except the number of its mask.
         records = record_layout.encode_records(smoothed, label, cell, trigger, np.zeros(len(smoothed), np.int64))
         prefixes = np.ascontiguousarray(records[:, : record_layout.WAVEFORM_OFFSET]).view(np.uint32)
         noise_masks = np.ascontiguousarray(synthesizer.noise_masks)
@@ -98,7 +98,7 @@ class RowMaker:
         Parameters
         ----------
         first : number of the first example.
-        rows : (n, 756) uint8, C-contiguous; is filled.
+        rows : (n, 756) uint8, C-contiguous; filled in place.
         """
         _compiled()(rows, rows.view(np.uint32), first, self._bank, self._draw)
 
@@ -127,7 +127,7 @@ def _compiled() -> Callable[..., None]:
 
 
 # The functions below do for one example what keyed_random, synthesizer and record_layout do for arrays. They are
-# inlined, because calls cost a sixth of the speed.
+# inlined because calls would cost a sixth of the speed.
 
 
 @functools.cache
@@ -222,7 +222,7 @@ def _compile_masks() -> Callable[..., Any]:
             weight = numba.float32(
                 draw.min_weight + (draw.max_weight - draw.min_weight) * drawn / (1 << BITS_PER_NUMBER)
             )
-            if weight != 0:  # Adding 0.0 would turn -0.0 into 0.0; NumPy's way skips it too.
+            if weight != 0:  # Adding 0.0 would turn -0.0 into 0.0; the NumPy code skips it too.
                 for sample in range(len(waveform)):
                     waveform[sample] += weight * noise_masks[mask, sample]
 

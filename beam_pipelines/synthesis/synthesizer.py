@@ -1,8 +1,7 @@
 """Synthetic spikes: smoothed recorded spikes with weighted noise masks added.
 
-The formula is ``MA3(spike) + sum of w_i * mask_i``, as read back from the published figures. Example g of N depends on
-(seed, g) alone: any range of a dataset can be made anywhere, in any order, and is already shuffled over the whole
-dataset.
+The formula is ``MA3(spike) + sum of w_i * mask_i``, as read back from the published figures. Example g of N depends
+only on (seed, g): any range can be made anywhere, in any order, and is already shuffled over the whole dataset.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import numpy as np
 from beam_pipelines import domain, keyed_random
 from beam_pipelines.errors import UserError
 
-# Classes are balanced within every block of this many examples and in random order inside it.
+# Every block of this many examples has balanced classes in random order.
 BLOCK = 1024
 
 # Streams of random numbers; each has its own key.
@@ -29,8 +28,8 @@ class Recipe:
 
     Attributes
     ----------
-    min_masks, max_masks : how many noise masks are on a spike, drawn uniformly; the masks differ.
-    min_weight, max_weight : the weight of each mask, drawn uniformly.
+    min_masks, max_masks : limits of the number of noise masks per spike, drawn uniformly; the masks differ.
+    min_weight, max_weight : limits of the weight of each mask, drawn uniformly.
 
     Raises
     ------
@@ -60,7 +59,7 @@ class SpikeBank:
     ----------
     waveforms : (s, 160) float32, recorded spikes in pA, not smoothed.
     labels : (s,) integers, 0 SER or 1 NSER.
-    noise_masks : (m, 160) float32, noise in pA; at least four, so that the masks on a spike can differ.
+    noise_masks : (m, 160) float32, noise in pA; at least four, so that the masks of a spike can differ.
     """
 
     waveforms: np.ndarray
@@ -76,8 +75,7 @@ class Draws:
     ----------
     label : (n,) int64.
     spike : (n,) int64, row of the spike bank.
-    masks : (n, 4) int64, rows of the mask bank; the first is the one that no other example of its pass shares with
-        the spike.
+    masks : (n, 4) int64, rows of the noise masks; each pair of spike and first mask occurs once before any repeats.
     weights : (n, 4) float32, 0 where a mask is not used.
     """
 
@@ -94,7 +92,7 @@ class Draws:
 def smooth(waveforms: np.ndarray) -> np.ndarray:
     """Smooths spikes with the centred 3-point moving average (taps 1/3, 1/3, 1/3).
 
-    The first and last sample have one neighbour in the window, so theirs is the mean of two: no value is invented.
+    The first and last samples have only one neighbour, so they become the mean of two: no value is invented.
 
     Parameters
     ----------
@@ -115,7 +113,7 @@ def smooth(waveforms: np.ndarray) -> np.ndarray:
 
 
 class Synthesizer:
-    """Makes any examples of one synthetic dataset.
+    """Makes any range of examples of one synthetic dataset.
 
     Parameters
     ----------
@@ -128,7 +126,7 @@ class Synthesizer:
     ----------
     smoothed : (s, 160) float32, the smoothed spikes in pA.
     noise_masks : (m, 160) float32, in pA.
-    rows_of_class : of each class the rows of ``smoothed``.
+    rows_of_class : the rows of ``smoothed`` of each class.
     examples, seed, recipe : as given.
 
     Raises
@@ -153,7 +151,7 @@ class Synthesizer:
         self.recipe = recipe
 
     def draw(self, example: np.ndarray) -> Draws:
-        """Draws what examples are made of; the draws of each do not depend on what else is asked for.
+        """Draws what examples are made of; each example's draws are independent of the others in the call.
 
         Parameters
         ----------
@@ -162,7 +160,7 @@ class Synthesizer:
         Raises
         ------
         ValueError
-            If the dataset has no example of that number.
+            If the dataset has no example with that number.
         """
         example = np.asarray(example, np.int64)
         total = sum(self.examples)
@@ -199,7 +197,7 @@ class Synthesizer:
         return np.where(is_ser, 0, 1), np.where(is_ser, ser_before, position - ser_before)
 
     def _pairs(self, label: int, position: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns (spike of the class, mask) of each example: every pair once before any comes again."""
+        """Returns (spike of the class, mask) of each example: every pair occurs once before any repeats."""
         pairs = len(self.rows_of_class[label]) * len(self.noise_masks)
         key = keyed_random.derive_key(self.seed, PAIRS, label)
         pass_key = keyed_random.random_bits(key, (position // max(pairs, 1)).astype(np.uint64))
@@ -226,7 +224,7 @@ class Synthesizer:
         weights = (
             recipe.min_weight + (recipe.max_weight - recipe.min_weight) * numbers / (1 << BITS_PER_NUMBER)
         ).astype(np.float32)
-        # The last of the numbers in the mask stream is free: it says how many masks there are.
+        # The fourth number of the mask stream is not used for a mask: it sets the number of masks.
         spread = recipe.max_masks - recipe.min_masks + 1
         used = recipe.min_masks + (self._random_numbers(MASKS, example)[:, 3] * spread >> BITS_PER_NUMBER)
         weights[np.arange(4) >= used[:, np.newaxis]] = 0

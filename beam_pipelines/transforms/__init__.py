@@ -1,1 +1,1 @@
-"""What Beam's workers do."""
+"""The Beam transforms: the work of Beam's workers."""

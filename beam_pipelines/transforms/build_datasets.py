@@ -1,7 +1,7 @@
 """The Beam job: recordings -> staged spikes -> a plan for each dataset -> shards -> finished datasets.
 
-Elements are small: the files of a cell, the number of a shard. Waveforms go from a worker to a file and never through a
-shuffle. A fault in the data is a result like any other, not an exception.
+Elements are small: the files of a cell, the number of a shard. Workers write waveforms to files and never
+shuffle them. A fault in the data is a result like any other, not an exception.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ class BuildDataset(beam.PTransform):
     config : name of the config.
     options : the build's options.
     publish : move the finished dataset to its folder; without it, the dataset stays staged for the caller.
-    overwrite : replace a dataset that is there when the job runs.
+    overwrite : replace a dataset that exists when the job runs.
     detached : nobody waits for the job, so it fails if the dataset cannot be built.
     """
 
@@ -65,9 +65,9 @@ class BuildDataset(beam.PTransform):
 def _plan(
     config: str, ingested: Sequence[IngestResult], options: BuildOptions, keep: bool
 ) -> Iterator[ShardTask | FailedShard]:
-    """Writes a dataset's plan and yields its shards to make; a plan that fails is a failed shard.
+    """Writes a dataset's plan and yields the shards to make; a plan that fails is a failed shard.
 
-    There is nothing to do if a dataset is there, is to be kept, and is the one that would be built.
+    With ``keep``, nothing is yielded if the same dataset is already published.
     """
     paths = BuildPaths(options.data_dir)
     try:
@@ -80,12 +80,12 @@ def _plan(
         if keep and is_published_as_planned(plan, paths):
             files.remove(planned)
             return
-        # The same plan stays as it is: its time tells whether the dataset was published after it.
+        # An identical plan is not rewritten: its time shows whether the dataset was published after it.
         if not files.exists(planned) or files.read_json(planned)['fingerprint'] != plan.fingerprint:
-            files.remove(paths.work(config))  # Left behind by another build.
+            files.remove(paths.work(config))  # Leftovers of another build.
             files.write_json(planned, plan.to_json())
     except (OSError, UserError) as error:
-        # The whole shards of an earlier run stay, because a store may be back in a minute.
+        # Complete shards of an earlier run stay, because the store may be back in a minute.
         where = paths.work(config)
         yield FailedShard(f'{where}: {error.strerror}' if isinstance(error, OSError) else str(error))
         return
@@ -95,7 +95,7 @@ def _plan(
 
 
 def _check_splits(plan: DatasetPlan, options: BuildOptions) -> None:
-    """Raises UserError if a dataset of the same recordings that stays there has split the cells differently."""
+    """Raises UserError if a dataset that is kept splits the cells of the same recordings differently."""
     paths = BuildPaths(options.data_dir)
     recording_set = CONFIGS[plan.config].recording_set
     for config in CONFIGS.values():
@@ -110,7 +110,7 @@ def _check_splits(plan: DatasetPlan, options: BuildOptions) -> None:
 
 
 class _Finish(beam.DoFn):
-    """Finishes and publishes a dataset, or writes down why it cannot be built."""
+    """Finishes and publishes a dataset, or records why it cannot be built."""
 
     def __init__(self, options: BuildOptions, publish: bool, detached: bool):
         self._options = options
@@ -139,7 +139,7 @@ class _Finish(beam.DoFn):
     ) -> None:
         planned = self._paths.plan(config)
         plan = DatasetPlan.from_json(files.read_json(planned)) if files.exists(planned) else None
-        # Runners may do work twice, even at the same time. The second time, the dataset is published already.
+        # Runners may repeat work, even concurrently. The second time, the dataset is already published.
         if self._publish and plan and was_published_since_planned(plan, self._paths):
             return
         failures = [shard.error for shard in written if isinstance(shard, FailedShard)]
@@ -190,14 +190,14 @@ def build_pipeline(
 
 
 def _list_rejected(path: str, ingested: Sequence[IngestResult]) -> None:
-    with contextlib.suppress(OSError):  # A full disk is reported with the dataset that does not fit.
+    with contextlib.suppress(OSError):  # A full disk is reported for the dataset that does not fit.
         files.write_bytes(path, rejected_lines([result.report for result in ingested]))
 
 
 def _clean_up(paths: BuildPaths, publish: bool, *ended: Sequence[str | None]) -> None:
-    """Removes what the build no longer needs, when all the steps that ``ended`` comes from have ended.
+    """Removes what the build no longer needs, once all steps that produce ``ended`` have finished.
 
-    What a dataset was made from stays until then, so that each step of the job can be done again.
+    A dataset's inputs stay until then, so that each step of the job can be repeated.
 
     Parameters
     ----------

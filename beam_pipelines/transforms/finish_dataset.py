@@ -1,4 +1,4 @@
-"""Finishes a staged dataset and publishes it: checks that it is whole and writes the files beside the shards."""
+"""Finishes a staged dataset and publishes it: checks that it is complete and writes the files beside the shards."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def finish_dataset(
 ) -> None:
     """Checks the shards and writes the files beside them; TFDS's ``dataset_info.json`` comes last.
 
-    Doing it again gives the same files.
+    Repeating it gives the same files.
 
     Parameters
     ----------
     plan : the dataset's plan.
-    reports : what became of the files of its recordings.
+    reports : the reports on the files of its recordings.
     written : its shards, in any order.
     folder : the folder that holds them.
     source : ``recorded`` or ``simulated``; simulated files among the recordings make it ``simulated``.
@@ -53,19 +53,19 @@ def finish_dataset(
     Raises
     ------
     RuntimeError
-        If a shard is missing or has another size than planned. This must never happen.
+        If a shard is missing or its size differs from the plan. This must never happen.
     """
     written = sorted(written, key=lambda shard: (list(plan.shards).index(shard.split), shard.number))
     check_shard_sizes(plan, folder)
     _check_reports(plan, written, folder)
-    # Left behind by workers that died while writing; other workers have written their shards.
+    # Leftovers of workers that died while writing; other workers have written their shards.
     storage.remove_temporary_files(folder)
     storage.write_json(FileSystems.join(folder, LAYOUT_FILE), record_layout.as_json())
     synthesis = _write_sources(plan, plan.synthetic_examples, folder) if plan.synthetic_examples else None
     lengths = {split: [shard.examples for shard in written if shard.split == split] for split in plan.shards}
     num_bytes = {split: sum(of_split) * record_layout.RECORD_BYTES for split, of_split in lengths.items()}
     storage.write_bytes(FileSystems.join(folder, REJECTED_FILE), rejected_lines(reports))
-    # Through a local folder, because TFDS would use TensorFlow's client for an object store and not Beam's.
+    # Through a local folder, because for an object store TFDS would use TensorFlow's client instead of Beam's.
     with tempfile.TemporaryDirectory() as local:
         tfds_metadata.write_dataset_info(
             local,
@@ -79,13 +79,13 @@ def finish_dataset(
 
 
 def rejected_lines(reports: Sequence[ExtractionReport]) -> bytes:
-    """Returns the content of ``rejected.jsonl``: a line for each file that was not used."""
+    """Returns the content of ``rejected.jsonl``: one line for each unused file."""
     files = sorted((file for report in reports for file in report.rejected), key=lambda file: file.path)
     return ''.join(f'{json.dumps(dataclasses.asdict(file))}\n' for file in files).encode()
 
 
 def check_shard_sizes(plan: DatasetPlan, folder: str) -> None:
-    """Raises RuntimeError if a folder lacks a shard of a plan, or holds one of another size than planned."""
+    """Raises RuntimeError if a folder lacks a shard of a plan, or holds one whose size differs from the plan."""
     sizes = {FileSystems.split(path)[1]: size for path, size in storage.list_files(folder).items()}
     for split, shards in plan.shards.items():
         for number in range(shards):
@@ -157,7 +157,7 @@ def publish_dataset(plan: DatasetPlan, paths: BuildPaths) -> None:
     """Moves a finished dataset to its folder; on an object store it is copied, and stays staged until the job ends."""
     folder = paths.staged(plan.config, plan.fingerprint)
     if storage.is_local(folder):
-        # Of two that publish at the same time only one gets the shards, and only that one may replace a dataset.
+        # If two workers publish at the same time, only one gets the shards, and only that one may replace a dataset.
         own = f'{folder}-{uuid.uuid4().hex}'
         os.rename(folder, own)
         try:
@@ -171,7 +171,7 @@ def publish_dataset(plan: DatasetPlan, paths: BuildPaths) -> None:
 
 
 def is_published_as_planned(plan: DatasetPlan, paths: BuildPaths) -> bool:
-    """Whether the planned dataset is published already, as after a template has run twice.
+    """Whether the planned dataset is already published, as when a template runs twice.
 
     Raises
     ------

@@ -13,7 +13,7 @@ _CHARACTERS_OF_FINGERPRINT = 16
 
 @dataclasses.dataclass(frozen=True)
 class BuildPaths:
-    """The paths that a build uses; only whole datasets and ``rejected.jsonl`` are left when it ends well."""
+    """The paths that a build uses; after a successful build only datasets and ``rejected.jsonl`` exist."""
 
     data_dir: str
 
@@ -34,7 +34,7 @@ class BuildPaths:
 
     @property
     def submitted(self) -> str:
-        """A note of a job on a cluster, until it ends well."""
+        """A note about a job on a cluster, until the job succeeds."""
         return FileSystems.join(self.root, '.submitted.json')
 
     @property
@@ -56,7 +56,7 @@ class BuildPaths:
         return FileSystems.join(self.dataset(config), METADATA_FILE)
 
     def work(self, config: str) -> str:
-        """The folder beside the dataset's that holds what is staged."""
+        """The folder beside the dataset's that holds the staged files."""
         return FileSystems.join(self.root, config, f'{VERSION}.building')
 
     def staged(self, config: str, fingerprint: str) -> str:
@@ -75,5 +75,5 @@ class BuildPaths:
         return f'{self.work(config)}.failure.json'
 
     def replaced(self, config: str) -> str:
-        """Where a dataset is while the one that replaces it is being published."""
+        """Where a dataset is kept while its replacement is being published."""
         return FileSystems.join(self.root, config, f'{VERSION}.replaced')

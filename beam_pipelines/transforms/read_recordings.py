@@ -25,15 +25,15 @@ _UNUSABLE: Literal['unusable'] = 'unusable'
 def find_recordings(
     root: str, recording_sets: Collection[str]
 ) -> tuple[list[RecordingFiles], list[tuple[str, RejectedFile]]]:
-    """Finds the recordings of some recording sets, and the files among them that cannot be recordings.
+    """Finds the recordings of some recording sets, and the files that cannot be recordings.
 
-    It looks at all sets in any case, so that a cell of ``original`` cannot also come into ``non_homogeneous`` when the
-    two are built one after the other.
+    It always looks at all sets, so that a cell of ``original`` cannot also enter ``non_homogeneous`` when the two are
+    built separately.
 
     Parameters
     ----------
     root : the recordings root.
-    recording_sets : of ``domain.RECORDING_SETS``, those that are needed.
+    recording_sets : the sets needed, from ``domain.RECORDING_SETS``.
 
     Returns
     -------
@@ -42,7 +42,7 @@ def find_recordings(
     Raises
     ------
     UserError
-        If a folder that is needed has no recordings, or one cannot be read.
+        If a needed folder has no recordings, or a folder cannot be read.
     """
     if files.is_local(root) and not os.path.isdir(root):
         raise UserError(
@@ -75,14 +75,14 @@ def are_simulated(root: str) -> bool:
 
 @dataclasses.dataclass(frozen=True)
 class IngestResult:
-    """What became of some files of one recording set.
+    """The result of reading some files of one recording set.
 
     Attributes
     ----------
     recording_set : ``original`` or ``non_homogeneous``.
-    report : what became of the files and their triggers.
+    report : counts of the files and their triggers.
     cell : the cell; None if every file was rejected.
-    error : why the files could not be read or the spikes not be staged: a fault of the storage, not of the recording.
+    error : why the files could not be read or the spikes staged: a storage fault, not a fault of the recording.
     """
 
     recording_set: str
@@ -95,8 +95,8 @@ class IngestResult:
 class FindAndIngest(beam.PTransform):
     """Finds recordings, reads them and stages the spikes of each cell: recordings roots -> ``IngestResult``.
 
-    A worker lists the files. So the job's description does not grow with their number, and a job that is stored as a
-    template reads what is there when it runs.
+    A worker lists the files. So the size of the job's description does not depend on their number, and a job stored as
+    a template reads the files that exist when it runs.
 
     Attributes
     ----------
@@ -159,7 +159,7 @@ class _Ingest(beam.DoFn):
             spikes, report = extract_cell(
                 recording, options.seed, options.num_masks, options.resample, files.local_copy
             )
-        except OSError as error:  # From the storage; faults of the recording itself are in the report.
+        except OSError as error:  # A storage fault; faults of the recording itself are in the report.
             fault = f'{error.filename or recording.paths[0]}: {error.strerror or error}'
             yield IngestResult(recording.recording_set, ExtractionReport(0, (), 0, 0, 0, 0.0), error=fault)
             return
@@ -187,7 +187,7 @@ class _Ingest(beam.DoFn):
 
 
 class _CountFiles(beam.DoFn):
-    """Counts what became of all files."""
+    """Counts used and rejected files, and detected and dropped spikes."""
 
     def process(self, result: IngestResult) -> Iterator[IngestResult]:
         report = result.report

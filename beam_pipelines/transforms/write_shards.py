@@ -1,4 +1,4 @@
-"""The part of the Beam job that writes shards, all workers side by side."""
+"""The part of the Beam job that writes shards, in parallel on all workers."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ class ShardTask:
 
 @dataclasses.dataclass(frozen=True)
 class WrittenShard:
-    """A whole shard.
+    """A complete shard.
 
     Attributes
     ----------
@@ -52,10 +52,10 @@ class FailedShard:
 
 
 def write_shard(source: ExampleSource, split: str, number: int, examples: range, path: str) -> WrittenShard:
-    """Writes a shard, unless it is already there.
+    """Writes a shard, unless it already exists.
 
-    A shard gets its name only when it is whole, so one that is there need not be made again. The caller makes sure that
-    it belongs to the same build.
+    A shard gets its name only when it is complete, so an existing one need not be made again. The caller makes sure
+    that it belongs to the same build.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ class _Bank:
 
 
 class _WriteShard(beam.DoFn):
-    """Writes shards; a worker loads a dataset's spikes and masks once, however many of its shards it writes."""
+    """Writes shards; a worker loads a dataset's spikes and masks only once."""
 
     def __init__(self, data_dir: str):
         self._paths = BuildPaths(data_dir)
@@ -125,7 +125,7 @@ class _WriteShard(beam.DoFn):
         except OSError as error:
             yield FailedShard(f'{error.strerror or error}: {task.config}: the recorded spikes could not be read')
             return
-        self._bank = bank  # Kept here, because Beam keeps only the one that a step of the job asked for last.
+        self._bank = bank  # Kept here because Beam keeps only the bank that a step acquired last.
         plan = bank.plan
         name = shard_name(task.split, task.number, plan.shards[task.split])
         examples = range(*plan.shard_range(task.split, task.number))
