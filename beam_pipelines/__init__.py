@@ -1,4 +1,4 @@
-"""Recordings in, fixed-length TFRecord shards out: readers, detection, synthesis and the Beam job.
+"""Turns recordings into fixed-length TFRecord shards: readers, spike detection, synthesis and the Beam job.
 
 Importing this package imports neither Apache Beam nor TensorFlow.
 """

@@ -49,7 +49,7 @@ def define_flags() -> None:
     )
     flags.DEFINE_bool('allow_rejected', False, 'Exit with status 0 even if files were rejected.')
     flags.DEFINE_bool('resample', False, 'Resample recordings of another rate, at least 10000 Hz, to 40000 Hz.')
-    flags.DEFINE_bool('overwrite', False, 'Replace datasets that are already there.')
+    flags.DEFINE_bool('overwrite', False, 'Replace existing datasets.')
     flags.DEFINE_list(
         'synthetic_examples',
         [str(count) for count in PUBLISHED_EXAMPLES],
@@ -57,7 +57,7 @@ def define_flags() -> None:
     )
     flags.DEFINE_integer('num_masks', 600, 'Noise masks in a synthetic dataset.', lower_bound=4)
     flags.DEFINE_integer('max_shard_size_mb', 128, 'Size of the largest shard, in MiB.', lower_bound=1)
-    flags.DEFINE_list('masks_per_spike', ['1', '4'], 'Fewest and most noise masks on a synthetic spike, 1..4.')
+    flags.DEFINE_list('masks_per_spike', ['1', '4'], 'Fewest and most noise masks per synthetic spike, 1..4.')
     flags.DEFINE_alias('masks_a_spike', 'masks_per_spike')
     flags.DEFINE_list('weights', ['0.31', '0.36'], 'Lowest and highest weight of a noise mask.')
 
@@ -67,9 +67,9 @@ def main(argv: list[str]) -> int:
     if not flags.FLAGS['verbosity'].present:
         # Beam logs every optional package that it does not find.
         logging.set_verbosity(logging.ERROR)
-        # A job on Dataflow takes minutes or hours: here Beam logs its id, its states and its workers' messages.
+        # A Dataflow job takes minutes or hours: this logger reports its id, states and worker messages.
         standard_logging.getLogger('apache_beam.runners.dataflow.dataflow_runner').setLevel(standard_logging.INFO)
-    # Imported here, because Beam takes a second to import and --help need not wait for it.
+    # Imported here because Beam takes a second to import, and --help should not wait for it.
     from apache_beam.options.pipeline_options import PipelineOptions
 
     from beam_pipelines.launch.detached import DetachedBuild
@@ -96,7 +96,7 @@ def main(argv: list[str]) -> int:
 
 
 def _build_options() -> BuildOptions:
-    """Returns the options that the flags give."""
+    """Returns the build options set by the flags."""
     from beam_pipelines.planning.options import BuildOptions
 
     min_masks, max_masks = _two_numbers('masks_per_spike', int)
@@ -116,7 +116,7 @@ def _build_options() -> BuildOptions:
 
 
 def _summarize(built: Sequence[BuiltDataset]) -> int:
-    """Prints what became of all files and triggers, and the datasets' folders; returns the number of rejected files."""
+    """Prints the counts of files and triggers, and the datasets' folders; returns the number of rejected files."""
     sets = {dataset.metadata.recording_set: dataset.metadata for dataset in built}
     for recording_set, metadata in sets.items():
         print(

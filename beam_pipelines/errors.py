@@ -1,4 +1,4 @@
-"""What goes wrong because of what the user gave or of their machine: one line for them, never a traceback."""
+"""Errors caused by the user's input or machine: shown as one line, never as a traceback."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import os
 
 
 class UserError(Exception):
-    """Something the user gave, or something on their machine, does not allow what they asked for.
+    """The user's input or machine does not allow what they asked for.
 
-    ``cli.command.run_command`` prints it as one line and ends the program. Everything else that is raised is a mistake
-    of ours and keeps its traceback.
+    ``cli.command.run_command`` prints it as one line and ends the program. Any other exception is a bug in this
+    project and keeps its traceback.
 
     Parameters
     ----------

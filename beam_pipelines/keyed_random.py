@@ -1,4 +1,4 @@
-"""Seeded permutations and random numbers that are functions of (key, index): any part can be computed alone.
+"""Seeded permutations and random numbers that are functions of (key, index): any part can be computed on its own.
 
 Nothing here depends on NumPy's random generators, whose streams may change between NumPy versions.
 """
@@ -12,7 +12,7 @@ ROUNDS = 4
 
 
 def mix(values: np.ndarray) -> np.ndarray:
-    """Scrambles 64-bit integers, one to one (the finaliser of SplitMix64, Steele et al. 2014)."""
+    """Scrambles 64-bit integers one-to-one (the finaliser of SplitMix64, Steele et al. 2014)."""
     with np.errstate(over='ignore'):
         values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -28,7 +28,7 @@ def derive_key(*parts: int) -> np.uint64:
 
 
 def random_bits(key: np.uint64 | np.ndarray, index: np.ndarray) -> np.ndarray:
-    """Returns 64 random bits for each index: the same for the same (key, index), whatever else is asked for.
+    """Returns 64 random bits for each index: it depends on (key, index) alone.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def random_bits(key: np.uint64 | np.ndarray, index: np.ndarray) -> np.ndarray:
 
 
 def permute(index: np.ndarray, size: int | np.ndarray, key: np.uint64 | np.ndarray) -> np.ndarray:
-    """Permutes ``0..size-1``: a seeded bijection, evaluated at the given indices alone.
+    """Permutes ``0..size-1``: a seeded bijection, evaluated only at the given indices.
 
     A Feistel network on the next power of two, walked until it lands below ``size`` (Black and Rogaway 2002).
 
@@ -58,7 +58,7 @@ def permute(index: np.ndarray, size: int | np.ndarray, key: np.uint64 | np.ndarr
     if not len(values):
         return values.astype(np.int64)
     size = np.asarray(size, np.uint64)
-    # Of each index's own size, so that what else is asked for at the same time does not matter.
+    # Computed per index, so the result does not depend on the other indices in the call.
     bits = np.maximum(np.frexp((size - np.uint64(1)).astype(np.float64))[1], 2).astype(np.uint64)
     size, bits, key = (np.broadcast_to(part, values.shape) for part in (size, bits, np.asarray(key, np.uint64)))
     values = _feistel(values, bits, key)
@@ -74,7 +74,7 @@ def _feistel(values: np.ndarray, bits: np.ndarray, key: np.ndarray) -> np.ndarra
     left_bits = bits - right_bits
     left = values >> right_bits
     right = values & ((np.uint64(1) << right_bits) - np.uint64(1))
-    # The halves change places, and so widths, at each round; an even number of rounds restores them.
+    # Each round swaps the halves and their widths; an even number of rounds restores the widths.
     for round_number in range(ROUNDS):
         scrambled = random_bits(key, right + np.uint64(round_number << 32))
         left, right = right, left ^ (scrambled >> (np.uint64(64) - left_bits))

@@ -1,4 +1,4 @@
-"""``sero-simulate``: writes simulated recordings as real ABF files, with the truth beside them.
+"""``sero-simulate``: writes simulated recordings as real ABF files, with the ground truth beside them.
 
     sero-simulate --output_dir recordings --profile demo
     sero-simulate --output_dir recordings_paper --profile paper --seed 1
@@ -30,7 +30,7 @@ def main(argv: list[str]) -> int:
     if '://' in flags.FLAGS.output_dir:
         if not flags.FLAGS['verbosity'].present:
             logging.set_verbosity(logging.ERROR)  # Beam logs every optional package that it does not find.
-        # Imported here, because only this needs Beam, which takes a second to import.
+        # Imported here because only this branch needs Beam, which takes a second to import.
         from beam_pipelines.simulation.upload import simulate_into
 
         root: object = simulate_into(flags.FLAGS.output_dir, flags.FLAGS.profile, flags.FLAGS.seed)

@@ -4,7 +4,7 @@ r"""Reads every record of a built dataset and checks it: CRCs, layout, counts, r
     sero-verify data/sero_spikes
     sero-verify gs://bucket/data/sero_spikes
 
-A folder is searched for datasets at any depth. Each fault is one line on standard error that names shard and record.
+A folder is searched for datasets at any depth. Each fault is one line on standard error, with shard and record.
 The last line of standard output is one JSON object. The exit status is 1 if anything is wrong.
 """
 
@@ -25,7 +25,7 @@ def main(argv: list[str]) -> int:
     if not flags.FLAGS['verbosity'].present:
         # Beam logs every optional package that it does not find.
         logging.set_verbosity(logging.ERROR)
-    # Imported here, because Beam takes a second to import and --help need not wait for it.
+    # Imported here because Beam takes a second to import, and --help should not wait for it.
     from beam_pipelines.datasets.verification import find_datasets, verify_dataset
     from beam_pipelines.storage.files import is_local
 

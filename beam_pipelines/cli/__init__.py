@@ -1,1 +1,1 @@
-"""What every command shares: how it is run, its progress line, its signals."""
+"""What all commands share: running them, their progress line, their signals."""

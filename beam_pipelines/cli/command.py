@@ -23,17 +23,17 @@ def run_command(
     A ``UserError`` or ``OSError`` ends the program with one line and status 1 or 2, Ctrl-C with one line and 130.
 
     absl shows the docstring and the flags of ``__main__`` under ``--help``. In an installed command ``__main__`` is a
-    stub, so it is given the docstring and the flags of the program.
+    stub, so this gives it the docstring and the flags of the program.
 
     Parameters
     ----------
-    name : of the command, as its errors and its help give it.
-    module_name : the program's module, imported already.
+    name : the name of the command in its errors and its help.
+    module_name : the program's module, already imported.
     parse_flags : parses the arguments and returns those that are not flags.
     """
     module = sys.modules[module_name]
     sys.modules['__main__'].__doc__ = module.__doc__
-    # absl knows the flags of a program that was started with -m under its file's name.
+    # absl files the flags of a program started with -m under its file name.
     own_flags = flags.FLAGS.get_key_flags_for_module(sys.argv[0] if module_name == '__main__' else module_name)
     sys.argv[0] = name
     for flag in own_flags:
@@ -41,7 +41,7 @@ def run_command(
     try:
         app.run(lambda argv: run_main(module.main, argv), flags_parser=parse_flags)
     except SystemExit as end:
-        # absl ends with status 1 after showing help that was asked for.
+        # absl exits with status 1 after showing help.
         if end.code == 1 and not _HELP.isdisjoint(sys.argv):
             sys.exit(0)
         raise
@@ -76,13 +76,13 @@ def refuse_arguments(argv: list[str]) -> None:
 
 @contextlib.contextmanager
 def standard_error_redirected(target: BinaryIO) -> Iterator[TextIO]:
-    """Sends standard error of this process and of those that it starts to a file for as long as the block runs.
+    """Sends standard error of this process and its child processes to a file while the block runs.
 
-    Libraries and worker processes write there, and would bury a one-line error.
+    Libraries and worker processes write there and would bury a one-line error.
 
     Yields
     ------
-    The original standard error, for what the user should see nevertheless.
+    The original standard error, for what the user should still see.
     """
     sys.stderr.flush()
     with open(os.dup(2), 'w', encoding='utf-8', errors='backslashreplace') as original:

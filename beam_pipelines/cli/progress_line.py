@@ -1,4 +1,4 @@
-"""The line that shows how far a command is."""
+"""The line that shows the progress of a command."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ class ProgressLine:
         self._shown_at = time.monotonic()
 
     def is_due(self) -> bool:
-        """Whether the last line was long enough ago; for callers whose text costs something to make."""
+        """Whether it is time for a new line; for callers whose text is expensive to make."""
         return time.monotonic() - self._shown_at >= self.seconds_between
 
     def show(self, text: str) -> None:
-        """Shows a text in place of the one before."""
+        """Shows a text in place of the previous one."""
         self._shown_at = time.monotonic()
         self._write(f'\r\033[K{text}' if self.rewrites else f'{text}\n')
 
     def keep(self, text: str) -> None:
-        """Shows a text that stays; what follows begins on a new line."""
+        """Shows a text that stays; the next one starts on a new line."""
         self.show(text)
         if self.rewrites:
             self._write('\n')

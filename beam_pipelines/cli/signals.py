@@ -1,4 +1,4 @@
-"""Requests to stop: Ctrl-C, and SIGTERM, which schedulers send before they end a job or take a spot machine away."""
+"""Requests to stop: Ctrl-C, and SIGTERM, which schedulers send before they end a job or reclaim a spot machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Interrupted(Exception):
 
     Attributes
     ----------
-    signal_number : the signal that asked for it.
+    signal_number : the signal that asked it to stop.
     """
 
     def __init__(self, signal_number: int):
@@ -30,7 +30,7 @@ class StopRequests:
 
     Attributes
     ----------
-    signal_number : the signal that came, or None.
+    signal_number : the signal received, or None.
     """
 
     def __init__(self) -> None:
@@ -58,15 +58,15 @@ class StopRequests:
 
 @contextlib.contextmanager
 def interrupts_held_back() -> Iterator[None]:
-    """Holds Ctrl-C back until the block has ended; processes that the block starts never receive it.
+    """Holds Ctrl-C back until the block ends; processes that the block starts never receive it.
 
-    A terminal sends Ctrl-C to all processes of a command. Where there are no signal masks (Windows), a started process
-    must ignore it by itself. Outside the main thread, which alone handles signals, only started processes are spared.
+    A terminal sends Ctrl-C to all processes of a command. Where there are no signal masks (Windows), a child process
+    must ignore it by itself. Outside the main thread, which alone handles signals, only child processes are protected.
     """
     came = []
-    mask = getattr(signal, 'pthread_sigmask', None)  # inherited by started processes
+    mask = getattr(signal, 'pthread_sigmask', None)  # inherited by child processes
     masked_before = mask(signal.SIG_BLOCK, [signal.SIGINT]) if mask else None
-    # A mask is that of one thread: any other thread of the process may still receive the signal.
+    # A mask applies to one thread: any other thread of the process may still receive the signal.
     is_main = threading.current_thread() is threading.main_thread()
     handler_before = signal.signal(signal.SIGINT, lambda number, _: came.append(number)) if is_main else None
     try:

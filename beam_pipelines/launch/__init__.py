@@ -1,1 +1,1 @@
-"""What the launching process does before, during and after the job."""
+"""The launching process: what it does before, during and after the job."""

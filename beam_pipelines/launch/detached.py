@@ -1,4 +1,4 @@
-"""Builds that this process does not see to the end: staged as a template, or running on a cluster."""
+"""Builds that outlive this process: staged as a template, or running on a cluster."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from beam_pipelines.transforms.paths import BuildPaths
 
 @dataclasses.dataclass(frozen=True)
 class DetachedBuild:
-    """A build that goes on after the command has ended; ``line`` tells the user how."""
+    """A build that continues after the command has ended; ``line`` tells the user how."""
 
     line: str
 
 
 def staged_template(pipeline_options: PipelineOptions, data_dir: str) -> DetachedBuild:
-    """Says where a template was staged and how Dataflow runs it.
+    """Describes where a template was staged and how to run it on Dataflow.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def staged_template(pipeline_options: PipelineOptions, data_dir: str) -> Detache
     data_dir : where the datasets will be.
     """
     template = pipeline_options.view_as(GoogleCloudOptions).template_location
-    # Beam chooses the names that were not given, and makes folders below those that were.
+    # Beam chooses names that were not given, and creates folders below those that were.
     job = files.read_json(template)['environment']['sdkPipelineOptions']['options']
     staged = (
         f'staged job {job["job_name"]} as template {template}, its files in {job["staging_location"]}; nothing has run'
@@ -47,7 +47,7 @@ def staged_template(pipeline_options: PipelineOptions, data_dir: str) -> Detache
 
 
 def _note_submission(paths: BuildPaths, pipeline_options: PipelineOptions) -> None:
-    """Writes a note that a job is working in the data directory; the job's last step removes it."""
+    """Leaves a note that a job is working in the data directory; the job's last step removes it."""
     standard, cloud = pipeline_options.view_as(StandardOptions), pipeline_options.view_as(GoogleCloudOptions)
     job = f'{standard.runner} job {cloud.job_name}' if cloud.job_name else f'{standard.runner} job'
     now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds')
@@ -55,7 +55,7 @@ def _note_submission(paths: BuildPaths, pipeline_options: PipelineOptions) -> No
 
 
 def describe_submitted(paths: BuildPaths) -> str:
-    """Says which job has a note in the data directory."""
+    """Describes the job that has a note in the data directory."""
     note = files.read_json(paths.submitted)
     return (
         f'{paths.root}: {note["job"]}, submitted {note["submitted"]}, has not ended well; if it failed or was'
@@ -64,7 +64,7 @@ def describe_submitted(paths: BuildPaths) -> str:
 
 
 def submitted(pipeline_options: PipelineOptions, result: PipelineResult, data_dir: str) -> DetachedBuild:
-    """Says which job was submitted and how to learn its outcome.
+    """Describes which job was submitted and how to learn its outcome.
 
     Parameters
     ----------
@@ -85,10 +85,10 @@ def submitted(pipeline_options: PipelineOptions, result: PipelineResult, data_di
 
 @contextlib.contextmanager
 def noted(paths: BuildPaths, pipeline: beam.Pipeline, pipeline_options: PipelineOptions) -> Iterator[None]:
-    """Keeps other builds out of the data directory while a cluster works there, perhaps longer than this process.
+    """Keeps other builds out of the data directory while a cluster works there, even after this process ends.
 
-    The note goes when the job ends well or fails. A job that is interrupted here is cancelled. Its note stays unless
-    the runner confirms that it was cancelled. A build on this machine needs no note.
+    The note is removed when the job succeeds or fails. An interrupt here cancels the job; its note stays unless the
+    runner confirms the cancellation. A build on this machine needs no note.
     """
     if default_runner(pipeline_options) == LOCAL_RUNNER:
         yield
@@ -100,7 +100,7 @@ def noted(paths: BuildPaths, pipeline: beam.Pipeline, pipeline_options: Pipeline
         if _is_cancelled(pipeline):
             files.remove(paths.submitted)
         else:
-            print(f'the job may go on without this command; {describe_submitted(paths)}', file=sys.stderr)
+            print(f'the job may continue without this command; {describe_submitted(paths)}', file=sys.stderr)
         raise
     except BaseException:
         files.remove(paths.submitted)
@@ -111,5 +111,5 @@ def _is_cancelled(pipeline: beam.Pipeline) -> bool:
     """Cancels a job; returns whether its runner confirms it."""
     try:
         return pipeline.result is not None and pipeline.result.cancel() == PipelineState.CANCELLED
-    except Exception:  # Of any kind, because the job server may have been interrupted too. The user learns of it.
+    except Exception:  # Any kind: Ctrl-C may have stopped the job server too. The caller tells the user.
         return False

@@ -1,4 +1,4 @@
-"""What is checked before a build writes anything, so that a mistake costs seconds and not hours."""
+"""Checks before a build writes anything, so that a mistake costs seconds and not hours."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from beam_pipelines.transforms.paths import BuildPaths
 
 
 def check_beam_options(arguments: list[str]) -> None:
-    """Raises UserError for an argument that Beam would ignore; Beam only writes a warning into its log."""
+    """Raises UserError for an argument that Beam would ignore with only a warning in its log."""
     for number, argument in enumerate(arguments):
         previous = arguments[number - 1] if number else ''
         if not argument.startswith('--') and not (previous.startswith('--') and '=' not in previous):
@@ -34,14 +34,14 @@ def check_beam_options(arguments: list[str]) -> None:
             options = PipelineOptions(arguments)
             unknown = set(options.get_all_options(retain_unknown_options=True)) - set(options.get_all_options())
     except SystemExit:
-        # argparse writes all the options that exist before it says which one is wrong.
+        # argparse lists all options before it says which one is wrong.
         raise UserError(usage.getvalue().splitlines()[-1].partition('error: argument ')[2]) from None
     if unknown:
         raise UserError(f'--{min(unknown)}: Beam has no such option')
 
 
 def with_absolute_paths(options: BuildOptions) -> BuildOptions:
-    """Makes local paths absolute, because the workers of a cluster run in another folder."""
+    """Makes local paths absolute, because a cluster's workers run in another folder."""
     local = {
         name: os.path.abspath(path)
         for name in ('recordings', 'data_dir')
@@ -51,7 +51,7 @@ def with_absolute_paths(options: BuildOptions) -> BuildOptions:
 
 
 def check_job_outlives_command(pipeline_options: PipelineOptions) -> None:
-    """Raises UserError if a job would end with this command, because this command runs its job server."""
+    """Raises UserError if the job would end with this command because this command runs its job server."""
     runner = pipeline_options.view_as(StandardOptions).runner
     if not is_dataflow(pipeline_options) and not pipeline_options.view_as(PortableOptions).job_endpoint:
         raise UserError(f'--no_wait_until_finish: with --runner={runner} needs --job_endpoint, a job server that stays')
@@ -79,7 +79,7 @@ def check_nothing_submitted(paths: BuildPaths) -> None:
 
 
 def check_protocol(options: BuildOptions, paths: BuildPaths) -> None:
-    """Raises UserError if the data directory holds a dataset of the other protocol."""
+    """Raises UserError if the data directory holds a dataset of another protocol."""
     for config in CONFIGS:
         path = paths.metadata(config)
         if files.exists(path):
@@ -111,7 +111,7 @@ def check_disk_space(options: BuildOptions, paths: BuildPaths) -> None:
     needed = 0
     for config in options.configs:
         written = sum(files.list_files(paths.work(config)).values())
-        # Added up for each dataset: files beside the shards of one dataset do not make room for another.
+        # Limited per dataset: extra files of one dataset do not make room for another.
         needed += max(options.required_bytes(config) - written, 0)
     free = shutil.disk_usage(paths.root).free
     if free < needed:

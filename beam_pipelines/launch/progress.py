@@ -1,4 +1,4 @@
-"""Shows the progress of a build on this machine, from the files that it has written."""
+"""Shows the progress of a build on this machine, based on the files that it has written."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SECONDS_BETWEEN_LOOKS_AT_A_STORE = 10.0
 def shown_locally(options: BuildOptions, recordings: int, runner: str) -> Iterator[None]:
     """Shows progress instead of what Beam's worker processes write; other runners have their own pages and logs.
 
-    If the block raises, everything that was held back is shown.
+    If the block raises, the hidden output is shown.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def shown_locally(options: BuildOptions, recordings: int, runner: str) -> Iterat
 
 @contextlib.contextmanager
 def _progress_shown(options: BuildOptions, recordings: int, output: TextIO) -> Iterator[None]:
-    """Writes a progress line to ``output`` for as long as the block runs."""
+    """Writes a progress line to ``output`` while the block runs."""
     ended = threading.Event()
     thread = threading.Thread(target=_show, args=(options, recordings, output, ended), daemon=True)
     thread.start()
@@ -64,7 +64,7 @@ def _progress_shown(options: BuildOptions, recordings: int, output: TextIO) -> I
 def _show(options: BuildOptions, recordings: int, output: TextIO, ended: threading.Event) -> None:
     line = ProgressLine(output)
     started = time.monotonic()
-    # An object store charges for each look.
+    # An object store charges for each request.
     seconds = line.seconds_between if files.is_local(options.data_dir) else _SECONDS_BETWEEN_LOOKS_AT_A_STORE
     while not ended.wait(seconds):
         line.show(f'{time.monotonic() - started:4.0f} s  {_describe(options, recordings)}')
@@ -82,7 +82,7 @@ def _describe(options: BuildOptions, recordings: int) -> str:
                 written = _count(paths.staged(config, plan.fingerprint), 'tfrecord-')
                 parts.append(f'{config}: {written}/{sum(plan.shards.values())} shards')
     except OSError:
-        return 'publishing a dataset'  # Its files moved while they were being counted.
+        return 'publishing a dataset'  # Its files were moved while being counted.
     return ', '.join(parts)
 
 

@@ -1,7 +1,7 @@
-"""What a build does about other builds in the same data directory: those that run and those that were interrupted.
+"""How a build handles other builds in the same data directory: running ones and interrupted ones.
 
-Nothing keeps apart two builds into the same bucket, or into the same folder from two machines, because there is no lock
-that both would see. They end in the same bytes if their recordings and options are the same, and else in a mixture.
+Two builds into the same bucket, or into the same folder from two machines, share no lock, so nothing keeps them apart.
+They give the same bytes if their recordings and options are the same, and a mixture otherwise.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from beam_pipelines.transforms.paths import BuildPaths
 
 @contextlib.contextmanager
 def locked(path: str) -> Iterator[None]:
-    """Holds a lock for as long as the block runs; waits, and says so, while another process holds it.
+    """Holds a lock while the block runs; waits, with a message, while another process holds it.
 
-    The lock ends with its process, however that ends. Its file is removed at the end.
+    The lock is released when its process ends, however it ends. Its file is removed at the end.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def locked(path: str) -> Iterator[None]:
     try:
         yield
     finally:
-        # Before the release: a process that gets a lock on a removed file tries again. Windows does not allow it, but
+        # Before the release: a process that locks a removed file tries again. Windows does not allow the removal, but
         # there the release removes the file.
         with contextlib.suppress(PermissionError):
             os.remove(path)
@@ -50,16 +50,16 @@ def locked(path: str) -> Iterator[None]:
 
 
 def reserve(options: BuildOptions, paths: BuildPaths, overwrite: bool) -> tuple[str, ...]:
-    """Writes down which datasets are going to be built.
+    """Reserves the datasets that the build will write.
 
     Returns
     -------
-    The configs to build: those that an interrupted run of the same build has not finished, or else all.
+    The configs to build: those that an interrupted run of the same build did not finish, or all.
 
     Raises
     ------
     UserError
-        If a dataset is there that is not to be replaced.
+        If a dataset exists and may not be replaced.
     """
     request = json.loads(json.dumps({'options': dataclasses.asdict(options), 'overwrite': overwrite}))
     earlier = files.read_json(paths.running) if files.exists(paths.running) else {}
@@ -74,7 +74,7 @@ def reserve(options: BuildOptions, paths: BuildPaths, overwrite: bool) -> tuple[
 
 
 def remove_left_behind(options: BuildOptions, paths: BuildPaths) -> None:
-    """Removes what a killed build left behind, except for whole shards that this build may use."""
+    """Removes the leftovers of a killed build, except complete shards that this build may use."""
     files.remove(paths.staging)
     for config in CONFIGS:
         if _is_published(config, paths):
@@ -86,7 +86,7 @@ def remove_left_behind(options: BuildOptions, paths: BuildPaths) -> None:
 
 
 def _is_published(config: str, paths: BuildPaths) -> bool:
-    """Whether a dataset is published and no later plan is there to replace it."""
+    """Whether a dataset is published and no later plan will replace it."""
     if not files.is_published(paths.dataset(config), INFO_FILE):
         return False
     planned = paths.plan(config)

@@ -1,4 +1,4 @@
-"""Runs a build: checks what the user gave, runs the Beam job, and collects the datasets."""
+"""Runs a build: checks the user's input, runs the Beam job, and collects the datasets."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class _Build:
         return BuildPaths(self.options.data_dir)
 
     def folder(self, config: str) -> str:
-        """Returns where a dataset is, or will be, when it is finished."""
+        """Returns the folder of a finished dataset, whether or not it exists yet."""
         if self.publish or not files.exists(self.paths.plan(config)):
             return self.paths.dataset(config)
         return self.paths.staged(config, files.read_json(self.paths.plan(config))['fingerprint'])
@@ -74,13 +74,13 @@ def run_build(
     ----------
     options : what to build from what.
     pipeline_options : Beam's own options.
-    overwrite : replace datasets that are there; each is replaced only when the new one is whole.
+    overwrite : replace existing datasets, each only when the new one is complete.
     publish : move the datasets to their folders; without it they stay in their work folders.
 
     Returns
     -------
-    The datasets, in the order of ``options.configs``; or how the build goes on, if Beam's options say that the job is
-    staged as a template, or submitted and not waited for.
+    The datasets, in the order of ``options.configs``; or how the build continues, if Beam's options stage the job as a
+    template, or submit it without waiting.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def _prepare(options: BuildOptions, pipeline_options: PipelineOptions, overwrite
     if runner != LOCAL_RUNNER:
         options = preflight.with_absolute_paths(options)
     pipeline = preflight.new_pipeline(options, pipeline_options)
-    # The local runner returns only when the job has ended, whatever the option says.
+    # The local runner always returns only when the job has ended.
     detached = runner != LOCAL_RUNNER and pipeline_options.view_as(StandardOptions).no_wait_until_finish
     if detached:
         preflight.check_job_outlives_command(pipeline_options)
@@ -128,7 +128,7 @@ def _stage_template(build: _Build) -> DetachedBuild:
 
 
 def _reserve(build: _Build) -> _Build:
-    """Reserves the datasets and cleans up after earlier builds; returns the build of what is left to be built."""
+    """Reserves the datasets and cleans up after earlier builds; returns the build of the pending datasets."""
     paths, options = build.paths, build.options
     preflight.check_nothing_submitted(paths)
     if build.publish:
@@ -140,7 +140,7 @@ def _reserve(build: _Build) -> _Build:
 
 
 def _execute(build: _Build) -> DetachedBuild | None:
-    """Runs the job; returns how it goes on if nobody waits for it."""
+    """Runs the job; returns how it continues if nobody waits for it."""
     pipeline, options = build.pipeline, build.options
     build_pipeline(pipeline, options, build.publish, build.overwrite, build.detached)
     runner = default_runner(build.pipeline_options)
@@ -156,8 +156,8 @@ def _collect(build: _Build, replaced: dict[str, float | None]) -> list[BuiltData
 
     Parameters
     ----------
-    build : the whole build, with the datasets that an earlier run has built.
-    replaced : config -> when the dataset that was there before was finished; None if there was none.
+    build : the whole build, including datasets that an earlier run built.
+    replaced : config -> when the previous dataset was finished; None if there was none.
 
     Raises
     ------
@@ -175,11 +175,11 @@ def _outcome(build: _Build, config: str, replaced: float | None) -> BuiltDataset
     if files.exists(paths.failure(config)):
         error = files.read_json(paths.failure(config))['error']
         files.remove(paths.failure(config))
-        # Whole shards are kept for the next run.
+        # Complete shards are kept for the next run.
         files.remove_if_empty(FileSystems.join(paths.root, config))
         raise UserError(f'{error}; rejected files are listed in {paths.rejected}')
     folder = build.folder(config)
-    # Time tells a new dataset from the old one. The fingerprints are the same if a dataset replaces an equal one.
+    # The time tells a new dataset from the old one; their fingerprints are equal if their content is.
     if finished_at(folder) in (None, replaced):
         raise UserError(f'{folder}: was not finished, and the reason could not be written either; is the disk full?')
     files.remove(paths.plan(config))

@@ -1,4 +1,4 @@
-"""Beam's runners: which one runs a job, whether its options fit, and what a cluster's errors say in one line."""
+"""Beam's runners: which one runs a job, whether its options fit, and a cluster's errors in one line."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _MOST_CHARACTERS = 400
 
 
 def default_runner(options: PipelineOptions) -> str:
-    """Returns the runner's name; sets ``LOCAL_RUNNER`` where the user named none.
+    """Returns the runner's name; sets ``LOCAL_RUNNER`` if the user named none.
 
     The bare DirectRunner of Beam 2.77 would first try to download Prism.
     """
@@ -70,8 +70,7 @@ def run_pipeline(pipeline: beam.Pipeline, pipeline_options: PipelineOptions) -> 
 def cluster_errors(pipeline_options: PipelineOptions) -> Iterator[None]:
     """Turns the errors of a cluster's runner in the block into a UserError of one line.
 
-    A traceback of this process says nothing about the cause on the cluster. Errors that come from this package keep
-    theirs.
+    This process's traceback says nothing about the cause on the cluster. Errors from this package keep their traceback.
 
     Parameters
     ----------
@@ -83,19 +82,19 @@ def cluster_errors(pipeline_options: PipelineOptions) -> Iterator[None]:
     except _kinds_of_cluster_errors() as error:
         if _comes_from_this_package(error):
             raise
-        # Beam's first line; the cluster's traceback follows it, and the cluster's logs hold that too.
+        # Beam's first line; the cluster's traceback follows it and is in the cluster's logs too.
         reason = (str(error).splitlines() or [type(error).__name__])[0][:_MOST_CHARACTERS]
         runner = pipeline_options.view_as(StandardOptions).runner
-        raise UserError(f'{runner}: {reason}; whole shards are kept, and the same command goes on from them') from error
+        raise UserError(f'{runner}: {reason}; whole shards are kept, and the same command resumes from them') from error
 
 
 def _kinds_of_cluster_errors() -> tuple[type[Exception], ...]:
     """Returns what Beam raises if it cannot submit a job or the job fails.
 
-    Other kinds, such as a TypeError, are mistakes of ours.
+    Other kinds, such as a TypeError, are bugs in this project.
     """
     kinds = [BeamError, OSError, RuntimeError, ValueError, grpc.RpcError, grpc.FutureTimeoutError]
-    with contextlib.suppress(ImportError):  # Only the extra gcp brings them.
+    with contextlib.suppress(ImportError):  # Only the extra gcp installs them.
         from apache_beam.runners.dataflow.dataflow_runner import DataflowRuntimeException
         from apache_beam.utils.retry import PermanentException
         from google.api_core.exceptions import GoogleAPIError
@@ -106,14 +105,14 @@ def _kinds_of_cluster_errors() -> tuple[type[Exception], ...]:
 
 
 def _comes_from_this_package(error: BaseException) -> bool:
-    """Whether code of this package raised an error, or called what raised it, within ``cluster_errors``'s block."""
+    """Whether an error in ``cluster_errors``'s block passed through code of this package."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     files = [pathlib.Path(frame.f_code.co_filename) for frame in frames]
     return any(_PACKAGE in file.parents and file != pathlib.Path(__file__) for file in files)
 
 
 def _tell_if_nobody_answers(pipeline_options: PipelineOptions) -> None:
-    """Tells the user that Beam is going to wait for a job service that does not answer; Beam itself is silent."""
+    """Tells the user that Beam will wait for a job service that does not answer; Beam itself is silent."""
     portable = pipeline_options.view_as(PortableOptions)
     host, _, port = (portable.job_endpoint or '').rpartition(':')
     if not port.isdigit():
@@ -137,15 +136,15 @@ def is_template(pipeline_options: PipelineOptions) -> bool:
 
 def is_dataflow(pipeline_options: PipelineOptions) -> bool:
     """Whether Dataflow runs the job."""
-    # Beam also takes the name with its module, and without "Runner".
+    # Beam also accepts the name with its module, and without "Runner".
     name = pipeline_options.view_as(StandardOptions).runner.rpartition('.')[2].lower()
     return name in (_DATAFLOW_RUNNER.lower(), 'dataflow')
 
 
 def check_dataflow_options(options: BuildOptions, pipeline_options: PipelineOptions) -> None:
-    """Checks the options of a Dataflow job before Beam does, which would first look for credentials for minutes.
+    """Checks the options of a Dataflow job before Beam, which would first look for credentials for minutes.
 
-    It also checks what would otherwise fail only on the workers. Options of other runners are left alone.
+    It also checks what would otherwise fail only on the workers. Options of other runners are not checked.
 
     Parameters
     ----------

@@ -1,1 +1,1 @@
-"""Whole files on any file system, and atomic local ones."""
+"""Atomic files and folders, local and on any file system that Beam knows."""

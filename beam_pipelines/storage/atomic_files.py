@@ -18,7 +18,7 @@ def staged(path: str | os.PathLike) -> Iterator[str]:
     """Yields a temporary name beside ``path``; what the block makes there is moved to ``path`` when the block ends.
 
     If the block raises, ``path`` stays as it was and nothing is left behind. The name has the extension of ``path``,
-    because some libraries choose a format by it. Two processes may write the same file: the last one wins.
+    because some libraries choose the format by it. If two processes write the same file, the last one wins.
     """
     temporary = _name_beside(path)
     try:
@@ -34,7 +34,7 @@ def staged(path: str | os.PathLike) -> Iterator[str]:
 
 
 def remove_left_behind(folder: str | os.PathLike) -> None:
-    """Removes from a folder what a killed process was staging there; nobody may be writing there meanwhile."""
+    """Removes what a killed process was staging in a folder; nothing may be writing there at the same time."""
     for entry in list(os.scandir(os.fspath(folder))):
         if not _STAGED.fullmatch(entry.name):
             continue
@@ -52,27 +52,27 @@ def remove_atomically(folder: str | os.PathLike) -> None:
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """Writes a text file, UTF-8, with line ends as given."""
+    """Writes a UTF-8 text file; line ends stay as given."""
     with staged(path) as temporary, open(temporary, 'w', encoding='utf-8', newline='') as file:
         file.write(text)
 
 
 def write_json(path: str | os.PathLike, content: object, sort_keys: bool = True) -> None:
-    """Writes a JSON file that people can read too."""
+    """Writes an indented JSON file."""
     write_text(path, json.dumps(content, indent=2, sort_keys=sort_keys) + '\n')
 
 
 def write_files(folder: str | os.PathLike, contents: Mapping[str, bytes]) -> None:
-    """Writes files into a folder so that each appears whole, in their order, and none if one cannot be written.
+    """Writes files into a folder: each appears whole, in the given order, and none appears if one cannot be written.
 
     Parameters
     ----------
-    folder : is made if it is not there.
+    folder : created if missing.
     contents : file name -> content.
     """
     os.makedirs(folder, exist_ok=True)
     with contextlib.ExitStack() as stack:
-        # The stack is unwound in reverse order, which is then the given one.
+        # The stack unwinds in reverse, so the files appear in the given order.
         for name, content in reversed(list(contents.items())):
             temporary = stack.enter_context(staged(os.path.join(folder, name)))
             with open(temporary, 'wb') as file:

@@ -1,8 +1,8 @@
 """Files and folders on any file system that Beam knows (local, GCS, S3); they appear whole or not at all.
 
-An object store has no folders: a folder is a prefix of object names, and exists as long as an object has it. It cannot
-be moved in one step, nor locked. What the store's client raises becomes an ``OSError`` with the path and one line;
-Beam decides how often a request is tried again.
+An object store has no folders: a folder is a prefix of object names, and exists while an object has that prefix. It
+cannot be moved in one step, nor locked. Errors of the store's client become an ``OSError`` with the path and one line;
+Beam decides how often a request is retried.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _COPIES_AT_A_TIME = 16
 
 @contextlib.contextmanager
 def create_atomically(path: str) -> Iterator[BinaryIO]:
-    """Opens a file for writing that appears at ``path`` only when the block ends without an error.
+    """Opens a file for writing; it appears at ``path`` only when the block ends without an error.
 
-    If the block raises, what was written is removed. The file has a temporary name until then, also on an object store:
-    closing it there makes it an object, even if the block has raised.
+    If the block raises, the file is removed. Until then it has a temporary name, on an object store too: closing a
+    file there makes it an object, even if the block raised.
     """
     temporary = f'{path}{_TEMPORARY}{uuid.uuid4().hex}'
     try:
@@ -46,13 +46,13 @@ def create_atomically(path: str) -> Iterator[BinaryIO]:
         with _errors_of(path):
             FileSystems.rename([temporary], [path])
     except BaseException:
-        with contextlib.suppress(OSError):  # The first error counts; what is left is known by its name.
+        with contextlib.suppress(OSError):  # The first error counts; the temporary name identifies leftovers.
             remove(temporary)
         raise
 
 
 class _StoreWriter:
-    """A file on an object store; the store's errors become ``OSError``, those of whoever writes stay as they are."""
+    """A file on an object store; the store's errors become ``OSError``, the writer's own errors stay as they are."""
 
     def __init__(self, file: BinaryIO, path: str):
         self._file = file
@@ -74,7 +74,7 @@ def write_bytes(path: str, data: bytes) -> None:
 
 
 def write_json(path: str, content: dict | list) -> None:
-    """Writes a JSON file that people can read too."""
+    """Writes an indented JSON file."""
     write_bytes(path, (json.dumps(content, indent=2, sort_keys=True) + '\n').encode())
 
 
@@ -85,19 +85,19 @@ def read_bytes(path: str) -> bytes:
 
 
 def read_blocks(path: str) -> Iterator[bytes]:
-    """Reads a file of any size, some megabytes at a time."""
+    """Reads a file of any size, a few megabytes at a time."""
     with _errors_of(path), _open(path) as file:
         while block := file.read(_BLOCK_BYTES):
             yield block
 
 
 def read_json(path: str) -> dict:
-    """Reads a JSON file; ValueError if it is none."""
+    """Reads a JSON file; ValueError if it is not JSON."""
     return json.loads(read_bytes(path))
 
 
 def is_temporary(path: str) -> bool:
-    """Whether a file has the temporary name of one that was never completed."""
+    """Whether a file has a temporary name: it was never completed."""
     return bool(_TEMPORARY_NAME.search(path))
 
 
@@ -109,12 +109,12 @@ def remove_temporary_files(folder: str) -> None:
 
 
 def final_path(path: str) -> str:
-    """Returns the path that a file has or, if its name is a temporary one, would have had when completed."""
+    """Returns the path of a file; for a temporary name, the path it would have had when completed."""
     return _TEMPORARY_NAME.sub('', path)
 
 
 def exists(path: str) -> bool:
-    """Whether a file or a folder is there."""
+    """Whether a file or a folder exists."""
     if is_local(path):
         return os.path.exists(path)
     with _errors_of(path):
@@ -137,7 +137,7 @@ def make_folder(path: str) -> None:
 
 
 def remove(path: str) -> None:
-    """Removes a file, or a folder with all that is in it; a missing one is no error."""
+    """Removes a file, or a folder with its content; a missing one is no error."""
     if is_local(path):
         if os.path.isdir(path):
             shutil.rmtree(path)
@@ -171,13 +171,13 @@ def list_files(folder: str) -> dict[str, int]:
         If a folder exists but cannot be read.
     """
     if is_local(folder):
-        # Beam is not used here: it takes a name such as "2014 [A]" for a pattern and does not follow linked folders.
+        # Beam is not used here: it reads a name such as "2014 [A]" as a pattern and does not follow linked folders.
         walk = os.walk(folder, followlinks=True, onerror=_raise_unless_missing)
         paths = [os.path.join(parent, name) for parent, _, names in walk for name in names]
         return {path: os.path.getsize(path) if os.path.exists(path) else 0 for path in sorted(paths)}
     with _errors_of(folder):
         (match,) = FileSystems.match([_pattern_below(folder)])
-    # A store's console makes an empty folder an object whose name ends in /.
+    # A store's web console represents an empty folder by an object whose name ends in /.
     files = [(found.path, found.size_in_bytes) for found in match.metadata_list if not found.path.endswith('/')]
     return dict(sorted(files))
 
@@ -188,16 +188,16 @@ def _raise_unless_missing(error: OSError) -> None:
 
 
 def publish(source: str, target: str, aside: str, last: str) -> None:
-    """Publishes a folder at ``target``, where it replaces another.
+    """Publishes a folder at ``target``, replacing any folder there.
 
     A local folder is moved in one step, and the folder that it replaces is removed afterwards. On an object store the
-    folder that is replaced is removed first. Then the files are copied, the one named ``last`` after all others, and
-    the caller removes ``source``: a publication that was interrupted can be repeated.
+    old folder is removed first. Then the files are copied, the one named ``last`` after all others, and the caller
+    removes ``source``: an interrupted publication can be repeated.
 
     Parameters
     ----------
     source, target : folders.
-    aside : where a local folder that is replaced is kept for a moment.
+    aside : where a replaced local folder is kept for a moment.
     last : name of the file that completes the folder, see ``is_published``.
     """
     if is_local(target):
@@ -223,7 +223,7 @@ def publish(source: str, target: str, aside: str, last: str) -> None:
 
 
 def is_published(folder: str, last: str) -> bool:
-    """Whether a folder was published, and completely: on an object store, whether it holds the file ``last``."""
+    """Whether a folder was published completely: on an object store, whether it holds the file ``last``."""
     return exists(folder if is_local(folder) else f'{folder}/{last}')
 
 
@@ -233,13 +233,13 @@ def _copy(source: str, target: str) -> None:
 
 
 def is_local(path: str) -> bool:
-    """Whether a path is one of this machine, and not a URL."""
+    """Whether a path is on this machine, and not a URL."""
     return FileSystems.get_scheme(path) is None
 
 
 @contextlib.contextmanager
 def local_copy(path: str) -> Iterator[str]:
-    """Yields a local path of a file: its own, or that of a copy that exists while the block runs."""
+    """Yields a local path of a file: its own, or a copy that exists while the block runs."""
     if is_local(path):
         yield path
         return
@@ -265,15 +265,15 @@ def _errors_of(path: str) -> contextlib.AbstractContextManager:
 
 
 def _pattern(path: str) -> str:
-    """Returns a Beam pattern that only ``path`` matches.
+    """Returns a Beam pattern that matches only ``path``.
 
     Beam's patterns have no escape character, only sets of characters. A set that begins with ``[`` causes a warning, so
-    ``[`` is matched by the set of all characters but the others.
+    ``[`` is matched by a set that excludes all other characters.
     """
     quoted = {'*': '[*]', '?': '[?]', '[': '[!\x00-Z\\-\U0010ffff]'}
     return ''.join(quoted.get(character, character) for character in path)
 
 
 def _pattern_below(folder: str) -> str:
-    """Returns a Beam pattern that all files below a folder match, at any depth."""
+    """Returns a Beam pattern that matches all files below a folder, at any depth."""
     return f'{_pattern(folder.rstrip("/"))}/**'

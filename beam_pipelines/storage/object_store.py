@@ -1,4 +1,4 @@
-"""Object stores: is one within reach, and what went wrong there, as an ``OSError`` with the path and one line."""
+"""Object stores: checks access, and turns their errors into an ``OSError`` with the path and one line."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
 _ERRNO_OF_STATUS = {401: errno.EACCES, 403: errno.EACCES, 404: errno.ENOENT}
-_REQUEST = re.compile(r'^[A-Z]+ https?://\S+: ')  # Google's errors begin with it
+_REQUEST = re.compile(r'^[A-Z]+ https?://\S+: ')  # Google's errors start with it
 
-# The base classes of what the stores' clients raise, but for OSError, which Beam's own and those of requests are.
+# The base classes of the clients' errors, besides OSError, which those of Beam and requests derive from.
 _CLIENT_ERRORS = {
     'google.api_core.exceptions': ('GoogleAPIError',),
     'google.auth.exceptions': ('GoogleAuthError',),
@@ -30,14 +30,14 @@ _CLIENT_ERRORS = {
     'hdfs.util': ('HdfsError',),
 }
 
-_SECONDS_TO_ANSWER = 15.0  # for all tries together
+_SECONDS_TO_ANSWER = 15.0  # for all attempts together
 
 
 @contextlib.contextmanager
 def store_errors(path: str) -> Iterator[None]:
     """Turns what a store's client raises in the block into an ``OSError`` about ``path``.
 
-    The clients have no common class of errors. Any other exception is a bug, and passes as it is.
+    The clients share no error class. Any other exception is a bug and passes unchanged.
     """
     try:
         yield
@@ -46,9 +46,9 @@ def store_errors(path: str) -> Iterator[None]:
 
 
 def check_access(path: str, pipeline_options: PipelineOptions | None = None) -> None:
-    """Finds out whether an object store can be reached: in seconds, where Beam would try for minutes.
+    """Checks in seconds whether an object store can be reached; Beam would retry for minutes.
 
-    Nothing happens if the path is local, or lies in a bucket whose objects can be listed.
+    Does nothing if the path is local, or in a bucket whose objects can be listed.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def check_access(path: str, pipeline_options: PipelineOptions | None = None) -> 
 
 
 def _list_one(path: str, pipeline_options: PipelineOptions) -> None:
-    # Imported here, because only the extra gcp brings them.
+    # Imported here because only the extra gcp installs them.
     import google.auth
     from apache_beam.io.gcp.gcsio import create_storage_client, parse_gcs_path
     from google.auth.exceptions import DefaultCredentialsError
@@ -88,7 +88,7 @@ def _list_one(path: str, pipeline_options: PipelineOptions) -> None:
         try:
             google.auth.default()
         except DefaultCredentialsError as error:
-            # Beam would try again for half a minute and then go on without any.
+            # Beam would retry for half a minute and then continue without credentials.
             hint = 'no Google Cloud credentials; gcloud auth application-default login makes them'
             raise OSError(errno.EACCES, hint, path) from error
     client = create_storage_client(pipeline_options)
@@ -98,7 +98,7 @@ def _list_one(path: str, pipeline_options: PipelineOptions) -> None:
 
 
 def _client_errors() -> tuple[type[Exception], ...]:
-    """Returns the error classes of the clients that are in use: what is not imported cannot have raised anything."""
+    """Returns the error classes of the imported clients; the others cannot have raised anything."""
     of_clients = (
         getattr(sys.modules[module], name, None)
         for module, names in _CLIENT_ERRORS.items()
@@ -119,8 +119,8 @@ def _as_os_error(error: Exception, path: str) -> OSError:
 
 
 def _status_and_text(cause: object) -> tuple[int | None, str]:
-    """Returns the HTTP status, if there was an answer, and what a client has made of it."""
-    if isinstance(cause, int):  # Beam's batch requests give nothing else.
+    """Returns the HTTP status, if there was a response, and the client's text about it."""
+    if isinstance(cause, int):  # All that Beam's batch requests give.
         return cause, f'HTTP status {cause}'
     code = getattr(cause, 'code', None)
     if isinstance(code, int):
@@ -130,7 +130,7 @@ def _status_and_text(cause: object) -> tuple[int | None, str]:
 
 
 def _innermost(error: object) -> object:
-    """Returns what a ``BeamIOError`` or a ``RetryError`` is about."""
+    """Returns the error that a ``BeamIOError`` or a ``RetryError`` wraps."""
     details = getattr(error, 'exception_details', None)
     if details:
         return _innermost(next(iter(details.values())))

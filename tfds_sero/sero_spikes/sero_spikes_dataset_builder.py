@@ -1,7 +1,7 @@
 """The sero_spikes dataset: TFDS around the project's own Beam job.
 
-TFDS's own Beam writer is not used, because it holds a dataset in memory. The job writes the shards, and TFDS is told
-what they hold.
+TFDS's own Beam writer is not used because it holds a dataset in memory. The job writes the shards, and TFDS gets
+their metadata.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Builder(tfds.core.dataset_builder.FileReaderBuilder):
     def __init__(self, *, data_dir: str | os.PathLike | None = None, **keywords: Any):
         try:
             super().__init__(data_dir=data_dir, **keywords)
-        except Exception as error:  # Whatever the library for the object store raises.
+        except Exception as error:  # Anything that the object store's library raises.
             if not _is_remote(data_dir):
                 raise
             _report_in_one_line()
@@ -72,7 +72,7 @@ class Builder(tfds.core.dataset_builder.FileReaderBuilder):
         _report_in_one_line()
         download_config = download_config or tfds.download.DownloadConfig()
         config = configs.CONFIGS[self.builder_config.name]
-        # While it is being prepared, TFDS gives the dataset a folder of its own: DATA_DIR/NAME/CONFIG/TEMPORARY.
+        # During preparation TFDS gives the dataset a temporary folder: DATA_DIR/NAME/CONFIG/TEMPORARY.
         folder = os.fspath(self.data_path)
         data_dir = os.path.dirname(os.path.dirname(os.path.dirname(folder)))
         if _is_remote(data_dir):
@@ -98,7 +98,7 @@ class Builder(tfds.core.dataset_builder.FileReaderBuilder):
         self._take_over(built)
 
     def _take_over(self, built: BuiltDataset) -> None:
-        """Moves a dataset into the folder that TFDS prepares and tells TFDS what it holds."""
+        """Moves a dataset into the folder that TFDS prepares and gives TFDS its metadata."""
         folder = os.fspath(self.data_path)
         written = tfds.builder_from_directory(built.folder).info
         self.info.metadata.update(built.metadata.to_json())
@@ -109,7 +109,7 @@ class Builder(tfds.core.dataset_builder.FileReaderBuilder):
                 for split, info in written.splits.items()
             )
         )
-        # TFDS writes its own files again beside the shards, so those of the job may be overwritten.
+        # TFDS rewrites its own files beside the shards, so the job's copies may be overwritten.
         shutil.copytree(built.folder, folder, dirs_exist_ok=True, copy_function=os.replace)
         shutil.rmtree(os.path.dirname(built.folder))
 
@@ -119,12 +119,12 @@ def _is_remote(data_dir: str | os.PathLike | None) -> bool:
 
 
 def _tell(message: str) -> None:
-    # Not logged, because tfds build shows no log of other packages.
+    # Printed, because tfds build hides the logs of other packages.
     print(f'{configs.NAME}: {message}', file=sys.stderr, flush=True)
 
 
 def _remove_left_behind(folder: str) -> None:
-    """Removes the folders in which TFDS was preparing this dataset when it was killed: incomplete.RANDOM_VERSION."""
+    """Removes TFDS's folders from killed preparations of this dataset: incomplete.RANDOM_VERSION."""
     parent, own = os.path.split(folder)
     for name in os.listdir(parent):
         if name != own and name.startswith('incomplete.') and name.endswith(f'_{configs.VERSION}'):
@@ -141,7 +141,7 @@ def _check_supported(info: tfds.core.DatasetInfo, download_config: tfds.download
 
 
 def _max_shard_bytes(download_config: tfds.download.DownloadConfig) -> int:
-    # Without --max_shard_size_mb, TFDS passes its own default, which the user did not ask for.
+    # Without --max_shard_size_mb, TFDS passes its own default instead of ours.
     asked = download_config.max_shard_size
     return BuildOptions.max_shard_bytes if asked == tfds.download.DownloadConfig().max_shard_size else asked
 
@@ -163,11 +163,11 @@ class _UserErrorHandler(app.ExceptionHandler):
 
     def handle(self, exc: BaseException) -> None:
         print(f'tfds build sero_spikes: {exc}', file=sys.stderr, flush=True)
-        # absl logs whatever a handler raises, SystemExit too. All clean-up has run when a handler is called.
+        # absl logs anything a handler raises, even SystemExit. All cleanup has run before a handler is called.
         os._exit(1)
 
 
-@functools.cache  # absl keeps every handler that it is given
+@functools.cache  # absl keeps every installed handler
 def _report_in_one_line() -> None:
     """Makes ``tfds build`` report the user's mistakes in one line instead of a traceback."""
     app.install_exception_handler(_UserErrorHandler())
