@@ -1,1 +1,1 @@
-"""Throughput measured against peers in one run: ``python -m benchmarks.NAME``."""
+"""Benchmarks that compare throughput with peers in one run: ``python -m benchmarks.NAME``."""

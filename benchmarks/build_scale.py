@@ -1,4 +1,4 @@
-r"""How the cost of the Beam job grows: with the spikes, the recordings and the shards.
+r"""How the cost of the Beam job grows with the numbers of spikes, recordings and shards.
 
     python -m benchmarks.build_scale
     python -m benchmarks.build_scale --examples=127006,1270060 --recordings=10,100 --shards=1000
@@ -6,15 +6,15 @@ r"""How the cost of the Beam job grows: with the spikes, the recordings and the 
 It prints Markdown tables, ready for docs/performance.md; the last line is one JSON object. Each measurement is one
 build of ``synthetic`` in a process of its own, without imports and without ``sero-build``'s checks before the job.
 
-- Spikes: made of the 40 recordings in ``original`` of the profile ``demo``. More than --most_written are NOT written:
-  they go to ``discard://`` (``discarding_store``), which keeps the shards' sizes and throws their bytes away. The
-  largest number that is written is measured both ways.
-- Recordings: 10 s each, half SER and half NSER, ``original`` only; --same_examples spikes of all.
-- Shards: --same_examples spikes in more and more shards, so that what is done once a shard can be seen.
+- Spikes: made from the 40 recordings in ``original`` of the profile ``demo``. Datasets above --most_written are NOT
+  written: they go to ``discard://`` (``discarding_store``), which keeps the shards' sizes and discards their bytes. The
+  largest written dataset is measured both ways.
+- Recordings: 10 s each, half SER and half NSER, ``original`` only; --same_examples spikes in each dataset.
+- Shards: --same_examples spikes in more and more shards, to show the cost per shard.
 
-Times of stages and bytes of PCollections are Beam's own (monitoring infos of the job's result). Beam takes samples of
-both, so that a stage of some milliseconds may count as none; with two workers a stage's time is the sum of both. What
-is left of the total with one worker stands under Beam. Memory is that of the largest process.
+Times of stages and bytes of PCollections are Beam's own (monitoring infos of the job's result). Beam samples both,
+so a stage of a few milliseconds may count as none; with two workers a stage's time is the sum of both. With one worker,
+the rest of the total is listed under Beam. Memory is that of the largest process.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ _STAGES = ('find', 'read', 'plan', 'write', 'finish', 'publish')
 _SECONDS_A_RECORDING = 10.0
 
 _EXAMPLES = flags.DEFINE_list('examples', ['127006', '1270060', '12700600', '127006000'], 'Numbers of spikes, rising.')
-_MOST_WRITTEN = flags.DEFINE_integer('most_written', 12_700_600, 'What has more spikes is made and thrown away.')
+_MOST_WRITTEN = flags.DEFINE_integer('most_written', 12_700_600, 'Larger datasets are made but not written.')
 _RECORDINGS = flags.DEFINE_list('recordings', ['10', '100', '1000'], 'Numbers of recordings, rising.')
 _SHARDS = flags.DEFINE_list('shards', ['8', '1000', '10000', '56327'], 'Numbers of shards, rising.')
-_WORKERS = flags.DEFINE_list('workers', ['1', '2'], 'Beam workers that spikes are made by; 1 must be among them.')
-_SAME_EXAMPLES = flags.DEFINE_integer('same_examples', 1_270_060, 'Spikes, while recordings or shards grow.')
+_WORKERS = flags.DEFINE_list('workers', ['1', '2'], 'Numbers of Beam workers; 1 must be among them.')
+_SAME_EXAMPLES = flags.DEFINE_integer('same_examples', 1_270_060, 'Spikes when recordings or shards vary.')
 _FOLDER = flags.DEFINE_string('folder', None, 'Folder on the disk to write to; a temporary one by default.')
 flags.register_validator('recordings', lambda counts: len(set(counts)) > 1, 'What grows needs two numbers.')
 flags.register_validator('workers', lambda workers: '1' in workers, '1 must be among them.')
@@ -58,7 +58,7 @@ def main(argv: list[str]) -> int:
         by_spikes = _grow_spikes(folder, demo)
         by_recordings = _grow_recordings(folder)
         by_shards = [_measure(folder, demo, _SAME_EXAMPLES.value, shards=int(shards)) for shards in _SHARDS.value]
-    # What moves most: the most spikes that one process has really written.
+    # The run that moves most data: the largest that one process really wrote.
     shown = [one for one in by_spikes if one['workers'] == 1 and not one['discarded']][-1]
     print(_table_of_spikes(by_spikes))
     print(_table_of_recordings(by_recordings))
@@ -94,7 +94,7 @@ def _grow_recordings(folder: str) -> list[dict]:
 
 
 def _measure(folder: str, recordings: str | os.PathLike, examples: int, **options: int) -> dict:
-    # Beam's local runner does not hand its options to its workers; this is how they are given to one from outside.
+    # Beam's local runner does not pass its options to its workers; this file does.
     worker_options = os.path.join(folder, 'worker_options.json')
     with open(worker_options, 'w') as file:
         json.dump({'beam_plugins': [discarding_store.__name__]}, file)

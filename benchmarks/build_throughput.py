@@ -1,10 +1,10 @@
-r"""How fast synthetic spikes become TFRecords: our build against what a user would write instead.
+r"""How fast synthetic spikes become TFRecords: our build against what a user might write instead.
 
     python -m benchmarks.build_throughput
     python -m benchmarks.build_throughput --examples=200000 --repeats=5 --figure=docs/images/build_throughput.png
 
 Every way starts from the same spikes and noise masks and ends with TFRecord files on disk; the time is that of the job,
-without imports. Each measurement is a process of its own, the ways take turns, and the table gives the median and the
+without imports. Each measurement runs in its own process, the ways take turns, and the table gives the median and the
 range of the repeats. The last line is one JSON object.
 
     sero            the Beam job of sero-build, in one process
@@ -105,7 +105,7 @@ def _prepare_sero(folder: str, examples: int) -> Callable[[], None]:
 
 
 def _example_dicts(source: ExampleSource, first: int, stop: int) -> Iterator[dict[str, Any]]:
-    """Yields one dict a spike, from blocks made as fast as ours are: what differs is how they are written."""
+    """Yields one dict per spike, from blocks made as fast as ours: only the writing differs."""
     made = source.make('train', first, stop)
     for row in range(stop - first):
         yield {

@@ -1,4 +1,4 @@
-r"""How fast batches of stored spikes reach a training: our readers against what a user would write instead.
+r"""How fast batches of stored spikes reach training: our readers against what a user might write instead.
 
     python -m benchmarks.input_throughput
     python -m benchmarks.input_throughput --examples=4000000 --figure=docs/images/input_throughput.png
@@ -7,21 +7,21 @@ r"""How fast batches of stored spikes reach a training: our readers against what
     python -m benchmarks.input_throughput --with_model --model=dense
 
 Without --data_dir it simulates recordings and builds a dataset of --examples examples in a temporary folder. Every way
-gives (waveform float32 (b, 160), label) batches of the same data. Each measurement is a process of its own, the ways
-take turns, and the table gives the median and the range of the repeats: examples behind the first batch by the time
-behind the first batch, over one pass or --seconds; CPU seconds of the process and its workers in that time; and apart
-from it the time to the first batch. What is paid once is in none of them: imports, converting the data into a peer's
-format, loading into memory, filling a cache. The last line is one JSON object; `ratios` are rate(block) / rate(way).
+gives (waveform float32 (b, 160), label) batches of the same data. Each measurement runs in its own process, the ways
+take turns, and the table gives the median and the range of the repeats: examples per second after the first batch, over
+one pass or --seconds; CPU seconds of the process and its workers in that time; and, separately, the time to the first
+batch. One-time costs are excluded: imports, converting the data into a peer's format, loading into memory, filling a
+cache. The last line is one JSON object; `ratios` are rate(block) / rate(way).
 
     block               our reader
-    online              our online input: spikes are made within the step, which is part of the rate
+    online              our online input: spikes are made within the step, which counts in the rate
     flrd                the prototype of our reader: FixedLengthRecordDataset with blocks of 1,024 rows
     naive               TFRecordDataset, parse_single_example, batch
     tfds                tfds.load, batch, prefetch
     best_practice       tf.data by its guide: interleave, batch then parse_example, AUTOTUNE, prefetch
-    cache               tf.data with cache(), filled before: of parsed rows; in stored order of whole batches
+    cache               tf.data with cache(), filled before: parsed rows; in stored order, whole batches
     memory              tf.data from memory: from_tensor_slices, shuffle, batch
-    memory_gather       tf.data from memory: a gather a batch, as Keras does with arrays
+    memory_gather       tf.data from memory: one gather per batch, as Keras does with arrays
     grain               ArrayRecord and Grain
     dataloader          PyTorch's DataLoader over a memory map of our shards, two workers
     dataloader_inline   the same without workers
@@ -32,8 +32,8 @@ format, loading into memory, filling a cache. The last line is one JSON object; 
 In shuffled order tf.data's rows go through shuffle(16384), `flrd` shuffles within its blocks, `memory_gather`, `grain`
 and the DataLoaders over all rows, `npy_shards` over shards and the rows of one. In stored order nothing is shuffled.
 
---cold drops the files from the page cache before each measurement and leaves out the ways that are in memory.
---with_model trains a model instead and tells which share of the time it waited for the input: see input_wait.py.
+--cold drops the files from the page cache before each measurement and leaves out the in-memory ways.
+--with_model trains a model instead and reports the share of time spent waiting for input: see inputs/wait.py.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ _SECONDS = flags.DEFINE_float('seconds', 10, 'Longest measurement.', lower_bound
 _ORDER = flags.DEFINE_enum('order', 'shuffled', ('shuffled', 'stored'), 'Order of the examples.')
 _COLD = flags.DEFINE_bool('cold', False, 'Read from the disk: drop the files from the page cache before.')
 _WAYS = flags.DEFINE_list('ways', None, f'Ways to measure, of {", ".join(WAYS)}; all by default.')
-_WITH_MODEL = flags.DEFINE_bool('with_model', False, 'Train a model and tell how long it waits for the input.')
+_WITH_MODEL = flags.DEFINE_bool('with_model', False, 'Train a model and report how long it waits for input.')
 _MODEL = flags.DEFINE_enum('model', 'ensemble', tuple(wait.MODELS), 'Model of --with_model.')
 _FOLDER = flags.DEFINE_string('folder', None, 'Folder on the disk to read from; a temporary one by default.')
 _FIGURE = flags.DEFINE_string('figure', None, 'PNG file to draw the rates into.')
@@ -107,7 +107,7 @@ def _compare(ways: list[str], left_out: list[str]) -> None:
             if format_name:
                 print(f'converting {split.examples:,} examples to {format_name}', file=sys.stderr)
                 convert(format_name, split, folder)
-        os.sync()  # Nothing is to be written any more while something is measured.
+        os.sync()  # So that no pending writes disturb the measurements.
         measurements = take_turns(
             ways, _REPEATS.value, lambda way: _measure_in_process(way, data_dir, folder), lambda one: one['rate']
         )
@@ -122,7 +122,7 @@ def _open_split(data_dir: str) -> StoredSplit:
 
 
 def _chosen_ways() -> tuple[list[str], list[str]]:
-    """Returns the ways asked for that can be measured as asked, and a line for each that is left out."""
+    """Returns the requested ways that can be measured, and a line for each that is left out."""
     asked = _WAYS.value or (wait.WAYS if _WITH_MODEL.value else list(WAYS))
     for way in asked:
         if way not in WAYS:

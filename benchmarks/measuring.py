@@ -1,4 +1,4 @@
-"""What the benchmarks share: measurements in processes of their own that take turns, and the figure of their rates."""
+"""What the benchmarks share: measurements in separate processes that take turns, and the figure of their rates."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _MOST_TIMES_ON_LINEAR_SCALE = 20
 def run_in_process(
     module: str, arguments: Sequence[str], what: str, environment: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """Runs a module in a process of its own and returns its last line, JSON; ends this program if the other one fails.
+    """Runs a module in a separate process and returns its last line, parsed as JSON; exits if the module fails.
 
     Parameters
     ----------
     module, arguments : what to run.
     what : its name for the user.
-    environment : variables that it has beside this process's.
+    environment : variables that it gets besides this process's.
     """
     command = [sys.executable, '-m', module, *arguments]
     result = subprocess.run(command, capture_output=True, text=True, env=os.environ | (environment or {}))
@@ -33,7 +33,7 @@ def run_in_process(
 def take_turns(
     ways: Sequence[str], repeats: int, measure: Callable[[str], dict], rate: Callable[[dict], float]
 ) -> dict[str, list[dict]]:
-    """Measures each way ``repeats`` times in turns, so that a busy minute of the machine hits them all."""
+    """Measures each way ``repeats`` times in turns, so that a busy minute of the machine affects them all."""
     measurements: dict[str, list[dict]] = {way: [] for way in ways}
     for repeat in range(repeats):
         for way in ways:
@@ -45,7 +45,7 @@ def take_turns(
 def draw_rates(
     medians: Mapping[str, float], rates: Mapping[str, Sequence[float]], ours: Sequence[str], what: str, path: str
 ) -> None:
-    """Draws the rates as bars, ours in blue; on a log scale if the others would be too short to be seen."""
+    """Draws the rates as bars, ours in blue; on a log scale if short bars would be invisible."""
     from matplotlib.figure import Figure
 
     ways = list(medians)[::-1]

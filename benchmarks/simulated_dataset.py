@@ -1,4 +1,4 @@
-"""A dataset to measure on, made of simulated recordings as the demo makes it."""
+"""A dataset to measure on, made from simulated recordings like the demo's."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from beam_pipelines.errors import UserError
 
 
 def make_dataset(folder: str, examples: int) -> str:
-    """Makes ``original`` and ``synthetic`` of simulated recordings.
+    """Makes ``original`` and ``synthetic`` from simulated recordings.
 
     Parameters
     ----------
-    folder : where the recordings and the dataset are put.
+    folder : where to write the recordings and the dataset.
     examples : examples in ``synthetic``, half of each class.
 
     Returns

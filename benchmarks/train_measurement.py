@@ -30,7 +30,7 @@ def measure_ensemble(
 
     Returns
     -------
-    Dict of ``rate`` (examples a second through all members) and ``input_wait`` (0..1, share of the time).
+    Dict of ``rate`` (examples per second through all members) and ``input_wait`` (0..1, share of the time).
     """
     ensemble = build_ensemble('cnn', kernel_sizes, seed=0, precision=precision)
     compile_ensemble(ensemble, precision, _LEARNING_RATE)
@@ -46,11 +46,11 @@ def measure_ensemble(
 
 
 def measure_separate(split: StoredSplit, architecture: str, kernel_sizes: Sequence[int], seconds: float) -> dict:
-    """Trains one member after the other for ``seconds`` in all, from NumPy arrays, as Keras's guides show it.
+    """Trains one member after the other for ``seconds`` in all, from NumPy arrays, as in Keras's guides.
 
     Returns
     -------
-    Dict of ``rate``: examples a second that have gone through every member.
+    Dict of ``rate``: examples per second through all members.
     """
     spikes = min(_SPIKES_IN_MEMORY, split.examples) // _PUBLISHED_BATCH_SIZE * _PUBLISHED_BATCH_SIZE
     waveform, label = (np.asarray(part) for part in next(iter(training_batches(split, spikes, seed=0))))
@@ -70,7 +70,7 @@ def measure_separate(split: StoredSplit, architecture: str, kernel_sizes: Sequen
 
 
 class _Clock(keras.callbacks.Callback):
-    """Counts steps and seconds behind the first steps, and ends the training when they are over."""
+    """Counts steps and seconds after the warm-up steps, and stops training when the time is over."""
 
     def __init__(self, seconds: float, input_wait: InputWait | None = None):
         super().__init__()

@@ -1,21 +1,21 @@
-r"""How fast the whole ensemble is trained: in one pass against one network after the other, as the published code did.
+r"""How fast the whole ensemble trains: in one pass, against one network after the other as in the published code.
 
     python -m benchmarks.train_throughput
     python -m benchmarks.train_throughput --batches=8192,32768 --precisions=mixed_bfloat16 --backends=jax --seconds=60
     python -m benchmarks.train_throughput --data_dir=data --config=synthetic --figure=docs/images/train_throughput.png
 
 Without --data_dir it simulates recordings and builds a dataset of --examples examples in a temporary folder. Each
-measurement is a process of its own, the ways take turns, and the table gives the median and the range of the repeats:
-examples that went through all members, by the time behind the first steps, which compile. The last line is one JSON
-object; `ratios` are rate(way) / rate(separate); `ensemble` in `rates` is the fastest of the ensemble's.
+measurement runs in its own process, the ways take turns, and the table gives the median and the range of the repeats:
+examples per second through all members, after the first steps, which compile. The last line is one JSON
+object; `ratios` are rate(way) / rate(separate); `ensemble` in `rates` is the ensemble's fastest way.
 
     separate                        the published networks (160, 2, 1), one `fit` after the other, batches of 64 from
                                     NumPy arrays in memory; the rate is that of all members together
-    separate_cnn                    the same with our network on the current alone
+    separate_cnn                    the same with our network, whose only input is the current
     BACKEND/PRECISION/BATCH_SIZE    the ensemble as sero-train trains it, fed by the block reader
 
-The ensemble's ways also tell which share of the time waited for input, and how long the published amount of training,
-222 million examples through each member, takes at this rate.
+The ensemble's ways also report the share of time spent waiting for input, and how long the published amount of
+training, 222 million examples through each member, takes at this rate.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from benchmarks.simulated_dataset import make_dataset
 from trainer.backend import start_keras
 
 _SEPARATE = {'separate': 'published', 'separate_cnn': 'cnn'}
-_PUBLISHED_EXAMPLES = 200 * 25 * 44_415  # chunks, epochs, examples of a chunk that are trained on
+_PUBLISHED_EXAMPLES = 200 * 25 * 44_415  # chunks, epochs, training examples per chunk
 
 _BACKENDS = flags.DEFINE_list('backends', ['tensorflow', 'jax'], 'Keras backends of the ensemble.')
 _PRECISIONS = flags.DEFINE_list('precisions', ['float32', 'mixed_bfloat16'], 'Precisions of the ensemble.')

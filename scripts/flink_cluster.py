@@ -22,8 +22,8 @@ from scripts.flink_jars import BEAM_FLINK, FlinkJars
 _POOL_HOST = 'worker-pool'
 _SECONDS_TO_START = 90
 
-# Two slots a task manager, though a job takes one: the other is for the work of a task manager that dies. The network
-# memory is for a job of some thirty stages, all of which Flink deploys at once.
+# Two slots per task manager, though a job takes one: the other is for the work of a task manager that dies. The network
+# memory is for a job of about thirty stages, which Flink deploys all at once.
 _CONFIGURATION = """
 jobmanager.rpc.address: localhost
 jobmanager.rpc.port: {rpc_port}
@@ -56,7 +56,7 @@ taskmanager.memory.jvm-overhead.max: 128m
 taskmanager.network.sort-shuffle.min-buffers: 16
 """
 
-# What Flink's own start scripts give Java 17.
+# As in Flink's own start scripts for Java 17.
 _OPENED = (
     'java.base/java.lang',
     'java.base/java.net',
@@ -81,7 +81,7 @@ class Stage:
     ----------
     name : the steps of the pipeline that Flink has fused.
     seconds : how long it took.
-    read : how many elements each task manager has read.
+    read : how many elements each task manager read.
     """
 
     name: str
@@ -90,12 +90,12 @@ class Stage:
 
 
 class FlinkCluster(contextlib.AbstractContextManager):
-    """Runs a Flink cluster for as long as the block runs.
+    """Runs a Flink cluster while the block runs.
 
     Parameters
     ----------
     jars : what it is started from.
-    folder : for its configuration and its logs; must be there.
+    folder : for its configuration and its logs; must exist.
     task_managers : how many to start.
 
     Attributes
@@ -105,7 +105,7 @@ class FlinkCluster(contextlib.AbstractContextManager):
     Raises
     ------
     UserError
-        On entering the block, if a process ends or does not get ready.
+        On entering the block, if a process ends or does not become ready.
     """
 
     def __init__(self, jars: FlinkJars, folder: pathlib.Path, task_managers: int = 2):
@@ -136,17 +136,17 @@ class FlinkCluster(contextlib.AbstractContextManager):
             f'--flink_job_server_jar={self._jars.job_server}',
             '--environment_type=EXTERNAL',
             f'--environment_config={_POOL_HOST}:{self._pool_port}',
-            # Without it, a worker ends with each stage of the job and the next one starts anew.
+            # Without it, each stage of the job starts new workers.
             '--environment_cache_millis=60000',
             f'--parallelism={self._count}',
         ]
 
     def overview(self) -> dict:
-        """Returns what the job manager says of its task managers and jobs."""
+        """Returns the job manager's overview of its task managers and jobs."""
         return self._ask('overview')
 
     def jobs(self) -> list[dict]:
-        """Returns what the job manager says of each of its jobs, the oldest first."""
+        """Returns the job manager's description of each job, oldest first."""
         jobs = [self._ask(f'jobs/{job["id"]}') for job in self._ask('jobs')['jobs']]
         return sorted(jobs, key=lambda job: job['start-time'])
 
@@ -208,12 +208,12 @@ class FlinkCluster(contextlib.AbstractContextManager):
         return self._start_process(command, name)
 
     def _start_worker_pool(self, number: int) -> None:
-        """Starts the pool of a task manager, at an address of its own.
+        """Starts the worker pool of a task manager, at its own address.
 
-        Task managers on hosts of their own each have a pool at the same ``localhost:PORT``. Here they would share one,
-        and stop each other's workers: a pool knows a worker by its number, and each task manager counts from 1. So each
-        has an address, which its Java takes for that of the host ``worker-pool``; Beam's pool listens at a port of all
-        addresses, and what comes to the address is passed on to it.
+        Task managers on separate hosts each have a pool at the same ``localhost:PORT``. Here they would share one and
+        stop each other's workers: a pool knows a worker by its number, and each task manager counts from 1. So each has
+        its own address, to which its Java resolves the host ``worker-pool``. Beam's pool listens on a port of all
+        addresses, and connections to the address are forwarded to it.
         """
         (port,) = _free_ports(1)
         pool = [sys.executable, '-m', 'apache_beam.runners.worker.worker_pool_main', f'--service_port={port}']
@@ -232,7 +232,7 @@ class FlinkCluster(contextlib.AbstractContextManager):
         self, command: list[str], name: str, environment: dict[str, str] | None = None
     ) -> subprocess.Popen:
         log = self._exit_stack.enter_context(open(self.folder / f'{name}.log', 'w', encoding='utf-8'))
-        # A group of its own, so that what it starts ends with it, and Ctrl-C reaches only this process.
+        # A separate process group, so that its children end with it and Ctrl-C reaches only this process.
         process = subprocess.Popen(
             command, stdout=log, stderr=subprocess.STDOUT, env=environment, start_new_session=True
         )

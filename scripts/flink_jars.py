@@ -1,4 +1,4 @@
-"""Gets Flink and Beam's job server for it from Maven Central."""
+"""Downloads Flink and its Beam job server from Maven Central."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FLINK_JARS = (
     ('org.slf4j', 'slf4j-simple', '1.7.36'),
 )
 
-# Where Maven Central has no job server for this Beam, the newest runner whose parts are all there takes its place.
+# If Maven Central has no job server for this Beam, the newest runner with all its dependencies there replaces it.
 _OTHER_RUNNER = ('org.apache.beam', f'beam-runners-flink-{BEAM_FLINK}', '2.62.0')
 _JOB_SERVER_CLASS = 'org.apache.beam.runners.flink.FlinkJobServerDriver'
 
@@ -30,13 +30,13 @@ _MANIFEST_LINE_BYTES = 70
 
 @dataclasses.dataclass(frozen=True)
 class FlinkJars:
-    """What a cluster is started from.
+    """The jars that a cluster needs.
 
     Attributes
     ----------
     cluster : class path of Flink's own processes.
-    job_server : the jar to start Beam's job server from, with ``java -jar``.
-    job_server_is : what it is, for the user.
+    job_server : the jar of Beam's job server, for ``java -jar``.
+    job_server_is : its description for the user.
     """
 
     cluster: str
@@ -45,7 +45,7 @@ class FlinkJars:
 
 
 def get_jars(folder: pathlib.Path) -> FlinkJars:
-    """Gets the jars into a folder, if they are not there.
+    """Downloads the jars into a folder, unless they are there.
 
     Raises
     ------
@@ -78,7 +78,7 @@ def get_jars(folder: pathlib.Path) -> FlinkJars:
 
 
 def _with_dependencies(folder: pathlib.Path, artifacts: tuple[tuple[str, str, str], ...]) -> pathlib.Path:
-    """Returns a folder that holds artifacts with all that they need."""
+    """Returns a folder that holds artifacts and their dependencies."""
     if folder.exists():
         return folder
     dependencies = ''.join(
@@ -113,7 +113,7 @@ def _first_error(maven: subprocess.CompletedProcess) -> str:
 
 
 def _write_starter(jar: pathlib.Path, parts: pathlib.Path) -> None:
-    """Writes a jar of nothing but a manifest, which names the class to start and the jars that it needs."""
+    """Writes a jar that holds only a manifest, which names the class to start and its jars."""
     class_path = ' '.join(f'{parts.name}/{path.name}' for path in sorted(parts.glob('*.jar')))
     lines = ['Manifest-Version: 1.0', f'Main-Class: {_JOB_SERVER_CLASS}', f'Class-Path: {class_path}']
     wrapped = []

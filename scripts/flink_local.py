@@ -1,4 +1,4 @@
-r"""Runs sero-build on a Flink cluster that is started on this machine for it: a job manager and two task managers.
+r"""Runs sero-build on a Flink cluster that it starts on this machine: a job manager and two task managers.
 
     python -m scripts.flink_local -- --recordings=demo/recordings --data_dir=demo/flink
 
@@ -26,7 +26,7 @@ _SECONDS_TO_END = 30
 
 
 def main(argv: list[str]) -> int:
-    """Starts a cluster, runs sero-build on it and shows what Flink did; returns sero-build's exit status."""
+    """Starts a cluster, runs sero-build on it and shows Flink's jobs; returns sero-build's exit status."""
     # The processes that this command starts end with it, however it ends.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, frame: sys.exit(128 + number))
@@ -49,7 +49,7 @@ def _build(arguments: list[str], cluster: FlinkCluster) -> int:
         try:
             return build.wait()
         except KeyboardInterrupt:
-            build.wait(_SECONDS_TO_END)  # Ctrl-C has reached it too; it says how the job stands.
+            build.wait(_SECONDS_TO_END)  # Ctrl-C has reached it too; it reports the job's state.
             raise
 
 

@@ -1,4 +1,4 @@
-"""Passes connections to an address and port on to another port of this machine: ADDRESS PORT TO_PORT."""
+"""Forwards connections from an address and port to another port on this machine: ADDRESS PORT TO_PORT."""
 
 from __future__ import annotations
 

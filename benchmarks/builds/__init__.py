@@ -1,1 +1,1 @@
-"""What the benchmarks of building share."""
+"""What the build benchmarks share."""

@@ -1,8 +1,8 @@
-"""A store that throws the content of shards away: for datasets larger than the disk.
+"""A store that discards the content of shards: for datasets larger than the disk.
 
-``discard:///some/folder`` is a file system of Beam's that behaves as an object store does. Small files are kept in the
-local folder; of a shard only the size is kept, as a file with nothing in it (a hole). So a build goes through all of
-its steps, and the check of the sizes means something; a shard that is read again is all zeros.
+``discard:///some/folder`` is a Beam file system that behaves like an object store. Small files are kept in the local
+folder; of a shard only the size is kept, as a sparse file (a hole). So a build goes through all of its steps, and its
+check of the shards' sizes still works; a shard that is read again is all zeros.
 
 Beam's workers find it with ``--beam_plugin=benchmarks.builds.discarding_store``.
 """
@@ -26,7 +26,7 @@ _SHARD = '.tfrecord-'
 
 
 class DiscardingStore(FileSystem):
-    """The file system of ``discard://``; a local path follows."""
+    """The file system of ``discard://``, followed by a local path."""
 
     @classmethod
     def scheme(cls) -> str:

@@ -1,6 +1,6 @@
-"""What went through a Beam job that has run: elements and bytes of each PCollection, and the time of each transform.
+"""What went through a finished Beam job: elements and bytes of each PCollection, and the time of each transform.
 
-All from what Beam itself keeps: the job's description, and the monitoring infos of its result.
+All of it comes from Beam: the job's description and the monitoring infos of its result.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class Flow:
     ----------
     made_by : name of the transform that it comes out of.
     elements : how many.
-    mean_bytes, largest_bytes : of an element as Beam encodes it; Beam measures a sample, of small PCollections all.
-    shuffled : whether it goes into a GroupByKey, which is what a Reshuffle is made of.
+    mean_bytes, largest_bytes : size of an element as Beam encodes it; Beam samples large PCollections.
+    shuffled : whether it goes into a GroupByKey, which is part of a Reshuffle.
     side_inputs : how many transforms read all of it as a side input.
     """
 
@@ -50,7 +50,7 @@ class Flow:
 
     @property
     def is_internal(self) -> bool:
-        """Whether it is inside of a ``beam.Create`` or a ``beam.Reshuffle``, but for what that really shuffles."""
+        """Whether it is inside a ``beam.Create`` or a ``beam.Reshuffle``, and not what that shuffles."""
         return not self.shuffled and any(part in self.made_by for part in _INSIDE_CREATE + _INSIDE_RESHUFFLE)
 
 
@@ -60,7 +60,7 @@ def flows_of(job: beam_runner_api_pb2.Pipeline, infos: Iterable[metrics_pb2.Moni
     Parameters
     ----------
     job : the job's description.
-    infos : of the job's result.
+    infos : the monitoring infos of the job's result.
     """
     elements: collections.Counter[str] = collections.Counter()
     sizes = {}
@@ -88,7 +88,7 @@ def flows_of(job: beam_runner_api_pb2.Pipeline, infos: Iterable[metrics_pb2.Moni
 
 
 def _steps(job: beam_runner_api_pb2.Pipeline) -> Iterator[beam_runner_api_pb2.PTransform]:
-    """Yields the transforms that hold no others, in the order in which the job was put together."""
+    """Yields the transforms that contain no others, in the order in which the job was built."""
     names = list(reversed(job.root_transform_ids))
     while names:
         transform = job.components.transforms[names.pop()]
@@ -98,7 +98,7 @@ def _steps(job: beam_runner_api_pb2.Pipeline) -> Iterator[beam_runner_api_pb2.PT
 
 
 def seconds_of_transforms(infos: Iterable[metrics_pb2.MonitoringInfo]) -> dict[str, float]:
-    """Returns the time spent in each transform by name, in s, of all workers together; Beam takes samples."""
+    """Returns the time spent in each transform by name, in s, summed over all workers; Beam samples it."""
     return {
         info.labels['PTRANSFORM']: monitoring_infos.extract_counter_value(info) / 1000
         for info in infos

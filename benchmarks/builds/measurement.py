@@ -37,12 +37,12 @@ _STAGES = {
 }
 
 _RECORDINGS = flags.DEFINE_string('recordings', None, 'Recordings root.', required=True)
-_FOLDER = flags.DEFINE_string('folder', None, 'Folder to write below; what is written is removed.', required=True)
+_FOLDER = flags.DEFINE_string('folder', None, 'Folder to write below; the files are removed.', required=True)
 _EXAMPLES = flags.DEFINE_integer('examples', None, 'Spikes to make.', required=True)
 _NUM_MASKS = flags.DEFINE_integer('num_masks', 600, 'Noise masks.')
 _SHARDS = flags.DEFINE_integer('shards', None, 'Fewest shards; as many as 128 MiB each need by default.')
 _WORKERS = flags.DEFINE_integer('workers', 1, 'Beam workers; one is this process.', lower_bound=1)
-_DISCARD = flags.DEFINE_bool('discard', False, 'Throw the content of the shards away.')
+_DISCARD = flags.DEFINE_bool('discard', False, 'Discard the content of the shards.')
 
 
 def main(argv: list[str]) -> int:
@@ -71,7 +71,7 @@ def _measure(options: BuildOptions) -> dict:
     if _WORKERS.value > 1:
         arguments += ['--direct_running_mode=multi_processing', f'--direct_num_workers={_WORKERS.value}']
     pipeline = beam.Pipeline(options=PipelineOptions(arguments))
-    # Publishing is measured apart: in the job it is a part of the step Finish.
+    # Publishing is measured separately: in the job it is part of the step Finish.
     build_pipeline(pipeline, options, publish=False)
     job = pipeline.to_runner_api()
     started = time.perf_counter()
@@ -101,7 +101,7 @@ def _measure(options: BuildOptions) -> dict:
 
 
 def _publish(paths: BuildPaths) -> float:
-    """Puts the dataset in its place as the job's step Finish does; returns how long that took, in s."""
+    """Publishes the dataset as the job's step Finish does; returns how long that took, in s."""
     started = time.perf_counter()
     work = paths.staged(_CONFIG, storage.read_json(paths.plan(_CONFIG))['fingerprint'])
     storage.publish(work, paths.dataset(_CONFIG), aside=paths.replaced(_CONFIG), last=INFO_FILE)
@@ -110,7 +110,7 @@ def _publish(paths: BuildPaths) -> float:
 
 
 def _peak_mb() -> float:
-    """Returns the peak memory of this process alone: what getrusage says of it may be of the one that started it."""
+    """Returns the peak memory of this process; getrusage may report that of its parent."""
     with open('/proc/self/status') as status:
         return next(int(line.split()[1]) for line in status if line.startswith('VmHWM:')) / 1024
 

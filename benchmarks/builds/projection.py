@@ -1,4 +1,4 @@
-"""What 10^10 spikes on 100 workers would take, from the measurements of ``build_scale`` and assumptions with names."""
+"""What 10^10 spikes on 100 workers would take, from the measurements of ``build_scale`` and named assumptions."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ SPIKES = 10**10
 WORKERS = 100  # of one core each
 SHARD_BYTES = 128 << 20
 
-# Assumed, not measured: no object store was at hand.
-STORE_MB_A_SECOND = 100  # that one worker sends to the store
+# Assumed, not measured: no object store was available.
+STORE_MB_A_SECOND = 100  # sent by one worker to the store
 COPY_SECONDS = 0.1  # to copy or delete one object within the store
 COPIES_AT_A_TIME = 16  # as beam_pipelines.storage.files publishes
 
@@ -22,7 +22,7 @@ def table(by_spikes: Sequence[dict], by_recordings: Sequence[dict], by_shards: S
 
     Parameters
     ----------
-    by_spikes, by_recordings, by_shards : the measurements, each rising.
+    by_spikes, by_recordings, by_shards : the measurements, each in ascending order.
     """
     thrown_away = [one for one in by_spikes if one['discarded']][-1]
     many = by_shards[-1]

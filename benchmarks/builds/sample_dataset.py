@@ -1,4 +1,4 @@
-"""A synthetic dataset to measure on: cells with random spikes and noise, and the plan of a dataset made of them."""
+"""A synthetic dataset to measure on: cells with random spikes and noise, and the plan of a dataset made from them."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from beam_pipelines.spikes.extraction import CellSpikes, ExtractionReport
 from beam_pipelines.storage import files
 from beam_pipelines.transforms.paths import BuildPaths
 
-_CELLS, _SPIKES_A_CELL, _MASKS_A_CELL = 150, 280, 10  # of the published order: 43,000 spikes, 600 masks of 105 cells
+_CELLS, _SPIKES_A_CELL, _MASKS_A_CELL = 150, 280, 10  # about as published: 43,000 spikes, 600 masks from 105 cells
 
 
 def prepare(data_dir: str, examples: int) -> DatasetPlan:
-    """Stages random cells and plans ``synthetic`` of them, as a build does before it writes shards.
+    """Stages random cells and plans ``synthetic`` from them, as a build does before it writes shards.
 
     Parameters
     ----------
-    data_dir : a folder; the plan and the staged cells are put where a build puts them.
+    data_dir : a folder; the plan and the staged cells go where a build writes them.
     examples : examples in the dataset, half of each class.
     """
     paths = BuildPaths(data_dir)
@@ -63,9 +63,9 @@ def prepare(data_dir: str, examples: int) -> DatasetPlan:
 
 @functools.cache
 def open_source(data_dir: str, examples: int) -> ExampleSource:
-    """Prepares the dataset and opens what makes its examples, once a process.
+    """Prepares the dataset and opens its example source, once per process.
 
-    To be called within a Beam function: a source that a function holds is pickled and compressed anew for every step,
-    which takes Beam longer than many examples.
+    Call it within a Beam function: Beam would pickle and compress a source that a function holds again for every step,
+    which takes longer than making many examples.
     """
     return ExampleSource(prepare(data_dir, examples), files.read_bytes)

@@ -1,1 +1,1 @@
-"""What the benchmarks of input share."""
+"""What the input benchmarks share."""

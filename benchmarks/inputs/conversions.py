@@ -1,6 +1,6 @@
-"""The same examples in the formats of the peers: ArrayRecord, tar shards for WebDataset, .npy shards.
+"""The same examples in the peers' formats: ArrayRecord, tar shards for WebDataset, .npy shards.
 
-A row is 640 bytes of waveform and one of label: with nothing to parse, which favours these peers.
+A row is 640 bytes of waveform and one byte of label: nothing to parse, which favours these peers.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def _write_array_records(split: StoredSplit, folder: str) -> None:
     from array_record.python.array_record_module import ArrayRecordWriter
 
     for number, shard in enumerate(split.shards):
-        # What Grain asks for; uncompressed, as noise hardly gets smaller.
+        # The group size that Grain requires; uncompressed, because noise hardly compresses.
         writer = ArrayRecordWriter(os.path.join(folder, f'{number:05d}.array_record'), 'group_size:1,uncompressed')
         records = _map(shard.path)
         for first in range(0, len(records), _SHARD_ROWS):

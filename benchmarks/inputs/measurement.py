@@ -22,12 +22,12 @@ COLUMNS = {'cpu_seconds_per_million': 'CPU s/million', 'startup_seconds': 'start
 def measure(way: str, task: Task, seconds: float, cold: bool) -> dict:
     """Measures one way over one pass, or over ``seconds`` if a pass takes longer.
 
-    A pass of a small dataset is over in a tenth of a second: as many are measured as fill one, but of a cold cache only
-    the first is.
+    A pass of a small dataset takes a tenth of a second, so passes are added until they fill one second; with a cold
+    cache only the first pass is measured.
 
     Returns
     -------
-    Dict of ``rate`` (examples a second), ``startup_seconds`` and ``cpu_seconds_per_million``.
+    Dict of ``rate`` (examples per second), ``startup_seconds`` and ``cpu_seconds_per_million``.
     """
     batches = WAYS[way].open(task)
     if cold:
@@ -44,7 +44,7 @@ def measure(way: str, task: Task, seconds: float, cold: bool) -> dict:
 
 @dataclasses.dataclass(frozen=True)
 class _Measured:
-    """What was measured behind the first batches of some passes."""
+    """What was measured after the first batch of each pass."""
 
     examples: int
     seconds: float
@@ -67,13 +67,13 @@ def _measure_pass(batches: Iterable, seconds: float) -> _Measured:
         examples += len(last[1])
         if time.perf_counter() - started > seconds:
             break
-    np.asarray(last[0])  # What an accelerator still works at belongs to the time.
+    np.asarray(last[0])  # Waits for the accelerator, whose work counts in the time.
     ended = time.perf_counter()
     return _Measured(examples, ended - started, cpu_seconds() - cpu_started, started - opened)
 
 
 def cpu_seconds() -> float:
-    """Returns the CPU time of this process and of its children, those that still run included."""
+    """Returns the CPU time of this process and its children, including running ones."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     children = 0
     for path in pathlib.Path('/proc/self/task').glob('*/children'):
@@ -84,8 +84,8 @@ def cpu_seconds() -> float:
 
 
 def drop_from_page_cache(paths: list[str]) -> None:
-    """Makes the kernel forget the files' content, so that the next read is one from the disk."""
-    os.sync()  # Pages that are not written yet would stay.
+    """Makes the kernel forget the files' content, so that the next read comes from the disk."""
+    os.sync()  # Dirty pages would stay in the cache.
     for path in paths:
         descriptor = os.open(path, os.O_RDONLY)
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)

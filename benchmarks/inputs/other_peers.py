@@ -1,4 +1,4 @@
-"""Ways to feed a training with other libraries than TensorFlow, as their users would write them."""
+"""Ways to feed training with libraries other than TensorFlow, as their users would write them."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _WORKERS = 2
 
 
 def grain(task: Task) -> Batches:
-    """ArrayRecord and Grain: shuffled over all rows, one read of a batch's records together, prefetching threads.
+    """ArrayRecord and Grain: shuffled over all rows, one read per batch, prefetching threads.
 
-    A batch of indices goes to ``__getitems__``: reading record by record, which is Grain's default, has given a
-    twentieth of the rate, and with two processes instead of threads it was not faster.
+    A batch of indices goes to ``__getitems__``: reading record by record, Grain's default, gave a twentieth of the
+    rate, and two processes instead of threads were not faster.
     """
     import grain as grain_library
 
@@ -39,21 +39,21 @@ def grain(task: Task) -> Batches:
 
 
 def dataloader(task: Task) -> Batches:
-    """PyTorch's DataLoader over a memory map of our shards, two workers, a batch's rows taken together."""
+    """PyTorch's DataLoader over a memory map of our shards, two workers, one read per batch."""
     return _mapped_loader(task, num_workers=_WORKERS, prefetch_factor=8)
 
 
 def dataloader_inline(task: Task) -> Batches:
-    """The same without workers: nothing is handed over, and nothing is read while the model trains."""
+    """The same without workers: no transfer between processes, and no reading while the model trains."""
     return _mapped_loader(task, num_workers=0)
 
 
 def _mapped_loader(task: Task, **options: Any) -> Batches:
     import torch
 
-    # Batches come from the workers by file name: by file descriptor, the default, has given half of the rate.
+    # Workers pass batches by file name: by file descriptor, the default, the rate was half.
     torch.multiprocessing.set_sharing_strategy('file_system')
-    # The sampler gives a batch of indices at once, so that no Python code runs for a single row.
+    # The sampler gives a batch of indices at once, so no Python code runs per row.
     rows = task.split.examples
     order = torch.randperm(rows) if task.shuffled else torch.arange(rows)
     sampler = order.split(task.batch_size)
@@ -73,7 +73,7 @@ class _MappedRows:
     def __getitem__(self, indices: Any) -> tuple[Any, Any]:
         import torch
 
-        # Sorted, so that a shard's rows are taken together and in the order of the file; the batch is the same set.
+        # Sorted, so that a shard's rows are read together in file order; the batch holds the same rows.
         indices = np.sort(indices.numpy())
         waveform = np.empty((len(indices), domain.SPIKE_SAMPLES), np.float32)
         label = np.empty(len(indices), np.int64)
@@ -108,7 +108,7 @@ def webdataset(task: Task) -> Batches:
 
 
 def npy_shards(task: Task) -> Batches:
-    """NumPy alone: .npy shards in random order, each loaded ahead by a thread and its rows permuted."""
+    """NumPy alone: .npy shards in random order, each loaded ahead by a thread, its rows permuted."""
     names = sorted(name for name in os.listdir(task.converted) if name.endswith('.waveform.npy'))
     waveforms = [os.path.join(task.converted, name) for name in names]
     return Restartable(lambda: _npy_batches(waveforms, task))

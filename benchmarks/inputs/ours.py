@@ -1,4 +1,4 @@
-"""Our ways to feed a training."""
+"""Our ways to feed training."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def block(task: Task) -> Batches:
     if task.shuffled:
         return _limited(training_batches(task.split, task.batch_size, seed=0), task)
     batches = evaluation_batches(task.split, task.batch_size)
-    # The last of these batches may be padded; `valid` says which rows are rows.
+    # The last batch may be padded; `valid` marks the real rows.
     return _valid_rows(batches) if 'valid' in batches.element_spec else finish(batches.map(pair), task)
 
 
 def online_recipes(task: Task) -> tuple[Batches, Callable[[Any], Any]]:
-    """Returns the batches of our online input, and what makes waveforms of such a batch within the training step."""
+    """Returns the batches of our online input, and the function that makes their waveforms in the training step."""
     from trainer.data.online_batches import online_batches, open_spike_bank
     from trainer.models.online_synthesis import SpikeSynthesis
 
@@ -35,7 +35,7 @@ def online_recipes(task: Task) -> tuple[Batches, Callable[[Any], Any]]:
 
 
 def online(task: Task) -> Batches:
-    """Our online input, its synthesis included."""
+    """Our online input, including its synthesis."""
     import tensorflow as tf
 
     recipes, synthesis = online_recipes(task)
@@ -63,7 +63,7 @@ def flrd(task: Task) -> Batches:
         last = tf.data.FixedLengthRecordDataset(
             path, tf.maximum(rest, 1) * row_bytes, header_bytes=(length - rest) * row_bytes, buffer_size=READ_BYTES
         )
-        # Of no rest at all there is no block: take(0).
+        # Without a rest there is no last block: take(0).
         return whole.concatenate(last.take(tf.minimum(rest, 1)))
 
     def decode(record: Any) -> tuple[Any, Any]:
@@ -89,7 +89,7 @@ def flrd(task: Task) -> Batches:
 def _valid_rows(batches: Any) -> Batches:
     def pairs() -> Iterator[tuple[Any, Any]]:
         for batch in batches:
-            # Looking at every row of `valid` would cost more than reading it: only the last row tells.
+            # Checking every row of `valid` would cost more than reading; the last row is enough.
             if batch['valid'][-1]:
                 yield batch['waveform'], batch['label']
             else:

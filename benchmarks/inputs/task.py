@@ -1,4 +1,4 @@
-"""What every way of feeding a training has to deliver, and what several of them share."""
+"""What every way of feeding training has to deliver, and what several of them share."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Task:
     ----------
     split : the data.
     data_dir : the TFDS data directory that it is in.
-    converted : the folder with the peers' own formats of it.
+    converted : the folder with the data in the peers' formats.
     batch_size : rows in a batch.
     shuffled : whether the rows are shuffled.
-    endless : whether to go on with the next pass; only the ways on tf.data can.
+    endless : whether to continue with the next pass; only the tf.data ways can.
     """
 
     split: StoredSplit
@@ -61,5 +61,5 @@ def finish(batches: Any, task: Task, prefetch: bool = True) -> Any:
 
 
 def pair(row: dict[str, Any]) -> tuple[Any, Any]:
-    """Returns what a training needs of a parsed row."""
+    """Returns what training needs from a parsed row."""
     return row['waveform'], row['label']

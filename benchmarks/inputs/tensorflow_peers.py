@@ -1,4 +1,4 @@
-"""Ways to feed a training with tf.data or TFDS, as their users would write them."""
+"""Ways to feed training with tf.data or TFDS, as their users would write them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmarks.inputs.task import BLOCK_ROWS, READ_BYTES, SHUFFLED_ROWS, Batche
 
 
 def naive(task: Task) -> Batches:
-    """tf.data as most write it first: TFRecordDataset, parse_single_example, batch."""
+    """tf.data as most users first write it: TFRecordDataset, parse_single_example, batch."""
     import tensorflow as tf
 
     records = _shuffled(tf.data.TFRecordDataset(task.paths), task)
@@ -36,9 +36,9 @@ def tfds(task: Task) -> Batches:
         data_dir=task.data_dir,
         as_supervised=True,
         shuffle_files=task.shuffled,
-        # Small datasets would go into memory at the first pass; `cache` shows what that does.
+        # Small datasets would be cached in memory in the first pass; `cache` measures that.
         read_config=tensorflow_datasets.ReadConfig(try_autocache=False),
-        # What its performance guide advises: parse no feature that is not used.
+        # As its performance guide advises: parse only the features that are used.
         decoders=tensorflow_datasets.decode.PartialDecoding({'waveform': True, 'label': True}),
     )
     return finish(_shuffled(rows, task).batch(task.batch_size), task)
@@ -47,8 +47,8 @@ def tfds(task: Task) -> Batches:
 def best_practice(task: Task) -> Batches:
     """tf.data by its performance guide: parallel interleave, batch then parse_example, AUTOTUNE, prefetch.
 
-    The files are interleaved in blocks of records: with single ones the threads' hand-over makes it ten times slower
-    than reading one file after the other.
+    The files are interleaved in blocks of records: with single records, passing them between threads makes it ten times
+    slower than reading one file after the other.
     """
     records = _interleaved_blocks(task)
     if task.shuffled or task.batch_size != BLOCK_ROWS:
@@ -57,10 +57,10 @@ def best_practice(task: Task) -> Batches:
 
 
 def cache(task: Task) -> Batches:
-    """tf.data with cache(): of parsed rows where they are shuffled, as the guide says, else of parsed batches."""
+    """tf.data with cache(): of parsed rows if they are shuffled, as the guide says, else of parsed batches."""
     import tensorflow as tf
 
-    # Parsed in batches: row by row, filling the cache takes ten times as long and leaves the same rows.
+    # Parsed in batches: row by row, filling the cache takes ten times as long for the same rows.
     parsed = _parsed(tf.data.TFRecordDataset(task.paths).batch(task.batch_size), task)
     cached = (parsed.unbatch() if task.shuffled else parsed).cache()
     for _ in cached:
@@ -69,7 +69,7 @@ def cache(task: Task) -> Batches:
 
 
 def memory(task: Task) -> Batches:
-    """tf.data from memory, as its guide shows it: from_tensor_slices, shuffle, batch."""
+    """tf.data from memory, as in its guide: from_tensor_slices, shuffle, batch."""
     import tensorflow as tf
 
     rows = tf.data.Dataset.from_tensor_slices(_load_rows(task))
@@ -77,7 +77,7 @@ def memory(task: Task) -> Batches:
 
 
 def memory_gather(task: Task) -> Batches:
-    """tf.data from memory, a gather a batch by a permutation of all rows: what Keras does with arrays."""
+    """tf.data from memory, one gather per batch from a permutation of all rows: what Keras does with arrays."""
     import tensorflow as tf
 
     waveform, label = map(tf.constant, _load_rows(task))

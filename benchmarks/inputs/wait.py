@@ -1,8 +1,8 @@
-"""The mode --with_model of ``input_throughput``: which share of the time a training waits for its input.
+"""The mode --with_model of ``input_throughput``: the share of time that training waits for its input.
 
-The loop takes a batch, trains on it and waits for the result, so that what is measured in ``next()`` is waiting and
-nothing else. Reading ahead goes on during the step and takes its cores, as in a real training. ``ensemble`` has three
-members; ``dense``, one layer, stands in for an accelerator that is done with a step at once.
+The loop takes a batch, trains on it and waits for the result, so the time in ``next()`` is waiting and nothing else.
+Reading ahead continues during the step and uses its cores, as in real training. ``ensemble`` has three members;
+``dense``, one layer, stands in for an accelerator that finishes a step at once.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def measure(way: str, task: Task, model_name: str, seconds: float) -> dict:
 
     Returns
     -------
-    Dict of ``rate`` (examples a second), ``input_wait`` (0..1, the share of the time spent in ``next()``) and
+    Dict of ``rate`` (examples per second), ``input_wait`` (0..1, the share of the time spent in ``next()``) and
     ``step_ms`` (the rest of a step).
     """
     import tensorflow as tf

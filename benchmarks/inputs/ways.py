@@ -1,14 +1,14 @@
-"""The ways to feed a training that ``input_throughput`` compares: ours, and each peer as its users would write it.
+"""The ways to feed training that ``input_throughput`` compares: ours, and each peer as its users would write it.
 
-A way is a function of a ``Task``. It returns (waveform, label) batches of one pass over the data, ready to be iterated
-once. What a user pays once and not in every pass is done before it returns: imports, loading into memory, filling a
-cache. ``conversions`` has made the files that are not TFRecords.
+A way is a function of a ``Task``. It returns (waveform, label) batches of one pass over the data, to be iterated once.
+One-time costs are paid before it returns: imports, loading into memory, filling a cache. ``conversions`` makes the
+files that are not TFRecords.
 
 Batches are what a training step of the way's framework takes: TensorFlow's tensors, PyTorch's for its DataLoader and
 for WebDataset, arrays for Grain, which JAX takes.
 
-In shuffled order each way shuffles as is natural to it. In stored order none does, though files may be interleaved.
-Where a library leaves a choice, it is the fastest of those tried on two cores; the comments name the others.
+In shuffled order each way shuffles in its natural way. In stored order none does, though files may be interleaved.
+Where a library leaves a choice, the fastest of those tried on two cores is used; the comments name the others.
 """
 
 from __future__ import annotations
