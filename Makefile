@@ -1,7 +1,7 @@
-# make demo: from simulated recordings to verdicts, in minutes. make test: lint and all tests.
+# make demo: from simulated recordings to classified cells, in minutes. make test: lint and all tests.
 # make paper: the published experiment, ending in the published figures beside ours; see docs/reproduce.md.
-# make quick: lint and the quick tests. make lock: constraints.txt written anew from setup.py.
-# All make .venv first if it is not there; they need Python 3.10 to 3.13 with its venv module. For a second Python beside
+# make quick: lint and the quick tests. make lock: rewrites constraints.txt from setup.py.
+# All make .venv first if it does not exist; they need Python 3.10 to 3.13 with its venv module. For a second Python beside
 # the first: make quick PYTHON=python3.12 VENV=.venv-3.12
 
 PYTHON ?= python3
@@ -9,7 +9,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-# Empty: simulated recordings with the published numbers of cells are made.
+# If empty, simulates recordings with the published numbers of cells.
 RECORDINGS ?=
 PAPER ?= $(if $(RECORDINGS),paper_recorded,paper)
 PAPER_SYNTHETIC ?= synthetic_small
@@ -31,7 +31,7 @@ demo: $(INSTALLED)
 	$(BIN)/sero-train --config trainer/configs/demo.py --data_dir demo/data --workdir demo/synthetic
 	$(BIN)/sero-evaluate --workdir demo/synthetic --baseline_workdir demo/original --data_dir demo/data
 
-# Given again it goes on: finished recordings and datasets are kept, and so is what is trained.
+# A second run resumes: finished recordings, datasets and training are kept.
 paper: $(INSTALLED)
 	$(if $(RECORDINGS),,test -e $(PAPER)/recordings/SIMULATED.json || \
 	    $(BIN)/sero-simulate --output_dir $(PAPER)/recordings --profile paper)
@@ -46,8 +46,8 @@ paper: $(INSTALLED)
 	$(BIN)/sero-evaluate --workdir $(PAPER)/synthetic --baseline_workdir $(PAPER)/original --data_dir $(PAPER)/data
 	$(BIN)/python -m trainer.published.table $(PAPER)/synthetic $(PAPER)/original
 
-# Two at a time, for two cores. The fixtures of a file are made once, as the file stays with one worker; those of the
-# session are made once for both. tests/conftest.py has the order.
+# Two workers, for two cores. A file stays with one worker, so its fixtures are made once; session fixtures are made once
+# for both. tests/conftest.py sets the order.
 test: lint
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
@@ -65,7 +65,7 @@ $(INSTALLED): setup.py constraints.txt | $(BIN)/uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-# pip installs only uv, whose version is in constraints.txt too; uv installs all else.
+# pip installs only uv, whose version is in constraints.txt too; uv installs everything else.
 $(BIN)/uv:
 	@$(PYTHON) -c '' 2>/dev/null || { echo 'There is no $(PYTHON) here; $(OTHER_PYTHON)'; exit 1; } >&2
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14) and \
@@ -75,13 +75,13 @@ $(BIN)/uv:
 
 OTHER_PYTHON = name one from 3.10 to 3.13, as in: make PYTHON=python3.12
 
-# pyenv's python3.12 runs only where that version is the chosen one.
+# pyenv's python3.12 runs only if that version is selected.
 ifneq ($(filter python3.%,$(PYTHON)),)
 $(BIN)/uv: export PYENV_VERSION = $(PYTHON:python%=%)
 endif
 
-# One file for all Pythons, with markers where they differ. A version moves only if setup.py asks for it or its line was
-# deleted from constraints.txt before.
+# One file for all Pythons, with markers where they differ. A version changes only if setup.py requires it or its line
+# was deleted from constraints.txt.
 lock: | $(BIN)/uv
 	$(BIN)/uv pip compile --quiet --python $(BIN)/python --universal --python-version 3.10 --all-extras --no-annotate \
 	    --custom-compile-command 'make lock' --output-file constraints.txt setup.py

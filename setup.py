@@ -1,4 +1,4 @@
-"""Packaging of sero-spikes; constraints.txt has the versions that `make` installs, written by `make lock`."""
+"""Packaging of sero-spikes; constraints.txt, written by `make lock`, has the versions that `make` installs."""
 
 import pathlib
 import re
@@ -11,7 +11,7 @@ _VERSION = re.search(r"__version__ = '(.+)'", (_HERE / 'beam_pipelines' / '__ini
 setuptools.setup(
     name='sero-spikes',
     version=_VERSION,
-    description='From recordings of dorsal raphe neurons to a verdict on each cell: serotonergic or not.',
+    description='Classifies recorded dorsal raphe neurons: serotonergic or not.',
     long_description=(_HERE / 'README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
     license='MIT',
@@ -43,11 +43,11 @@ setuptools.setup(
         'tensorboard',
         'tensorflow',
         'tensorflow-datasets',
-        # Older ones resolve, but not with a protobuf that works.
+        # Older versions resolve, but with a protobuf that does not work.
         'tensorflow-metadata>=1.17',
     ],
     extras_require={
-        # Google's libraries no longer support Python 3.10. build: what Beam makes the package for its workers with.
+        # Google's libraries no longer support Python 3.10. Beam uses build to package this project for its workers.
         'gcp': ['apache-beam[gcp] ; python_version >= "3.11"', 'build'],
         'jax': ['jax'],
         'drive': ['gdown'],
