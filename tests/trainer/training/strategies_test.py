@@ -165,7 +165,7 @@ def test_jax_learns_on_two_devices_goes_on_with_one_and_is_evaluated_as_by_tenso
         from trainer.models.trained import load_ensemble
         from trainer.data.stored_dataset import open_split
         from trainer.training.strategies import open_strategy
-        from tests.trainer.conftest import train
+        from tests.support.training_runs import train
         config, data_dir, workdir = json.loads(sys.argv[1]), *sys.argv[2:]
         train(config | {'epochs': 1}, data_dir, workdir, strategy=open_strategy('auto'))
         train(config, data_dir, workdir, strategy=open_strategy('one'))
