@@ -6,17 +6,14 @@ The fields are those of ``trainer/configs/default.py``, all of them, with the sa
 from __future__ import annotations
 
 import math
-import os
 import re
-import sys
 from collections.abc import Mapping
-from typing import NoReturn
 
 from absl import app, flags
 from ml_collections import ConfigDict, FrozenConfigDict, config_flags
 
 from beam_pipelines import domain
-from beam_pipelines.errors import UserError
+from beam_pipelines.errors import UsageError, UserError
 from trainer.configs import default
 
 ARCHITECTURES = ('cnn', 'published')
@@ -42,30 +39,31 @@ def define_config_flag() -> None:
 
 
 def parse_flags(argv: list[str]) -> list[str]:
-    """Parses flags; a mistake in the config or in one of its fields ends the program with one line and status 2."""
+    """Parses flags; raises UsageError for a mistake in the config or in one of its fields."""
     try:
         for argument in argv:
             if match := re.match(r'--?config\.([^=]*)', argument):
                 _check_name(match[1])
         return flags.FLAGS(argv)
     except (SyntaxError, UserError, ValueError) as error:
-        _end_for_config(error)
+        raise _config_error(error) from None
     except flags.Error as error:
         match = re.match(r'flag --(config\.(\w+)=.*?): ', str(error))
         if match:
-            _end(f'--{match[1]}: expected {_EXPECTED[type(default.get_config()[match[2]])]}')
+            expected = _EXPECTED[type(default.get_config()[match[2]])]
+            raise UsageError(f'--{match[1]}: expected {expected}') from None
         if 'parsing config file' in str(error):
-            _end_for_config(error)
+            raise _config_error(error) from None
         return app.parse_flags_with_usage(argv)  # reports the mistake as all commands do
 
 
 def read_config() -> FrozenConfigDict | None:
     """Returns the config that ``--config`` names, or None if the flag was not given.
 
-    A config that is broken ends the program with one line and status 2.
-
     Raises
     ------
+    UsageError
+        If the config is broken.
     UserError
         If a field has a value that cannot be used.
     """
@@ -78,7 +76,7 @@ def read_config() -> FrozenConfigDict | None:
             raise UserError(f'get_config() returned a {type(config).__name__}, expected an ml_collections.ConfigDict')
         _check_fields(config)
     except (OSError, SyntaxError, UserError, ValueError) as error:
-        _end_for_config(error)
+        raise _config_error(error) from None
     return check_config(config)
 
 
@@ -171,11 +169,6 @@ def _is_like(value: object, usual: object) -> bool:
     return type(value) is type(usual) or (type(value) is int and isinstance(usual, float))
 
 
-def _end_for_config(error: Exception) -> NoReturn:
+def _config_error(error: Exception) -> UsageError:
     # ml_collections reports over several lines; the last one says what went wrong.
-    _end(f'--config: {str(error).strip().splitlines()[-1].strip()}')
-
-
-def _end(message: str) -> NoReturn:
-    print(f'{os.path.basename(sys.argv[0])}: {message}', file=sys.stderr)
-    sys.exit(2)
+    return UsageError(f'--config: {str(error).strip().splitlines()[-1].strip()}')

@@ -29,7 +29,7 @@ def run_command(
     ----------
     name : the name of the command in its errors and its help.
     module_name : the program's module, already imported.
-    parse_flags : parses the arguments and returns those that are not flags.
+    parse_flags : parses the arguments and returns those that are not flags; may raise UserError.
     """
     module = sys.modules[module_name]
     sys.modules['__main__'].__doc__ = module.__doc__
@@ -40,6 +40,8 @@ def run_command(
         flags.FLAGS.register_key_flag_for_module(name, flag)
     try:
         app.run(lambda argv: run_main(module.main, argv), flags_parser=parse_flags)
+    except UserError as error:  # from parse_flags; run_main reports those of main
+        sys.exit(_report(error))
     except SystemExit as end:
         # absl exits with status 1 after showing help.
         if end.code == 1 and not _HELP.isdisjoint(sys.argv):
@@ -55,12 +57,16 @@ def run_main(main: Callable[[list[str]], int], argv: list[str]) -> int:
     try:
         return main(argv)
     except UserError as error:
-        say(str(error))
-        return error.exit_status
+        return _report(error)
     except OSError as error:
         said = error.strerror or ' '.join(str(error).split())
         say(f'{error.filename}: {said}' if error.filename else said)
         return 1
+
+
+def _report(error: UserError) -> int:
+    say(str(error))
+    return error.exit_status
 
 
 def say(message: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from collections.abc import Iterable
 
 REASONS = {
     'not_abf': 'the file is not an ABF1 or ABF2 file',
@@ -29,6 +31,11 @@ class RejectedFile:
     path: str
     reason: str
     detail: str
+
+
+def rejected_lines(files: Iterable[RejectedFile]) -> str:
+    """Returns the content of ``rejected.jsonl``: one line for each file, in the given order."""
+    return ''.join(f'{json.dumps(dataclasses.asdict(file))}\n' for file in files)
 
 
 class RecordingRejected(Exception):

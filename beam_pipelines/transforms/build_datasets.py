@@ -20,8 +20,8 @@ from beam_pipelines.transforms.finish_dataset import (
     finish_dataset,
     is_published_as_planned,
     publish_dataset,
-    rejected_lines,
     was_published_since_planned,
+    write_rejected,
 )
 from beam_pipelines.transforms.paths import BuildPaths
 from beam_pipelines.transforms.read_recordings import FindAndIngest, IngestResult, are_simulated
@@ -191,7 +191,7 @@ def build_pipeline(
 
 def _list_rejected(path: str, ingested: Sequence[IngestResult]) -> None:
     with contextlib.suppress(OSError):  # A full disk is reported for the dataset that does not fit.
-        files.write_bytes(path, rejected_lines([result.report for result in ingested]))
+        write_rejected(path, [result.report for result in ingested])
 
 
 def _clean_up(paths: BuildPaths, publish: bool, *ended: Sequence[str | None]) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
-import json
 import os
 import tempfile
 import uuid
@@ -29,6 +27,7 @@ from beam_pipelines.datasets.metadata import CellMetadata, DatasetMetadata, Synt
 from beam_pipelines.errors import UserError
 from beam_pipelines.planning.example_source import read_bank
 from beam_pipelines.planning.plan import DatasetPlan
+from beam_pipelines.recordings.rejection import rejected_lines
 from beam_pipelines.spikes.extraction import ExtractionReport
 from beam_pipelines.storage import files as storage
 from beam_pipelines.transforms.paths import BuildPaths
@@ -64,7 +63,7 @@ def finish_dataset(
     synthesis = _write_sources(plan, plan.synthetic_examples, folder) if plan.synthetic_examples else None
     lengths = {split: [shard.examples for shard in written if shard.split == split] for split in plan.shards}
     num_bytes = {split: sum(of_split) * record_layout.RECORD_BYTES for split, of_split in lengths.items()}
-    storage.write_bytes(FileSystems.join(folder, REJECTED_FILE), rejected_lines(reports))
+    write_rejected(FileSystems.join(folder, REJECTED_FILE), reports)
     # Through a local folder, because for an object store TFDS would use TensorFlow's client instead of Beam's.
     with tempfile.TemporaryDirectory() as local:
         tfds_metadata.write_dataset_info(
@@ -78,10 +77,10 @@ def finish_dataset(
             storage.upload(os.path.join(local, name), FileSystems.join(folder, name))
 
 
-def rejected_lines(reports: Sequence[ExtractionReport]) -> bytes:
-    """Returns the content of ``rejected.jsonl``: one line for each unused file."""
-    files = sorted((file for report in reports for file in report.rejected), key=lambda file: file.path)
-    return ''.join(f'{json.dumps(dataclasses.asdict(file))}\n' for file in files).encode()
+def write_rejected(path: str, reports: Sequence[ExtractionReport]) -> None:
+    """Writes ``rejected.jsonl``: the unused files, in the order of their paths."""
+    rejected = sorted((file for report in reports for file in report.rejected), key=lambda file: file.path)
+    storage.write_bytes(path, rejected_lines(rejected).encode())
 
 
 def check_shard_sizes(plan: DatasetPlan, folder: str) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import pathlib
 import shutil
@@ -12,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from beam_pipelines.cli.signals import interrupts_held_back
 from beam_pipelines.datasets.configs import REJECTED_FILE
-from beam_pipelines.recordings.rejection import RejectedFile
+from beam_pipelines.recordings.rejection import rejected_lines
 from beam_pipelines.storage.atomic_files import write_text
-from trainer.evaluation.outputs import write_cells, write_table
+from trainer.evaluation.outputs import known, write_cells, write_table
 from trainer.evaluation.results import ClassifiedCell
 
 if TYPE_CHECKING:
@@ -61,7 +59,7 @@ def write_outputs(
     try:
         write_cells(partial / _CELLS, [cell.result for cell in cells])
         write_table(partial / _SPIKES, SPIKES_COLUMNS, _spike_rows(cells))
-        _write_rejected(partial / REJECTED_FILE, findings.rejected)
+        write_text(partial / REJECTED_FILE, rejected_lines(findings.rejected))
         report = write_report(partial, cells, findings.rejected, info, classifier.training_range)
         _export(partial, cells, info, exports)
         with interrupts_held_back():  # Otherwise some files could be of this run and some of the one before.
@@ -83,11 +81,6 @@ def _export(folder: pathlib.Path, cells: Sequence[ClassifiedCell], info: dict, e
         export_phy(folder / 'phy', cells)
 
 
-def _write_rejected(path: pathlib.Path, rejected: Sequence[RejectedFile]) -> None:
-    lines = [json.dumps({'path': file.path, 'reason': file.reason, 'detail': file.detail}) for file in rejected]
-    write_text(path, ''.join(f'{line}\n' for line in lines))
-
-
 def _spike_rows(cells: Sequence[ClassifiedCell]) -> Iterator[tuple[object, ...]]:
     for cell in cells:
         spikes = cell.spikes
@@ -96,14 +89,10 @@ def _spike_rows(cells: Sequence[ClassifiedCell]) -> Iterator[tuple[object, ...]]
             (f'{value:.6f}' for value in spikes.time_s),
             (f'{value:.4f}' for value in spikes.p_ser),
             (f'{value:.2f}' for value in spikes.amplitude_pa),
-            (_known(value, 3) for value in spikes.udi_ms),
-            (_known(value, 2) for value in spikes.snr),
+            (known(value, 3) for value in spikes.udi_ms),
+            (known(value, 2) for value in spikes.snr),
         )
         yield from ((cell.result.cell, *row) for row in zip(*columns, strict=True))
-
-
-def _known(value: float, digits: int) -> str:
-    return '' if math.isnan(value) else f'{value:.{digits}f}'
 
 
 def _make_anew(folder: pathlib.Path) -> pathlib.Path:

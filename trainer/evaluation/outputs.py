@@ -64,12 +64,17 @@ def write_cells(path: str | os.PathLike[str], cells: Sequence[CellResult]) -> No
             f'{cell.p_ser_low:.4f}',
             f'{cell.p_ser_high:.4f}',
             cell.n_spikes,
-            '' if math.isnan(cell.udi_ms) else f'{cell.udi_ms:.3f}',
+            known(cell.udi_ms, 3),
             '' if cell.label is None else domain.LABEL_NAMES[cell.label],
         )
         for cell in cells
     ]
     write_table(path, CELLS_COLUMNS, rows)
+
+
+def known(value: float, digits: int) -> str:
+    """Returns a number for a table; an unknown one, NaN, is left empty."""
+    return '' if math.isnan(value) else f'{value:.{digits}f}'
 
 
 def write_table(
