@@ -36,6 +36,7 @@ setuptools.setup(
         'matplotlib',
         'ml_collections',
         'mlcroissant',
+        'msgspec',
         'numpy',
         'pyabf',
         'scikit-learn',

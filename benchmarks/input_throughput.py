@@ -96,7 +96,7 @@ def _compare(ways: list[str], left_out: list[str]) -> None:
             raise UserError(f'--folder {_FOLDER.value}: {error.strerror}') from None
         data_dir = _DATA_DIR.value or make_dataset(os.path.join(folder, 'made'), _EXAMPLES.value)
         split = _open_split(data_dir)
-        if 'online' in ways and 'spike_bank' not in (split.metadata.get('synthesis') or {}):
+        if 'online' in ways and not (split.metadata.synthesis and split.metadata.synthesis.spike_bank):
             left_out.append(f'left out: online needs a synthetic dataset with a spike bank, {split.name} has none')
             ways.remove('online')
         if split.examples < 2 * _BATCH_SIZE.value:

@@ -76,11 +76,11 @@ def main(argv: list[str]) -> int:
     except Interrupted as interrupted:
         say(f'stopped by {interrupted} and saved; the same command goes on')
         return 128 + interrupted.signal_number
-    kept = ', '.join(f'{name}: {epoch}' for name, epoch in sorted(info['best_epoch'].items()))
-    print(f'ended after epoch {info["epochs"]}; kept of each member the epoch that was best on validation ({kept})')
+    kept = ', '.join(f'{name}: {epoch}' for name, epoch in sorted(info.best_epoch.items()))
+    print(f'ended after epoch {info.epochs}; kept of each member the epoch that was best on validation ({kept})')
     print(
-        f'{counted(len(info["members"]), "member")} trained on {info["trained_on"]} ({info["source"]} recordings),'
-        f' {info["examples_seen"]:,} examples; model in {values.workdir}'
+        f'{counted(len(info.members), "member")} trained on {info.trained_on} ({info.source} recordings),'
+        f' {info.examples_seen:,} examples; model in {values.workdir}'
     )
     # The chief of several workers leaves a calibration; a run of an earlier version has none.
     if calibration.is_written(values.workdir):

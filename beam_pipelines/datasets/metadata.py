@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
-from typing import Any
 
-from beam_pipelines.errors import UserError
-
-# Names in the file that differ from the names here. The file format is fixed.
-_KEYS = {'cell_id': 'cell', 'masks_per_spike': 'masks_a_spike'}
+import msgspec
 
 
-@dataclasses.dataclass(frozen=True)
-class CellMetadata:
+class CellMetadata(msgspec.Struct, frozen=True):
     """A cell of a dataset.
 
     Attributes
@@ -23,14 +17,13 @@ class CellMetadata:
     split : its split; None where spikes rather than cells are split.
     """
 
-    cell_id: str
+    cell_id: str = msgspec.field(name='cell')
     label: int
     spikes: int
     split: str | None
 
 
-@dataclasses.dataclass(frozen=True)
-class SynthesisMetadata:
+class SynthesisMetadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How a synthetic dataset was made, and the files that it was made from.
 
     Attributes
@@ -40,25 +33,25 @@ class SynthesisMetadata:
     weights : lowest and highest weight of a mask.
     noise_masks, noise_masks_crc32c : file name and CRC-32C of the noise masks.
     masks_from_cells : cell id -> number of its masks, in the order of the file.
-    spike_bank, spike_bank_examples, spike_bank_crc32c : file name, records and CRC-32C of the recorded spikes.
+    spike_bank, spike_bank_examples, spike_bank_crc32c : file name, records and CRC-32C of the recorded spikes; None
+        in datasets of early versions.
     examples : how many examples of each class were made, SER first.
     """
 
     recipe: str
-    masks_per_spike: tuple[int, int]
+    masks_per_spike: tuple[int, int] = msgspec.field(name='masks_a_spike')
     weights: tuple[float, float]
     noise_masks: str
     noise_masks_crc32c: str
     masks_from_cells: Mapping[str, int]
-    spike_bank: str
-    spike_bank_examples: int
-    spike_bank_crc32c: str
+    spike_bank: str | None = None
+    spike_bank_examples: int | None = None
+    spike_bank_crc32c: str | None = None
     examples: tuple[int, int]
 
 
-@dataclasses.dataclass(frozen=True)
-class DatasetMetadata:
-    """The content of ``metadata.json``.
+class DatasetMetadata(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The content of ``metadata.json``; ``msgspec.to_builtins`` returns it as JSON has it, in the order of the file.
 
     Attributes
     ----------
@@ -93,56 +86,3 @@ class DatasetMetadata:
     cells: tuple[CellMetadata, ...]
     crc32c: Mapping[str, str]
     synthesis: SynthesisMetadata | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Returns the content of the file, in the order of the file."""
-        content = _as_dict(self)
-        content['cells'] = [_as_dict(cell) for cell in self.cells]
-        if self.synthesis is None:
-            del content['synthesis']
-        else:
-            content['synthesis'] = _as_dict(self.synthesis)
-        return content
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any], file: str) -> DatasetMetadata:
-        """Makes the object from a file's content.
-
-        Parameters
-        ----------
-        content : what the file holds.
-        file : its path, for errors.
-
-        Raises
-        ------
-        UserError
-            If something is missing.
-        """
-        try:
-            fields = _fields_of(cls, content)
-            fields['cells'] = tuple(CellMetadata(**_fields_of(CellMetadata, cell)) for cell in content['cells'])
-            if content.get('synthesis'):
-                fields['synthesis'] = SynthesisMetadata(**_fields_of(SynthesisMetadata, content['synthesis']))
-            return cls(**fields)
-        except KeyError as error:
-            raise UserError(f'has no {error}; build the dataset anew', file=file) from None
-        except (AttributeError, TypeError) as error:
-            raise UserError(f'is no metadata of a dataset: {error}', file=file) from None
-
-
-def _as_dict(item: Any) -> dict[str, Any]:
-    """Returns a dataclass's fields under their names in the file; tuples become lists."""
-    values = {field.name: getattr(item, field.name) for field in dataclasses.fields(item)}
-    return {_KEYS.get(name, name): list(value) if isinstance(value, tuple) else value for name, value in values.items()}
-
-
-def _fields_of(kind: Any, content: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a dataclass's arguments from their names in the file; unknown names are ignored."""
-    arguments = {}
-    for field in dataclasses.fields(kind):
-        key = _KEYS.get(field.name, field.name)
-        if key not in content and field.default is None:
-            continue
-        value = content[key]
-        arguments[field.name] = tuple(value) if isinstance(value, list) else value
-    return arguments

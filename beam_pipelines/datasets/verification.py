@@ -12,6 +12,7 @@ import numpy as np
 from beam_pipelines import domain
 from beam_pipelines.datasets import record_layout
 from beam_pipelines.datasets.configs import INFO_FILE, LAYOUT_FILE, METADATA_FILE, shard_name
+from beam_pipelines.datasets.metadata import DatasetMetadata, SynthesisMetadata
 from beam_pipelines.errors import UserError
 from beam_pipelines.storage import files as storage
 from beam_pipelines.storage.object_store import check_access
@@ -113,21 +114,26 @@ def verify_dataset(folder: str) -> Checked:
 def _read_promises(folder: str) -> _Promises:
     """Reads what the metadata state; UserError if they are missing, damaged or of another layout."""
     info = _read_json(folder, INFO_FILE)
-    metadata = _read_json(folder, METADATA_FILE)
-    layout = _read_json(folder, LAYOUT_FILE)
+    metadata = _read_metadata(posixpath.join(folder, METADATA_FILE))
+    record_layout.check_json(_read_json(folder, LAYOUT_FILE), posixpath.join(folder, LAYOUT_FILE))
+    synthesis = metadata.synthesis
     try:
-        record_layout.check_json(layout, posixpath.join(folder, LAYOUT_FILE))
-        cells = metadata['cells']
-        synthesis = metadata.get('synthesis')
         return _Promises(
             [*_list_shards(folder, info, metadata), *([_bank(folder, synthesis)] if synthesis else [])],
             _noise_masks(folder, synthesis) if synthesis else None,
-            [cell['cell'] for cell in cells],
-            np.array([cell['label'] for cell in cells], np.int64),
-            np.array([cell['spikes'] for cell in cells], np.int64),
+            [cell.cell_id for cell in metadata.cells],
+            np.array([cell.label for cell in metadata.cells], np.int64),
+            np.array([cell.spikes for cell in metadata.cells], np.int64),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(f'the metadata lack or misstate {error}', file=folder) from None
+
+
+def _read_metadata(path: str) -> DatasetMetadata:
+    try:
+        return storage.read_typed_json(path, DatasetMetadata)
+    except OSError as error:
+        raise UserError(error.strerror or str(error), file=path) from None
 
 
 def _read_json(folder: str, name: str) -> dict:
@@ -140,27 +146,28 @@ def _read_json(folder: str, name: str) -> dict:
         raise UserError(str(error), file=path) from None
 
 
-def _list_shards(folder: str, info: dict, metadata: dict) -> Iterator[_RecordFile]:
-    synthesis = metadata.get('synthesis')
-    masks = sum(synthesis['masks_from_cells'].values()) if synthesis else 0
+def _list_shards(folder: str, info: dict, metadata: DatasetMetadata) -> Iterator[_RecordFile]:
+    masks = sum(metadata.synthesis.masks_from_cells.values()) if metadata.synthesis else 0
     for split in info['splits']:
         lengths = split['shardLengths']
         for number, length in enumerate(lengths):
             name = shard_name(split['name'], number, len(lengths))
-            crc32c = metadata['crc32c'].get(name)
+            crc32c = metadata.crc32c.get(name)
             yield _RecordFile(posixpath.join(folder, name), int(length), INFO_FILE, crc32c, masks)
 
 
-def _bank(folder: str, synthesis: dict) -> _RecordFile:
+def _bank(folder: str, synthesis: SynthesisMetadata) -> _RecordFile:
     """Returns the file of the recorded spikes that a synthetic dataset was made from."""
-    path = posixpath.join(folder, synthesis['spike_bank'])
-    return _RecordFile(
-        path, int(synthesis['spike_bank_examples']), METADATA_FILE, synthesis['spike_bank_crc32c'], masks=0
-    )
+    if synthesis.spike_bank is None or synthesis.spike_bank_examples is None:
+        raise UserError(
+            'synthesis has no spike_bank; build the dataset anew', file=posixpath.join(folder, METADATA_FILE)
+        )
+    path = posixpath.join(folder, synthesis.spike_bank)
+    return _RecordFile(path, synthesis.spike_bank_examples, METADATA_FILE, synthesis.spike_bank_crc32c, masks=0)
 
 
-def _noise_masks(folder: str, synthesis: dict) -> tuple[str, str]:
-    return posixpath.join(folder, synthesis['noise_masks']), synthesis['noise_masks_crc32c']
+def _noise_masks(folder: str, synthesis: SynthesisMetadata) -> tuple[str, str]:
+    return posixpath.join(folder, synthesis.noise_masks), synthesis.noise_masks_crc32c
 
 
 def _check_noise_masks(promises: _Promises) -> list[str]:

@@ -83,7 +83,7 @@ def check_protocol(options: BuildOptions, paths: BuildPaths) -> None:
     for config in CONFIGS:
         path = paths.metadata(config)
         if files.exists(path):
-            protocol = DatasetMetadata.from_json(files.read_json(path), path).protocol
+            protocol = files.read_typed_json(path, DatasetMetadata).protocol
             if protocol != options.protocol:
                 raise UserError(
                     f'{options.data_dir}: holds {config} of protocol {protocol}, asked for {options.protocol};'

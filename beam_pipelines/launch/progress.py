@@ -78,7 +78,7 @@ def _describe(options: BuildOptions, recordings: int) -> str:
         for config in options.configs:
             plan_path = paths.plan(config)
             if files.exists(plan_path):
-                plan = DatasetPlan.from_json(files.read_json(plan_path))
+                plan = files.read_typed_json(plan_path, DatasetPlan)
                 written = _count(paths.staged(config, plan.fingerprint), 'tfrecord-')
                 parts.append(f'{config}: {written}/{sum(plan.shards.values())} shards')
     except OSError:

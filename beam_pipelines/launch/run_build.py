@@ -184,4 +184,4 @@ def _outcome(build: _Build, config: str, replaced: float | None) -> BuiltDataset
         raise UserError(f'{folder}: was not finished, and the reason could not be written either; is the disk full?')
     files.remove(paths.plan(config))
     path = FileSystems.join(folder, METADATA_FILE)
-    return BuiltDataset(config, folder, DatasetMetadata.from_json(files.read_json(path), path))
+    return BuiltDataset(config, folder, files.read_typed_json(path, DatasetMetadata))

@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from beam_pipelines import domain
 from beam_pipelines.datasets import record_layout
@@ -87,20 +86,6 @@ class DatasetPlan:
         """Returns the first example of a shard and the first one after it."""
         examples, shards = self.examples[split], self.shards[split]
         return examples * number // shards, examples * (number + 1) // shards
-
-    def to_json(self) -> dict[str, Any]:
-        """Returns the plan as JSON types."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> DatasetPlan:
-        """Makes a plan from what ``to_json`` returned."""
-        fields = dict(content)
-        fields['recipe'] = Recipe(**content['recipe'])
-        if content['synthetic_examples']:
-            fields['synthetic_examples'] = tuple(content['synthetic_examples'])
-        fields['cells'] = tuple(PlannedCell(**cell) for cell in content['cells'])
-        return cls(**fields)
 
 
 def plan_dataset(config_name: str, ingested: Sequence[IngestedCell], options: BuildOptions) -> DatasetPlan:

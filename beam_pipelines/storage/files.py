@@ -16,17 +16,21 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
-from typing import BinaryIO, cast
+from typing import BinaryIO, TypeVar, cast
 
 from apache_beam.io import filesystem
 from apache_beam.io.filesystems import FileSystems
 
+from beam_pipelines.errors import UserError
 from beam_pipelines.storage.object_store import store_errors
+from beam_pipelines.storage.typed_json import check_content
 
 _TEMPORARY = '.tmp-'
 _TEMPORARY_NAME = re.compile(rf'{re.escape(_TEMPORARY)}[0-9a-f]{{32}}$')
 _BLOCK_BYTES = 16 * 1024 * 1024
 _COPIES_AT_A_TIME = 16
+
+_Described = TypeVar('_Described')
 
 
 @contextlib.contextmanager
@@ -94,6 +98,14 @@ def read_blocks(path: str) -> Iterator[bytes]:
 def read_json(path: str) -> dict:
     """Reads a JSON file; ValueError if it is not JSON."""
     return json.loads(read_bytes(path))
+
+
+def read_typed_json(path: str, kind: type[_Described]) -> _Described:
+    """Reads a JSON file into the struct or dataclass that describes it; UserError if it holds something else."""
+    try:
+        return check_content(read_json(path), kind, path)
+    except ValueError as error:
+        raise UserError(str(error), file=path) from None
 
 
 def is_temporary(path: str) -> bool:

@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 
 import apache_beam as beam
+import msgspec
 
 from beam_pipelines.datasets.configs import CONFIGS
 from beam_pipelines.datasets.metadata import DatasetMetadata
@@ -83,7 +84,7 @@ def _plan(
         # An identical plan is not rewritten: its time shows whether the dataset was published after it.
         if not files.exists(planned) or files.read_json(planned)['fingerprint'] != plan.fingerprint:
             files.remove(paths.work(config))  # Leftovers of another build.
-            files.write_json(planned, plan.to_json())
+            files.write_json(planned, msgspec.to_builtins(plan))
     except (OSError, UserError) as error:
         # Complete shards of an earlier run stay, because the store may be back in a minute.
         where = paths.work(config)
@@ -102,7 +103,7 @@ def _check_splits(plan: DatasetPlan, options: BuildOptions) -> None:
         path = paths.metadata(config.name)
         if config.recording_set != recording_set or config.name in options.configs or not files.exists(path):
             continue
-        if DatasetMetadata.from_json(files.read_json(path), path).splits_fingerprint != plan.splits_fingerprint:
+        if files.read_typed_json(path, DatasetMetadata).splits_fingerprint != plan.splits_fingerprint:
             raise UserError(
                 f'{options.data_dir}: holds {config.name} of other recordings or another seed, so test cells of the one'
                 f' could train the other; build both again together with --overwrite, or use another --data_dir'
@@ -138,7 +139,7 @@ class _Finish(beam.DoFn):
         self, config: str, ingested: Sequence[IngestResult], written: Sequence[WrittenShard | FailedShard]
     ) -> None:
         planned = self._paths.plan(config)
-        plan = DatasetPlan.from_json(files.read_json(planned)) if files.exists(planned) else None
+        plan = files.read_typed_json(planned, DatasetPlan) if files.exists(planned) else None
         # Runners may repeat work, even concurrently. The second time, the dataset is already published.
         if self._publish and plan and was_published_since_planned(plan, self._paths):
             return

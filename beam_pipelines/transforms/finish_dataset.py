@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Sequence
 
 import google_crc32c
+import msgspec
 import numpy as np
 from apache_beam.io.filesystems import FileSystems
 
@@ -71,7 +72,7 @@ def finish_dataset(
             CONFIGS[plan.config],
             [cell.cell_id for cell in plan.cells],
             tfds_metadata.split_infos(lengths, num_bytes, local),
-            _metadata(plan, reports, written, source, synthesis).to_json(),
+            msgspec.to_builtins(_metadata(plan, reports, written, source, synthesis)),
         )
         for name in sorted(os.listdir(local), key=lambda name: (name == INFO_FILE, name)):
             storage.upload(os.path.join(local, name), FileSystems.join(folder, name))
@@ -195,4 +196,4 @@ def _published_fingerprint(config: str, paths: BuildPaths) -> str | None:
     if not storage.is_published(paths.dataset(config), INFO_FILE):
         return None
     path = paths.metadata(config)
-    return DatasetMetadata.from_json(storage.read_json(path), path).fingerprint
+    return storage.read_typed_json(path, DatasetMetadata).fingerprint

@@ -139,7 +139,7 @@ class _WriteShard(beam.DoFn):
         yield shard
 
     def _load(self, task: ShardTask) -> _Bank:
-        plan = DatasetPlan.from_json(files.read_json(self._paths.plan(task.config)))
+        plan = files.read_typed_json(self._paths.plan(task.config), DatasetPlan)
         if plan.fingerprint != task.fingerprint:
             raise OSError(f'another build has begun in {self._paths.root}')
         self._loaded.inc()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 
+import msgspec
 import numpy as np
 
 from beam_pipelines.planning.example_source import ExampleSource
@@ -57,7 +58,7 @@ def prepare(data_dir: str, examples: int) -> DatasetPlan:
         synthetic_examples=(examples - examples // 2, examples // 2),
     )
     plan = plan_dataset('synthetic', cells, options)
-    files.write_json(paths.plan('synthetic'), plan.to_json())
+    files.write_json(paths.plan('synthetic'), msgspec.to_builtins(plan))
     return plan
 
 

@@ -79,10 +79,10 @@ def test_cells_have_the_columns_of_the_contract(evaluated):
 
 def test_cells_are_those_of_the_test_splits(rows, data_dir):
     expected = [
-        cell['cell']
+        cell.cell_id
         for config in ('non_homogeneous', 'original')
-        for cell in open_split(data_dir, config, 'test').metadata['cells']
-        if cell['split'] == 'test'
+        for cell in open_split(data_dir, config, 'test').metadata.cells
+        if cell.split == 'test'
     ]
     assert sorted(row['cell'] for row in rows) == sorted(expected)
 

@@ -12,6 +12,7 @@ import shutil
 import sys
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import tensorflow_datasets as tfds
 from absl import app
 
@@ -101,7 +102,7 @@ class Builder(tfds.core.dataset_builder.FileReaderBuilder):
         """Moves a dataset into the folder that TFDS prepares and gives TFDS its metadata."""
         folder = os.fspath(self.data_path)
         written = tfds.builder_from_directory(built.folder).info
-        self.info.metadata.update(built.metadata.to_json())
+        self.info.metadata.update(msgspec.to_builtins(built.metadata))
         self.info.features['cell'].names = written.features['cell'].names
         self.info.set_splits(
             tfds.core.SplitDict(

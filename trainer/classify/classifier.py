@@ -41,12 +41,12 @@ class Classifier:
     @property
     def is_simulated(self) -> bool:
         """Whether the model was trained on simulated recordings."""
-        return self.ensemble.info['source'] == 'simulated'
+        return self.ensemble.info.source == 'simulated'
 
     @property
     def description(self) -> dict:
         """The content of ``model_info.json`` with ``title``, ``calibration`` and ``undecided_rule``, for reports."""
-        return self.ensemble.info | {
+        return self.ensemble.info.to_json() | {
             'title': self.ensemble.title,
             'calibration': dataclasses.asdict(self.calibration),
             'undecided_rule': undecided_rule(self.calibration),
@@ -85,7 +85,7 @@ class Classifier:
     def classify_cell(self, cell: MeasuredCell) -> ClassifiedCell:
         """Classifies a cell that was read from files, with the evidence for the verdict."""
         result, spikes, warnings = self._classify(cell)
-        if cell.cell in (self.ensemble.info['train_cells'] or ()):
+        if cell.cell in (self.ensemble.info.train_cells or ()):
             warnings += (
                 f'The model was trained on a cell of this name ({cell.cell}): if it is the same cell, the model has'
                 ' learnt it by heart, and the verdict proves nothing.',
@@ -135,12 +135,8 @@ def load_classifier(workdir: str) -> Classifier:
         If the folder holds no finished run, or a damaged one.
     """
     info = model_info.read(workdir)
-    path = os.path.join(workdir, model_info.FILE_NAME)
-    needed = ('source', 'trained_on', 'members', 'train_cells', 'finished')
-    missing = [field for field in needed if not isinstance(info, dict) or field not in info]
-    if missing:
-        raise ModelError(f'{path}: has no field {missing[0]}')
-    if not info['finished']:
+    if not info.finished:
+        path = os.path.join(workdir, model_info.FILE_NAME)
         raise ModelError(f'{path}: the training was interrupted; sero-train goes on with it')
     ensemble = load_ensemble(workdir)
     # Otherwise Keras may compile with XLA, which would delay the first verdict.

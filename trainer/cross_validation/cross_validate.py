@@ -19,6 +19,7 @@ import numpy as np
 from ml_collections import FrozenConfigDict
 
 from beam_pipelines.datasets import record_layout
+from beam_pipelines.datasets.metadata import DatasetMetadata
 from beam_pipelines.errors import UserError
 from beam_pipelines.storage.atomic_files import remove_left_behind, staged, write_json, write_text
 from beam_pipelines.synthesis.synthesizer import SpikeBank, Synthesizer
@@ -59,7 +60,7 @@ class RecordedSpikes:
     cell: np.ndarray
     trigger: np.ndarray
     cell_names: tuple[str, ...]
-    metadata: dict
+    metadata: DatasetMetadata
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,7 +105,7 @@ def cross_validate(
     else:
         made = fold_by_spike(len(spikes.label), config.seed)
     folder = os.path.join(workdir, FOLDER, division)
-    fingerprints = [split.metadata['fingerprint'] for split in (spikes, synthetic) if split]
+    fingerprints = [split.metadata.fingerprint for split in (spikes, synthetic) if split]
     _reserve(folder, {'config': config.to_dict(), 'folds': len(made), 'data': fingerprints})
     job = _CrossValidation(config, spikes, synthetic, made, folder)
     p_ser: list[np.ndarray] = []
@@ -214,12 +215,9 @@ def _digest(fold: Fold) -> str:
 def _synthesizer(synthetic: StoredSplit, waveform: np.ndarray, label: np.ndarray, train_cells: set[str]) -> Synthesizer:
     """Makes the fold's synthetic spikes: from the spikes and noise of its training cells alone."""
     bank = open_spike_bank(synthetic)
-    masks_from = synthetic.metadata['synthesis']['masks_from_cells']
-    # The masks are in the order of the dataset's cells.
-    from_cell = np.repeat(
-        [cell['cell'] for cell in synthetic.metadata['cells']],
-        [masks_from.get(cell['cell'], 0) for cell in synthetic.metadata['cells']],
-    )
+    masks_from = synthetic.metadata.synthesis.masks_from_cells if synthetic.metadata.synthesis else {}
+    cell_ids = [cell.cell_id for cell in synthetic.metadata.cells]  # the masks are in their order
+    from_cell = np.repeat(cell_ids, [masks_from.get(cell_id, 0) for cell_id in cell_ids])
     masks = bank.noise_masks[np.isin(from_cell, list(train_cells))]
     try:
         return Synthesizer(SpikeBank(waveform, label, masks), bank.examples, bank.seed, bank.recipe)
@@ -236,7 +234,7 @@ def _result(division: str, job: _CrossValidation, p_ser: np.ndarray, cells: Sequ
         'spike': binary_metrics(p_ser, label),
         'cell': cell_metrics(in_order) | {'undecided_rule': rule},
     }
-    return SplitResult(_split_name(division), job.spikes.metadata['source'], p_ser, label, in_order, metrics)
+    return SplitResult(_split_name(division), job.spikes.metadata.source, p_ser, label, in_order, metrics)
 
 
 def _split_name(division: str) -> str:

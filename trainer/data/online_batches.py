@@ -31,26 +31,24 @@ def open_spike_bank(split: StoredSplit) -> Synthesizer:
     UserError
         If the dataset is not synthetic, or its spike bank or noise masks are missing or damaged.
     """
-    synthesis = split.metadata.get('synthesis')
+    synthesis = split.metadata.synthesis
     if not synthesis:
         raise UserError(f'{split.folder}: input online makes synthetic spikes, and {split.name} holds recorded ones')
-    if not {'spike_bank', 'noise_masks_crc32c'} <= synthesis.keys():
-        raise UserError(
-            f'{split.folder}/{METADATA_FILE}: synthesis has no spike_bank or noise_masks_crc32c; build the dataset anew'
-        )
-    bank = Shard(os.path.join(split.folder, synthesis['spike_bank']), synthesis['spike_bank_examples'])
+    if not synthesis.spike_bank or synthesis.spike_bank_examples is None:
+        raise UserError(f'{split.folder}/{METADATA_FILE}: synthesis has no spike_bank; build the dataset anew')
+    bank = Shard(os.path.join(split.folder, synthesis.spike_bank), synthesis.spike_bank_examples)
     rows = read_rows(bank, 0, bank.examples)
     records = record_layout.view_records(rows)
-    _check_crc32c(bank.path, rows.tobytes(), synthesis['spike_bank_crc32c'])
+    _check_crc32c(bank.path, rows.tobytes(), synthesis.spike_bank_crc32c)
     return Synthesizer(
         SpikeBank(
             records['waveform'],
             record_layout.decode_varints(records['label']),
-            _read_noise_masks(os.path.join(split.folder, synthesis['noise_masks']), synthesis['noise_masks_crc32c']),
+            _read_noise_masks(os.path.join(split.folder, synthesis.noise_masks), synthesis.noise_masks_crc32c),
         ),
-        tuple(synthesis['examples']),
-        split.metadata['seed'],
-        Recipe(*synthesis['masks_a_spike'], *synthesis['weights']),
+        synthesis.examples,
+        split.metadata.seed,
+        Recipe(*synthesis.masks_per_spike, *synthesis.weights),
     )
 
 
@@ -108,7 +106,7 @@ def _read_noise_masks(path: str, promised: str) -> np.ndarray:
         raise UserError(f'{path}: {error}') from None
 
 
-def _check_crc32c(path: str, content: bytes, promised: str) -> None:
+def _check_crc32c(path: str, content: bytes, promised: str | None) -> None:
     crc32c = f'{google_crc32c.value(content):08x}'
     if crc32c != promised:
         raise UserError(f'{path}: CRC-32C {crc32c}, {METADATA_FILE} promises {promised}')

@@ -22,7 +22,9 @@ from beam_pipelines.datasets.configs import (
     VERSION,
     shard_name,
 )
+from beam_pipelines.datasets.metadata import DatasetMetadata
 from beam_pipelines.errors import UserError
+from beam_pipelines.storage.typed_json import check_content
 from trainer.data.shards import Shard, file_size, read_file, read_rows
 
 # Each read takes some hundredths of a second from a bucket, next to nothing from a local disk: few reads, in parallel.
@@ -42,14 +44,14 @@ class StoredSplit:
     folder : of the dataset.
     shards : in the order of their numbers.
     cell_names : what the records' ``cell`` indexes.
-    metadata : the dataset's ``metadata.json``: source, protocol, seed, fingerprint, cells, ...
+    metadata : what the dataset was made from.
     """
 
     name: str
     folder: str
     shards: tuple[Shard, ...]
     cell_names: tuple[str, ...]
-    metadata: dict
+    metadata: DatasetMetadata
 
     @property
     def examples(self) -> int:
@@ -59,12 +61,12 @@ class StoredSplit:
     def cells(self) -> set[str]:
         """The cells whose spikes are in this split."""
         split = self.name.partition('/')[2]
-        return {cell['cell'] for cell in self.metadata['cells'] if cell['split'] in (split, None)}
+        return {cell.cell_id for cell in self.metadata.cells if cell.split in (split, None)}
 
     @property
     def train_cells(self) -> set[str]:
         """The cells whose spikes are in the training split of this dataset."""
-        return {cell['cell'] for cell in self.metadata['cells'] if cell['split'] in ('train', None)}
+        return {cell.cell_id for cell in self.metadata.cells if cell.split in ('train', None)}
 
 
 def dataset_folder(data_dir: str, config: str) -> str:
@@ -100,12 +102,12 @@ def open_split(data_dir: str, config: str, split: str, verify_records: bool = Fa
         for number, length in enumerate(lengths)
     )
     cell_names = tuple(_read_text(folder, CELL_NAMES_FILE).splitlines())
-    stored = StoredSplit(f'{config}/{split}', folder, shards, cell_names, _read_json(folder, METADATA_FILE))
+    metadata = check_content(_read_json(folder, METADATA_FILE), DatasetMetadata, os.path.join(folder, METADATA_FILE))
     if verify_records:
-        _check_all(shards, stored.metadata.get('crc32c', {}))
+        _check_all(shards, metadata.crc32c)
     else:
         _check_sample(shards)
-    return stored
+    return StoredSplit(f'{config}/{split}', folder, shards, cell_names, metadata)
 
 
 def _read_json(folder: str, name: str) -> dict:

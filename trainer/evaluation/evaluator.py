@@ -15,6 +15,7 @@ from trainer.evaluation.calibration import Calibration, fit_calibration
 from trainer.evaluation.metrics import binary_metrics, cell_metrics
 from trainer.evaluation.results import CellResult, ModelResult, SplitResult
 from trainer.evaluation.verdicts import classify_cell, consensus, spike_p_ser, undecided_rule
+from trainer.models.model_info import ModelInfo
 from trainer.models.scoring import SpikeScores, score_split
 from trainer.models.trained import TrainedEnsemble
 
@@ -45,16 +46,16 @@ def evaluate(ensemble: TrainedEnsemble, data_dir: str, calibration: Calibration 
     return ModelResult(ensemble.title, ensemble.info, results, fitted, is_calibrated_here=calibration is None)
 
 
-def _evaluate_split(info: dict, split: StoredSplit, scores: SpikeScores, calibration: Calibration) -> SplitResult:
+def _evaluate_split(info: ModelInfo, split: StoredSplit, scores: SpikeScores, calibration: Calibration) -> SplitResult:
     p_ser = spike_p_ser(scores.scores)
     cells = classify_cells(scores, read_triggers(split), split.cell_names, calibration)
-    trained = info['train_cells']
+    trained = info.train_cells
     seen = None if trained is None else len(set(trained) & {cell.cell for cell in cells})
     metrics = {
         'spike': binary_metrics(p_ser, scores.label),
         'cell': cell_metrics(cells) | {'undecided_rule': undecided_rule(calibration), 'cells_seen_in_training': seen},
     }
-    return SplitResult(split.name, split.metadata['source'], p_ser, scores.label, cells, metrics)
+    return SplitResult(split.name, split.metadata.source, p_ser, scores.label, cells, metrics)
 
 
 def classify_cells(

@@ -32,9 +32,10 @@ def write_metrics(path: str | os.PathLike[str], model: ModelResult, baseline: Mo
 def _metrics_of(model: ModelResult) -> dict:
     described = ('source', 'protocol', 'trained_on', 'architecture', 'kernel_sizes', 'examples_seen')
     files = ('init_from', 'files')
+    info = model.info.to_json()
     return {name: split.metrics for name, split in model.splits.items()} | {
-        'model': {field: model.info[field] for field in described}
-        | {field: model.info[field] for field in files if model.info.get(field)}
+        'model': {field: info[field] for field in described}
+        | {field: info[field] for field in files if info.get(field)}
         | {'calibration': _described(model.calibration, model.is_calibrated_here)},
         'evaluated_recordings': {name: split.source for name, split in model.splits.items()},
     }

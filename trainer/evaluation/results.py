@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from beam_pipelines import domain
 from trainer.evaluation.calibration import Calibration
+
+if TYPE_CHECKING:  # it would load Keras
+    from trainer.models.model_info import ModelInfo
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,14 +85,14 @@ class ModelResult:
     Attributes
     ----------
     title : such as ``trained on synthetic_small``.
-    info : the content of its ``model_info.json``.
+    info : what it was trained on.
     splits : by name.
     calibration : what its probabilities are calibrated with.
     is_calibrated_here : whether the evaluation has fitted the calibration, because the run left none.
     """
 
     title: str
-    info: dict
+    info: ModelInfo
     splits: dict[str, SplitResult]
     calibration: Calibration = Calibration()
     is_calibrated_here: bool = False

@@ -2,77 +2,84 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import os
-import platform
+from collections.abc import Mapping
+from typing import Any
 
-import keras
-import numpy as np
-import tensorflow as tf
-from ml_collections import FrozenConfigDict
+import msgspec
+from msgspec import UNSET, UnsetType
 
-import beam_pipelines
+from beam_pipelines.errors import UserError
 from beam_pipelines.storage.atomic_files import write_json
-from trainer.data.stored_dataset import StoredSplit
+from beam_pipelines.storage.typed_json import check_content
 from trainer.errors import ModelError
 
 FILE_NAME = 'model_info.json'
 
 
-def describe(
-    config: FrozenConfigDict,
-    train: StoredSplit,
-    examples_seen: int,
-    validation_loss: dict[str, float],
-    init_from: dict[str, dict[str, str]] | None,
-) -> dict:
-    """Returns the content of ``model_info.json``.
+class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """The content of ``model_info.json``, or what is known of the authors' models.
 
-    Parameters
+    Attributes
     ----------
+    source, protocol : of the dataset that the model was trained on, see ``DatasetMetadata``.
+    trained_on : that dataset's config.
+    architecture, kernel_sizes : of the members.
+    members : their names.
+    examples_seen : how many training examples went through; None if that is unknown.
+    train_cells : the cells that the model was trained on; None if they are unknown.
+    finished : False if the training was interrupted.
+    epochs, best_epoch : how many epochs have ended, and the one that each member's weights are of.
+    validation_loss : the best of each member.
+    validation : accuracy and AUC of the predictions for validation spikes, of each member and of the consensus; only of
+        a finished training.
+    init_from : the files that the members started from, see ``published.describe_files``; None: from scratch.
+    files : the files of the authors' models, as in ``init_from``; only for those.
+    dataset_fingerprint : of the dataset that the model was trained on.
     config : the run's config.
-    train : the split that it was trained on.
-    examples_seen : how many training examples went through.
-    validation_loss : the best validation loss of each member.
-    init_from : the files that the members started from, see ``published_models.describe_files``; None: from scratch.
+    versions : name -> version of the libraries that trained the model.
+    created : when the file was written, ISO 8601.
     """
-    return {
-        'source': train.metadata['source'],
-        'protocol': train.metadata['protocol'],
-        'trained_on': config.train_on,
-        'architecture': config.architecture,
-        'kernel_sizes': list(config.kernel_sizes),
-        'members': sorted(validation_loss),
-        'examples_seen': examples_seen,
-        'validation_loss': validation_loss,
-        'init_from': init_from,
-        'train_cells': sorted(train.train_cells),
-        'dataset_fingerprint': train.metadata['fingerprint'],
-        'config': config.to_dict(),
-        'versions': {
-            'sero_spikes': beam_pipelines.__version__,
-            'keras': keras.__version__,
-            'backend': keras.backend.backend(),
-            'tensorflow': tf.__version__,
-            'numpy': np.__version__,
-            'python': platform.python_version(),
-        },
-        'created': datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
-    }
+
+    source: str
+    protocol: str
+    trained_on: str
+    architecture: str
+    kernel_sizes: tuple[int, ...]
+    members: tuple[str, ...]
+    examples_seen: int | None
+    train_cells: tuple[str, ...] | None
+    finished: bool = True
+    epochs: int = 0
+    best_epoch: Mapping[str, int] = {}
+    validation_loss: Mapping[str, float] = {}
+    validation: Mapping[str, Mapping[str, float | None]] | UnsetType = UNSET
+    init_from: Mapping[str, Mapping[str, str]] | None | UnsetType = UNSET
+    files: Mapping[str, Mapping[str, str]] | UnsetType = UNSET
+    dataset_fingerprint: str | UnsetType = UNSET
+    config: Mapping[str, Any] | UnsetType = UNSET
+    versions: Mapping[str, str] | UnsetType = UNSET
+    created: str | UnsetType = UNSET
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the content of the file; what is unset is left out."""
+        return msgspec.to_builtins(self)
 
 
-def read(workdir: str) -> dict:
+def read(workdir: str) -> ModelInfo:
     """Returns the content of ``model_info.json``; ModelError if it is missing or damaged."""
     path = os.path.join(workdir, FILE_NAME)
     try:
         with open(path, encoding='utf-8') as file:
-            return json.load(file)
+            return check_content(json.load(file), ModelInfo, path)
     except FileNotFoundError:
         raise ModelError(f'{path}: no such file; sero-train makes it') from None
+    except UserError as error:
+        raise ModelError(str(error)) from None
     except (OSError, ValueError) as error:
         raise ModelError(f'{path}: {error}') from None
 
 
-def write(workdir: str, info: dict) -> None:
-    write_json(os.path.join(workdir, FILE_NAME), info)
+def write(workdir: str, info: ModelInfo) -> None:
+    write_json(os.path.join(workdir, FILE_NAME), info.to_json())

@@ -11,6 +11,7 @@ import keras
 from trainer.models import model_info
 from trainer.models.ensemble import join_members
 from trainer.models.files import load_model
+from trainer.models.model_info import ModelInfo
 from trainer.models.published import describe_files, find_files, load_published_member
 
 MEMBERS_FOLDER = 'members'
@@ -23,17 +24,17 @@ class TrainedEnsemble:
     Attributes
     ----------
     model : from (n, 160) float32 in pA to {member: (n, 2) scores of SER and NSER}.
-    info : the content of ``model_info.json``, or its equivalent for the authors' models.
+    info : what it was trained on.
     """
 
     model: keras.Model
-    info: dict
+    info: ModelInfo
 
     @property
     def title(self) -> str:
-        if self.info['train_cells'] is None:
-            return f"authors' models, trained on {self.info['trained_on']}"
-        return f'trained on {self.info["trained_on"]}'
+        if self.info.train_cells is None:
+            return f"authors' models, trained on {self.info.trained_on}"
+        return f'trained on {self.info.trained_on}'
 
 
 def load_ensemble(workdir: str) -> TrainedEnsemble:
@@ -45,7 +46,7 @@ def load_ensemble(workdir: str) -> TrainedEnsemble:
         If the folder holds no trained model, or a damaged one.
     """
     info = model_info.read(workdir)
-    return TrainedEnsemble(join_members(load_members(workdir, info['members'])), info)
+    return TrainedEnsemble(join_members(load_members(workdir, info.members)), info)
 
 
 def load_members(workdir: str, names: Sequence[str]) -> list[keras.Model]:
@@ -56,7 +57,7 @@ def load_members(workdir: str, names: Sequence[str]) -> list[keras.Model]:
 def load_published_ensemble(folder: str) -> TrainedEnsemble:
     """Loads all of the authors' models that a folder holds; see ``published_models`` for which.
 
-    Their training data is not recorded: unknown values in ``info`` are None or say so.
+    Their training data is not recorded: unknown values in ``info`` are unset, None or say so.
 
     Raises
     ------
@@ -65,15 +66,15 @@ def load_published_ensemble(folder: str) -> TrainedEnsemble:
     """
     paths = find_files(folder)
     members = [load_published_member(path, kernel_size) for kernel_size, path in paths.items()]
-    info = {
-        'source': 'unknown',
-        'protocol': 'unknown',
-        'trained_on': 'data unknown here',
-        'architecture': 'published',
-        'kernel_sizes': list(paths),
-        'members': [member.name for member in members],
-        'examples_seen': None,
-        'train_cells': None,
-        'files': describe_files(paths),
-    }
+    info = ModelInfo(
+        source='unknown',
+        protocol='unknown',
+        trained_on='data unknown here',
+        architecture='published',
+        kernel_sizes=tuple(paths),
+        members=tuple(member.name for member in members),
+        examples_seen=None,
+        train_cells=None,
+        files=describe_files(paths),
+    )
     return TrainedEnsemble(join_members(members), info)

@@ -20,6 +20,7 @@ from beam_pipelines.cli.words import counted
 from beam_pipelines.storage.atomic_files import write_files
 from trainer.evaluation.calibration import Calibration
 from trainer.evaluation.results import CellResult, ModelResult, SplitResult
+from trainer.models.model_info import ModelInfo
 from trainer.published import results as published_results
 from trainer.reports import figures, waveform_figures
 from trainer.reports import page as report_page
@@ -245,7 +246,6 @@ def _page(models: Sequence[ModelResult], sections: Sequence[_Section]) -> dict:
         _headline_row(model.title, {name: split.metrics for name, split in model.splits.items()}) for model in models
     ]
     published = (published_results.TRAINED_ON_SYNTHETIC, published_results.TRAINED_ON_ORIGINAL)
-    infos = [model.info for model in models]
     cell_metrics = {name: split.metrics.get('cell', {}) for name, split in models[0].splits.items()}
     return {
         'models': models,
@@ -257,7 +257,7 @@ def _page(models: Sequence[ModelResult], sections: Sequence[_Section]) -> dict:
         'published_remarks': [result.remark for result in published if result.remark],
         'is_simulated': is_simulated(models),
         'trained_on_warnings': trained_on_warnings(models),
-        'is_published_protocol': any(info.get('protocol') == 'published' for info in infos),
+        'is_published_protocol': any(model.info.protocol == 'published' for model in models),
         'training': [{'title': model.title, **_training(model.info)} for model in models],
         'calibration': [calibration_line(model) for model in models],
         'undecided_rule': next((m['undecided_rule'] for m in cell_metrics.values() if m.get('undecided_rule')), None),
@@ -281,23 +281,18 @@ def _headline_row(title: str, metrics: Mapping[str, Mapping]) -> dict:
     return {'title': title, 'values': values}
 
 
-def _training(info: Mapping) -> dict[str, str]:
+def _training(info: ModelInfo) -> dict[str, str]:
     """Returns what a model was trained on, heading -> text."""
-    kernel_sizes = list(info.get('kernel_sizes') or [])
-    examples_seen = info.get('examples_seen')
     return {
-        'Data': str(info.get('trained_on') or UNDEFINED),
-        'Recordings': str(info.get('source') or UNDEFINED),
-        'Split': {'by_cell': 'by cell', 'published': 'published (by spike)'}.get(
-            str(info.get('protocol')), str(info.get('protocol') or UNDEFINED)
-        ),
-        'Network': str(info.get('architecture') or UNDEFINED),
-        'Members': _members(kernel_sizes),
-        'Examples seen': UNDEFINED if examples_seen is None else f'{examples_seen:,}',
-        'Made': str(info.get('created') or UNDEFINED)[:16].replace('T', ' '),
-        'Versions': ', '.join(f'{name} {version}' for name, version in (info.get('versions') or {}).items())
-        or UNDEFINED,
-        'Data fingerprint': str(info.get('dataset_fingerprint') or UNDEFINED),
+        'Data': info.trained_on,
+        'Recordings': info.source,
+        'Split': {'by_cell': 'by cell', 'published': 'published (by spike)'}.get(info.protocol, info.protocol),
+        'Network': info.architecture,
+        'Members': _members(info.kernel_sizes),
+        'Examples seen': UNDEFINED if info.examples_seen is None else f'{info.examples_seen:,}',
+        'Made': (info.created or UNDEFINED)[:16].replace('T', ' '),
+        'Versions': ', '.join(f'{name} {version}' for name, version in (info.versions or {}).items()) or UNDEFINED,
+        'Data fingerprint': info.dataset_fingerprint or UNDEFINED,
     }
 
 

@@ -25,8 +25,8 @@ def evaluation_lines(model: ModelResult, baseline: ModelResult | None, cells_fil
         '',
         headline_table(models),
     ]
-    if 'files' in model.info:
-        lines.insert(0, "authors' models: " + ', '.join(file['file'] for file in model.info['files'].values()))
+    if model.info.files:
+        lines.insert(0, "authors' models: " + ', '.join(file['file'] for file in model.info.files.values()))
     if baseline:
         lines.append(difference_line(model, baseline))
     lines += [f'WARNING: {warning}' for warning in (*unfinished_warnings(models), *trained_on_warnings(models))]
@@ -97,7 +97,7 @@ def division_table(metrics: Mapping[str, dict]) -> str:
 
 def is_simulated(models: Sequence[ModelResult]) -> bool:
     """Whether any model was trained or evaluated on simulated recordings."""
-    sources = [model.info.get('source') for model in models]
+    sources = [model.info.source for model in models]
     sources += [split.source for model in models for split in model.splits.values()]
     return 'simulated' in sources
 
@@ -105,10 +105,10 @@ def is_simulated(models: Sequence[ModelResult]) -> bool:
 def unfinished_warnings(models: Sequence[ModelResult]) -> list[str]:
     """Returns a line for each model whose training was interrupted."""
     return [
-        f'{model.title}: the training was interrupted after epoch {model.info["epochs"]} of'
-        f' {model.info["config"]["epochs"]}; sero-train goes on with it.'
+        f'{model.title}: the training was interrupted after epoch {model.info.epochs} of'
+        f' {model.info.config and model.info.config["epochs"]}; sero-train goes on with it.'
         for model in models
-        if not model.info.get('finished', True)
+        if not model.info.finished
     ]
 
 
@@ -116,9 +116,9 @@ def trained_on_warnings(models: Sequence[ModelResult]) -> list[str]:
     """Returns a line for each split with cells that a model was, or may have been, trained on."""
     lines = []
     for model in models:
-        if model.info.get('train_cells', ()) is None:
+        if model.info.train_cells is None:
             lines.append(f'{model.title}: any of the cells may be among those that they were trained on.')
-        if model.info.get('init_from'):
+        if model.info.init_from:
             lines.append(
                 f"{model.title}: started from the authors' models, and any of the cells may be among those that these"
                 ' were trained on.'

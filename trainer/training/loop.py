@@ -21,6 +21,7 @@ from trainer.data.batches import dataset_errors, tfds_batches, training_batches
 from trainer.data.online_batches import online_batches, open_spike_bank
 from trainer.data.stored_dataset import StoredSplit, open_split
 from trainer.models import published as published_models
+from trainer.models.model_info import ModelInfo
 from trainer.models.online_synthesis import OnlineEnsemble
 from trainer.training import checkpoints
 from trainer.training.distributed_fit import Extent
@@ -71,7 +72,7 @@ def train(
     workdir: str,
     options: TrainingOptions = TrainingOptions(),
     strategy: OneDevice | None = None,
-) -> dict:
+) -> ModelInfo:
     """Trains the ensemble, or resumes an interrupted run.
 
     Parameters
@@ -103,7 +104,7 @@ def train(
     strategy.check_same(
         config=config.to_dict(),
         init_from=published_models.describe_files(init_files),
-        dataset=(data.train.metadata['fingerprint'], data.validation.metadata['fingerprint']),
+        dataset=(data.train.metadata.fingerprint, data.validation.metadata.fingerprint),
         checkpoints=checkpoints.list_steps(checkpoints.folder_in(workdir)),
     )
     reserve_workdir(workdir, config, strategy.is_chief)
@@ -136,7 +137,7 @@ def _open_data(config: FrozenConfigDict, data_dir: str, verify_records: bool) ->
     validation_split = open_split(data_dir, 'original', 'validation', verify_records)
     recorded_split = open_split(data_dir, 'original', 'train', verify_records)
     shared_cells = train_split.train_cells & validation_split.cells
-    if shared_cells and train_split.metadata['protocol'] == 'by_cell':
+    if shared_cells and train_split.metadata.protocol == 'by_cell':
         raise UserError(
             f'{data_dir}: {len(shared_cells)} cells of {validation_split.name}, such as {min(shared_cells)}, are in'
             f' {train_split.name} too; build both datasets together'
@@ -177,7 +178,7 @@ def _fit(run: Run, data: _Data, strategy: OneDevice, profile: bool) -> None:
 
 def _announce(data: _Data, config: FrozenConfigDict, steps_made: int) -> None:
     what = f'going on from step {steps_made:,} with' if steps_made else 'training'
-    trained_on = f'{data.train.name} ({data.train.examples:,} spikes, {data.train.metadata["source"]} recordings'
+    trained_on = f'{data.train.name} ({data.train.examples:,} spikes, {data.train.metadata.source} recordings'
     validated_on = f'{data.validation.name} ({data.validation.examples:,})'
     print(
         f'{what} {counted(len(config.kernel_sizes), "member")} on {trained_on}, input {config.input}),'

@@ -8,6 +8,7 @@ import math
 import os
 
 import keras
+import msgspec
 import numpy as np
 from ml_collections import FrozenConfigDict
 
@@ -21,9 +22,11 @@ from trainer.evaluation.verdicts import spike_p_ser
 from trainer.models import exported_consensus, model_info
 from trainer.models import published as published_models
 from trainer.models.ensemble import build_ensemble, join_members, uses_xla
+from trainer.models.model_info import ModelInfo
 from trainer.models.scoring import score_split
 from trainer.models.trained import MEMBERS_FOLDER, TrainedEnsemble, load_members
 from trainer.training import checkpoints
+from trainer.training.description import describe_run
 from trainer.training.optimization import compile_ensemble, learning_rate_over_run
 
 _CONFIG_FILE = 'config.json'
@@ -44,7 +47,7 @@ class Run:
     ensemble : the compiled ensemble.
     state : what a checkpoint saves besides the ensemble, and what changes during the run: ``step``, ``epoch`` (how
         many have ended), ``best`` validation loss and ``best_epoch`` of each member, ``dataset_fingerprint``, and
-        ``init_from``, see ``model_info.describe``.
+        ``init_from``, see ``ModelInfo``.
     """
 
     workdir: str
@@ -66,12 +69,9 @@ class Run:
         """Tells whether a member has not improved for ``patience`` epochs."""
         return self.state['epoch'] - self.state['best_epoch'][member] >= self.config.patience
 
-    def info(self) -> dict:
+    def info(self) -> ModelInfo:
         """Returns the content of ``model_info.json``."""
-        state = self.state
-        seen = state['step'] * self.config.batch_size
-        info = model_info.describe(self.config, self.train_split, seen, state['best'], state.get('init_from'))
-        return info | {'epochs': state['epoch'], 'best_epoch': state['best_epoch'], 'finished': self.finished}
+        return describe_run(self.config, self.train_split, self.state, self.finished)
 
 
 def reserve_workdir(workdir: str, config: FrozenConfigDict, writes: bool) -> None:
@@ -140,7 +140,7 @@ def resume_run(
     if not resumed:
         return None
     ensemble, state = resumed
-    if state['dataset_fingerprint'] != train_split.metadata['fingerprint']:
+    if state['dataset_fingerprint'] != train_split.metadata.fingerprint:
         raise UserError(f'{workdir}: was trained on other data than {train_split.name} in {data_dir} holds now')
     if init_files and published_models.describe_files(init_files) != state.get('init_from'):
         folder = os.path.dirname(next(iter(init_files.values())))
@@ -165,13 +165,15 @@ def start_run(workdir: str, config: FrozenConfigDict, train_split: StoredSplit, 
         'epoch': 0,
         'best': dict.fromkeys(ensemble.output_names, math.inf),
         'best_epoch': dict.fromkeys(ensemble.output_names, 0),
-        'dataset_fingerprint': train_split.metadata['fingerprint'],
+        'dataset_fingerprint': train_split.metadata.fingerprint,
         'init_from': published_models.describe_files(init_files) or None,
     }
     return Run(workdir, config, train_split, ensemble, state)
 
 
-def complete_run(workdir: str, info: dict, validation_split: StoredSplit, recorded_split: StoredSplit) -> dict:
+def complete_run(
+    workdir: str, info: ModelInfo, validation_split: StoredSplit, recorded_split: StoredSplit
+) -> ModelInfo:
     """Writes what a finished run derives from its saved members, unless it exists already.
 
     Parameters
@@ -183,8 +185,7 @@ def complete_run(workdir: str, info: dict, validation_split: StoredSplit, record
 
     Returns
     -------
-    The content of ``model_info.json``, with ``validation``: accuracy and AUC of the predictions for spikes, of each
-    member and of the consensus.
+    The content of ``model_info.json``, with ``validation``.
 
     Raises
     ------
@@ -211,15 +212,15 @@ def _check_same_config(path: str, config: dict) -> None:
             )
 
 
-def _write_outcome(workdir: str, info: dict, validation_split: StoredSplit, recorded_split: StoredSplit) -> None:
-    members = load_members(workdir, info['members'])
+def _write_outcome(workdir: str, info: ModelInfo, validation_split: StoredSplit, recorded_split: StoredSplit) -> None:
+    members = load_members(workdir, info.members)
     ensemble = TrainedEnsemble(join_members(members), info)
     spikes = score_split(ensemble, validation_split)
     scores = {name: spikes.scores[:, [position]] for position, name in enumerate(ensemble.model.output_names)} | {
         'consensus': spikes.scores
     }
     validation = {name: _accuracy_and_auc(part, spikes.label) for name, part in scores.items()}
-    model_info.write(workdir, info | {'validation': validation})
+    model_info.write(workdir, msgspec.structs.replace(info, validation=validation))
     calibration.write(workdir, calibrate(spikes.scores, spikes.label, spikes.cell))
     training_range.write(workdir, training_range.measure_training_range(recorded_split))
     # Comes last: where it exists, everything else does.

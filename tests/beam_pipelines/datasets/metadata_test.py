@@ -1,9 +1,11 @@
 import json
 
+import msgspec
 import pytest
 
 from beam_pipelines.datasets.metadata import DatasetMetadata
 from beam_pipelines.errors import UserError
+from beam_pipelines.storage.typed_json import check_content
 
 
 def _content(data_dir, config: str) -> dict:
@@ -11,9 +13,9 @@ def _content(data_dir, config: str) -> dict:
 
 
 @pytest.mark.parametrize('config', ['original', 'non_homogeneous', 'synthetic_small'])
-def test_metadata_come_back_from_json_and_go_back_as_they_were(data_dir, config):
+def test_metadata_are_read_and_written_as_they_were(data_dir, config):
     content = _content(data_dir, config)
-    again = DatasetMetadata.from_json(content, 'metadata.json').to_json()
+    again = msgspec.to_builtins(check_content(content, DatasetMetadata, 'metadata.json'))
     # The order of the keys is that of the file too.
     assert json.dumps(again) == json.dumps(content)
 
@@ -21,25 +23,28 @@ def test_metadata_come_back_from_json_and_go_back_as_they_were(data_dir, config)
 def test_the_file_keeps_the_key_of_the_masks(data_dir):
     content = _content(data_dir, 'synthetic_small')
     assert content['synthesis']['masks_a_spike'] == [1, 4]
-    assert DatasetMetadata.from_json(content, 'metadata.json').synthesis.masks_per_spike == (1, 4)
+    assert check_content(content, DatasetMetadata, 'metadata.json').synthesis.masks_per_spike == (1, 4)
 
 
 def test_what_a_later_version_adds_is_left_out(data_dir):
     content = _content(data_dir, 'original')
-    assert DatasetMetadata.from_json(content | {'new': 1}, 'f').to_json() == content
+    assert check_content(content | {'new': 1}, DatasetMetadata, 'f') == check_content(content, DatasetMetadata, 'f')
 
 
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        (lambda content: content.pop('protocol'), "^d/metadata.json: has no 'protocol'; build the dataset anew$"),
-        (lambda content: content['synthesis'].pop('spike_bank'), "has no 'spike_bank'"),
-        (lambda content: content['cells'][0].pop('cell'), "has no 'cell'"),
-        (lambda content: content.update(cells=3), 'is no metadata of a dataset'),
+        (
+            lambda content: content.pop('protocol'),
+            '^d/metadata.json: Object missing required field `protocol`; make the file anew$',
+        ),
+        (lambda content: content['synthesis'].pop('noise_masks'), 'field `noise_masks` at `synthesis`'),
+        (lambda content: content['cells'][0].pop('cell'), r'field `cell` at `cells\[0\]`'),
+        (lambda content: content.update(cells=3), 'Expected `array`, got `int` at `cells`; make the file anew$'),
     ],
 )
-def test_what_is_missing_is_named(data_dir, change, message):
+def test_what_is_missing_or_of_another_type_is_named(data_dir, change, message):
     content = _content(data_dir, 'synthetic_small')
     change(content)
     with pytest.raises(UserError, match=message):
-        DatasetMetadata.from_json(content, 'd/metadata.json')
+        check_content(content, DatasetMetadata, 'd/metadata.json')

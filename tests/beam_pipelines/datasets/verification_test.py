@@ -208,7 +208,9 @@ def test_a_synthetic_dataset_without_a_spike_bank_in_its_metadata_is_an_error(ba
     metadata = json.loads(path.read_text())
     del metadata['synthesis']['spike_bank']
     path.write_text(json.dumps(metadata))
-    assert error_line(_verify(bank.parent)[0]).endswith("the metadata lack or misstate 'spike_bank'")
+    assert error_line(_verify(bank.parent)[0]).endswith(
+        'metadata.json: synthesis has no spike_bank; build the dataset anew'
+    )
 
 
 def test_a_folder_without_datasets_is_an_error(tmp_path):

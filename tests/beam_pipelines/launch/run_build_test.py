@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import apache_beam as beam
+import msgspec
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -29,7 +30,7 @@ def test_a_build_returns_the_datasets_with_their_metadata(recordings_root, tmp_p
     assert [dataset.config for dataset in built] == ['non_homogeneous', 'original']
     for dataset in built:
         with open(os.path.join(dataset.folder, 'metadata.json'), encoding='utf-8') as file:
-            assert dataset.metadata.to_json() == json.load(file)
+            assert json.loads(msgspec.json.encode(dataset.metadata)) == json.load(file)
         assert dataset.metadata.source == 'simulated'
 
 

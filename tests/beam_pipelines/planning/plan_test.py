@@ -1,6 +1,7 @@
 import dataclasses
 import json
 
+import msgspec
 import pytest
 
 from beam_pipelines.datasets import record_layout
@@ -8,6 +9,7 @@ from beam_pipelines.errors import UserError
 from beam_pipelines.planning.options import BuildOptions
 from beam_pipelines.planning.plan import DatasetPlan, IngestedCell, plan_dataset
 from beam_pipelines.spikes.extraction import ExtractionReport
+from beam_pipelines.storage.typed_json import check_content
 
 
 def _cell(number: int, label: int, recording_set: str = 'original', spikes: int = 100, masks: int = 50) -> IngestedCell:
@@ -106,7 +108,7 @@ def test_the_order_of_the_cells_does_not_matter():
 
 def test_a_plan_comes_back_from_json_as_it_was():
     plan = plan_dataset('synthetic_small', _CELLS, _options())
-    assert DatasetPlan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
+    assert check_content(json.loads(json.dumps(msgspec.to_builtins(plan))), DatasetPlan, 'plan.json') == plan
 
 
 @pytest.mark.parametrize('change', [{'seed': 1}, {'protocol': 'published'}, {'max_shard_bytes': 9999}])

@@ -117,7 +117,7 @@ def _grown(options) -> tuple[DatasetPlan, BuildPaths]:
     with beam.Pipeline('FnApiRunner') as pipeline:
         build_pipeline(pipeline, options, publish=False)
     paths = BuildPaths(options.data_dir)
-    return DatasetPlan.from_json(files.read_json(paths.plan('original'))), paths
+    return files.read_typed_json(paths.plan('original'), DatasetPlan), paths
 
 
 def test_a_worker_of_a_job_that_was_given_up_writes_nothing_into_another(recordings_root, tmp_path):

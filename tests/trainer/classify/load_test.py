@@ -108,7 +108,7 @@ def _unfinished(run):
         (lambda run: (run / 'calibration.json').unlink(), 'calibration.json: no such file'),
         (lambda run: (run / 'training_range.npz').write_bytes(b'PK'), 'training_range.npz: '),
         (lambda run: (run / 'members' / 'k5.keras').write_bytes(b''), 'k5.keras: is not a whole .keras file'),
-        (lambda run: (run / 'model_info.json').write_text('[]'), 'model_info.json: has no field source'),
+        (lambda run: (run / 'model_info.json').write_text('[]'), 'model_info.json: Expected `object`, got `array`'),
         (lambda run: (run / 'model_info.json').unlink(), 'model_info.json: no such file'),
     ],
 )

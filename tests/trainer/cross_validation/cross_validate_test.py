@@ -103,7 +103,7 @@ def test_fold_uses_the_noise_of_its_training_cells_alone(data_dir):
 
     spikes = read_recorded_spikes(str(data_dir))
     synthetic = open_split(str(data_dir), 'synthetic_small', 'train')
-    masks_from = synthetic.metadata['synthesis']['masks_from_cells']
+    masks_from = synthetic.metadata.synthesis.masks_from_cells
     [first, second] = list(masks_from)[:2]
     bank = open_spike_bank(synthetic)
     of_both = _synthesizer(synthetic, spikes.waveform, spikes.label, {first, second}).noise_masks

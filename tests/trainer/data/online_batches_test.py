@@ -115,7 +115,7 @@ def test_noise_masks_that_are_no_array_are_named_and_no_pickle_is_loaded(own_dat
 
 def test_dataset_of_a_version_without_bank_says_what_to_do(own_data_dir):
     path = pathlib.Path(dataset_folder(own_data_dir, 'synthetic_small'), 'metadata.json')
-    edit_synthesis(own_data_dir, lambda synthesis: {'examples': synthesis['examples']})
-    assert bank_error(own_data_dir) == (
-        f'{path}: synthesis has no spike_bank or noise_masks_crc32c; build the dataset anew'
-    )
+    bank = ('spike_bank', 'spike_bank_examples', 'spike_bank_crc32c')
+    edit_synthesis(own_data_dir, lambda synthesis: {key: synthesis[key] for key in synthesis if key not in bank})
+    assert open_split(own_data_dir, 'synthetic_small', 'train').examples > 0
+    assert bank_error(own_data_dir) == (f'{path}: synthesis has no spike_bank; build the dataset anew')

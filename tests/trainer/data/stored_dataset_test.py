@@ -47,22 +47,22 @@ def edit_json(path: pathlib.Path, **fields) -> None:
 
 def test_split_holds_what_the_metadata_promise(data_dir):
     split = open_split(data_dir, 'original', 'validation')
-    promised = [cell for cell in split.metadata['cells'] if cell['split'] == 'validation']
+    promised = [cell for cell in split.metadata.cells if cell.split == 'validation']
     assert split.name == 'original/validation'
-    assert split.examples == sum(cell['spikes'] for cell in promised)
+    assert split.examples == sum(cell.spikes for cell in promised)
     assert sum(os.path.getsize(shard.path) for shard in split.shards) == split.examples * record_layout.RECORD_BYTES
 
 
 def test_cell_names_are_those_of_the_metadata(data_dir):
     split = open_split(data_dir, 'original', 'train')
-    assert list(split.cell_names) == [cell['cell'] for cell in split.metadata['cells']]
+    assert list(split.cell_names) == [cell.cell_id for cell in split.metadata.cells]
 
 
 def test_train_cells_are_the_cells_of_the_training_split_alone(data_dir):
     split = open_split(data_dir, 'original', 'validation')
-    expected = {cell['cell'] for cell in split.metadata['cells'] if cell['split'] == 'train'}
+    expected = {cell.cell_id for cell in split.metadata.cells if cell.split == 'train'}
     assert split.train_cells == expected
-    assert 0 < len(expected) < len(split.metadata['cells'])
+    assert 0 < len(expected) < len(split.metadata.cells)
 
 
 def test_train_cells_of_the_published_protocol_are_all_cells(own_data_dir):

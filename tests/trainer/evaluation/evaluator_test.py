@@ -3,6 +3,7 @@ import dataclasses
 import json
 import math
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -14,18 +15,20 @@ from trainer.evaluation.outputs import CELLS_COLUMNS, write_cells, write_metrics
 from trainer.evaluation.results import CellResult, ModelResult, SplitResult
 from trainer.evaluation.verdicts import consensus, spike_p_ser
 from trainer.models.ensemble import build_ensemble
+from trainer.models.model_info import ModelInfo
 from trainer.models.scoring import SpikeScores, score_split
 from trainer.models.trained import TrainedEnsemble
 
-INFO = {
-    'source': 'simulated',
-    'protocol': 'by_cell',
-    'trained_on': 'original',
-    'architecture': 'cnn',
-    'kernel_sizes': [3, 4],
-    'examples_seen': 0,
-    'train_cells': [],
-}
+INFO = ModelInfo(
+    source='simulated',
+    protocol='by_cell',
+    trained_on='original',
+    architecture='cnn',
+    kernel_sizes=(3, 4),
+    examples_seen=0,
+    members=('k3', 'k4'),
+    train_cells=(),
+)
 
 
 @pytest.fixture(scope='module')
@@ -44,16 +47,16 @@ def test_headline_split_comes_first(result):
 
 def test_each_cell_of_a_split_is_classified_once_in_the_order_of_the_names(result, data_dir):
     for name, split in result.splits.items():
-        stored = open_split(data_dir, *name.split('/')).metadata['cells']
-        expected = sorted(cell['cell'] for cell in stored if cell['split'] == name.split('/')[1])
+        stored = open_split(data_dir, *name.split('/')).metadata.cells
+        expected = sorted(cell.cell_id for cell in stored if cell.split == name.split('/')[1])
         assert [cell.cell for cell in split.cells] == expected
 
 
 def test_labels_and_spikes_of_cells_are_those_of_the_dataset(result, data_dir):
     for name, split in result.splits.items():
-        stored = {cell['cell']: cell for cell in open_split(data_dir, *name.split('/')).metadata['cells']}
+        stored = {cell.cell_id: cell for cell in open_split(data_dir, *name.split('/')).metadata.cells}
         for cell in split.cells:
-            assert (cell.label, cell.n_spikes) == (stored[cell.cell]['label'], stored[cell.cell]['spikes'])
+            assert (cell.label, cell.n_spikes) == (stored[cell.cell].label, stored[cell.cell].spikes)
 
 
 def test_every_spike_counts_once(result, data_dir):
@@ -100,8 +103,8 @@ def test_evaluation_gives_the_same_twice(result, ensemble, data_dir):
 
 
 def test_cells_seen_in_training_are_counted(ensemble, data_dir):
-    seen = [cell['cell'] for cell in open_split(data_dir, 'original', 'test').metadata['cells']]
-    told = TrainedEnsemble(ensemble.model, INFO | {'train_cells': seen})
+    seen = [cell.cell_id for cell in open_split(data_dir, 'original', 'test').metadata.cells]
+    told = TrainedEnsemble(ensemble.model, msgspec.structs.replace(INFO, train_cells=seen))
     splits = evaluate(told, str(data_dir)).splits
     cells = splits['original/test'].metrics['cell']
     assert cells['cells_seen_in_training'] == cells['n'] > 0

@@ -15,6 +15,7 @@ from tests.support.commands import run_command
 from tests.support.training_runs import TINY_RUN, train
 from trainer.errors import ModelError
 from trainer.evaluation.results import ModelResult
+from trainer.models import model_info
 from trainer.models.ensemble import AddTimeColumn
 from trainer.models.files import load_model
 from trainer.models.published import describe_files, find_files, load_published_member
@@ -230,7 +231,7 @@ def test_info_says_what_the_run_was_started_from(started_run, authors_files):
 
 
 def test_run_that_started_from_them_is_reported_with_a_warning(started_run):
-    info = json.loads((started_run / 'model_info.json').read_text())
+    info = model_info.read(str(started_run))
     assert trained_on_warnings([ModelResult('trained on original', info, {})]) == [
         "trained on original: started from the authors' models, and any of the cells may be among those that these were"
         ' trained on.'
@@ -248,8 +249,8 @@ def test_run_goes_on_only_from_what_it_was_started_from(started_run, authors_fil
         train(config, str(data_dir), str(workdir), init_from=str(others))
     assert str(raised.value) == f'{workdir}: holds a run that was not started from the files in {others}'
     info = train(config, str(data_dir), str(workdir))
-    assert info['epochs'] == 2
-    assert info['init_from'] == describe_files(find_files(str(authors_files), (6, 4)))
+    assert info.epochs == 2
+    assert info.init_from == describe_files(find_files(str(authors_files), (6, 4)))
 
 
 def test_architecture_that_takes_no_time_column_cannot_start_from_them(authors_files, tmp_path):

@@ -8,8 +8,20 @@ from tests.support.spikes import make_spikes
 from trainer.errors import ModelError
 from trainer.models.ensemble import build_ensemble, join_members, members_of
 from trainer.models.files import save_whole
+from trainer.models.model_info import ModelInfo
 from trainer.models.scoring import score_split
 from trainer.models.trained import TrainedEnsemble, load_ensemble
+
+INFO = ModelInfo(
+    source='simulated',
+    protocol='by_cell',
+    trained_on='original',
+    architecture='cnn',
+    kernel_sizes=(3, 12),
+    members=('k12', 'k3'),
+    examples_seen=0,
+    train_cells=('A#1',),
+)
 
 
 @pytest.fixture
@@ -19,7 +31,7 @@ def workdir(tmp_path) -> pathlib.Path:
     (folder / 'members').mkdir(parents=True)
     for member in members_of(build_ensemble('cnn', (3, 12), seed=0)):
         save_whole(member, str(folder / 'members' / f'{member.name}.keras'))
-    (folder / 'model_info.json').write_text(json.dumps({'members': ['k12', 'k3'], 'source': 'simulated'}))
+    (folder / 'model_info.json').write_text(json.dumps(INFO.to_json()))
     return folder
 
 
@@ -33,7 +45,7 @@ def error_of(workdir: pathlib.Path) -> str:
 def test_members_and_info_are_loaded(workdir):
     ensemble = load_ensemble(str(workdir))
     assert {member.name for member in members_of(ensemble.model)} == {'k3', 'k12'}
-    assert ensemble.info['source'] == 'simulated'
+    assert ensemble.info == INFO
 
 
 def test_scores_are_those_of_the_members_in_stored_order(workdir, make_split):
@@ -55,7 +67,7 @@ def test_scores_are_those_of_the_members_in_stored_order(workdir, make_split):
 def test_members_of_both_architectures_may_stand_side_by_side(make_split):
     waveform, label = make_spikes(5)
     members = [*members_of(build_ensemble('cnn', (3,), 0)), *members_of(build_ensemble('published', (4,), 0))]
-    ensemble = TrainedEnsemble(join_members(members), {})
+    ensemble = TrainedEnsemble(join_members(members), INFO)
     assert score_split(ensemble, make_split((5,), waveform, label, label)).scores.shape == (5, 2, 2)
 
 

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 from xml.etree import ElementTree
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -18,6 +19,7 @@ from trainer.evaluation import metrics
 from trainer.evaluation.calibration import Calibration
 from trainer.evaluation.results import CellResult, ModelResult, SplitResult
 from trainer.evaluation.verdicts import undecided_rule
+from trainer.models.model_info import ModelInfo
 from trainer.reports import evaluation_report, figures
 
 CHROMIUM = shutil.which('chromium')
@@ -87,17 +89,19 @@ def make_split(name: str, cells: list[CellResult], seed: int = 0, source: str = 
 def make_model(
     trained_on: str, skill: float, n_cells: tuple[int, int] = (12, 8), source: str = 'simulated'
 ) -> ModelResult:
-    info = {
-        'source': source,
-        'protocol': 'by_cell',
-        'trained_on': trained_on,
-        'architecture': 'cnn',
-        'kernel_sizes': [20, 25, 30],
-        'examples_seen': 1_270_060,
-        'versions': {'sero-spikes': '0.1.0', 'tensorflow': '2.20.0', 'keras': '3.15.1'},
-        'created': '2025-11-22T08:14:09+00:00',
-        'dataset_fingerprint': '5f3a9c0e',
-    }
+    info = ModelInfo(
+        source=source,
+        protocol='by_cell',
+        trained_on=trained_on,
+        architecture='cnn',
+        kernel_sizes=(20, 25, 30),
+        members=('k20', 'k25', 'k30'),
+        train_cells=(),
+        examples_seen=1_270_060,
+        versions={'sero-spikes': '0.1.0', 'tensorflow': '2.20.0', 'keras': '3.15.1'},
+        created='2025-11-22T08:14:09+00:00',
+        dataset_fingerprint='5f3a9c0e',
+    )
     splits = [
         make_split('non_homogeneous/test', make_cells(*n_cells, skill=skill), source=source),
         make_split('original/test', make_cells(4, 3, skill=skill + 1, seed=1), source=source),
@@ -196,7 +200,8 @@ class TestText:
         assert 'say nothing about real neurons' in text
 
     def test_evaluation_of_simulated_recordings_is_stamped_too(self, tmp_path):
-        model = dataclasses.replace(make_model('original', skill=2), info={'source': 'recorded'})
+        model = make_model('original', skill=2)
+        model = dataclasses.replace(model, info=msgspec.structs.replace(model.info, source='recorded'))
         assert 'evaluated on simulated recordings' in evaluation_report.write_report(tmp_path, model, None).read_text()
 
     def test_cells_that_were_trained_on_are_warned_of(self, tmp_path):
@@ -268,9 +273,11 @@ class TestUnusualResults:
         assert '1 cell without a label' in text
         assert 'Left out: 1 cell whose width cannot be measured' in text
 
-    def test_empty_info_and_metrics(self, model, tmp_path):
+    def test_metrics_may_be_missing(self, model, tmp_path):
         splits = {name: dataclasses.replace(split, metrics={}) for name, split in model.splits.items()}
-        text = text_of(evaluation_report.write_report(tmp_path, ModelResult('trained', {}, splits), None).read_text())
+        text = text_of(
+            evaluation_report.write_report(tmp_path, ModelResult('trained', model.info, splits), None).read_text()
+        )
         assert 'trained – – – – – – – – –' in text
 
     def test_undefined_metrics_are_dashes(self, model, tmp_path):

@@ -208,12 +208,12 @@ def test_last_two_checkpoints_are_kept(synthetic_run):
 def test_model_info_says_what_the_model_was_trained_on(synthetic_run, data_dir):
     info = json.loads((synthetic_run[0] / 'model_info.json').read_text())
     split = open_split(data_dir, 'synthetic_small', 'train')
-    training_cells = {cell['cell'] for cell in split.metadata['cells'] if cell['split'] == 'train'}
+    training_cells = {cell.cell_id for cell in split.metadata.cells if cell.split == 'train'}
     assert info['source'] == 'simulated'
     assert info['protocol'] == 'by_cell'
     assert info['trained_on'] == 'synthetic_small'
     assert info['train_cells'] == sorted(training_cells)
-    assert info['dataset_fingerprint'] == split.metadata['fingerprint']
+    assert info['dataset_fingerprint'] == split.metadata.fingerprint
 
 
 @pytest.mark.slow
@@ -243,8 +243,8 @@ def test_run_that_has_ended_leaves_its_calibration_and_training_range_before_the
 @pytest.mark.slow
 def test_training_cells_are_in_no_test_split(synthetic_run, data_dir):
     trained = set(json.loads((synthetic_run[0] / 'model_info.json').read_text())['train_cells'])
-    for cell in open_split(data_dir, 'original', 'test').metadata['cells']:
-        assert (cell['cell'] in trained) == (cell['split'] == 'train')
+    for cell in open_split(data_dir, 'original', 'test').metadata.cells:
+        assert (cell.cell_id in trained) == (cell.split == 'train')
 
 
 def test_member_keeps_the_weights_of_its_best_epoch(data_dir, tmp_path):
@@ -252,7 +252,7 @@ def test_member_keeps_the_weights_of_its_best_epoch(data_dir, tmp_path):
     config = SHORT_RUN | {'learning_rate': 0.03, 'epochs': 8}
     info = train(config, str(data_dir), str(tmp_path / 'run'))
     curve = logged(tmp_path / 'run', 'validation/loss/k4').values()
-    assert info['validation_loss']['k4'] == pytest.approx(min(curve), rel=1e-5)
+    assert info.validation_loss['k4'] == pytest.approx(min(curve), rel=1e-5)
     member = load_model(str(tmp_path / 'run' / 'members' / 'k4.keras'), compile=False)
     member.compile(loss='binary_crossentropy')
     split = open_split(data_dir, 'original', 'validation')
@@ -266,9 +266,9 @@ def test_member_keeps_the_weights_of_its_best_epoch(data_dir, tmp_path):
 def test_training_ends_where_no_member_improves_any_more(data_dir, tmp_path):
     config = SHORT_RUN | {'learning_rate': 1.0, 'epochs': 40, 'patience': 1}
     info = train(config, str(data_dir), str(tmp_path / 'run'))
-    assert info['examples_seen'] < 40 * 48
+    assert info.examples_seen < 40 * 48
     # Nor does it go on when it is started again.
-    assert train(config, str(data_dir), str(tmp_path / 'run'))['examples_seen'] == info['examples_seen']
+    assert train(config, str(data_dir), str(tmp_path / 'run')).examples_seen == info.examples_seen
 
 
 def test_finished_run_is_not_trained_again(data_dir, tmp_path):
@@ -277,14 +277,14 @@ def test_finished_run_is_not_trained_again(data_dir, tmp_path):
     before = modification_times(workdir / 'checkpoints') | modification_times(workdir / 'members')
     again = train(SHORT_RUN, str(data_dir), str(workdir))
     assert modification_times(workdir / 'checkpoints') | modification_times(workdir / 'members') == before
-    assert again | {'created': ''} == first | {'created': ''}
+    assert again.to_json() | {'created': ''} == first.to_json() | {'created': ''}
 
 
 def test_run_can_be_made_longer(data_dir, tmp_path, capfd):
     train(SHORT_RUN, str(data_dir), str(tmp_path / 'run'))
     capfd.readouterr()
     info = train(SHORT_RUN | {'epochs': 3}, str(data_dir), str(tmp_path / 'run'))
-    assert info['examples_seen'] == 3 * 48
+    assert info.examples_seen == 3 * 48
     assert 'epoch 2/3' not in capfd.readouterr().err
 
 
@@ -337,7 +337,7 @@ def test_member_that_no_longer_improves_is_stopped_while_the_others_go_on(data_d
     """Its best epoch and those that it waited are as if it had been trained alone."""
     config = SHORT_RUN | {'kernel_sizes': (4, 20), 'learning_rate': 0.05, 'epochs': 12, 'patience': 1}
     info = train(config, str(data_dir), str(tmp_path / 'run'))
-    for name, best_epoch in info['best_epoch'].items():
+    for name, best_epoch in info.best_epoch.items():
         curve = list(logged(tmp_path / 'run', f'validation/loss/{name}').values())
         alone = next((epoch for epoch in range(1, len(curve)) if curve[epoch] >= min(curve[:epoch])), len(curve))
         assert best_epoch == alone

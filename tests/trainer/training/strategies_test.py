@@ -57,7 +57,7 @@ def untrained(data_dir, tmp_path_factory) -> pathlib.Path:
         'epoch': 0,
         'best': dict.fromkeys(ensemble.output_names, math.inf),
         'best_epoch': dict.fromkeys(ensemble.output_names, 0),
-        'dataset_fingerprint': open_split(data_dir, CONFIG['train_on'], 'train').metadata['fingerprint'],
+        'dataset_fingerprint': open_split(data_dir, CONFIG['train_on'], 'train').metadata.fingerprint,
     }
     checkpoints.save_checkpoint(str(workdir / 'checkpoints'), 0, ensemble, state, kept=1)
     return workdir

@@ -76,4 +76,4 @@ def test_model_info_has_the_scores_of_the_kept_epochs(synthetic_run):
 def test_scores_are_those_of_sero_evaluate(original_run, data_dir):
     ensemble = load_ensemble(str(original_run))
     spike = evaluate(ensemble, str(data_dir)).splits['original/validation'].metrics['spike']
-    assert ensemble.info['validation']['k4'] == pytest.approx({'accuracy': spike['accuracy'], 'auc': spike['auc']})
+    assert ensemble.info.validation['k4'] == pytest.approx({'accuracy': spike['accuracy'], 'auc': spike['auc']})
