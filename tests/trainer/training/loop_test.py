@@ -373,7 +373,7 @@ def test_loss_that_is_not_finite_ends_the_run_with_its_cause(data_dir, tmp_path)
 
 def test_run_that_failed_before_its_first_checkpoint_may_begin_again_in_another_way(data_dir, tmp_path):
     assert train_error(SHORT_RUN | {'learning_rate': 1e20}, data_dir, tmp_path / 'run').startswith('loss is ')
-    assert train(SHORT_RUN, str(data_dir), str(tmp_path / 'run'))['examples_seen'] == 2 * 48
+    assert train(SHORT_RUN, str(data_dir), str(tmp_path / 'run')).examples_seen == 2 * 48
 
 
 @pytest.mark.parametrize('precision', ['mixed_bfloat16', 'mixed_float16'])
