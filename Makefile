@@ -35,7 +35,7 @@ demo: $(INSTALLED)
 paper: $(INSTALLED)
 	$(if $(RECORDINGS),,test -e $(PAPER)/recordings/SIMULATED.json || \
 	    $(BIN)/sero-simulate --output_dir $(PAPER)/recordings --profile paper)
-	test -e $(PAPER)/data/sero_spikes/$(PAPER_SYNTHETIC)/1.0.0/dataset_info.json || \
+	test -e $(PAPER)/data/sero_spikes/$(PAPER_SYNTHETIC)/1.1.0/dataset_info.json || \
 	    $(BIN)/sero-build --recordings $(or $(RECORDINGS),$(PAPER)/recordings) --data_dir $(PAPER)/data \
 	    --configs original,non_homogeneous,$(PAPER_SYNTHETIC) --protocol=$(PAPER_PROTOCOL) --allow_rejected -- \
 	    --direct_running_mode=multi_processing --direct_num_workers=2

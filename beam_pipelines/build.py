@@ -18,16 +18,18 @@ from typing import TYPE_CHECKING, TypeVar
 
 from absl import flags, logging
 
+from beam_pipelines import domain
 from beam_pipelines.cli.command import run_command, say
 from beam_pipelines.cli.words import counted
 from beam_pipelines.datasets.configs import CONFIGS, PUBLISHED_EXAMPLES
-from beam_pipelines.errors import UserError
+from beam_pipelines.errors import UsageError, UserError
 from beam_pipelines.planning import splits
 from beam_pipelines.synthesis.synthesizer import Recipe
 
 if TYPE_CHECKING:  # They import Beam.
     from beam_pipelines.launch.run_build import BuiltDataset
     from beam_pipelines.planning.options import BuildOptions
+    from beam_pipelines.recordings.reading_options import BaselineKind, ReadingOptions
 
 _Number = TypeVar('_Number', int, float)
 
@@ -49,6 +51,18 @@ def define_flags() -> None:
     )
     flags.DEFINE_bool('allow_rejected', False, 'Exit with status 0 even if files were rejected.')
     flags.DEFINE_bool('resample', False, 'Resample recordings of another rate, at least 10000 Hz, to 40000 Hz.')
+    flags.DEFINE_enum(
+        'baseline',
+        None,
+        ['running', 'none'],
+        'Find spikes relative to the running baseline of a recording and leave out artefacts, or find all events in the'
+        ' current as it is, the published way. Default: running; with --protocol=published: none.',
+    )
+    flags.DEFINE_enum('polarity', 'down', ['down', 'up', 'auto'], 'Where spikes point; auto: where larger peaks point.')
+    flags.DEFINE_float('trigger_pa', domain.TRIGGER_PA, 'Threshold in pA, negative, also for spikes that point upward.')
+    flags.DEFINE_float('trigger_sd', None, 'Threshold as a multiple of the noise, in place of --trigger_pa.')
+    flags.DEFINE_float('scale', 1.0, 'Multiply the current with this number, such as 1000 for nA labelled pA.')
+    flags.DEFINE_string('channel', None, 'Name or number (from 0) of the channel to read; default: the one in pA.')
     flags.DEFINE_bool('overwrite', False, 'Replace existing datasets.')
     flags.DEFINE_list(
         'synthetic_examples',
@@ -107,12 +121,24 @@ def _build_options() -> BuildOptions:
         configs=_checked_configs(),
         seed=flags.FLAGS.seed,
         protocol=flags.FLAGS.protocol,
-        resample=flags.FLAGS.resample,
+        reading=_reading_options(),
         max_shard_bytes=flags.FLAGS.max_shard_size_mb << 20,
         num_masks=flags.FLAGS.num_masks,
         recipe=Recipe(min_masks, max_masks, min_weight, max_weight),
         synthetic_examples=_two_numbers('synthetic_examples', int),
     )
+
+
+def _reading_options() -> ReadingOptions:
+    from beam_pipelines.recordings.reading_options import ReadingOptions, SpikeCutting
+
+    values = flags.FLAGS
+    is_published = values.protocol == 'published'
+    if is_published and values.baseline == 'running':
+        raise UsageError('--protocol=published finds spikes in the current as it is; leave --baseline out')
+    baseline: BaselineKind = values.baseline or ('none' if is_published else 'running')
+    cutting = SpikeCutting(baseline, values.polarity, values.trigger_pa, values.trigger_sd, values.scale)
+    return ReadingOptions(values.resample, values.channel, cutting)
 
 
 def _summarize(built: Sequence[BuiltDataset]) -> int:

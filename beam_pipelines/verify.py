@@ -1,6 +1,6 @@
 r"""Reads every record of a built dataset and checks it: CRCs, layout, counts, ranges, finite values.
 
-    sero-verify data/sero_spikes/original/1.0.0
+    sero-verify data/sero_spikes/original/1.1.0
     sero-verify data/sero_spikes
     sero-verify gs://bucket/data/sero_spikes
 
@@ -30,7 +30,7 @@ def main(argv: list[str]) -> int:
     from beam_pipelines.storage.files import is_local
 
     if not argv[1:]:
-        raise UsageError('give the folder of a dataset, such as data/sero_spikes/original/1.0.0')
+        raise UsageError('give the folder of a dataset, such as data/sero_spikes/original/1.1.0')
     started = time.monotonic()
     records, errors = 0, 0
     folders = [folder for argument in argv[1:] for folder in find_datasets(argument)]

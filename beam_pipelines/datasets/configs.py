@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 NAME = 'sero_spikes'
-VERSION = '1.0.0'
+VERSION = '1.1.0'
 
 # The files of a dataset's folder, beside its shards.
 INFO_FILE = 'dataset_info.json'  # TFDS's; a folder without it is not a dataset

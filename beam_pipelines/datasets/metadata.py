@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 import msgspec
 
+from beam_pipelines.recordings.reading_options import PUBLISHED_CUTTING, SpikeCutting
+
 
 class CellMetadata(msgspec.Struct, frozen=True):
     """A cell of a dataset.
@@ -68,6 +70,7 @@ class DatasetMetadata(msgspec.Struct, frozen=True, omit_defaults=True):
     cells : the dataset's cells; the position is the number that records store.
     crc32c : file name of each shard -> CRC-32C of the file, eight hexadecimal digits.
     synthesis : only for a synthetic dataset.
+    cutting : how its spikes were found and cut; not in the file if in the published way, as by early versions.
     """
 
     source: str
@@ -86,3 +89,4 @@ class DatasetMetadata(msgspec.Struct, frozen=True, omit_defaults=True):
     cells: tuple[CellMetadata, ...]
     crc32c: Mapping[str, str]
     synthesis: SynthesisMetadata | None = None
+    cutting: SpikeCutting = PUBLISHED_CUTTING

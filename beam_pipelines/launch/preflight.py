@@ -18,6 +18,7 @@ from beam_pipelines.errors import UserError
 from beam_pipelines.launch.detached import describe_submitted
 from beam_pipelines.launch.runners import check_dataflow_options, is_dataflow
 from beam_pipelines.planning.options import BuildOptions
+from beam_pipelines.recordings.reading_options import SpikeCutting
 from beam_pipelines.storage import files
 from beam_pipelines.transforms.paths import BuildPaths
 
@@ -79,16 +80,23 @@ def check_nothing_submitted(paths: BuildPaths) -> None:
 
 
 def check_protocol(options: BuildOptions, paths: BuildPaths) -> None:
-    """Raises UserError if the data directory holds a dataset of another protocol."""
+    """Raises UserError if the data directory holds a dataset of another protocol, or with spikes cut in another way."""
     for config in CONFIGS:
         path = paths.metadata(config)
         if files.exists(path):
-            protocol = files.read_typed_json(path, DatasetMetadata).protocol
-            if protocol != options.protocol:
+            metadata = files.read_typed_json(path, DatasetMetadata)
+            if metadata.protocol != options.protocol:
                 raise UserError(
-                    f'{options.data_dir}: holds {config} of protocol {protocol}, asked for {options.protocol};'
+                    f'{options.data_dir}: holds {config} of protocol {metadata.protocol}, asked for {options.protocol};'
                     ' use another --data_dir'
                 )
+            for field in SpikeCutting.__struct_fields__:
+                held, asked = getattr(metadata.cutting, field), getattr(options.reading.cutting, field)
+                if held != asked:
+                    raise UserError(
+                        f'{options.data_dir}: the spikes of {config} were cut with {field} {held}, asked for {asked};'
+                        ' use another --data_dir'
+                    )
 
 
 def check_writable(options: BuildOptions, paths: BuildPaths) -> None:

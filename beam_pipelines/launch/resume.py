@@ -7,13 +7,13 @@ They give the same bytes if their recordings and options are the same, and a mix
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import os
 import sys
 from collections.abc import Iterator
 
 import filelock
+import msgspec
 from apache_beam.io.filesystems import FileSystems
 
 from beam_pipelines.datasets.configs import CONFIGS, INFO_FILE, METADATA_FILE
@@ -61,7 +61,7 @@ def reserve(options: BuildOptions, paths: BuildPaths, overwrite: bool) -> tuple[
     UserError
         If a dataset exists and may not be replaced.
     """
-    request = json.loads(json.dumps({'options': dataclasses.asdict(options), 'overwrite': overwrite}))
+    request = json.loads(json.dumps({'options': msgspec.to_builtins(options), 'overwrite': overwrite}))
     earlier = files.read_json(paths.running) if files.exists(paths.running) else {}
     started = earlier['started'] if earlier.get('request') == request else []
     present = [config for config in options.configs if files.is_published(paths.dataset(config), INFO_FILE)]

@@ -7,6 +7,7 @@ import dataclasses
 from beam_pipelines.datasets import record_layout
 from beam_pipelines.datasets.configs import CONFIGS, PUBLISHED_EXAMPLES, DatasetConfig
 from beam_pipelines.errors import UserError
+from beam_pipelines.recordings.reading_options import ReadingOptions
 from beam_pipelines.synthesis.synthesizer import Recipe
 
 
@@ -21,7 +22,7 @@ class BuildOptions:
     configs : names of the configs to build.
     seed : seeds splits, shard order, masks and synthesis.
     protocol : ``by_cell`` or ``published``, see ``splits``.
-    resample : resample other rates to 40 kHz instead of rejecting them.
+    reading : how recordings are read and their spikes cut.
     max_shard_bytes : size of the largest shard.
     num_masks : how many noise masks a synthetic dataset uses.
     recipe : how a synthetic spike is made.
@@ -38,7 +39,7 @@ class BuildOptions:
     configs: tuple[str, ...]
     seed: int = 0
     protocol: str = 'by_cell'
-    resample: bool = False
+    reading: ReadingOptions = ReadingOptions()
     max_shard_bytes: int = 128 << 20
     num_masks: int = 600
     recipe: Recipe = Recipe()

@@ -13,6 +13,7 @@ from beam_pipelines.datasets.configs import CONFIGS, DatasetConfig
 from beam_pipelines.errors import UserError
 from beam_pipelines.planning import splits
 from beam_pipelines.planning.options import BuildOptions
+from beam_pipelines.recordings.reading_options import PUBLISHED_CUTTING, SpikeCutting
 from beam_pipelines.spikes import noise_masks
 from beam_pipelines.spikes.extraction import ExtractionReport
 from beam_pipelines.synthesis.synthesizer import Recipe
@@ -63,6 +64,7 @@ class DatasetPlan:
     ----------
     config : name of the config.
     seed, protocol, recipe : as in ``BuildOptions``.
+    cutting : how the spikes were found and cut.
     synthetic_examples : how many examples of each class are made, SER first; None for recorded spikes.
     cells : the dataset's cells; a record stores its cell's position in this tuple.
     examples : how many examples each split has.
@@ -81,6 +83,7 @@ class DatasetPlan:
     shards: dict[str, int]
     splits_fingerprint: str
     fingerprint: str
+    cutting: SpikeCutting = PUBLISHED_CUTTING
 
     def shard_range(self, split: str, number: int) -> tuple[int, int]:
         """Returns the first example of a shard and the first one after it."""
@@ -140,6 +143,7 @@ def plan_dataset(config_name: str, ingested: Sequence[IngestedCell], options: Bu
         shards={split: -(-count * record_bytes // options.max_shard_bytes) for split, count in examples.items()},
         splits_fingerprint=splits_fingerprint,
         fingerprint=_fingerprint(config, cells, options),
+        cutting=options.reading.cutting,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +23,12 @@ _RATE_TOLERANCE_HZ = 1
 
 _VARIABLE_LENGTH_MODE = 1
 
+# Both characters for micro are in use.
+_MICRO = ('u', '\N{MICRO SIGN}', '\N{GREEK SMALL LETTER MU}')
+_EXPONENTS = {'k': 3, '': 0, 'm': -3, **dict.fromkeys(_MICRO, -6), 'n': -9, 'p': -12, 'f': -15, 'a': -18}
+_PA_PER_UNIT = {f'{prefix}A': 10.0 ** (exponent + 12) for prefix, exponent in _EXPONENTS.items()}
+_VOLTS = {f'{prefix}V' for prefix in _EXPONENTS}
+
 
 @dataclasses.dataclass(frozen=True)
 class Recording:
@@ -31,12 +38,14 @@ class Recording:
     ----------
     sweeps : arrays of (n,) float32 in pA at 40 kHz; a gap-free recording is one sweep.
     sampling_rate_hz : the file's own rate; not 40 kHz if the sweeps were resampled.
+    channel : its name; empty if the file has only one channel.
     is_simulated : whether the file is marked as simulated by this project.
     """
 
     sweeps: list[np.ndarray]
     sampling_rate_hz: float
     is_simulated: bool = False
+    channel: str = ''
 
     @property
     def duration_s(self) -> float:
@@ -45,12 +54,27 @@ class Recording:
 
 
 def read_abf(path: str, resample: bool = False) -> Recording:
-    """Reads one recording.
+    """Reads a recording with one current; see ``read_currents``."""
+    recordings = read_currents(path, resample)
+    if len(recordings) != 1:
+        names = [recording.channel for recording in recordings]
+        raise RecordingRejected('wrong_unit', several_currents_detail(names))
+    return recordings[0]
+
+
+def read_currents(path: str, resample: bool = False, channel: str | None = None) -> list[Recording]:
+    """Reads the currents in a file.
 
     Parameters
     ----------
     path : a local ``.abf`` file.
     resample : resample other rates, from 10 kHz up, to 40 kHz; without it they are rejected.
+    channel : name or number (from 0) of the one channel to read; None: all channels in pA, or if there is none, in
+        amperes with any SI prefix.
+
+    Returns
+    -------
+    At least one; its current is in pA, whatever the SI prefix of the channel's unit.
 
     Raises
     ------
@@ -70,14 +94,18 @@ def read_abf(path: str, resample: bool = False) -> Recording:
     except Exception as error:  # A damaged header can make pyABF raise anything.
         raise RecordingRejected('unreadable', f'pyABF: {type(error).__name__}: {error}') from error
 
-    channel = _current_channel(abf.adcUnits)
+    channels = _current_channels(abf, channel)
     rate_hz = usable_rate_hz(abf.dataRate, resample)
-    sweeps = _sweeps(abf, channel)
+    recordings = []
+    for number, pa_per_unit in channels.items():
+        sweeps = [_in_pa(sweep, pa_per_unit) for sweep in _sweeps(abf, number)]
+        if not all(np.isfinite(sweep).all() for sweep in sweeps):
+            raise RecordingRejected('not_finite', 'a sample is not a finite number')
+        name = (abf.adcNames[number].strip() or str(number)) if len(abf.adcUnits) > 1 else ''
+        recordings.append(Recording([bring_to_40_khz(sweep, rate_hz) for sweep in sweeps], rate_hz, simulated, name))
     # pyABF's objects form reference cycles and live until the next garbage collection; this frees their arrays now.
     del abf.data, abf.sweepX, abf.sweepY
-    if not all(np.isfinite(sweep).all() for sweep in sweeps):
-        raise RecordingRejected('not_finite', 'a sample is not a finite number')
-    return Recording([bring_to_40_khz(sweep, rate_hz) for sweep in sweeps], rate_hz, simulated)
+    return recordings
 
 
 def usable_rate_hz(rate_hz: float, resample: bool) -> float:
@@ -108,13 +136,36 @@ def bring_to_40_khz(current_pa: np.ndarray, rate_hz: float) -> np.ndarray:
     return signal.resample_poly(current_pa, domain.SAMPLING_RATE_HZ, round(rate_hz)).astype(np.float32)
 
 
-def _current_channel(units: list[str]) -> int:
-    current_channels = [channel for channel, unit in enumerate(units) if unit == 'pA']
-    if len(current_channels) != 1:
-        raise RecordingRejected(
-            'wrong_unit', f'expected one channel in pA, the {len(units)} channel(s) are in {", ".join(units)}'
-        )
-    return current_channels[0]
+def several_currents_detail(names: Sequence[str]) -> str:
+    """Describes a file with several currents, for its rejection."""
+    return f'{len(names)} channels hold a current: {", ".join(names)}; name one with --channel'
+
+
+def _current_channels(abf: pyabf.ABF, wanted: str | None) -> dict[int, float]:
+    """Returns {channel number: pA per unit}."""
+    units = [unit.strip() for unit in abf.adcUnits]
+    names = [name.strip() for name in abf.adcNames]
+    numbers = list(range(len(units)))
+    if wanted is not None:
+        # A name is more specific than a number.
+        numbers = [number for number in numbers if names[number] == wanted] or [
+            number for number in numbers if str(number) == wanted
+        ]
+        if not numbers:
+            raise RecordingRejected('wrong_channel', f'no channel {wanted}; there are {", ".join(names)}')
+    currents = {number: _PA_PER_UNIT[units[number]] for number in numbers if units[number] in _PA_PER_UNIT}
+    in_pa = {number: factor for number, factor in currents.items() if units[number] == 'pA'}
+    if currents:
+        # Where one channel is in pA, those in other units are seldom the neuron's current.
+        return in_pa or currents
+    found = ', '.join(units[number] for number in numbers)
+    if all(units[number] in _VOLTS for number in numbers):
+        raise RecordingRejected('voltage', f'the channel is a voltage (in {found}); a current is needed')
+    raise RecordingRejected('wrong_unit', f'expected a channel in pA, the {len(units)} channel(s) are in {found}')
+
+
+def _in_pa(sweep: np.ndarray, pa_per_unit: float) -> np.ndarray:
+    return sweep if pa_per_unit == 1 else (sweep * pa_per_unit).astype(np.float32)
 
 
 def _sweeps(abf: pyabf.ABF, channel: int) -> list[np.ndarray]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
 
 from beam_pipelines import domain
+from beam_pipelines.spikes.events import find_non_spikes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,13 +20,15 @@ class DetectedSpikes:
     ----------
     waveforms : (s, 160) float32, pA.
     triggers : (s,) int64, sample indices in the recording, ascending.
-    found : all triggers of each sweep, (k,) int64, sample indices in the sweep; the windows of some may not fit. Empty
-        for spike CSVs, which have no sweeps.
+    found : all triggers of each sweep, (k,) int64, sample indices in the sweep; not all of them are spikes. Empty for
+        spike CSVs, which have no sweeps.
+    dropped : how many triggers are no spikes, by reason, see ``events.DROP_REASONS``.
     """
 
     waveforms: np.ndarray
     triggers: np.ndarray
-    found: tuple[np.ndarray, ...]
+    found: tuple[np.ndarray, ...] = ()
+    dropped: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
 
     @property
     def triggers_found(self) -> int:
@@ -32,46 +36,61 @@ class DetectedSpikes:
         return sum(map(len, self.found))
 
 
-def detect_spikes(sweeps: Sequence[np.ndarray]) -> DetectedSpikes:
+def detect_spikes(sweeps: Sequence[np.ndarray], trigger_pa: float = domain.TRIGGER_PA) -> DetectedSpikes:
     """Finds the spikes of a recording and cuts them out; no window crosses a sweep boundary.
 
     Parameters
     ----------
     sweeps : arrays of (n,) float32 in pA at 40 kHz.
+    trigger_pa : the threshold, negative.
     """
     waveforms, triggers, found, start = [], [], [], 0
     for current_pa in sweeps:
-        found.append(find_triggers(current_pa))
+        found.append(find_triggers(current_pa, trigger_pa))
         cut, kept = cut_windows(current_pa, found[-1])
         waveforms.append(cut)
         triggers.append(found[-1][kept] + start)
         start += len(current_pa)
-    return DetectedSpikes(np.concatenate(waveforms), np.concatenate(triggers), tuple(found))
+    spikes = DetectedSpikes(np.concatenate(waveforms), np.concatenate(triggers), tuple(found))
+    without_window = spikes.triggers_found - len(spikes.triggers)
+    return dataclasses.replace(spikes, dropped=+collections.Counter({'window': without_window}))
 
 
-def no_spikes_detail(spikes: DetectedSpikes, sweeps: Sequence[np.ndarray]) -> str:
-    """Describes a recording without spikes, for its rejection."""
-    return (
-        f'{spikes.triggers_found} triggers at {domain.TRIGGER_PA:g} pA in'
-        f' {sum(map(len, sweeps)) / domain.SAMPLING_RATE_HZ:.1f} s, none with a whole window in its sweep'
-    )
+def drop_non_spikes(spikes: DetectedSpikes, recorded: Sequence[np.ndarray]) -> DetectedSpikes:
+    """Leaves out the events that are no usable spikes, and counts them.
+
+    Parameters
+    ----------
+    spikes : all events, from ``detect_spikes``.
+    recorded : the recording's sweeps as they were recorded, before anything was taken off.
+    """
+    if not len(spikes.triggers):
+        return spikes
+    current = np.concatenate(recorded) if len(recorded) > 1 else recorded[0]
+    windows = spikes.triggers[:, np.newaxis] + np.arange(domain.SPIKE_SAMPLES) - domain.SAMPLES_BEFORE_TRIGGER
+    rails = float(current.min()), float(current.max())
+    reason = find_non_spikes(spikes.waveforms, current[windows], rails)
+    kept = reason == ''
+    dropped = spikes.dropped + collections.Counter(reason[~kept].tolist())
+    return DetectedSpikes(spikes.waveforms[kept], spikes.triggers[kept], spikes.found, dropped)
 
 
-def find_triggers(current_pa: np.ndarray) -> np.ndarray:
+def find_triggers(current_pa: np.ndarray, trigger_pa: float = domain.TRIGGER_PA) -> np.ndarray:
     """Finds the triggers of one sweep.
 
-    A trigger is the first sample at or below -50 pA after the signal was above it, at least one spike window
-    (160 samples) after the last trigger. Source: arXiv 2405.05516.
+    A trigger is the first sample at or below the threshold after the signal was above it, at least one spike window
+    (160 samples) after the last trigger. Source: arXiv 2405.05516, with -50 pA.
 
     Parameters
     ----------
     current_pa : (n,) float, current in pA at 40 kHz.
+    trigger_pa : the threshold, negative.
 
     Returns
     -------
     (k,) int64, sample indices in ascending order.
     """
-    below = current_pa <= domain.TRIGGER_PA
+    below = current_pa <= trigger_pa
     crossings = np.flatnonzero(below[1:] & ~below[:-1]) + 1
     triggers = []
     position = 0

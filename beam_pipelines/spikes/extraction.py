@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import dataclasses
 import hashlib
 import io
 import posixpath
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from beam_pipelines import keyed_random
-from beam_pipelines.recordings.abf_reader import Recording, read_abf
+from beam_pipelines.recordings.abf_reader import Recording, read_currents, several_currents_detail
 from beam_pipelines.recordings.cell_files import RecordingFiles
+from beam_pipelines.recordings.reading_options import ReadingOptions, SpikeCutting
 from beam_pipelines.recordings.rejection import RecordingRejected, RejectedFile
 from beam_pipelines.recordings.spike_csv import parse_file_name, read_spike_csv
 from beam_pipelines.spikes import noise_masks
-from beam_pipelines.spikes.detection import DetectedSpikes, detect_spikes, no_spikes_detail
+from beam_pipelines.spikes.baseline import Baseline
+from beam_pipelines.spikes.detection import DetectedSpikes
+from beam_pipelines.spikes.no_spikes import explain_no_spikes
+from beam_pipelines.spikes.preparation import PreparedCurrent, find_spikes
 
 LocalCopy = Callable[[str], contextlib.AbstractContextManager[str]]
 
@@ -73,12 +78,21 @@ class RecordedCell:
     ----------
     path : the recording, or the folder of spike CSVs.
     spikes : at least one.
-    recording : None for spike CSVs, which hold nothing but spikes.
+    recording, current : the recording as it was read, and its current as spikes were found in it; None for spike CSVs,
+        which hold nothing but spikes.
+    several_currents : whether the file holds other currents too, without spikes.
     """
 
     path: str
     spikes: DetectedSpikes
-    recording: Recording | None
+    recording: Recording | None = None
+    current: PreparedCurrent | None = None
+    several_currents: bool = False
+
+    @property
+    def baselines(self) -> tuple[Baseline, ...]:
+        """What was taken off the sweeps."""
+        return self.current.baselines if self.current else ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,9 +103,10 @@ class ExtractionReport:
     ----------
     used_files : files that gave at least one spike.
     rejected : the files that did not, with the reason.
-    triggers, spikes, dropped : triggers found, spikes cut, and triggers whose window does not fit in the sweep.
+    triggers, spikes, dropped : triggers found, spikes cut, and triggers that gave no spike.
     duration_s : length of the recording; 0 for spike CSVs, which do not hold it.
     simulated_files : used files that are marked as simulated.
+    dropped_by_reason : ``dropped`` by reason, see ``events.DROP_REASONS``.
     """
 
     used_files: int = 0
@@ -101,6 +116,7 @@ class ExtractionReport:
     dropped: int = 0
     duration_s: float = 0.0
     simulated_files: int = 0
+    dropped_by_reason: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
 
     def plus(self, other: ExtractionReport) -> ExtractionReport:
         """Returns the sum of both reports."""
@@ -121,7 +137,11 @@ def duplicate_cell(path: str, cell_id: str, used_path: str) -> RejectedFile:
 
 
 def extract_cell(
-    files: RecordingFiles, seed: int, max_masks: int, resample: bool, local_copy: LocalCopy = contextlib.nullcontext
+    files: RecordingFiles,
+    seed: int,
+    max_masks: int,
+    options: ReadingOptions,
+    local_copy: LocalCopy = contextlib.nullcontext,
 ) -> tuple[CellSpikes | None, ExtractionReport]:
     """Extracts the spikes and noise masks of one cell.
 
@@ -130,16 +150,16 @@ def extract_cell(
     files : the cell's files.
     seed : seeds which spike-free stretches become masks.
     max_masks : most masks to cut.
-    resample, local_copy : see ``read_cell``.
+    options, local_copy : see ``read_cell``.
 
     Returns
     -------
     What ``read_cell`` returns, with the cell's masks in place of its recording.
     """
-    cell, report = read_cell(files, resample, local_copy)
+    cell, report = read_cell(files, options, local_copy)
     if cell is None:
         return None, report
-    sweeps = cell.recording.sweeps if cell.recording else []
+    sweeps = cell.current.sweeps if cell.current else []
     starts = np.cumsum([0, *map(len, sweeps)])
     stretches = [
         noise_masks.find_quiet_stretches(current_pa, found) + start
@@ -151,14 +171,14 @@ def extract_cell(
 
 
 def read_cell(
-    files: RecordingFiles, resample: bool, local_copy: LocalCopy = contextlib.nullcontext
+    files: RecordingFiles, options: ReadingOptions, local_copy: LocalCopy = contextlib.nullcontext
 ) -> tuple[RecordedCell | None, ExtractionReport]:
     """Reads the files of one cell and finds its spikes.
 
     Parameters
     ----------
     files : the cell's files.
-    resample : see ``abf_reader.read_abf``.
+    options : how recordings are read and spikes cut.
     local_copy : gives a local path for a file that is on another file system.
 
     Returns
@@ -169,7 +189,7 @@ def read_cell(
     for candidate in (files, *files.spares):
         if cell is None:
             read = _read_abf if candidate.is_abf else _read_csvs
-            cell, of_candidate = read(candidate, resample, local_copy)
+            cell, of_candidate = read(candidate, options, local_copy)
             report = report.plus(of_candidate)
         else:
             rejected = tuple(duplicate_cell(path, files.cell_id, cell.path) for path in candidate.paths)
@@ -178,27 +198,44 @@ def read_cell(
 
 
 def _read_abf(
-    files: RecordingFiles, resample: bool, local_copy: LocalCopy
+    files: RecordingFiles, options: ReadingOptions, local_copy: LocalCopy
 ) -> tuple[RecordedCell | None, ExtractionReport]:
     (path,) = files.paths
     try:
         with local_copy(path) as local_path:
-            recording = read_abf(local_path, resample)
+            recordings = read_currents(local_path, options.resample, options.channel)
+        recording, current, spikes = _choose_current(recordings, options.cutting)
     except RecordingRejected as error:
         return None, rejection_report(RejectedFile(path, error.reason, error.detail))
-    spikes = detect_spikes(recording.sweeps)
     found, kept = spikes.triggers_found, len(spikes.triggers)
     if not kept:
-        rejected = RejectedFile(path, 'no_spikes', no_spikes_detail(spikes, recording.sweeps))
-        return None, ExtractionReport(0, (rejected,), found, 0, found, recording.duration_s)
-    report = ExtractionReport(1, (), found, kept, found - kept, recording.duration_s, int(recording.is_simulated))
-    return RecordedCell(path, spikes, recording), report
+        rejected = RejectedFile(path, *explain_no_spikes(spikes, current, options.cutting))
+        return None, ExtractionReport(0, (rejected,), found, 0, found, recording.duration_s, 0, spikes.dropped)
+    report = ExtractionReport(
+        1, (), found, kept, found - kept, recording.duration_s, int(recording.is_simulated), spikes.dropped
+    )
+    return RecordedCell(path, spikes, recording, current, len(recordings) > 1), report
+
+
+def _choose_current(
+    recordings: Sequence[Recording], cutting: SpikeCutting
+) -> tuple[Recording, PreparedCurrent, DetectedSpikes]:
+    """Finds the spikes in the one current of a file; in that which spikes, if the file has several."""
+    found = []
+    for recording in recordings:
+        found.append((recording, *find_spikes(recording.sweeps, cutting)))
+    if len(found) == 1:
+        return found[0]
+    spiking = [channel for channel in found if len(channel[2].triggers)]
+    if len(spiking) != 1:
+        raise RecordingRejected('wrong_unit', several_currents_detail([channel[0].channel for channel in found]))
+    return spiking[0]
 
 
 def _read_csvs(
-    files: RecordingFiles, resample: bool, local_copy: LocalCopy
+    files: RecordingFiles, options: ReadingOptions, local_copy: LocalCopy
 ) -> tuple[RecordedCell | None, ExtractionReport]:
-    del resample  # The time column of a single spike must be at 40 kHz.
+    del options  # The time column of a single spike must be at 40 kHz.
     waveform_of: dict[int, np.ndarray] = {}
     rejected = []
     for path in files.paths:
@@ -216,7 +253,7 @@ def _read_csvs(
         return None, report
     triggers = np.array(sorted(waveform_of), np.int64)
     waveforms = np.stack([waveform_of[trigger] for trigger in triggers.tolist()])
-    return RecordedCell(posixpath.dirname(files.paths[0]), DetectedSpikes(waveforms, triggers, ()), None), report
+    return RecordedCell(posixpath.dirname(files.paths[0]), DetectedSpikes(waveforms, triggers, ())), report
 
 
 def _choose(stretches: np.ndarray, most: int, seed: int, cell_id: str) -> np.ndarray:

@@ -150,6 +150,7 @@ def _metadata(
         cells=tuple(CellMetadata(cell.cell_id, cell.label, cell.spikes, cell.split) for cell in plan.cells),
         crc32c={shard_name(shard.split, shard.number, plan.shards[shard.split]): shard.crc32c for shard in written},
         synthesis=synthesis,
+        cutting=plan.cutting,
     )
 
 

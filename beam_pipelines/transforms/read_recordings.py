@@ -156,9 +156,7 @@ class _Ingest(beam.DoFn):
     def process(self, recording: RecordingFiles) -> Iterator[IngestResult]:
         options = self._options
         try:
-            spikes, report = extract_cell(
-                recording, options.seed, options.num_masks, options.resample, files.local_copy
-            )
+            spikes, report = extract_cell(recording, options.seed, options.num_masks, options.reading, files.local_copy)
         except OSError as error:  # A storage fault; faults of the recording itself are in the report.
             fault = f'{error.filename or recording.paths[0]}: {error.strerror or error}'
             yield IngestResult(recording.recording_set, ExtractionReport(0, (), 0, 0, 0, 0.0), error=fault)

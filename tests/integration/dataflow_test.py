@@ -54,7 +54,7 @@ def _run_staged(folder: Path) -> subprocess.CompletedProcess:
 
 
 def _dataset(data_dir: Path, config: str) -> Path:
-    return data_dir / 'sero_spikes' / config / '1.0.0'
+    return data_dir / 'sero_spikes' / config / '1.1.0'
 
 
 @pytest.fixture(scope='module')
@@ -153,7 +153,7 @@ def test_a_staged_job_fails_rather_than_replace_another_dataset(recordings_root,
     assert result.returncode == 0, result.stderr
     result = _run_staged(staging)
     assert result.returncode != 0
-    assert 'original/1.0.0: exists and is kept; --overwrite replaces it' in result.stderr
+    assert 'original/1.1.0: exists and is kept; --overwrite replaces it' in result.stderr
     assert files_of(_dataset(tmp_path / 'data', 'original')) == before
 
 

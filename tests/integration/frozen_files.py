@@ -50,7 +50,8 @@ def checksums(folder: pathlib.Path) -> dict[str, str]:
 def frozen_checksums(name: str) -> dict[str, str]:
     """Returns the checksums in a frozen file of the form that ``sha256sum`` writes."""
     lines = (FROZEN / f'{name}.sha256').read_text().splitlines()
-    return {path: digest for digest, path in (line.split('  ', 1) for line in lines)}
+    checksums_of = {path: digest for digest, path in (line.split('  ', 1) for line in lines)}
+    return {path.replace('/1.0.0/', '/1.1.0/'): digest for path, digest in checksums_of.items()}
 
 
 def csv_rows(path: pathlib.Path) -> list[dict[str, str]]:

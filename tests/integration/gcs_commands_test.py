@@ -66,7 +66,7 @@ def test_a_build_from_bucket_to_bucket_gives_the_bytes_of_a_local_one(recordings
     expected = {name: data for name, data in files_of(data_dir).items() if 'synthetic' not in name}
     assert objects.keys() == expected.keys()
     # Which file was rejected stands in them.
-    told = {f'sero_spikes/non_homogeneous/1.0.0/{name}' for name in ('metadata.json', 'rejected.jsonl')}
+    told = {f'sero_spikes/non_homogeneous/1.1.0/{name}' for name in ('metadata.json', 'rejected.jsonl')}
     told.add('sero_spikes/rejected.jsonl')
     assert {name for name in expected if objects[name] != expected[name]} <= told
     result = run_command('sero-verify', f'{built}/sero_spikes')
@@ -89,7 +89,7 @@ def test_a_build_that_is_killed_at_any_stage_and_started_again_ends_in_the_same_
 
     assert run_command(*command(tmp_path / 'data')).returncode == 0
     expected = files_of(tmp_path / 'data')
-    dataset = f'{bucket}/data/sero_spikes/synthetic/1.0.0'
+    dataset = f'{bucket}/data/sero_spikes/synthetic/1.1.0'
     # The spikes are staged; a shard is whole; the first file has been moved to its place; the plan is gone.
     for seen in (f'{bucket}/data/sero_spikes/.staging', f'{dataset}.building', dataset, f'{dataset}/dataset_info.json'):
         files.remove(dataset)

@@ -75,7 +75,7 @@ def _build_small(recordings, data_dir):
 def test_a_full_disk_is_one_line_and_nothing_half_written(recordings_root, data_dir, small_disk, tmp_path):
     line = error_line(_build_small(recordings_root, small_disk))
     assert 'No space left on device' in line
-    assert not (small_disk / 'sero_spikes' / 'synthetic_small' / '1.0.0').exists()
+    assert not (small_disk / 'sero_spikes' / 'synthetic_small' / '1.1.0').exists()
     assert not [path for path in small_disk.rglob('*') if '.tmp-' in path.name]
     subprocess.run(['mount', '-o', 'remount,size=200m', small_disk], check=True)
     assert _build_small(recordings_root, small_disk).returncode == 0

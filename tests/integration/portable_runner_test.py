@@ -63,6 +63,6 @@ def test_workers_of_a_pool_write_the_same_bytes_as_one_process(
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     for config in _CONFIGS:
-        folder = f'sero_spikes/{config}/1.0.0'
+        folder = f'sero_spikes/{config}/1.1.0'
         assert shards_of(tmp_path / 'data' / folder) == shards_of(data_dir / folder), config
     assert pool_log.read_text().count(_STARTS_A_WORKER) == workers

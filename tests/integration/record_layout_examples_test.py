@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.places import ROOT
 
-_FOLDER = 'sero_spikes/original/1.0.0'
+_FOLDER = 'sero_spikes/original/1.1.0'
 
 
 @pytest.fixture(scope='module')

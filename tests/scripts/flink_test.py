@@ -62,7 +62,7 @@ def expected(command, tmp_path_factory):
 
 
 def _shards(data_dir):
-    return {config: shards_of(data_dir / 'sero_spikes' / config / '1.0.0') for config in ('original', 'synthetic')}
+    return {config: shards_of(data_dir / 'sero_spikes' / config / '1.1.0') for config in ('original', 'synthetic')}
 
 
 def test_two_task_managers_write_the_same_bytes_as_one_process(cluster, command, expected, tmp_path):
@@ -84,7 +84,7 @@ def test_a_worker_that_dies_behind_a_written_shard_leaves_it_to_be_found_by_the_
         job = [sys.executable, '-m', 'tests.support.dying_worker', tmp_path / name, marker, *beam_options]
         result = subprocess.run(job, capture_output=True, text=True, timeout=_TIMEOUT_S, cwd=ROOT)
         assert result.returncode == 0, result.stderr
-        (work,) = (tmp_path / name / 'sero_spikes/synthetic/1.0.0.building').iterdir()
+        (work,) = (tmp_path / name / 'sero_spikes/synthetic/1.1.0.building').iterdir()
         whole = {path.name: path.read_bytes() for path in work.iterdir() if not files.is_temporary(path.name)}
         return json.loads(result.stdout.splitlines()[-1]), whole
 
@@ -99,7 +99,7 @@ def test_a_worker_that_dies_behind_a_written_shard_leaves_it_to_be_found_by_the_
 # The last: it leaves a cluster of one.
 def test_a_task_manager_that_dies_in_the_middle_changes_no_byte(cluster, command, expected, tmp_path):
     build = command(tmp_path / 'data', cluster.beam_options)
-    work = tmp_path / 'data/sero_spikes/synthetic/1.0.0.building'
+    work = tmp_path / 'data/sero_spikes/synthetic/1.1.0.building'
     with subprocess.Popen(build, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
         while not (written := list(work.glob('*/*.tfrecord-*-of-00037'))):
             assert running.poll() is None, running.communicate()

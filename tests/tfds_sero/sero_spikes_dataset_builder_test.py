@@ -23,7 +23,7 @@ _SPLITS = ('train', 'validation', 'test')
 
 
 def _dataset(data_dir: Path, config: str) -> Path:
-    return data_dir / 'sero_spikes' / config / '1.0.0'
+    return data_dir / 'sero_spikes' / config / '1.1.0'
 
 
 def _records(data_dir: Path, config: str, split: str) -> dict[str, np.ndarray]:
@@ -186,7 +186,7 @@ def test_tfds_build_gives_the_bytes_of_sero_build(recordings_root, by_sero_build
     assert set(files_of(folder)) == set(files_of(expected))
     left = {path.name for path in (tmp_path / 'data' / 'sero_spikes').iterdir()}
     assert left == {config, 'rejected.jsonl', '.config'}  # The last is TFDS's own.
-    assert [path.name for path in folder.parent.iterdir()] == ['1.0.0']
+    assert [path.name for path in folder.parent.iterdir()] == ['1.1.0']
     info = tfds.builder_from_directory(str(folder)).info
     reference = tfds.builder_from_directory(str(expected)).info
     assert {name: split.shard_lengths for name, split in info.splits.items()} == {

@@ -159,7 +159,7 @@ def test_damaged_member_is_named(synthetic_run, data_dir, tmp_path):
 def test_missing_dataset_is_named(synthetic_run, tmp_path):
     result = run_command('sero-evaluate', '--workdir', synthetic_run[0], '--data_dir', tmp_path)
     assert error_line(result) == (
-        f'sero-evaluate: {tmp_path}/sero_spikes/non_homogeneous/1.0.0/dataset_info.json: no such file;'
+        f'sero-evaluate: {tmp_path}/sero_spikes/non_homogeneous/1.1.0/dataset_info.json: no such file;'
         ' sero-build or tfds build makes the dataset'
     )
 

@@ -131,7 +131,7 @@ def test_argument_that_is_no_flag_is_named(command, tmp_path):
 def test_missing_data_dir_is_named(tmp_path):
     result = run_command('sero-train', *train_arguments(TINY_RUN, tmp_path / 'nodata', tmp_path / 'run'))
     assert error_line(result) == (
-        f'sero-train: {tmp_path}/nodata/sero_spikes/synthetic_small/1.0.0/dataset_info.json: no such file;'
+        f'sero-train: {tmp_path}/nodata/sero_spikes/synthetic_small/1.1.0/dataset_info.json: no such file;'
         ' sero-build or tfds build makes the dataset'
     )
     assert result.returncode == 1

@@ -32,7 +32,13 @@ class Builder(tfds.core.dataset_builder.FileReaderBuilder):
     """Builder of the sero_spikes dataset."""
 
     VERSION = tfds.core.Version(configs.VERSION)
-    RELEASE_NOTES = {configs.VERSION: 'First release.'}
+    RELEASE_NOTES = {
+        '1.1.0': (
+            'Spikes are found and cut relative to the running baseline, and events that are no spikes are left out.'
+            ' Recordings whose baseline is zero give the spikes of 1.0.0, and sero-build --baseline=none its shards.'
+        ),
+        '1.0.0': 'First release.',
+    }
     BUILDER_CONFIGS = [
         tfds.core.BuilderConfig(name=config.name, description=config.description) for config in configs.CONFIGS.values()
     ]

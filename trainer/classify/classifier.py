@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 import os
 
+import msgspec
 import numpy as np
 
 from beam_pipelines import domain
+from beam_pipelines.recordings.reading_options import ReadingOptions
 from beam_pipelines.spikes.waveform_features import measure_amplitude_pa, measure_firing_rate_hz
 from trainer.classify import saliency
 from trainer.classify.measured_cell import MeasuredCell, measure_current
-from trainer.classify.out_of_distribution import CellTraits, training_warnings
+from trainer.classify.out_of_distribution import CellTraits, is_unlike_all, training_warnings
 from trainer.errors import ModelError
 from trainer.evaluation import calibration as calibrations
 from trainer.evaluation import training_range
@@ -68,7 +70,9 @@ class Classifier:
         ValueError
             If the current is not a one-dimensional array of numbers.
         """
-        result, spikes, warnings = self._classify(measure_current(current_pa, sampling_rate_hz, resample))
+        cutting = msgspec.structs.replace(self.ensemble.info.cutting, polarity='auto')
+        options = ReadingOptions(resample, cutting=cutting)
+        result, spikes, warnings = self._classify(measure_current(current_pa, sampling_rate_hz, options))
         if self.is_simulated:
             warnings += (_SIMULATED_MODEL,)
         return Classification(
@@ -123,7 +127,9 @@ class Classifier:
             cell.measures.udi_ms,
             cell.measures.snr,
         )
-        return result, spikes, training_warnings(traits, self.training_range)
+        if is_unlike_all(traits, self.training_range):
+            result = dataclasses.replace(result, verdict='undecided')
+        return result, spikes, cell.warnings + training_warnings(traits, self.training_range)
 
 
 def load_classifier(workdir: str) -> Classifier:

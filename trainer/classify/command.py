@@ -27,6 +27,7 @@ from beam_pipelines.errors import UsageError, UserError
 from trainer.backend import start_keras
 
 if TYPE_CHECKING:
+    from beam_pipelines.recordings.reading_options import ReadingOptions
     from trainer.classify.batch import Findings
     from trainer.classify.classifier import Classifier
 
@@ -39,6 +40,13 @@ def define_flags() -> None:
         'watch', None, 'Folder in which recordings appear: classify each .abf file when it is complete, until Ctrl-C.'
     )
     flags.DEFINE_bool('resample', False, 'Resample recordings of other rates, from 10000 Hz on, to 40000 Hz.')
+    flags.DEFINE_enum('polarity', 'auto', ['down', 'up', 'auto'], 'Where spikes point; auto: where larger peaks point.')
+    flags.DEFINE_float(
+        'scale',
+        None,
+        'Multiply the current with this number, such as 1000 for nA labelled pA; default: as in training.',
+    )
+    flags.DEFINE_string('channel', None, 'Name or number (from 0) of the channel to read; default: the one in pA.')
     flags.DEFINE_bool('allow_rejected', False, 'Exit with status 0 even if files were rejected.')
     flags.DEFINE_list('export', [], 'Other formats to write too: nwb (needs pynwb), phy.')
 
@@ -54,7 +62,7 @@ def main(argv: list[str]) -> int:
     recordings, rejected = find_recordings(paths, str(folder), OUTPUT_NAMES) if paths else ([], [])
     make_folder(folder)
     # Reading starts before TensorFlow is loaded, which takes longer than reading a recording.
-    with ReadingPool(flags.FLAGS.resample, len(recordings)) as pool:
+    with ReadingPool(_reading_options(), len(recordings)) as pool:
         reading = pool.read(recordings)
         start_keras()
         from trainer.classify.batch import classify_all
@@ -69,6 +77,21 @@ def main(argv: list[str]) -> int:
         report = write_outputs(folder, findings, classifier, flags.FLAGS.export)
     _print_findings(findings, classifier, report)
     return 0 if findings.cells and (flags.FLAGS.allow_rejected or not findings.rejected) else 1
+
+
+def _reading_options() -> ReadingOptions:
+    """Returns how recordings are read: their spikes are cut as those that the model was trained on."""
+    import msgspec
+
+    from beam_pipelines.recordings.reading_options import ReadingOptions
+    from trainer.models import model_info
+
+    values = flags.FLAGS
+    trained = model_info.read(values.model).cutting
+    cutting = msgspec.structs.replace(trained, polarity=values.polarity)
+    if values.scale is not None:
+        cutting = msgspec.structs.replace(cutting, scale=values.scale)
+    return ReadingOptions(values.resample, values.channel, cutting)
 
 
 def _check_flags(paths: list[str]) -> None:

@@ -129,6 +129,7 @@ def _nwb_file(cell: ClassifiedCell, info: Mapping) -> pynwb.NWBFile:
     import pynwb
 
     start = read_start_time(cell.path)
+    trigger_pa = cell.trace.trigger_pa if cell.trace else domain.TRIGGER_PA
     file = pynwb.NWBFile(
         session_description=_session_description(cell, start),
         identifier=str(uuid.uuid4()),
@@ -143,7 +144,7 @@ def _nwb_file(cell: ClassifiedCell, info: Mapping) -> pynwb.NWBFile:
         name='units',
         description=(
             'One cell, and whether it is serotonergic by the shape of its spikes. Spike times are those of the trigger,'
-            f' the first sample at or below {domain.TRIGGER_PA:g} pA; a waveform begins'
+            f' the first sample at or below {trigger_pa:.4g} pA; a waveform begins'
             f' {1e3 * domain.SAMPLES_BEFORE_TRIGGER / domain.SAMPLING_RATE_HZ:g} ms before it.'
         ),
         waveform_rate=float(domain.SAMPLING_RATE_HZ),

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 
 import numpy as np
 
 from beam_pipelines import domain
 from beam_pipelines.recordings.abf_reader import Recording, bring_to_40_khz, usable_rate_hz
 from beam_pipelines.recordings.cell_files import RecordingFiles
+from beam_pipelines.recordings.reading_options import ReadingOptions
 from beam_pipelines.recordings.rejection import RecordingRejected
-from beam_pipelines.spikes.detection import detect_spikes, no_spikes_detail
 from beam_pipelines.spikes.extraction import ExtractionReport, RecordedCell, read_cell
+from beam_pipelines.spikes.no_spikes import explain_no_spikes
+from beam_pipelines.spikes.preparation import PreparedCurrent, find_spikes
 from beam_pipelines.spikes.waveform_features import SpikeMeasures, measure_spikes
+from trainer.classify.recording_warnings import recording_warnings
 from trainer.evaluation.results import TraceEnvelope
 
 # About the number of pixels across a screen or page.
@@ -35,6 +37,7 @@ class MeasuredCell:
     duration_s : of the recording; 0 where unknown.
     sampling_rate_hz : that of the recording; the spikes are always at 40 kHz.
     is_simulated : whether the recording says so.
+    warnings : sentences on what was done to the recording, or is wrong with it.
     """
 
     cell: str
@@ -46,27 +49,28 @@ class MeasuredCell:
     duration_s: float
     sampling_rate_hz: float
     is_simulated: bool
+    warnings: tuple[str, ...]
 
 
-def read_measured_cell(files: RecordingFiles, resample: bool) -> tuple[MeasuredCell | None, ExtractionReport]:
+def read_measured_cell(files: RecordingFiles, options: ReadingOptions) -> tuple[MeasuredCell | None, ExtractionReport]:
     """Reads the files of one cell, as ``extraction.read_cell`` does, and measures its spikes.
 
     Returns
     -------
     The cell, None if every file was rejected, and what became of the files. A bad file never raises.
     """
-    cell, report = read_cell(files, resample)
-    return (None if cell is None else _measure(files.cell_id, cell)), report
+    cell, report = read_cell(files, options)
+    return (None if cell is None else _measure(files.cell_id, cell, options)), report
 
 
-def measure_current(current_pa: np.ndarray, sampling_rate_hz: float, resample: bool) -> MeasuredCell:
+def measure_current(current_pa: np.ndarray, sampling_rate_hz: float, options: ReadingOptions) -> MeasuredCell:
     """Finds and measures the spikes of a current in memory, without name or path.
 
     Parameters
     ----------
     current_pa : (n,) array of numbers, pA.
     sampling_rate_hz : of the current.
-    resample : bring other rates, from 10 kHz on, to 40 kHz; without it they are rejected.
+    options : how it is read and spikes are cut.
 
     Raises
     ------
@@ -76,18 +80,18 @@ def measure_current(current_pa: np.ndarray, sampling_rate_hz: float, resample: b
     current_pa = np.asarray(current_pa)
     if current_pa.ndim != 1 or not len(current_pa) or current_pa.dtype.kind not in 'fiu':
         raise ValueError(f'current_pa: expected (n,) numbers in pA, not {current_pa.dtype} of shape {current_pa.shape}')
-    rate_hz = usable_rate_hz(sampling_rate_hz, resample)
+    rate_hz = usable_rate_hz(sampling_rate_hz, options.resample)
     current_pa = current_pa.astype(np.float32, copy=False)
     if not np.isfinite(current_pa).all():
         raise RecordingRejected('not_finite', 'a sample is not a finite number')
     recording = Recording([bring_to_40_khz(current_pa, rate_hz)], rate_hz)
-    spikes = detect_spikes(recording.sweeps)
+    current, spikes = find_spikes(recording.sweeps, options.cutting)
     if not len(spikes.triggers):
-        raise RecordingRejected('no_spikes', no_spikes_detail(spikes, recording.sweeps))
-    return _measure('', RecordedCell('', spikes, recording))
+        raise RecordingRejected(*explain_no_spikes(spikes, current, options.cutting))
+    return _measure('', RecordedCell('', spikes, recording, current), options)
 
 
-def _measure(name: str, cell: RecordedCell) -> MeasuredCell:
+def _measure(name: str, cell: RecordedCell, options: ReadingOptions) -> MeasuredCell:
     recording = cell.recording
     return MeasuredCell(
         name,
@@ -95,19 +99,21 @@ def _measure(name: str, cell: RecordedCell) -> MeasuredCell:
         cell.spikes.triggers,
         cell.spikes.waveforms,
         measure_spikes(cell.spikes.waveforms),
-        trace=_envelope(recording.sweeps) if recording else None,
+        trace=_envelope(cell.current) if cell.current else None,
         duration_s=recording.duration_s if recording else 0.0,
         sampling_rate_hz=recording.sampling_rate_hz if recording else domain.SAMPLING_RATE_HZ,
         is_simulated=recording.is_simulated if recording else False,
+        warnings=recording_warnings(cell, options),
     )
 
 
-def _envelope(sweeps: Sequence[np.ndarray]) -> TraceEnvelope:
-    current_pa = np.concatenate(sweeps) if len(sweeps) > 1 else sweeps[0]
+def _envelope(current: PreparedCurrent) -> TraceEnvelope:
+    current_pa = np.concatenate(current.sweeps) if len(current.sweeps) > 1 else current.sweeps[0]
     stretches = min(_STRETCHES_OF_TRACE, len(current_pa))
     edges = np.linspace(0, len(current_pa), stretches + 1).round().astype(np.int64)
     return TraceEnvelope(
         (edges[:-1] + edges[1:]) / (2 * domain.SAMPLING_RATE_HZ),
         np.minimum.reduceat(current_pa, edges[:-1]).astype(np.float32, copy=False),
         np.maximum.reduceat(current_pa, edges[:-1]).astype(np.float32, copy=False),
+        current.trigger_pa,
     )

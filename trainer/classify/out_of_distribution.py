@@ -137,15 +137,24 @@ def _width(cell: CellTraits, seen: TrainingRange) -> str | None:
     )
 
 
+def is_unlike_all(cell: CellTraits, seen: TrainingRange) -> bool:
+    """Whether the mean spike resembles that of no training cell, so that a verdict would mean nothing."""
+    return _likeness(cell, seen) < _LEAST_CORRELATION
+
+
 def _shape(cell: CellTraits, seen: TrainingRange) -> str | None:
-    own, others = _standardised(cell.mean_waveform), _standardised(seen.mean_waveform)
-    likeness = float((others @ own).max() / own.size)
-    if likeness >= _LEAST_CORRELATION:
+    if not is_unlike_all(cell, seen):
         return None
     return (
         'The mean spike is not shaped like that of any cell the model has seen (correlation with the nearest'
-        f' {max(likeness, 0):.2f}); it may be an artefact and no spike. Look at it before you trust the verdict.'
+        f' {max(_likeness(cell, seen), 0):.2f}); it may be an artefact and no spike, so the cell is undecided.'
     )
+
+
+def _likeness(cell: CellTraits, seen: TrainingRange) -> float:
+    """Returns the correlation of the mean spike with that of the most similar training cell."""
+    own, others = _standardised(cell.mean_waveform), _standardised(seen.mean_waveform)
+    return float((others @ own).max() / own.size)
 
 
 def _standardised(waveform: np.ndarray) -> np.ndarray:

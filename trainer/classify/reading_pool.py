@@ -13,6 +13,7 @@ from types import TracebackType
 
 from beam_pipelines.cli.signals import interrupts_held_back
 from beam_pipelines.recordings.cell_files import RecordingFiles
+from beam_pipelines.recordings.reading_options import ReadingOptions
 from beam_pipelines.spikes.extraction import ExtractionReport
 from trainer.classify.measured_cell import MeasuredCell, read_measured_cell
 
@@ -25,14 +26,14 @@ class ReadingPool:
 
     Parameters
     ----------
-    resample : see ``abf_reader.read_abf``.
+    options : how recordings are read and spikes cut.
     most_workers : how many readers at most; never more than there are cores.
     """
 
-    def __init__(self, resample: bool, most_workers: int):
+    def __init__(self, options: ReadingOptions, most_workers: int):
         import joblib  # Here, because the readers also import this module and do not need it.
 
-        self._resample = resample
+        self._options = options
         self._workers = max(1, min(most_workers, joblib.cpu_count()))
         self._executor = concurrent.futures.ProcessPoolExecutor(
             self._workers, multiprocessing.get_context('spawn'), initializer=_start_reader
@@ -64,7 +65,7 @@ class ReadingPool:
 
     def _submit(self, recording: RecordingFiles) -> concurrent.futures.Future:
         with interrupts_held_back():
-            return self._executor.submit(read_measured_cell, recording, self._resample)
+            return self._executor.submit(read_measured_cell, recording, self._options)
 
 
 def _start_reader() -> None:

@@ -124,17 +124,19 @@ class ClassifiedSpikes:
 
 @dataclasses.dataclass(frozen=True)
 class TraceEnvelope:
-    """A recording reduced for a picture: the least and the greatest current of each stretch.
+    """The current in which spikes were found, reduced for a picture: the least and the greatest of each stretch.
 
     Attributes
     ----------
     time_s : (t,) float64, middle of each stretch.
     low_pa, high_pa : (t,) float32.
+    trigger_pa : the threshold that was used.
     """
 
     time_s: np.ndarray
     low_pa: np.ndarray
     high_pa: np.ndarray
+    trigger_pa: float = domain.TRIGGER_PA
 
 
 @dataclasses.dataclass(frozen=True)

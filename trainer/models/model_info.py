@@ -11,6 +11,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from beam_pipelines.errors import UserError
+from beam_pipelines.recordings.reading_options import PUBLISHED_CUTTING, SpikeCutting
 from beam_pipelines.storage.atomic_files import write_json
 from beam_pipelines.storage.typed_json import check_content
 from trainer.errors import ModelError
@@ -29,6 +30,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     members : their names.
     examples_seen : how many training examples went through; None if that is unknown.
     train_cells : the cells that the model was trained on; None if they are unknown.
+    cutting : how the spikes were found and cut that the model was trained on; new recordings are cut the same way.
     finished : False if the training was interrupted.
     epochs, best_epoch : how many epochs have ended, and the one that each member's weights are of.
     validation_loss : the best of each member.
@@ -50,6 +52,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     members: tuple[str, ...]
     examples_seen: int | None
     train_cells: tuple[str, ...] | None
+    cutting: SpikeCutting = PUBLISHED_CUTTING
     finished: bool = True
     epochs: int = 0
     best_epoch: Mapping[str, int] = {}

@@ -8,6 +8,7 @@ import pathlib
 
 from beam_pipelines import domain
 from beam_pipelines.recordings.cell_files import group_files, is_ignored
+from beam_pipelines.recordings.reading_options import PUBLISHED_CUTTING, ReadingOptions
 from beam_pipelines.recordings.rejection import RejectedFile
 from beam_pipelines.spikes.extraction import read_cell
 
@@ -64,7 +65,7 @@ def count_root(root: pathlib.Path) -> RootCount:
     folders = dict.fromkeys(PUBLISHED, Count(0, 0))
     simulated_files = 0
     for recording in recordings:
-        cell, report = read_cell(recording, resample=False)
+        cell, report = read_cell(recording, ReadingOptions(cutting=PUBLISHED_CUTTING))
         rejected.extend(report.rejected)
         simulated_files += report.simulated_files
         if cell is not None:

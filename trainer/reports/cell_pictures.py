@@ -80,7 +80,7 @@ class CellPictures:
             time_s, low_pa, high_pa = _thinned(cell.trace)
             parts += [
                 trace.uprights(time_s, low_pa, high_pa, max(1.0, width_px / len(time_s)), 'trace'),
-                trace.level_rule(domain.TRIGGER_PA, 'threshold'),
+                trace.level_rule(cell.trace.trigger_pa, 'threshold'),
                 trace.ticks_at(cell.spikes.time_s, 114, 8, 'trigger'),
                 trace.y_axis('current (pA)', 4),
             ]
@@ -89,7 +89,7 @@ class CellPictures:
             top_px = 136
             caption = (
                 f'Above, the recording{cut} with a stroke for each spike and the trigger level of '
-                f'{svg_plot.MINUS}{-domain.TRIGGER_PA:.0f} pA dashed; below, '
+                f'{svg_plot.MINUS}{-cell.trace.trigger_pa:.0f} pA dashed; below, '
             )
         panel = Panel(_LEFT_PX, top_px, width_px, 84, (0, last_s), (-0.04, 1.04))
         ser = cell.spikes.p_ser >= 0.5
@@ -238,7 +238,7 @@ def _padded(low: float, high: float) -> tuple[float, float]:
 
 def _trace_range(trace: TraceEnvelope, spikes: ClassifiedSpikes) -> tuple[float, float]:
     """Returns the range of nearly all of a recording's current, so that an artefact does not flatten the rest."""
-    low = min(float(np.percentile(trace.low_pa, 1)), float(spikes.waveform.min()), domain.TRIGGER_PA)
+    low = min(float(np.percentile(trace.low_pa, 1)), float(spikes.waveform.min()), trace.trigger_pa)
     high = max(float(np.percentile(trace.high_pa, 99)), float(spikes.waveform.max()))
     return _padded(low, high)
 

@@ -36,6 +36,7 @@ def describe_run(config: FrozenConfigDict, train: StoredSplit, state: Mapping[st
         members=tuple(sorted(state['best'])),
         examples_seen=state['step'] * config.batch_size,
         train_cells=tuple(sorted(train.train_cells)),
+        cutting=train.metadata.cutting,
         finished=finished,
         epochs=state['epoch'],
         best_epoch=state['best_epoch'],

@@ -9,7 +9,7 @@ from beam_pipelines.storage.typed_json import check_content
 
 
 def _content(data_dir, config: str) -> dict:
-    return json.loads((data_dir / 'sero_spikes' / config / '1.0.0' / 'metadata.json').read_text())
+    return json.loads((data_dir / 'sero_spikes' / config / '1.1.0' / 'metadata.json').read_text())
 
 
 @pytest.mark.parametrize('config', ['original', 'non_homogeneous', 'synthetic_small'])

@@ -105,7 +105,7 @@ def test_a_shard_that_is_cut_off_is_found(datasets_copy):
 
 
 def test_a_broken_dataset_does_not_hide_another(datasets_copy):
-    (datasets_copy / 'non_homogeneous' / '1.0.0' / 'record_layout.json').write_text('{')
+    (datasets_copy / 'non_homogeneous' / '1.1.0' / 'record_layout.json').write_text('{')
     _shard(datasets_copy).unlink()
     result, summary = _verify(datasets_copy)
     assert result.returncode == 1 and summary['errors'] == 2
@@ -113,14 +113,14 @@ def test_a_broken_dataset_does_not_hide_another(datasets_copy):
 
 
 def test_another_format_version_names_file_field_and_both_values(datasets_copy):
-    path = datasets_copy / 'original' / '1.0.0' / 'record_layout.json'
+    path = datasets_copy / 'original' / '1.1.0' / 'record_layout.json'
     path.write_text(json.dumps(json.loads(path.read_text()) | {'format_version': 2}))
     result, _ = _verify(path.parent)
     assert f'{path}: format_version is 2, this version of sero-spikes reads 1' in result.stderr
 
 
 def test_a_missing_checksum_is_an_error(datasets_copy):
-    path = datasets_copy / 'original' / '1.0.0' / 'metadata.json'
+    path = datasets_copy / 'original' / '1.1.0' / 'metadata.json'
     path.write_text(json.dumps(json.loads(path.read_text()) | {'crc32c': {}}))
     result, _ = _verify(path.parent)
     assert result.returncode == 1 and 'promises None' in result.stderr
@@ -129,7 +129,7 @@ def test_a_missing_checksum_is_an_error(datasets_copy):
 @pytest.fixture
 def bank(data_dir, tmp_path):
     """The recorded spikes that a `synthetic_small` was made of; it is a copy, but its large shard is the original."""
-    built, copied = (folder / 'sero_spikes' / 'synthetic_small' / '1.0.0' for folder in (data_dir, tmp_path))
+    built, copied = (folder / 'sero_spikes' / 'synthetic_small' / '1.1.0' for folder in (data_dir, tmp_path))
     shutil.copytree(built, copied, ignore=shutil.ignore_patterns('*.tfrecord-*'))
     for shard in built.glob('*.tfrecord-*'):
         (copied / shard.name).hardlink_to(shard)

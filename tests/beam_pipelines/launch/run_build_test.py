@@ -63,15 +63,15 @@ def test_only_the_recordings_that_are_needed_are_looked_for(recordings_root, tmp
 
 def test_a_dataset_that_is_not_published_stays_in_its_work_folder(recordings_root, tmp_path):
     (dataset,) = run_build(_options(recordings_root, tmp_path), PipelineOptions([]), publish=False)
-    assert os.path.dirname(dataset.folder) == f'{tmp_path}/sero_spikes/original/1.0.0.building'
-    assert not (tmp_path / 'sero_spikes/original/1.0.0').exists()
+    assert os.path.dirname(dataset.folder) == f'{tmp_path}/sero_spikes/original/1.1.0.building'
+    assert not (tmp_path / 'sero_spikes/original/1.1.0').exists()
 
 
 def test_a_build_that_failed_is_no_interrupted_one(recordings_root, tmp_path):
     options = {'configs': ('original', 'synthetic_small'), 'num_masks': 10**7}
     with pytest.raises(UserError, match=r'not enough silence: .* rejected files are listed in .*rejected\.jsonl'):
         _run(recordings_root, tmp_path, **options)
-    with pytest.raises(UserError, match='original/1.0.0: exists and is kept'):
+    with pytest.raises(UserError, match='original/1.1.0: exists and is kept'):
         _run(recordings_root, tmp_path, **options)
 
 
@@ -82,7 +82,7 @@ def test_a_disk_without_room_is_an_error_with_both_sizes(recordings_root, tmp_pa
 
 
 def test_what_is_left_of_one_dataset_takes_nothing_off_the_room_for_another(recordings_root, tmp_path):
-    work = tmp_path / 'sero_spikes/original/1.0.0.building'
+    work = tmp_path / 'sero_spikes/original/1.1.0.building'
     work.mkdir(parents=True)
     with open(work / 'shard', 'wb') as file:
         file.truncate(2 << 30)
@@ -99,7 +99,7 @@ def test_an_overwriting_build_that_cannot_even_write_why_it_failed_is_an_error(r
     folder = os.path.join(tmp_path, *['d' * 99] * (room // 100), 'd' * (room % 100 - 1))
     os.makedirs(folder)
     data_dir = shutil.move(tmp_path / 'data', folder)
-    with pytest.raises(UserError, match='original/1.0.0: was not finished, and the reason could not be written'):
+    with pytest.raises(UserError, match='original/1.1.0: was not finished, and the reason could not be written'):
         _run(recordings_root, data_dir, overwrite=True)
     assert files_of(Path(shutil.move(data_dir, tmp_path / 'data'))) == before
 
@@ -108,7 +108,7 @@ def test_a_dataset_may_be_replaced_by_the_same(recordings_root, tmp_path):
     _run(recordings_root, tmp_path)
     before = files_of(tmp_path)
     (dataset,) = _run(recordings_root, tmp_path, overwrite=True)
-    assert dataset.folder == f'{tmp_path}/sero_spikes/original/1.0.0'
+    assert dataset.folder == f'{tmp_path}/sero_spikes/original/1.1.0'
     assert files_of(tmp_path) == before
 
 
@@ -127,9 +127,9 @@ def test_a_plan_that_a_killed_build_left_behind_its_dataset_is_in_nobodys_way(re
     with beam.Pipeline('FnApiRunner') as pipeline:
         build_pipeline(pipeline, options, publish=False)
     config = tmp_path / 'sero_spikes/original'
-    (grown,) = (config / '1.0.0.building').iterdir()
-    grown.rename(config / '1.0.0')  # published, but the job's last step never came
-    before = files_of(config / '1.0.0')
-    assert (config / '1.0.0.building.plan.json').exists()
+    (grown,) = (config / '1.1.0.building').iterdir()
+    grown.rename(config / '1.1.0')  # published, but the job's last step never came
+    before = files_of(config / '1.1.0')
+    assert (config / '1.1.0.building.plan.json').exists()
     _run(recordings_root, tmp_path, overwrite=True)
-    assert files_of(config) == {f'1.0.0/{name}': content for name, content in before.items()}
+    assert files_of(config) == {f'1.1.0/{name}': content for name, content in before.items()}

@@ -104,7 +104,7 @@ def test_a_job_service_that_is_not_there_is_told_and_leaves_nothing_in_the_way(r
     assert error.startswith('sero-build: PortableRunner: FutureTimeoutError; whole shards are kept')
 
     assert run_command(*build, masks).returncode == 0
-    folder = 'sero_spikes/original/1.0.0'
+    folder = 'sero_spikes/original/1.1.0'
     assert shards_of(tmp_path / folder) == shards_of(data_dir / folder)
 
 

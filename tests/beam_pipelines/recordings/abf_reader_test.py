@@ -4,7 +4,7 @@ import numpy as np
 import pyabf
 import pytest
 
-from beam_pipelines.recordings.abf_reader import read_abf
+from beam_pipelines.recordings.abf_reader import read_abf, read_currents
 from beam_pipelines.recordings.abf_writer import write_abf
 from beam_pipelines.recordings.rejection import RecordingRejected
 from tests.support.places import SHARED
@@ -64,13 +64,43 @@ def test_sweeps_that_do_not_divide_the_samples_are_rejected(tmp_path, noise_pa):
     assert _rejection(path).reason == 'bad_header'
 
 
-@pytest.mark.parametrize('unit', ['mV', 'nA', '', 'pA/V'])
+@pytest.mark.parametrize('unit', ['', 'pA/V', 'Ah', 'deg C'])
 def test_another_unit_is_rejected_with_its_name(tmp_path, noise_pa, unit):
     path, _ = _write(tmp_path, noise_pa)
     _patch(path, _UNIT_POSITION, '8s', unit.encode().ljust(8))
     rejected = _rejection(path)
     assert rejected.reason == 'wrong_unit'
     assert rejected.detail.endswith(f'are in {unit or "?"}')
+
+
+@pytest.mark.parametrize('unit', ['V', 'mV', 'uV'])
+def test_a_voltage_is_rejected_as_voltage(tmp_path, noise_pa, unit):
+    path, _ = _write(tmp_path, noise_pa)
+    _patch(path, _UNIT_POSITION, '8s', unit.encode().ljust(8))
+    rejected = _rejection(path)
+    assert (rejected.reason, rejected.detail) == (
+        'voltage',
+        f'the channel is a voltage (in {unit}); a current is needed',
+    )
+
+
+@pytest.mark.parametrize(
+    ('unit', 'pa_per_unit'), [('A', 1e12), ('mA', 1e9), ('uA', 1e6), ('nA', 1e3), ('pA', 1), ('fA', 1e-3)]
+)
+def test_amperes_of_any_prefix_become_pa(tmp_path, noise_pa, unit, pa_per_unit):
+    path, as_read = _write(tmp_path, noise_pa)
+    _patch(path, _UNIT_POSITION, '8s', unit.encode().ljust(8))
+    np.testing.assert_allclose(read_abf(str(path)).sweeps[0], as_read * pa_per_unit, rtol=1e-6)
+
+
+def test_a_channel_can_be_named_or_numbered(tmp_path, noise_pa):
+    path, as_read = _write(tmp_path, noise_pa)
+    for channel in ('0', pyabf.ABF(str(path)).adcNames[0]):
+        (recording,) = read_currents(str(path), channel=channel)
+        np.testing.assert_array_equal(recording.sweeps[0], as_read)
+    with pytest.raises(RecordingRejected) as raised:
+        read_currents(str(path), channel='7')
+    assert raised.value.reason == 'wrong_channel'
 
 
 def test_another_rate_is_rejected_with_both_rates(tmp_path, noise_pa):
@@ -140,30 +170,30 @@ def test_a_header_cut_into_samples_is_unreadable(tmp_path):
 
 # What becomes of each of the files of other laboratories: without and with --resample.
 _FITTING = {
-    '05210017_vc_abf1.abf': ('wrong_unit', 'wrong_unit'),  # two channels in pA
+    '05210017_vc_abf1.abf': ('wrong_rate', 'wrong_unit'),  # two channels in pA
     '130618-1-12.abf': ('wrong_rate', 'used'),
     '171116sh_0014.abf': ('wrong_rate', 'used'),
-    '17o05027_ic_ramp.abf': ('wrong_unit', 'wrong_unit'),
-    '180330_ts_0032-okUnits.abf': ('wrong_unit', 'wrong_unit'),
+    '17o05027_ic_ramp.abf': ('voltage', 'voltage'),
+    '180330_ts_0032-okUnits.abf': ('voltage', 'voltage'),
     '180415_aaron_temp.abf': ('wrong_unit', 'wrong_unit'),
-    '18425108.abf': ('wrong_unit', 'wrong_unit'),
-    '18425108_abf1.abf': ('wrong_unit', 'wrong_unit'),
+    '18425108.abf': ('wrong_rate', 'used'),  # in nA
+    '18425108_abf1.abf': ('wrong_rate', 'used'),
     '18702001-step.abf': ('wrong_rate', 'used'),
     '18807005.abf': ('wrong_rate', 'used'),
     '2018-11-26 mini analysis converted.abf': ('wrong_rate', 'wrong_rate'),
     '2018_11_16_sh_0006.abf': ('wrong_rate', 'used'),
-    '2018_12_15_0000.abf': ('wrong_unit', 'wrong_unit'),
+    '2018_12_15_0000.abf': ('wrong_rate', 'wrong_unit'),
     '2020_06_16_0001.abf': ('wrong_rate', 'used'),
     'DM1_0000.abf': ('wrong_rate', 'used'),
-    'File_axon_3.abf': ('wrong_unit', 'wrong_unit'),
-    'File_axon_5.abf': ('wrong_unit', 'wrong_unit'),
+    'File_axon_3.abf': ('voltage', 'voltage'),
+    'File_axon_5.abf': ('voltage', 'voltage'),
     'File_axon_7.abf': ('wrong_rate', 'wrong_rate'),
     'invalidDate-abf2.abf': ('wrong_rate', 'used'),
     'model_vc_step.abf': ('wrong_rate', 'used'),
-    'pclamp11_4ch.abf': ('wrong_unit', 'wrong_unit'),
-    'pclamp11_4ch_abf1.abf': ('wrong_unit', 'wrong_unit'),
+    'pclamp11_4ch.abf': ('wrong_rate', 'wrong_unit'),
+    'pclamp11_4ch_abf1.abf': ('wrong_rate', 'wrong_unit'),
     'sine sweep magnitude 20.abf': ('wrong_unit', 'wrong_unit'),
-    'test_0001.abf': ('wrong_unit', 'wrong_unit'),
+    'test_0001.abf': ('wrong_rate', 'wrong_unit'),
 }
 
 
@@ -191,6 +221,10 @@ def test_resampled_files_last_as_long_and_have_the_same_mean(name):
     sweeps = read_abf(path, resample=True).sweeps
     seconds = sum(map(len, sweeps)) / 40_000
     assert seconds == pytest.approx(original.data.shape[1] / original.dataRate, rel=1e-3)
-    channel = original.adcUnits.index('pA')
-    difference_pa = np.concatenate(sweeps).mean() - original.data[channel].mean()
+    channel, pa_per_unit = next(
+        (original.adcUnits.index(unit), factor)
+        for unit, factor in (('pA', 1), ('nA', 1000))
+        if unit in original.adcUnits
+    )
+    difference_pa = np.concatenate(sweeps).mean() - pa_per_unit * original.data[channel].mean()
     assert abs(difference_pa) < 0.02 * original.data[channel].std() + 0.1

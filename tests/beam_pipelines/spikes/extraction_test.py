@@ -6,6 +6,7 @@ import pytest
 
 from beam_pipelines.recordings.abf_writer import write_abf
 from beam_pipelines.recordings.cell_files import RecordingFiles
+from beam_pipelines.recordings.reading_options import PUBLISHED_CUTTING, ReadingOptions
 from beam_pipelines.spikes.extraction import CellSpikes, extract_cell, read_cell
 from tests.support.places import SHARED
 from tests.support.requirements import needs_shared
@@ -15,8 +16,13 @@ def _recording(*paths, cell_id: str = 'A1#1') -> RecordingFiles:
     return RecordingFiles('original', 0, cell_id, tuple(map(str, paths)))
 
 
+def _options(resample=False) -> ReadingOptions:
+    """The current as it is, because the spikes of these tests are rectangles."""
+    return ReadingOptions(resample, cutting=PUBLISHED_CUTTING)
+
+
 def _extract(recording, seed=0, max_masks=600, resample=False):
-    return extract_cell(recording, seed, max_masks, resample)
+    return extract_cell(recording, seed, max_masks, _options(resample))
 
 
 def _write_abf(path, spike_starts: list[int], samples: int = 80_000, sweeps: int = 1) -> np.ndarray:
@@ -178,7 +184,7 @@ def test_a_file_of_a_cell_that_is_already_used_names_the_one_that_is(tmp_path):
 
 def test_a_cell_is_read_with_its_recording(tmp_path):
     current_pa = _write_abf(tmp_path / 'A1#1.abf', [5_000, 50_000], sweeps=2)
-    cell, report = read_cell(_recording(tmp_path / 'A1#1.abf'), resample=False)
+    cell, report = read_cell(_recording(tmp_path / 'A1#1.abf'), _options())
     assert cell.path == str(tmp_path / 'A1#1.abf')
     np.testing.assert_array_equal(np.concatenate(cell.recording.sweeps), current_pa)
     assert (cell.recording.duration_s, cell.recording.is_simulated) == (2.0, False)
@@ -187,18 +193,18 @@ def test_a_cell_is_read_with_its_recording(tmp_path):
 
 def test_a_cell_of_spike_csvs_is_its_folder_and_has_no_recording(tmp_path):
     _write_csv(tmp_path / 'A1#1', 700)
-    cell, _ = read_cell(_recording(*(tmp_path / 'A1#1').iterdir()), resample=False)
+    cell, _ = read_cell(_recording(*(tmp_path / 'A1#1').iterdir()), _options())
     assert (cell.path, cell.recording) == (str(tmp_path / 'A1#1'), None)
 
 
 def test_a_simulated_recording_says_so(recordings_root):
     path = min(recordings_root.rglob('*.abf'))
-    cell, report = read_cell(_recording(path, cell_id=path.stem), resample=False)
+    cell, report = read_cell(_recording(path, cell_id=path.stem), _options())
     assert cell.recording.is_simulated and report.simulated_files == 1
 
 
 def test_a_file_that_went_away_is_rejected(tmp_path):
-    cell, report = read_cell(_recording(tmp_path / 'A1#1.abf'), resample=False)
+    cell, report = read_cell(_recording(tmp_path / 'A1#1.abf'), _options())
     assert cell is None
     assert [(file.reason, file.detail) for file in report.rejected] == [('unreadable', 'No such file or directory')]
 
@@ -209,7 +215,7 @@ def test_a_fault_of_the_storage_is_no_rejection(tmp_path):
 
     for paths in ((tmp_path / 'A1#1.abf',), (tmp_path / 'A1#1' / 'A1#1_trigger_700.csv',)):
         with pytest.raises(ConnectionResetError):
-            read_cell(_recording(*paths), False, local_copy)
+            read_cell(_recording(*paths), _options(), local_copy)
 
 
 def test_staged_spikes_come_back_as_they_were(tmp_path):

@@ -101,14 +101,14 @@ def test_a_plan_that_fails_is_written_down_and_does_not_stop_other_datasets(reco
 
 
 def test_shards_of_another_build_in_the_work_folder_are_not_taken_over(recordings_root, data_dir, tmp_path):
-    work = tmp_path / 'sero_spikes/original/1.0.0.building'
+    work = tmp_path / 'sero_spikes/original/1.1.0.building'
     work.mkdir(parents=True)
     (work.parent / f'{work.name}.plan.json').write_text('{"fingerprint": "of something else"}')
     name = 'sero_spikes-train.tfrecord-00000-of-00001'
     (work / name).write_bytes(b'other spikes')
     _run(_options(recordings_root, tmp_path))
-    folder = tmp_path / 'sero_spikes/original/1.0.0'
-    assert (folder / name).read_bytes() == (data_dir / 'sero_spikes/original/1.0.0' / name).read_bytes()
+    folder = tmp_path / 'sero_spikes/original/1.1.0'
+    assert (folder / name).read_bytes() == (data_dir / 'sero_spikes/original/1.1.0' / name).read_bytes()
     assert not work.exists()
 
 

@@ -82,7 +82,7 @@ def test_rejected_files_stand_beside_the_dataset_that_they_are_missing_in(grown)
 
 def test_dataset_info_comes_last(data_dir):
     for config in ('original', 'non_homogeneous', 'synthetic_small'):
-        folder = data_dir / 'sero_spikes' / config / '1.0.0'
+        folder = data_dir / 'sero_spikes' / config / '1.1.0'
         written_at = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
         assert max(written_at.values()) == written_at['dataset_info.json']
 
@@ -143,7 +143,7 @@ def test_a_shard_reported_never_or_twice_is_never_passed_over(grown, change):
 
 def _synthetic(data_dir):
     """Returns what the folder of a synthetic dataset holds: metadata, spike bank, noise masks and the shards' rows."""
-    folder = data_dir / 'sero_spikes/synthetic_small/1.0.0'
+    folder = data_dir / 'sero_spikes/synthetic_small/1.1.0'
     metadata = json.loads((folder / 'metadata.json').read_text())
     bank = record_layout.view_records(np.fromfile(folder / metadata['synthesis']['spike_bank'], np.uint8))
     masks = np.load(folder / metadata['synthesis']['noise_masks'], allow_pickle=False)
@@ -157,7 +157,7 @@ def _integers(records, name):
 def test_the_spike_bank_holds_the_recorded_training_spikes_cell_by_cell(data_dir):
     metadata, bank, _, _ = _synthetic(data_dir)
     cells = [cell['cell'] for cell in metadata['cells']]
-    original = data_dir / 'sero_spikes/original/1.0.0'
+    original = data_dir / 'sero_spikes/original/1.1.0'
     train = b''.join(shard for name, shard in shards_of(original).items() if '-train.' in name)
     train = record_layout.view_records(np.frombuffer(train, np.uint8))
     names = (original / 'cell.labels.txt').read_text().splitlines()
@@ -193,7 +193,7 @@ def test_a_synthetic_dataset_can_be_made_again_from_what_stands_beside_it(data_d
 
 
 def test_noise_masks_are_stored_in_the_order_that_records_number_them(data_dir):
-    masks = np.load(data_dir / 'sero_spikes/synthetic_small/1.0.0/noise_masks.npy', allow_pickle=False)
+    masks = np.load(data_dir / 'sero_spikes/synthetic_small/1.1.0/noise_masks.npy', allow_pickle=False)
     assert masks.shape == (50, 160)
     assert masks.dtype == np.float32
     assert 2 < masks.std() < 6

@@ -73,7 +73,7 @@ def test_train_cells_of_the_published_protocol_are_all_cells(own_data_dir):
 
 
 def test_missing_dataset_is_named_with_the_commands_that_make_it(tmp_path):
-    path = tmp_path / 'sero_spikes' / 'original' / '1.0.0' / 'dataset_info.json'
+    path = tmp_path / 'sero_spikes' / 'original' / '1.1.0' / 'dataset_info.json'
     assert error_of(tmp_path) == f'{path}: no such file; sero-build or tfds build makes the dataset'
 
 
@@ -159,7 +159,7 @@ def test_dataset_of_another_file_system_is_opened_as_a_local_one(data_dir):
     assert remote.metadata == local.metadata
     assert [shard.examples for shard in remote.shards] == [shard.examples for shard in local.shards]
     with pytest.raises(
-        UserError, match='^ram://bucket/data/sero_spikes/non_homogeneous/1.0.0/dataset_info.json: no such'
+        UserError, match='^ram://bucket/data/sero_spikes/non_homogeneous/1.1.0/dataset_info.json: no such'
     ):
         open_split(remote_dir, 'non_homogeneous', 'test')
 

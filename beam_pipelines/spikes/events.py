@@ -1,0 +1,60 @@
+"""Tells spikes from other events: clipped ones, artefacts, and what is unlike the rest."""
+
+from __future__ import annotations
+
+import numpy as np
+
+# Why a trigger gives no spike.
+DROP_REASONS = {
+    'window': 'without a whole window in the sweep',
+    'clipped': 'clipped by the amplifier or the converter',
+    'artefact': 'too fast for a spike',
+    'unlike': 'unlike the other events',
+}
+
+# The extreme value of a sweep comes once or twice by chance, and for longer only where the amplifier or the converter
+# cannot follow.
+_SAMPLES_AT_RAIL = 4
+
+# The steepest step between two samples, as a share of the event's whole height. It is at most 0.33 in 224 real spikes
+# recorded with glass pipettes and brought to 40 kHz; a stimulus artefact jumps in one sample.
+_MOST_STEP = 0.5
+
+# An event is unlike the others if its correlation with their median is below this share of what is usual.
+_LEAST_LIKENESS = 0.65
+_LEAST_EVENTS_TO_COMPARE = 5
+
+
+def find_non_spikes(waveforms: np.ndarray, recorded: np.ndarray, rails: tuple[float, float]) -> np.ndarray:
+    """Finds the events of a recording that are no usable spikes.
+
+    Parameters
+    ----------
+    waveforms : (n, 160) float32, the windows relative to the baseline.
+    recorded : (n, 160) float32, the same windows as they were recorded.
+    rails : lowest and highest value in the recording.
+
+    Returns
+    -------
+    (n,) str, the reason why an event is no spike, a key of ``DROP_REASONS``; empty for spikes.
+    """
+    reason = np.full(len(waveforms), '', '<U8')
+    if not len(waveforms):
+        return reason
+    at_rail = np.maximum(*(np.count_nonzero(recorded == rail, axis=1) for rail in rails))
+    reason[at_rail >= _SAMPLES_AT_RAIL] = 'clipped'
+    step = np.abs(np.diff(waveforms, axis=1)).max(axis=1)
+    artefact = step > _MOST_STEP * np.ptp(waveforms, axis=1)
+    reason[artefact & (reason == '')] = 'artefact'
+    left = np.flatnonzero(reason == '')
+    if len(left) >= _LEAST_EVENTS_TO_COMPARE:
+        likeness = _correlate(waveforms[left], np.median(waveforms[left], axis=0))
+        reason[left[likeness < _LEAST_LIKENESS * np.median(likeness)]] = 'unlike'
+    return reason
+
+
+def _correlate(waveforms: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    centred = waveforms - waveforms.mean(axis=1, keepdims=True)
+    reference = reference - reference.mean()
+    norm = np.linalg.norm(centred, axis=1) * np.linalg.norm(reference)
+    return centred @ reference / np.maximum(norm, np.finfo(np.float32).tiny)

@@ -1,0 +1,71 @@
+"""Says what was done to a recording before its spikes were found, in sentences for a biologist."""
+
+from __future__ import annotations
+
+from beam_pipelines.cli.words import counted
+from beam_pipelines.recordings.reading_options import ReadingOptions
+from beam_pipelines.spikes.detection import find_triggers
+from beam_pipelines.spikes.events import DROP_REASONS
+from beam_pipelines.spikes.extraction import RecordedCell
+
+# Smaller peaks may be noise, or the end of a spike.
+_PEAK_TO_NOISE = 6.0
+_PEAK_TO_THRESHOLD = 0.6
+# So many more events above the threshold, as a share of the spikes, are more than noise and small neighbours.
+_MOST_MISSED = 0.2
+
+
+def recording_warnings(cell: RecordedCell, options: ReadingOptions) -> tuple[str, ...]:
+    """Returns a sentence for each thing that the user should know of a recording.
+
+    Parameters
+    ----------
+    cell : the cell and the recording that its spikes come from.
+    options : how it was read.
+    """
+    return tuple(
+        filter(None, (_channel(cell, options), _polarity(cell, options), _hum(cell), _left_out(cell), _threshold(cell)))
+    )
+
+
+def _channel(cell: RecordedCell, options: ReadingOptions) -> str | None:
+    if options.channel is not None or cell.recording is None or not cell.several_currents:
+        return None
+    return f'The file has several currents; the only one with spikes was read, {cell.recording.channel}.'
+
+
+def _polarity(cell: RecordedCell, options: ReadingOptions) -> str | None:
+    if options.cutting.polarity != 'auto' or cell.current is None or not cell.current.is_inverted:
+        return None
+    return 'The spikes of this recording point upward; it was turned upside down before it was classified.'
+
+
+def _hum(cell: RecordedCell) -> str | None:
+    worst = max(cell.baselines, key=lambda baseline: baseline.hum_pa, default=None)
+    if worst is None or not worst.hum_pa:
+        return None
+    return f'Mains hum of {worst.hum_pa:.0f} pA at {worst.hum_hz:.1f} Hz was taken off this recording.'
+
+
+def _left_out(cell: RecordedCell) -> str | None:
+    reasons = {reason: count for reason, count in cell.spikes.dropped.items() if reason != 'window'}
+    if not reasons:
+        return None
+    named = ', '.join(f'{count} {DROP_REASONS[reason]}' for reason, count in reasons.items())
+    return f'{counted(sum(reasons.values()), "event")} of {cell.spikes.triggers_found} were left out: {named}.'
+
+
+def _threshold(cell: RecordedCell) -> str | None:
+    if cell.current is None:
+        return None
+    smaller = min(-_PEAK_TO_NOISE * cell.current.noise_pa, _PEAK_TO_THRESHOLD * cell.current.trigger_pa)
+    if smaller <= cell.current.trigger_pa:
+        return None
+    missed = sum(len(find_triggers(sweep, smaller)) for sweep in cell.current.sweeps) - cell.spikes.triggers_found
+    if missed <= _MOST_MISSED * len(cell.spikes.triggers):
+        return None
+    return (
+        f'{counted(missed, "event")} stand out of the noise but do not reach the threshold of'
+        f' {cell.current.trigger_pa:.3g} pA: the cell may fire more often than its {len(cell.spikes.triggers)} spikes'
+        ' say. The model was trained on spikes beyond that threshold.'
+    )
