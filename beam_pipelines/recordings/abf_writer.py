@@ -23,6 +23,10 @@ _SAMPLES_PER_EPISODE = 138
 _ADC_RANGE = 244
 _ADC_RESOLUTION = 252
 _INSTRUMENT_SCALE_FACTOR = 922
+# The largest peak that fits with a scale factor of 1e-8, the smallest that pyABF's writer uses.
+_MOST = 1e9
+_LEAST_OF_PYABF = 0.1
+_COUNTS_PER_UNIT = 10 * 32_767 / 32_768
 # Readers (pyABF, neo) read a flag here; if it is 1, they divide the current by a gain stored further on. A full ABF1
 # header has room for both, but pyABF writes a short one, so the readers find samples. If the sample here were a count
 # of 1, they would return nonsense for the whole recording.
@@ -30,8 +34,10 @@ _TELEGRAPH_ENABLE = 4_512
 _TELEGRAPH_ENABLE_SAMPLE = (_TELEGRAPH_ENABLE - _HEADER_BYTES) // 2
 
 
-def write_abf(path: str | Path, current_pa: np.ndarray, sampling_rate_hz: float, comment: bytes = b'') -> np.ndarray:
-    """Writes a recording of one sweep and one channel in pA.
+def write_abf(
+    path: str | Path, current_pa: np.ndarray, sampling_rate_hz: float, comment: bytes = b'', unit: str = 'pA'
+) -> np.ndarray:
+    """Writes a recording of one sweep and one channel.
 
     Parameters
     ----------
@@ -42,16 +48,29 @@ def write_abf(path: str | Path, current_pa: np.ndarray, sampling_rate_hz: float,
     sampling_rate_hz : float
     comment : bytes
         The file comment, at most 56 bytes.
+    unit : str
+        The channel's unit, if not pA; the current is given in it.
 
     Returns
     -------
     (n_samples,) float32 array
-        The current as a reader gets it back, in pA.
+        The current as a reader gets it back, in its unit.
+
+    Raises
+    ------
+    ValueError
+        If a value is not finite or too large for the format: nothing is written.
     """
     path = Path(path)
     peak_pa = np.max(np.abs(current_pa), keepdims=True)
-    abfWriter.writeABF1(peak_pa[np.newaxis], str(path), sampling_rate_hz)
+    if not peak_pa < _MOST:
+        raise ValueError(f'{path}: a peak of {float(peak_pa[0]):g} {unit} cannot be written')
+    abfWriter.writeABF1(peak_pa[np.newaxis], str(path), sampling_rate_hz, unit)
     header = bytearray(path.read_bytes()[:_HEADER_BYTES])
+    if 0 < peak_pa < _LEAST_OF_PYABF:
+        # pyABF scales no further, and would leave few counts or none.
+        scale_factor = 10.0 ** math.floor(math.log10(_COUNTS_PER_UNIT / float(peak_pa[0])))
+        struct.pack_into('<16f', header, _INSTRUMENT_SCALE_FACTOR, *[scale_factor] * 16)
     struct.pack_into('<i', header, _ACTUAL_ACQ_LENGTH, current_pa.size)
     struct.pack_into('<i', header, _SAMPLES_PER_EPISODE, current_pa.size)
     struct.pack_into('56s', header, abf_header.COMMENT, comment)

@@ -1,0 +1,1 @@
+"""What rigs do to recordings, for ``benchmarks.rig_faults``."""
