@@ -9,7 +9,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from unittest import mock
 
 from absl import app, flags
@@ -43,14 +43,33 @@ def run_command(name: str, *arguments: object) -> subprocess.CompletedProcess:
         keras.backend.clear_session()  # its names of layers count up over the whole process
     argv = [name, *map(str, arguments)]
     with _as_in_a_new_process(argv), _output_captured() as output:
+        status = _status_of(module.run)
+    return subprocess.CompletedProcess(argv, status, output.stdout, output.stderr)
+
+
+def run_tfds(*arguments: object, cwd: pathlib.Path) -> subprocess.CompletedProcess:
+    """Runs TFDS's command in this process and in a folder; all else is as of ``run_command``."""
+    from tensorflow_datasets.scripts.cli import main as tfds_command
+
+    argv = ['tfds', *map(str, arguments)]
+    exits: list[int] = []
+    before = pathlib.Path.cwd()
+    with (
+        _as_in_a_new_process(argv),
+        _output_captured() as output,
+        _logging_of_absl_restored(),
+        mock.patch.object(app, 'EXCEPTION_HANDLERS', []),
+        mock.patch.object(os, '_exit', exits.append),  # a handler of exceptions may call it; absl then raises them
+    ):
+        os.chdir(cwd)
         try:
-            module.run()
-            status = 0
-        except SystemExit as end:
-            status = end.code or 0
-            if isinstance(status, str):
-                print(status, file=sys.stderr)
-                status = 1
+            status = _status_of(tfds_command.launch_cli)
+        except Exception:
+            if not exits:
+                raise
+            status = exits[0]
+        finally:
+            os.chdir(before)
     return subprocess.CompletedProcess(argv, status, output.stdout, output.stderr)
 
 
@@ -76,6 +95,28 @@ def help_of(command: str) -> str:
     result = run_installed(command, '--help')
     assert result.returncode == 0, result.stderr
     return result.stdout
+
+
+def _status_of(run: Callable[[], object]) -> int:
+    try:
+        run()
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
+            return 1
+        return end.code or 0
+    return 0
+
+
+@contextlib.contextmanager
+def _logging_of_absl_restored() -> Iterator[None]:
+    handler = absl_logging.get_absl_handler().python_handler
+    formatter, verbosity = handler.formatter, absl_logging.get_verbosity()
+    try:
+        yield
+    finally:
+        handler.setFormatter(formatter)
+        absl_logging.set_verbosity(verbosity)
 
 
 @contextlib.contextmanager
