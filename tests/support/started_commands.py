@@ -12,21 +12,23 @@ from tests.support.commands import MODULES
 _LIBRARIES = ['beam_pipelines.launch.run_build', 'beam_pipelines.launch.detached', 'trainer.training.loop']
 
 
-def start_command(name: str, *arguments: object) -> BaseProcess:
-    """Starts a console command in a process of its own, which leads a process group and says nothing."""
+def start_command(name: str, *arguments: object, errors: str | os.PathLike = os.devnull) -> BaseProcess:
+    """Starts a console command in a process of its own, which leads a process group.
+
+    Its standard error goes into the file ``errors``, its standard output nowhere.
+    """
     context = multiprocessing.get_context('forkserver')
     context.set_forkserver_preload(_LIBRARIES)
-    process = context.Process(target=_run, args=([name, *map(str, arguments)], dict(os.environ)))
+    process = context.Process(target=_run, args=([name, *map(str, arguments)], dict(os.environ), os.fspath(errors)))
     process.start()
     return process
 
 
-def _run(argv: list[str], environment: dict[str, str]) -> None:
+def _run(argv: list[str], environment: dict[str, str], errors: str) -> None:
     os.setsid()
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = argv
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.dup2(nowhere, 2)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
     importlib.import_module(MODULES[argv[0]]).run()

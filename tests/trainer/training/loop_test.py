@@ -7,7 +7,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 
 import keras
@@ -114,16 +113,18 @@ def assert_same_weights(model: keras.Model, expected_model: keras.Model) -> None
 @pytest.mark.slow
 def test_run_that_is_asked_to_stop_saves_first_and_goes_on_to_the_same_end(data_dir, tmp_path, synthetic_run):
     arguments = train_arguments(TINY_RUN | {'checkpoint_steps': 20}, data_dir, tmp_path / 'run')
-    command = pathlib.Path(sys.executable).parent / 'sero-train'
     reached = 0
     for number, status in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
-        with subprocess.Popen([command, *arguments], stderr=subprocess.PIPE, text=True) as process:
-            give_up = time.monotonic() + 120
-            while max(checkpoint_steps(tmp_path / 'run'), default=0) <= reached and time.monotonic() < give_up:
-                time.sleep(0.002)
-            process.send_signal(number)
-            _, errors = process.communicate(timeout=120)
-        assert process.returncode == status, errors
+        process = start_command('sero-train', *arguments, errors=tmp_path / 'errors')
+        give_up = time.monotonic() + 120
+        while max(checkpoint_steps(tmp_path / 'run'), default=0) <= reached and time.monotonic() < give_up:
+            time.sleep(0.002)
+        os.kill(process.pid, number)
+        process.join(120)
+        process.kill()  # if it has not ended
+        process.join()
+        errors = (tmp_path / 'errors').read_text()
+        assert process.exitcode == status, errors
         name = signal.Signals(number).name
         assert errors.splitlines()[-1] == f'sero-train: stopped by {name} and saved; the same command goes on'
         assert reached < max(checkpoint_steps(tmp_path / 'run')) < STEPS
