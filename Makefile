@@ -17,6 +17,9 @@ PAPER_PROTOCOL ?= published
 # A scale for two cores; the authors' is in trainer/configs/paper_original.py and paper_synthetic.py.
 PAPER_FLAGS ?= --config.precision=mixed_bfloat16 --config.examples_per_epoch=30328 --config.epochs=8
 
+# Python is to keep what it compiles: otherwise every process would compile TensorFlow again, for ten seconds and more.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo paper test quick lint lock clean
 
 # Two models are trained, one on synthetic spikes and one on recorded spikes alone, and compared on other days' cells.
