@@ -11,8 +11,10 @@ and sero-train. Files that could not be used are listed in DATA_DIR/sero_spikes/
 
 from __future__ import annotations
 
+import json
 import logging as standard_logging
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
@@ -27,6 +29,7 @@ from beam_pipelines.planning import splits
 from beam_pipelines.synthesis.synthesizer import Recipe
 
 if TYPE_CHECKING:  # They import Beam.
+    from beam_pipelines.datasets.metadata import DatasetMetadata
     from beam_pipelines.launch.run_build import BuiltDataset
     from beam_pipelines.planning.options import BuildOptions
     from beam_pipelines.recordings.reading_options import BaselineKind, ReadingOptions
@@ -89,6 +92,7 @@ def main(argv: list[str]) -> int:
     from beam_pipelines.launch.detached import DetachedBuild
     from beam_pipelines.launch.preflight import check_beam_options
     from beam_pipelines.launch.run_build import run_build
+    from beam_pipelines.transforms.paths import BuildPaths
 
     started = time.monotonic()
     options = _build_options()
@@ -97,15 +101,11 @@ def main(argv: list[str]) -> int:
     if isinstance(built, DetachedBuild):
         print(built.line)
         return 0
-    rejected = _summarize(built)
+    rejected_file = BuildPaths(options.data_dir).rejected
+    rejected = _summarize(built, rejected_file)
     print(f'done in {time.monotonic() - started:.1f} s')
     if rejected:
-        from beam_pipelines.transforms.paths import BuildPaths
-
-        say(
-            f'{counted(rejected, "file")} rejected, see {BuildPaths(options.data_dir).rejected};'
-            ' the datasets were made from the others'
-        )
+        say(f'{counted(rejected, "file")} rejected, see {rejected_file}; the datasets were made from the others')
     return 1 if rejected and not flags.FLAGS.allow_rejected else 0
 
 
@@ -141,18 +141,31 @@ def _reading_options() -> ReadingOptions:
     return ReadingOptions(values.resample, values.channel, cutting)
 
 
-def _summarize(built: Sequence[BuiltDataset]) -> int:
-    """Prints the counts of files and triggers, and the datasets' folders; returns the number of rejected files."""
+def _summarize(built: Sequence[BuiltDataset], rejected_file: str) -> int:
+    """Prints what became of files and triggers, and the datasets' folders; returns the number of rejected files."""
+    from beam_pipelines.recordings.rejection import RejectedFile, screen_lines
+    from beam_pipelines.storage import files
+
     sets = {dataset.metadata.recording_set: dataset.metadata for dataset in built}
     for recording_set, metadata in sets.items():
         print(
             f'{recording_set}: {counted(metadata.files_used + metadata.files_rejected, "file")} ='
             f' {metadata.files_used} used + {metadata.files_rejected} rejected;'
-            f' {metadata.triggers} triggers = {metadata.spikes} spikes + {metadata.triggers_dropped} dropped'
+            f' {metadata.triggers} triggers = {metadata.spikes} spikes + {_dropped(metadata)}'
         )
+    if files.exists(rejected_file):
+        rejected = [RejectedFile(**json.loads(line)) for line in files.read_bytes(rejected_file).decode().splitlines()]
+        print(*screen_lines(rejected, rejected_file), sep='\n', end='\n' if rejected else '')
     for dataset in built:
         print(f'{dataset.config}: {dataset.folder} ({dataset.metadata.source} recordings)')
     return sum(metadata.files_rejected for metadata in sets.values())
+
+
+def _dropped(metadata: DatasetMetadata) -> str:
+    from beam_pipelines.spikes.events import dropped_words
+
+    # Early versions dropped triggers for one reason only.
+    return dropped_words(metadata.triggers_dropped_by_reason or +Counter({'window': metadata.triggers_dropped}))
 
 
 def _checked_configs() -> tuple[str, ...]:

@@ -29,6 +29,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import re
 from typing import TYPE_CHECKING
 
 from absl import flags
@@ -59,6 +60,11 @@ def define_flags() -> None:
         'Cross-validate: leave out each recording day, or divide at random by spike as published.',
     )
     flags.DEFINE_integer('folds', None, 'Number of folds that the days are divided into; by default each day is one.')
+    flags.DEFINE_string(
+        'day_pattern',
+        None,
+        'Regular expression whose match in a cell id is the recording day; default: a date in the name.',
+    )
     define_config_flag()
     flags.declare_key_flag('config')  # so that --help has it
     flags.mark_flags_as_mutual_exclusive(['workdir', 'models'], required=True)
@@ -107,25 +113,31 @@ def _write(folder: pathlib.Path, model: ModelResult, baseline: ModelResult | Non
 def _check_flags(values: flags.FlagValues) -> None:
     """Raises UsageError if flags do not go together."""
     if values.cross_validate is None:
-        for name in ('config', 'folds'):
+        for name in ('config', 'folds', 'day_pattern'):
             if values[name].value is not None:
                 raise UsageError(f'--{name} goes with --cross_validate')
         return
     for name in ('models', 'baseline_workdir', 'output_dir'):
         if values[name].value is not None:
             raise UsageError(f'--{name} does not go with --cross_validate')
-    if values.folds is not None and values.cross_validate == 'spike':
-        raise UsageError('--folds goes with --cross_validate=day')
+    for name in ('folds', 'day_pattern'):
+        if values[name].value is not None and values.cross_validate == 'spike':
+            raise UsageError(f'--{name} goes with --cross_validate=day')
+    try:
+        re.compile(values.day_pattern or '')
+    except re.error as error:
+        raise UsageError(f'--day_pattern={values.day_pattern}: {error}') from None
     if values.config is None:
         raise UsageError('--cross_validate takes a --config')
 
 
 def _cross_validate(config: FrozenConfigDict) -> int:
-    from trainer.cross_validation.cross_validate import DIVISIONS, cross_validate, read_headline, write_result
+    from trainer.cross_validation.cross_validate import DIVISIONS, Division, cross_validate, read_headline, write_result
     from trainer.reports.terminal import ALL_SIMULATED, division_table
 
     values = flags.FLAGS
-    result, folder = cross_validate(config, values.data_dir, values.workdir, values.cross_validate, values.folds)
+    asked = Division(values.cross_validate, values.folds, values.day_pattern)
+    result, folder = cross_validate(config, values.data_dir, values.workdir, asked)
     write_result(folder, result, config)
     found = {division: read_headline(values.workdir, division) for division in DIVISIONS}
     print(division_table({division: metrics for division, metrics in found.items() if metrics}))

@@ -70,6 +70,7 @@ class DatasetMetadata(msgspec.Struct, frozen=True, omit_defaults=True):
     cells : the dataset's cells; the position is the number that records store.
     crc32c : file name of each shard -> CRC-32C of the file, eight hexadecimal digits.
     synthesis : only for a synthetic dataset.
+    triggers_dropped_by_reason : see ``events.DROP_REASONS``; not in the file if none was dropped.
     cutting : how its spikes were found and cut; not in the file if in the published way, as by early versions.
     """
 
@@ -89,4 +90,5 @@ class DatasetMetadata(msgspec.Struct, frozen=True, omit_defaults=True):
     cells: tuple[CellMetadata, ...]
     crc32c: Mapping[str, str]
     synthesis: SynthesisMetadata | None = None
+    triggers_dropped_by_reason: Mapping[str, int] = {}
     cutting: SpikeCutting = PUBLISHED_CUTTING

@@ -23,6 +23,9 @@ _RATE_TOLERANCE_HZ = 1
 
 _VARIABLE_LENGTH_MODE = 1
 
+# A shorter pause between sweeps, as a share of a sweep, is a rounding error.
+_LEAST_GAP = 1e-4
+
 # Both characters for micro are in use.
 _MICRO = ('u', '\N{MICRO SIGN}', '\N{GREEK SMALL LETTER MU}')
 _EXPONENTS = {'k': 3, '': 0, 'm': -3, **dict.fromkeys(_MICRO, -6), 'n': -9, 'p': -12, 'f': -15, 'a': -18}
@@ -39,6 +42,7 @@ class Recording:
     sweeps : arrays of (n,) float32 in pA at 40 kHz; a gap-free recording is one sweep.
     sampling_rate_hz : the file's own rate; not 40 kHz if the sweeps were resampled.
     channel : its name; empty if the file has only one channel.
+    sweep_starts_s : when each sweep started, in s from the first; empty if they follow each other without gaps.
     is_simulated : whether the file is marked as simulated by this project.
     """
 
@@ -46,11 +50,30 @@ class Recording:
     sampling_rate_hz: float
     is_simulated: bool = False
     channel: str = ''
+    sweep_starts_s: tuple[float, ...] = ()
 
     @property
     def duration_s(self) -> float:
         """Total length of all sweeps."""
         return sum(map(len, self.sweeps)) / domain.SAMPLING_RATE_HZ
+
+    @property
+    def intervals_s(self) -> list[tuple[float, float]]:
+        """Start and end of each sweep, in s from the start of the first; sweeps without a gap are one interval."""
+        if not self.sweep_starts_s:
+            return [(0.0, self.duration_s)]
+        return [
+            (start, start + len(sweep) / domain.SAMPLING_RATE_HZ)
+            for start, sweep in zip(self.sweep_starts_s, self.sweeps, strict=True)
+        ]
+
+    def seconds_at(self, sample: np.ndarray) -> np.ndarray:
+        """Returns when samples were recorded: (n,) int64 in the sweeps one after the other -> (n,) float64 in s."""
+        if not self.sweep_starts_s:
+            return sample / domain.SAMPLING_RATE_HZ
+        first = np.cumsum([0, *map(len, self.sweeps)])[:-1]
+        sweep = np.searchsorted(first, sample, side='right') - 1
+        return np.array(self.sweep_starts_s)[sweep] + (sample - first[sweep]) / domain.SAMPLING_RATE_HZ
 
 
 def read_abf(path: str, resample: bool = False) -> Recording:
@@ -101,8 +124,9 @@ def read_currents(path: str, resample: bool = False, channel: str | None = None)
         sweeps = [_in_pa(sweep, pa_per_unit) for sweep in _sweeps(abf, number)]
         if not all(np.isfinite(sweep).all() for sweep in sweeps):
             raise RecordingRejected('not_finite', 'a sample is not a finite number')
+        at_40_khz = [bring_to_40_khz(sweep, rate_hz) for sweep in sweeps]
         name = (abf.adcNames[number].strip() or str(number)) if len(abf.adcUnits) > 1 else ''
-        recordings.append(Recording([bring_to_40_khz(sweep, rate_hz) for sweep in sweeps], rate_hz, simulated, name))
+        recordings.append(Recording(at_40_khz, rate_hz, simulated, name, _starts_s(abf, sweeps)))
     # pyABF's objects form reference cycles and live until the next garbage collection; this frees their arrays now.
     del abf.data, abf.sweepX, abf.sweepY
     return recordings
@@ -162,6 +186,14 @@ def _current_channels(abf: pyabf.ABF, wanted: str | None) -> dict[int, float]:
     if all(units[number] in _VOLTS for number in numbers):
         raise RecordingRejected('voltage', f'the channel is a voltage (in {found}); a current is needed')
     raise RecordingRejected('wrong_unit', f'expected a channel in pA, the {len(units)} channel(s) are in {found}')
+
+
+def _starts_s(abf: pyabf.ABF, sweeps: Sequence[np.ndarray]) -> tuple[float, ...]:
+    """Returns when each sweep started; nothing if the sweeps follow each other, or the file does not say."""
+    length_s = max(map(len, sweeps), default=0) / abf.dataRate
+    if len(sweeps) < 2 or not abf.sweepIntervalSec > length_s * (1 + _LEAST_GAP):
+        return ()
+    return tuple(float(abf.sweepIntervalSec * number) for number in range(len(sweeps)))
 
 
 def _in_pa(sweep: np.ndarray, pa_per_unit: float) -> np.ndarray:

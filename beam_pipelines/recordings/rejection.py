@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable
+import posixpath
+from collections.abc import Iterable, Sequence
 
 REASONS = {
     'not_abf': 'the file is not an ABF1 or ABF2 file',
@@ -29,6 +30,9 @@ REASONS = {
 }
 
 
+_MOST_LINES = 40
+
+
 @dataclasses.dataclass(frozen=True)
 class RejectedFile:
     """A file that is not used: a line of ``rejected.jsonl``."""
@@ -41,6 +45,27 @@ class RejectedFile:
 def rejected_lines(files: Iterable[RejectedFile]) -> str:
     """Returns the content of ``rejected.jsonl``: one line for each file, in the given order."""
     return ''.join(f'{json.dumps(dataclasses.asdict(file))}\n' for file in files)
+
+
+def screen_lines(files: Sequence[RejectedFile], list_file: str) -> list[str]:
+    """Returns one line for each rejected file, as many as fit on a screen.
+
+    Parameters
+    ----------
+    files : the rejected files.
+    list_file : the file that lists all of them.
+    """
+    lines = [
+        f'{_printable(posixpath.basename(file.path))}  rejected, {file.reason}: {_printable(file.detail)}'
+        for file in files
+    ]
+    more = len(lines) - _MOST_LINES
+    return lines if more <= 0 else [*lines[:_MOST_LINES], f'... {more} more in {list_file}']
+
+
+def _printable(text: str) -> str:
+    """Replaces what a terminal would take for a command."""
+    return ''.join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 class RecordingRejected(Exception):

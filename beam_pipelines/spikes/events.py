@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 # Why a trigger gives no spike.
@@ -23,6 +25,12 @@ _MOST_STEP = 0.5
 # An event is unlike the others if its correlation with their median is below this share of what is usual.
 _LEAST_LIKENESS = 0.65
 _LEAST_EVENTS_TO_COMPARE = 5
+
+
+def dropped_words(dropped: Mapping[str, int]) -> str:
+    """Returns how many triggers gave no spike, such as ``3 dropped (2 too fast for a spike, 1 unlike the others)``."""
+    by_reason = ', '.join(f'{count} {DROP_REASONS[reason]}' for reason, count in sorted(dropped.items()))
+    return f'{sum(dropped.values()):,} dropped' + (f' ({by_reason})' if by_reason else '')
 
 
 def find_non_spikes(waveforms: np.ndarray, recorded: np.ndarray, rails: tuple[float, float]) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import io
 import os
 import tempfile
@@ -150,6 +151,7 @@ def _metadata(
         cells=tuple(CellMetadata(cell.cell_id, cell.label, cell.spikes, cell.split) for cell in plan.cells),
         crc32c={shard_name(shard.split, shard.number, plan.shards[shard.split]): shard.crc32c for shard in written},
         synthesis=synthesis,
+        triggers_dropped_by_reason=dict(sum((report.dropped_by_reason for report in reports), collections.Counter())),
         cutting=plan.cutting,
     )
 

@@ -90,7 +90,7 @@ def test_old_run_goes_on(frozen_data_dir, tmp_path):
     )  # fmt: skip
     assert 'going on from step 61 ' in result.stderr
     info, expected = (json.loads((folder / 'model_info.json').read_text()) for folder in (workdir, FROZEN / 'finished'))
-    assert _keys(info) == _keys(expected)
+    assert {key for key in _keys(info) if not key.startswith('/cutting')} == _keys(expected)
     assert (info['finished'], info['epochs'], info['best_epoch']) == (True, 3, expected['best_epoch'])
     for name in ('members/k4.keras', 'members/k6.keras', 'consensus.keras'):
         weights, wanted = _weights(workdir / name), _weights(FROZEN / 'finished' / name)

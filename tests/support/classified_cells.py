@@ -28,6 +28,7 @@ def make_cell(name: str, path: str | pathlib.Path, spikes: int = 7, seed: int = 
         ),
         trace=None,
         duration_s=5.0,
+        intervals_s=((0.0, 5.0),),
         saliency=np.zeros(160),
         warnings=(),
         is_simulated=False,

@@ -4,6 +4,7 @@ import sys
 import pytest
 
 from tests.support.commands import error_line, run_command
+from tests.support.places import ROOT
 from tests.support.training_runs import CONFIG_FILE
 
 
@@ -39,5 +40,6 @@ def test_backend_that_cannot_be_is_one_line(command, monkeypatch):
 def test_backend_that_cannot_be_is_one_line_of_sero_classify_too(monkeypatch, tmp_path):
     monkeypatch.setenv('KERAS_BACKEND', 'torch')
     (tmp_path / 'cell.abf').touch()
-    result = run_command('sero-classify', '--model', 'nowhere', '--output_dir', tmp_path / 'out', tmp_path / 'cell.abf')
+    model = ROOT / 'tests' / 'integration' / 'frozen' / 'finished'
+    result = run_command('sero-classify', '--model', model, '--output_dir', tmp_path / 'out', tmp_path / 'cell.abf')
     assert error_line(result) == "sero-classify: KERAS_BACKEND 'torch': expected tensorflow or jax"

@@ -8,7 +8,6 @@ import os
 import msgspec
 import numpy as np
 
-from beam_pipelines import domain
 from beam_pipelines.recordings.reading_options import ReadingOptions
 from beam_pipelines.spikes.waveform_features import measure_amplitude_pa, measure_firing_rate_hz
 from trainer.classify import saliency
@@ -104,6 +103,7 @@ class Classifier:
             saliency.consensus_saliency(self.ensemble.model, result.mean_waveform, baseline),
             warnings,
             cell.is_simulated,
+            cell.intervals_s,
         )
 
     def _classify(self, cell: MeasuredCell) -> tuple[CellResult, ClassifiedSpikes, tuple[str, ...]]:
@@ -120,7 +120,7 @@ class Classifier:
         )
         spikes = ClassifiedSpikes(
             cell.trigger,
-            cell.trigger / domain.SAMPLING_RATE_HZ,
+            cell.time_s,
             cell.waveform,
             spike_p_ser(scores),
             cell.measures.amplitude_pa,

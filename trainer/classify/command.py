@@ -113,15 +113,23 @@ def _check_flags(paths: list[str]) -> None:
 
 def _print_findings(findings: Findings, classifier: Classifier, report: pathlib.Path) -> None:
     from beam_pipelines.datasets.configs import REJECTED_FILE
+    from beam_pipelines.recordings.rejection import screen_lines
     from trainer.classify.batch import findings_lines
     from trainer.reports.terminal import verdict_lines
 
     verdicts = [(cell.result, cell.warnings) for cell in findings.sorted_cells()]
-    lines = [*verdict_lines(verdicts, 'cells.csv'), '', *findings_lines(findings, classifier), f'report: {report}']
+    rejected_file = report.parent / REJECTED_FILE
+    lines = [
+        *verdict_lines(verdicts, 'cells.csv'),
+        *screen_lines(findings.rejected, str(rejected_file)),
+        '',
+        *findings_lines(findings, classifier),
+        f'report: {report}',
+    ]
     print('\n'.join(lines))
     if findings.rejected:
-        count = counted(len(findings.rejected), 'file')
-        say(f'{count} rejected, see {report.parent / REJECTED_FILE}; the verdicts are on the others')
+        others = 'the verdicts are on the others' if findings.cells else 'there is no verdict'
+        say(f'{counted(len(findings.rejected), "file")} rejected, see {rejected_file}; {others}')
 
 
 def run() -> None:

@@ -154,7 +154,7 @@ def _nwb_file(cell: ClassifiedCell, info: Mapping) -> pynwb.NWBFile:
     for name, description in _UNITS_COLUMNS.items():
         units.add_column(name=name, description=description)
     spikes, result = cell.spikes, cell.result
-    observed = {'obs_intervals': [[0.0, cell.duration_s]]} if cell.duration_s > 0 else {}
+    observed = {'obs_intervals': [list(interval) for interval in cell.intervals_s]} if cell.intervals_s else {}
     units.add_unit(
         spike_times=spikes.time_s,
         waveforms=_amperes(spikes.waveform)[:, np.newaxis],  # (spikes, electrodes, samples)

@@ -30,11 +30,13 @@ class MeasuredCell:
     ----------
     cell : its name; that of the file, or of the folder of spike CSVs.
     path : the recording, or the folder of spike CSVs.
-    trigger : (n,) int64, sample index at 40 kHz in the recording.
+    trigger : (n,) int64, sample index at 40 kHz in the recording, whose sweeps follow each other.
+    time_s : (n,) float64, when the triggers were, from the start of the first sweep, pauses between sweeps included.
     waveform : (n, 160) float32, pA.
     measures : of the spikes.
     trace : None for spike CSVs.
-    duration_s : of the recording; 0 where unknown.
+    duration_s : of the recording, without pauses between sweeps; 0 where unknown.
+    intervals_s : start and end of each stretch that was recorded; empty where unknown.
     sampling_rate_hz : that of the recording; the spikes are always at 40 kHz.
     is_simulated : whether the recording says so.
     warnings : sentences on what was done to the recording, or is wrong with it.
@@ -43,10 +45,12 @@ class MeasuredCell:
     cell: str
     path: str
     trigger: np.ndarray
+    time_s: np.ndarray
     waveform: np.ndarray
     measures: SpikeMeasures
     trace: TraceEnvelope | None
     duration_s: float
+    intervals_s: tuple[tuple[float, float], ...]
     sampling_rate_hz: float
     is_simulated: bool
     warnings: tuple[str, ...]
@@ -92,27 +96,29 @@ def measure_current(current_pa: np.ndarray, sampling_rate_hz: float, options: Re
 
 
 def _measure(name: str, cell: RecordedCell, options: ReadingOptions) -> MeasuredCell:
-    recording = cell.recording
+    recording, triggers = cell.recording, cell.spikes.triggers
     return MeasuredCell(
         name,
         cell.path,
-        cell.spikes.triggers,
+        triggers,
+        recording.seconds_at(triggers) if recording else triggers / domain.SAMPLING_RATE_HZ,
         cell.spikes.waveforms,
         measure_spikes(cell.spikes.waveforms),
-        trace=_envelope(cell.current) if cell.current else None,
+        trace=_envelope(recording, cell.current) if recording and cell.current else None,
         duration_s=recording.duration_s if recording else 0.0,
+        intervals_s=tuple(recording.intervals_s) if recording else (),
         sampling_rate_hz=recording.sampling_rate_hz if recording else domain.SAMPLING_RATE_HZ,
         is_simulated=recording.is_simulated if recording else False,
         warnings=recording_warnings(cell, options),
     )
 
 
-def _envelope(current: PreparedCurrent) -> TraceEnvelope:
+def _envelope(recording: Recording, current: PreparedCurrent) -> TraceEnvelope:
     current_pa = np.concatenate(current.sweeps) if len(current.sweeps) > 1 else current.sweeps[0]
     stretches = min(_STRETCHES_OF_TRACE, len(current_pa))
     edges = np.linspace(0, len(current_pa), stretches + 1).round().astype(np.int64)
     return TraceEnvelope(
-        (edges[:-1] + edges[1:]) / (2 * domain.SAMPLING_RATE_HZ),
+        recording.seconds_at((edges[:-1] + edges[1:]) / 2),
         np.minimum.reduceat(current_pa, edges[:-1]).astype(np.float32, copy=False),
         np.maximum.reduceat(current_pa, edges[:-1]).astype(np.float32, copy=False),
         current.trigger_pa,

@@ -13,13 +13,15 @@ import os
 import sys
 import time
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from ml_collections import FrozenConfigDict
 
+from beam_pipelines.cli.words import counted
 from beam_pipelines.datasets import record_layout
 from beam_pipelines.datasets.metadata import DatasetMetadata
+from beam_pipelines.domain import recording_day
 from beam_pipelines.errors import UserError
 from beam_pipelines.storage.atomic_files import remove_left_behind, staged, write_json, write_text
 from beam_pipelines.synthesis.synthesizer import SpikeBank, Synthesizer
@@ -64,6 +66,22 @@ class RecordedSpikes:
 
 
 @dataclasses.dataclass(frozen=True)
+class Division:
+    """How the recorded spikes are divided.
+
+    Attributes
+    ----------
+    by : ``day``, or ``spike`` for the published division.
+    folds : how many groups the days are divided into; None: each day is a fold.
+    day_pattern : see ``domain.recording_day``.
+    """
+
+    by: str
+    folds: int | None = None
+    day_pattern: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class _CrossValidation:
     """What all folds of a cross-validation share; ``synthetic`` is None where recorded spikes are trained on."""
 
@@ -75,7 +93,7 @@ class _CrossValidation:
 
 
 def cross_validate(
-    config: FrozenConfigDict, data_dir: str, workdir: str, division: str, folds: int | None
+    config: FrozenConfigDict, data_dir: str, workdir: str, division: Division
 ) -> tuple[SplitResult, str]:
     """Cross-validates; folds that an earlier run of the same command has finished are not trained again.
 
@@ -85,8 +103,7 @@ def cross_validate(
         the spikes and noise masks of its own training cells.
     data_dir : the TFDS data directory.
     workdir : where ``cross_validation/DIVISION`` is created.
-    division : ``day``, or ``spike`` for the published one.
-    folds : see ``folds.fold_by_day``.
+    division : how the cells or spikes are divided.
 
     Returns
     -------
@@ -100,11 +117,13 @@ def cross_validate(
     """
     spikes = read_recorded_spikes(data_dir)
     synthetic = None if config.train_on == 'original' else open_split(data_dir, config.train_on, 'train')
-    if division == 'day':
-        made = fold_by_day(spikes.cell, spikes.label, spikes.cell_names, folds, config.seed)
+    if division.by == 'day':
+        day_of = {name: recording_day(name, division.day_pattern) for name in spikes.cell_names}
+        _tell_days(day_of)
+        made = fold_by_day(spikes.cell, spikes.label, day_of, division.folds, config.seed)
     else:
         made = fold_by_spike(len(spikes.label), config.seed)
-    folder = os.path.join(workdir, FOLDER, division)
+    folder = os.path.join(workdir, FOLDER, division.by)
     fingerprints = [split.metadata.fingerprint for split in (spikes, synthetic) if split]
     _reserve(folder, {'config': config.to_dict(), 'folds': len(made), 'data': fingerprints})
     job = _CrossValidation(config, spikes, synthetic, made, folder)
@@ -115,7 +134,20 @@ def cross_validate(
         of_fold = SpikeScores(scores, spikes.waveform[fold.test], spikes.label[fold.test], spikes.cell[fold.test])
         cells += classify_cells(of_fold, spikes.trigger[fold.test], spikes.cell_names, calibration)
         p_ser.append(spike_p_ser(scores))
-    return _result(division, job, np.concatenate(p_ser), cells), folder
+    return _result(division.by, job, np.concatenate(p_ser), cells), folder
+
+
+def _tell_days(day_of: Mapping[str, str]) -> None:
+    """Prints how many days there are, and a warning if no cell shares its day."""
+    cells, days = len(day_of), len(set(day_of.values()))
+    example = min(day_of.values())
+    print(f'{counted(cells, "cell")} on {counted(days, "recording day")}, such as {example}', file=sys.stderr)
+    if cells == days > 1:
+        print(
+            f'WARNING: each cell counts as a day of its own, such as {example}, so cells of one day may be on two sides'
+            ' of a fold; give --day_pattern, a regular expression for the day in a cell id',
+            file=sys.stderr,
+        )
 
 
 def write_result(folder: str, result: SplitResult, config: FrozenConfigDict) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -35,7 +35,7 @@ class Fold:
 
 
 def fold_by_day(
-    cell: np.ndarray, label: np.ndarray, cell_names: Sequence[str], folds: int | None, seed: int
+    cell: np.ndarray, label: np.ndarray, day_of: Mapping[str, str], folds: int | None, seed: int
 ) -> list[Fold]:
     """Leaves each day out once, or groups of days: no day is on two sides of a fold, and so no cell is.
 
@@ -44,7 +44,7 @@ def fold_by_day(
     Parameters
     ----------
     cell, label : (n,) int, of each spike.
-    cell_names : what ``cell`` indexes.
+    day_of : cell id -> recording day, in the order that ``cell`` indexes.
     folds : how many groups the days are divided into; None: each day is a fold.
     seed : of the order of the days.
 
@@ -53,23 +53,24 @@ def fold_by_day(
     UserError
         If there are too few days, or without those of a fold too few cells of a class.
     """
+    cell_names = list(day_of)
     label_of = {cell_names[number]: int(label[cell == number][0]) for number in np.unique(cell)}
-    days = sorted({domain.recording_day(name) for name in label_of}, key=lambda day: _order(day, seed))
+    days = sorted({day_of[name] for name in label_of}, key=lambda day: _order(day, seed))
     if folds is not None and not 2 <= folds <= len(days):
         raise UserError(f'folds {folds}: must be 2..{len(days)}, there are so many recording days')
     if len(days) < 3:
         raise UserError(f'{len(days)} recording days ({", ".join(sorted(days))}); leaving one out takes at least 3')
     # Days of one class follow each other, so that each group of days gets its share of them.
-    days.sort(key=lambda day: np.mean([of == 0 for name, of in label_of.items() if domain.recording_day(name) == day]))
+    days.sort(key=lambda day: np.mean([of == 0 for name, of in label_of.items() if day_of[name] == day]))
     groups = [[day] for day in sorted(days)] if folds is None else [days[first::folds] for first in range(folds)]
     names = np.array(cell_names)[cell]
     made = []
     for number, group in enumerate(groups, start=1):
         name = f'day {group[0]}' if folds is None else f'fold {number} of {folds}'
-        rest = {cell_id: of for cell_id, of in label_of.items() if domain.recording_day(cell_id) not in group}
-        held_out = _hold_out_days(rest, seed, name)
-        train = [cell_id for cell_id in rest if domain.recording_day(cell_id) not in held_out]
-        validation = [cell_id for cell_id in rest if domain.recording_day(cell_id) in held_out]
+        rest = {cell_id: of for cell_id, of in label_of.items() if day_of[cell_id] not in group}
+        held_out = _hold_out_days(rest, day_of, seed, name)
+        train = [cell_id for cell_id in rest if day_of[cell_id] not in held_out]
+        validation = [cell_id for cell_id in rest if day_of[cell_id] in held_out]
         made.append(
             Fold(
                 name,
@@ -86,12 +87,12 @@ def fold_by_spike(count: int, seed: int) -> list[Fold]:
     return [Fold('random by spike', **splits.split_spikes(count, seed))]
 
 
-def _hold_out_days(label_of: dict[str, int], seed: int, name: str) -> set[str]:
+def _hold_out_days(label_of: dict[str, int], day_of: Mapping[str, str], seed: int, name: str) -> set[str]:
     """Returns days that hold enough cells of each class to validate on, and leave cells of each class to train on."""
-    days = sorted({domain.recording_day(cell_id) for cell_id in label_of}, key=lambda day: _order(day, seed))
+    days = sorted({day_of[cell_id] for cell_id in label_of}, key=lambda day: _order(day, seed))
     held_out: set[str] = set()
     for label in range(len(domain.LABEL_NAMES)):
-        days_of_class = [domain.recording_day(cell_id) for cell_id, of in label_of.items() if of == label]
+        days_of_class = [day_of[cell_id] for cell_id, of in label_of.items() if of == label]
         wanted = max(_FEWEST_VALIDATION_CELLS, math.floor(_VALIDATION_SHARE * len(days_of_class)))
         for day in days:
             if sum(of in held_out for of in days_of_class) >= wanted:
@@ -100,7 +101,7 @@ def _hold_out_days(label_of: dict[str, int], seed: int, name: str) -> set[str]:
             if day in days_of_class and set(days_of_class) - held_out - {day}:
                 held_out.add(day)
     for label, class_name in enumerate(domain.LABEL_NAMES):
-        class_days = {domain.recording_day(cell_id) for cell_id, of in label_of.items() if of == label}
+        class_days = {day_of[cell_id] for cell_id, of in label_of.items() if of == label}
         if not class_days & held_out or not class_days - held_out:
             raise UserError(
                 f'{name}: without its cells {class_name} was recorded on {len(class_days)} days; training and'

@@ -105,7 +105,7 @@ class ClassifiedSpikes:
     Attributes
     ----------
     trigger : (n,) int64, sample index in the recording.
-    time_s : (n,) float64, of the trigger from the recording's start.
+    time_s : (n,) float64, of the trigger from the recording's start, pauses between sweeps included.
     waveform : (n, 160) float32, pA.
     p_ser : (n,) float, consensus probability of each spike, not calibrated.
     amplitude_pa : (n,) float, depth of the trough below the level before the spike; positive.
@@ -149,10 +149,11 @@ class ClassifiedCell:
     result : the verdict; its label is None.
     spikes : the cell's spikes.
     trace : None for spike CSVs, which hold no recording.
-    duration_s : of the recording; 0 where unknown.
+    duration_s : of the recording, without pauses between sweeps; 0 where unknown.
     saliency : (160,) float, how much each sample of the mean spike speaks for SER (positive) or NSER (negative).
     warnings : sentences on how the recording differs from those that the model was trained on.
     is_simulated : whether the recording says that it was simulated.
+    intervals_s : start and end of each stretch that was recorded; empty where unknown.
     """
 
     path: str
@@ -163,6 +164,7 @@ class ClassifiedCell:
     saliency: np.ndarray
     warnings: tuple[str, ...]
     is_simulated: bool
+    intervals_s: tuple[tuple[float, float], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -72,7 +72,11 @@ class CellPictures:
 
     def activity(self, cell: ClassifiedCell) -> Picture:
         """Draws the recording with its triggers, and below it the probability of each spike."""
-        last_s = cell.duration_s or 1.02 * max(float(cell.spikes.time_s[-1]), 1e-3)
+        last_s = (
+            cell.intervals_s[-1][1]
+            if cell.intervals_s
+            else cell.duration_s or 1.02 * max(float(cell.spikes.time_s[-1]), 1e-3)
+        )
         width_px = _WIDE_PX - _LEFT_PX - _RIGHT_PX
         parts, top_px, caption, cut = [], 12, '', ''
         if cell.trace is not None:

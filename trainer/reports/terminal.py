@@ -157,7 +157,7 @@ def _verb(count: int, one: str, many: str) -> str:
 
 
 def verdict_lines(verdicts: Sequence[tuple[CellResult, Sequence[str]]], cells_file: str) -> list[str]:
-    """Returns one line per cell, as many as fit on a screen.
+    """Returns one line per cell with its warnings below it, as many as fit on a screen.
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ def verdict_lines(verdicts: Sequence[tuple[CellResult, Sequence[str]]], cells_fi
     """
     lines = []
     for cell, warnings in verdicts[:_MOST_VERDICTS]:
-        lines.append(verdict_line(cell) + (f'  {counted(len(warnings), "warning")}' if warnings else ''))
+        lines += [verdict_line(cell), *(f'    {warning}' for warning in warnings)]
     if len(verdicts) > _MOST_VERDICTS:
         lines.append(f'... {len(verdicts) - _MOST_VERDICTS} more in {cells_file}')
     return lines

@@ -4,7 +4,7 @@ import numpy as np
 import pyabf
 import pytest
 
-from beam_pipelines.recordings.abf_reader import read_abf, read_currents
+from beam_pipelines.recordings.abf_reader import Recording, read_abf, read_currents
 from beam_pipelines.recordings.abf_writer import write_abf
 from beam_pipelines.recordings.rejection import RecordingRejected
 from tests.support.places import SHARED
@@ -228,3 +228,24 @@ def test_resampled_files_last_as_long_and_have_the_same_mean(name):
     )
     difference_pa = np.concatenate(sweeps).mean() - pa_per_unit * original.data[channel].mean()
     assert abs(difference_pa) < 0.02 * original.data[channel].std() + 0.1
+
+
+def test_sweeps_without_gaps_are_one_interval():
+    recording = Recording([np.zeros(400, np.float32), np.zeros(400, np.float32)], 40_000)
+    assert recording.intervals_s == [(0.0, 0.02)]
+    np.testing.assert_allclose(recording.seconds_at(np.array([0, 799])), [0, 799 / 40_000])
+
+
+def test_time_includes_the_pauses_between_sweeps():
+    recording = Recording([np.zeros(400, np.float32), np.zeros(400, np.float32)], 40_000, sweep_starts_s=(0.0, 5.0))
+    assert recording.intervals_s == [(0.0, 0.01), (5.0, 5.01)]
+    np.testing.assert_allclose(recording.seconds_at(np.array([0, 399, 400, 440])), [0, 399 / 40_000, 5, 5.001])
+
+
+@needs_shared
+def test_an_episodic_recording_says_when_its_sweeps_started():
+    recording = read_abf(str(SHARED / 'data/abf/2018_11_16_sh_0006.abf'), resample=True)
+    assert recording.sweep_starts_s[:4] == (0.0, 5.0, 10.0, 15.0)
+    assert recording.intervals_s[2] == pytest.approx((10.0, 10.1))
+    # Sweeps that follow each other have no starts of their own.
+    assert read_abf(str(SHARED / 'data/abf/171116sh_0014.abf'), resample=True).sweep_starts_s == ()

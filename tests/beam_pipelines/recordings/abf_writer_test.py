@@ -11,9 +11,28 @@ from beam_pipelines.recordings.abf_writer import write_abf
 @pytest.mark.parametrize('dtype', [np.float32, np.float64])
 def test_file_is_what_pyabf_writes(tmp_path, peak_pa, n_samples, dtype):
     current_pa = np.random.default_rng(n_samples).uniform(-peak_pa, peak_pa, n_samples).astype(dtype)
+    current_pa[0] = peak_pa
     write_abf(tmp_path / 'ours.abf', current_pa, 40_000)
     abfWriter.writeABF1(current_pa[np.newaxis], str(tmp_path / 'theirs.abf'), 40_000)
     assert (tmp_path / 'ours.abf').read_bytes() == (tmp_path / 'theirs.abf').read_bytes()
+
+
+@pytest.mark.parametrize('unit', ['A', 'mA', 'nA'])
+@pytest.mark.parametrize('peak', [1e-12, 1e-10, 3e-7, 0.02, 5e4, 3e8])
+def test_the_scale_suits_any_peak(tmp_path, unit, peak):
+    current = peak * np.sin(np.linspace(0, 20, 5_000))
+    as_read = write_abf(tmp_path / 'x.abf', current, 40_000, unit=unit)
+    np.testing.assert_allclose(as_read, current, atol=1e-3 * peak)
+    recording = pyabf.ABF(str(tmp_path / 'x.abf'))
+    np.testing.assert_array_equal(recording.data[0], as_read)
+    assert recording.adcUnits == [unit]
+
+
+@pytest.mark.parametrize('peak', [1e12, np.nan, np.inf])
+def test_what_does_not_fit_is_refused(tmp_path, peak):
+    with pytest.raises(ValueError, match='cannot be written'):
+        write_abf(tmp_path / 'x.abf', np.array([0, peak]), 40_000)
+    assert not (tmp_path / 'x.abf').exists()
 
 
 @pytest.mark.parametrize('peak_pa', [90.0, 120.0])

@@ -162,9 +162,12 @@ def test_every_real_file_ends_as_a_verdict_with_a_warning_or_as_a_rejection(synt
     assert cells and names.isdisjoint(reasons)
     assert names | set(reasons) == {path.name for path in folder.iterdir()}
     assert set(reasons.values()) <= set(REASONS)
+    lines = result.stdout.splitlines()
     for row in cells:
-        (line,) = [line for line in result.stdout.splitlines() if line.startswith(f'{row["cell"]} ')]
-        assert 'warning' in line
+        (number,) = [number for number, line in enumerate(lines) if line.startswith(f'{row["cell"]} ')]
+        assert lines[number + 1].startswith('    ')  # a warning
+    for name, reason in reasons.items():
+        assert any(line.startswith(f'{name}  rejected, {reason}: ') for line in lines)
 
 
 def test_an_interrupted_training_is_one_line(synthetic_run, recordings_root, tmp_path):

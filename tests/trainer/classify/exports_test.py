@@ -103,7 +103,7 @@ def test_cells_of_the_same_name_do_not_replace_each_other(tmp_path):
 
 def test_odd_cells_make_valid_files(tmp_path):
     odd = make_cell(
-        '<img src=x onerror=alert(1)>', 'gone.abf', spikes=1, udi_ms=np.nan, duration_s=0.0,
+        '<img src=x onerror=alert(1)>', 'gone.abf', spikes=1, udi_ms=np.nan, duration_s=0.0, intervals_s=(),
         verdict='undecided', warnings=('the noise is 12 pA', 'few spikes'),
     )  # fmt: skip
     (path,) = export_nwb(tmp_path, [odd], INFO)

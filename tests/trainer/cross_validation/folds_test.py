@@ -11,13 +11,16 @@ CELL = np.repeat(np.arange(20), 3)
 LABEL = CELL // 2 % 2
 
 
+DAY_OF = {name: domain.recording_day(name) for name in CELLS}
+
+
 def days_of(rows: np.ndarray) -> set[str]:
     return {domain.recording_day(CELLS[cell]) for cell in CELL[rows]}
 
 
 @pytest.mark.parametrize(('folds', 'expected'), [(None, 10), (3, 3), (5, 5)])
 def test_no_day_is_on_two_sides_and_each_is_tested_once(folds, expected):
-    made = fold_by_day(CELL, LABEL, CELLS, folds, seed=0)
+    made = fold_by_day(CELL, LABEL, DAY_OF, folds, seed=0)
     assert len(made) == expected
     for fold in made:
         train, validation, test = days_of(fold.train), days_of(fold.validation), days_of(fold.test)
@@ -28,16 +31,16 @@ def test_no_day_is_on_two_sides_and_each_is_tested_once(folds, expected):
 
 
 def test_a_day_is_named_by_its_fold():
-    assert [fold.name for fold in fold_by_day(CELL, LABEL, CELLS, None, seed=0)][:2] == ['day D00', 'day D01']
+    assert [fold.name for fold in fold_by_day(CELL, LABEL, DAY_OF, None, seed=0)][:2] == ['day D00', 'day D01']
 
 
 def test_groups_of_days_hold_both_classes():
-    for fold in fold_by_day(CELL, LABEL, CELLS, 5, seed=0):
+    for fold in fold_by_day(CELL, LABEL, DAY_OF, 5, seed=0):
         assert set(LABEL[fold.test]) == {0, 1}
 
 
 def test_same_seed_gives_the_same_folds_and_another_seed_others():
-    first, again, other = (fold_by_day(CELL, LABEL, CELLS, 4, seed)[0].test.tolist() for seed in (0, 0, 1))
+    first, again, other = (fold_by_day(CELL, LABEL, DAY_OF, 4, seed)[0].test.tolist() for seed in (0, 0, 1))
     assert first == again
     assert first != other
 
@@ -45,16 +48,18 @@ def test_same_seed_gives_the_same_folds_and_another_seed_others():
 @pytest.mark.parametrize('folds', [0, 1, 11])
 def test_number_of_folds_that_cannot_be_is_named(folds):
     with pytest.raises(UserError, match=rf'folds {folds}: must be 2\.\.10'):
-        fold_by_day(CELL, LABEL, CELLS, folds, seed=0)
+        fold_by_day(CELL, LABEL, DAY_OF, folds, seed=0)
 
 
 def test_too_few_days_are_named():
     with pytest.raises(UserError, match=r'2 recording days \(A, B\)'):
-        fold_by_day(np.arange(4), np.array([0, 1, 0, 1]), ['A#1', 'A#2', 'B#1', 'B#2'], None, seed=0)
+        fold_by_day(
+            np.arange(4), np.array([0, 1, 0, 1]), {'A#1': 'A', 'A#2': 'A', 'B#1': 'B', 'B#2': 'B'}, None, seed=0
+        )
 
 
 def test_class_of_too_few_days_is_named():
-    cells = ['A#1', 'B#1', 'C#1', 'D#1']
+    cells = {'A#1': 'A', 'B#1': 'B', 'C#1': 'C', 'D#1': 'D'}
     with pytest.raises(UserError, match='day A: without its cells NSER was recorded on 1 days'):
         fold_by_day(np.arange(4), np.array([0, 0, 0, 1]), cells, None, seed=0)
 
