@@ -48,9 +48,18 @@ def _download(recordings: pathlib.Path | None, models: pathlib.Path | None) -> N
     wanted = [(name, id, recordings / name) for name, id in drive.RECORDINGS.items()] if recordings else []
     if models:
         wanted.append(('models', drive.MODELS, models))
+    drive.check_can_download()
+    failures = []
     for name, drive_id, folder in wanted:
-        listed, fetched = drive.fetch_folder(name, drive_id, folder)
+        # A folder of which files cannot be fetched does not keep the others from coming.
+        try:
+            listed, fetched = drive.fetch_folder(name, drive_id, folder)
+        except UserError as error:
+            failures.append(str(error))
+            continue
         print(f'{name}: {counted(listed, "file")}, {fetched:,} of them fetched now')
+    if failures:
+        raise UserError('; '.join(failures))
 
 
 def _check_recordings(root: pathlib.Path) -> int:

@@ -27,6 +27,7 @@ class Drive:
     ----------
     folders : {folder id: {name: bytes of a file, or id of a folder}}.
     refused : names of files that it will not hand out.
+    pages : names of files in whose place it sends a page, or nothing, with the headers of the file.
     answers_without_type : whether it refuses with a page that has no content type, which gdown 6.5 stumbles over.
     served : names of the files that it has handed out.
     environment : variables with which a process finds it in the place of Google Drive.
@@ -35,6 +36,7 @@ class Drive:
     def __init__(self):
         self.folders: dict[str, dict[str, bytes | str]] = {}
         self.refused: set[str] = set()
+        self.pages: dict[str, bytes] = {}
         self.answers_without_type = False
         self.served: list[str] = []
         self.environment: dict[str, str] = {}
@@ -92,6 +94,7 @@ def running(folder: pathlib.Path) -> Iterator[Drive]:
                 self.answer(page, {} if drive.answers_without_type else {'Content-Type': 'text/html'})
                 return
             drive.served.append(name)
+            content = drive.pages.get(name, content)
             disposition = f"attachment; filename*=UTF-8''{urllib.parse.quote(name)}"
             self.answer(content, {'Content-Disposition': disposition, 'Content-Type': 'application/octet-stream'})
 

@@ -26,6 +26,10 @@ MODELS = '1zjwc-_P6zjsmc77BdwgBhxrEhBGw8Igz'
 _TIMEOUT_S = 60
 _RETRIES = 3
 
+# What a file of the authors, a CSV or a Keras archive, never starts with.
+_STARTS_OF_PAGES = (b'<!doctype html', b'<html')
+_BYTES_LOOKED_AT = 512
+
 # Drive refuses all further files to anyone who has downloaded too much.
 _MOST_CONSECUTIVE_FAILURES = 5
 
@@ -78,7 +82,7 @@ def fetch_folder(name: str, drive_id: str, folder: pathlib.Path) -> tuple[int, i
     for file in tqdm.tqdm(missing, desc=name, unit='file'):
         os.makedirs(os.path.dirname(file.local_path), exist_ok=True)
         try:
-            _ask(gdown.download, id=file.id, output=file.local_path, resume=True, retries=_RETRIES)
+            _fetch_file(file.id, pathlib.Path(file.local_path))
             in_a_row = 0
         except UserError as error:
             failures.append(f'{file.path}: {error}')
@@ -94,6 +98,22 @@ def fetch_folder(name: str, drive_id: str, folder: pathlib.Path) -> tuple[int, i
             f' {failures[0]}; the same command fetches what is missing'
         )
     return len(listed), len(missing)
+
+
+def _fetch_file(drive_id: str, path: pathlib.Path) -> None:
+    """Fetches one file; UserError if Drive refuses it, or answers with a page or nothing in its place."""
+    import gdown
+
+    # Hidden until it has been looked at, so that it is never taken for a recording. It keeps an interrupted download.
+    staged = path.with_name(f'.{path.name}.download')
+    _ask(gdown.download, id=drive_id, output=str(staged), resume=True, retries=_RETRIES)
+    with open(staged, 'rb') as file:
+        start = file.read(_BYTES_LOOKED_AT).lstrip().lower()
+    if not start or start.startswith(_STARTS_OF_PAGES):
+        staged.unlink()
+        what = 'a web page' if start else 'nothing'
+        raise UserError(f'Google Drive sent {what} in place of the file, perhaps because its quota is used up')
+    os.replace(staged, path)
 
 
 def _ask(function: Callable[..., Any], **arguments: object) -> Any:
