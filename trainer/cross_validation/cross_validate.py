@@ -141,7 +141,7 @@ def _tell_days(day_of: Mapping[str, str]) -> None:
     """Prints how many days there are, and a warning if no cell shares its day."""
     cells, days = len(day_of), len(set(day_of.values()))
     example = min(day_of.values())
-    print(f'{counted(cells, "cell")} on {counted(days, "recording day")}, such as {example}', file=sys.stderr)
+    print(f'{counted(cells, "cell")} on {counted(days, "recording day")}, such as {example}')
     if cells == days > 1:
         print(
             f'WARNING: each cell counts as a day of its own, such as {example}, so cells of one day may be on two sides'
