@@ -68,7 +68,7 @@ def subtract_baseline(current_pa: np.ndarray) -> tuple[np.ndarray, Baseline]:
     if hum_pa:
         current_pa = current_pa - _fit_hum(current_pa - _at_every_sample(mean, len(current_pa)), hum_hz)
         blocks = _block_medians(current_pa)
-    slow = ndimage.median_filter(blocks, _MEDIAN_BLOCKS, mode='nearest')
+    slow = _running_median(blocks)
     if np.quantile(np.abs(slow), _SHARE_WITHIN_ZERO) <= _ZERO_PA and np.abs(slow).max() <= _MOST_IN_BURSTS_PA:
         return current_pa, Baseline(hum_pa=hum_pa, hum_hz=hum_hz)
     baseline = Baseline(float(slow.min()), float(slow.max()), hum_pa, hum_hz)
@@ -83,6 +83,12 @@ def _block_medians(current_pa: np.ndarray) -> np.ndarray:
     samples = current_pa[: blocks * _BLOCK_SAMPLES].reshape(blocks, _BLOCK_SAMPLES)[:, ::_BLOCK_STRIDE]
     middle = samples.shape[1] // 2
     return np.partition(samples, middle, axis=1)[:, middle]
+
+
+def _running_median(blocks: np.ndarray) -> np.ndarray:
+    # SciPy 1.15 filters an array that is shorter than the window wrongly.
+    half = _MEDIAN_BLOCKS // 2
+    return ndimage.median_filter(np.pad(blocks, half, mode='edge'), _MEDIAN_BLOCKS)[half:-half]
 
 
 def _at_every_sample(blocks: np.ndarray, samples: int) -> np.ndarray:
