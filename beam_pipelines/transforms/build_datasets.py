@@ -82,9 +82,12 @@ def _plan(
             files.remove(planned)
             return
         # An identical plan is not rewritten: its time shows whether the dataset was published after it.
-        if not files.exists(planned) or files.read_json(planned)['fingerprint'] != plan.fingerprint:
+        content = msgspec.to_builtins(plan)
+        earlier = files.read_json(planned) if files.exists(planned) else {}
+        # The metadata say how spikes were cut, even where two ways give the same bytes.
+        if any(earlier.get(field) != content[field] for field in ('fingerprint', 'cutting')):
             files.remove(paths.work(config))  # Leftovers of another build.
-            files.write_json(planned, msgspec.to_builtins(plan))
+            files.write_json(planned, content)
     except (OSError, UserError) as error:
         # Complete shards of an earlier run stay, because the store may be back in a minute.
         where = paths.work(config)
