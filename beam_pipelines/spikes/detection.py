@@ -67,9 +67,9 @@ def drop_non_spikes(spikes: DetectedSpikes, recorded: Sequence[np.ndarray]) -> D
     if not len(spikes.triggers):
         return spikes
     current = np.concatenate(recorded) if len(recorded) > 1 else recorded[0]
-    windows = spikes.triggers[:, np.newaxis] + np.arange(domain.SPIKE_SAMPLES) - domain.SAMPLES_BEFORE_TRIGGER
+    windows, _ = cut_windows(current, spikes.triggers)
     rails = float(current.min()), float(current.max())
-    reason = find_non_spikes(spikes.waveforms, current[windows], rails)
+    reason = find_non_spikes(spikes.waveforms, windows, rails)
     kept = reason == ''
     dropped = spikes.dropped + collections.Counter(reason[~kept].tolist())
     return DetectedSpikes(spikes.waveforms[kept], spikes.triggers[kept], spikes.found, dropped)

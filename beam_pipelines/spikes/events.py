@@ -47,8 +47,6 @@ def find_non_spikes(waveforms: np.ndarray, recorded: np.ndarray, rails: tuple[fl
     (n,) str, the reason why an event is no spike, a key of ``DROP_REASONS``; empty for spikes.
     """
     reason = np.full(len(waveforms), '', '<U8')
-    if not len(waveforms):
-        return reason
     at_rail = np.maximum(*(np.count_nonzero(recorded == rail, axis=1) for rail in rails))
     reason[at_rail >= _SAMPLES_AT_RAIL] = 'clipped'
     step = np.abs(np.diff(waveforms, axis=1)).max(axis=1)

@@ -6,10 +6,9 @@ from beam_pipelines import domain
 from beam_pipelines.recordings.reading_options import SpikeCutting
 from beam_pipelines.spikes.detection import DetectedSpikes, find_triggers
 from beam_pipelines.spikes.events import DROP_REASONS
-from beam_pipelines.spikes.preparation import PreparedCurrent, points_upward
+from beam_pipelines.spikes.preparation import LEAST_PEAK_TO_NOISE, PreparedCurrent, points_upward
 
-# Peaks that stand out this far from the noise are events, if at least this many come.
-_PEAK_TO_NOISE = 6.0
+# So many peaks that stand out of the noise are events.
 _LEAST_EVENTS = 3
 
 
@@ -36,9 +35,9 @@ def explain_no_spikes(spikes: DetectedSpikes, current: PreparedCurrent, cutting:
         f' the current{_baseline_words(current)} has peaks of {low:.4g} and {high:+.4g} pA,'
         f' noise of {current.noise_pa:.3g} pA'
     )
-    smaller = -_PEAK_TO_NOISE * current.noise_pa
-    if cutting.polarity == 'down' and points_upward(current.sweeps, min(smaller, current.trigger_pa)):
+    if cutting.polarity == 'down' and points_upward(current.sweeps, current.trigger_pa, current.noise_pa):
         return 'inverted', f'{found}; its events point upward: give --polarity=up'
+    smaller = -LEAST_PEAK_TO_NOISE * current.noise_pa
     events = sum(len(find_triggers(sweep, smaller)) for sweep in current.sweeps)
     if events >= spikes.triggers_found + _LEAST_EVENTS and current.trigger_pa < smaller:
         return 'no_spikes', f'{found}; {events} events beyond {smaller:.3g} pA would need another --trigger_pa'

@@ -11,15 +11,11 @@ from beam_pipelines.recordings.reading_options import SpikeCutting
 from beam_pipelines.recordings.rejection import RecordingRejected
 from beam_pipelines.spikes.baseline import Baseline, subtract_baseline
 from beam_pipelines.spikes.detection import DetectedSpikes, detect_spikes, drop_non_spikes, find_triggers
+from beam_pipelines.spikes.recording_noise import measure_recording_noise_pa
 from beam_pipelines.spikes.scale import check_scale
 
-# The standard deviation of normal noise over its median absolute deviation.
-_SD_OVER_MAD = 1.4826
-# As many samples give the noise to within a few percent.
-_SAMPLES_OF_NOISE = 100_000
-
 # Smaller events may be noise, which has no direction.
-_LEAST_PEAK_TO_NOISE = 6.0
+LEAST_PEAK_TO_NOISE = 6.0
 # Peaks of one sign must be this much larger than those of the other before a recording counts as upside down.
 _LEAST_RATIO_OF_PEAKS = 1.2
 # The larger phase of a spike is searched within 0.5 ms before and 1.5 ms after the threshold is crossed.
@@ -96,23 +92,16 @@ def prepare(sweeps: Sequence[np.ndarray], cutting: SpikeCutting) -> PreparedCurr
     noise_pa = measure_recording_noise_pa(prepared)
     trigger_pa = cutting.trigger_pa if cutting.trigger_sd is None else -cutting.trigger_sd * noise_pa
     inverted = cutting.polarity == 'up' or (
-        cutting.polarity == 'auto' and points_upward(prepared, min(trigger_pa, -_LEAST_PEAK_TO_NOISE * noise_pa))
+        cutting.polarity == 'auto' and points_upward(prepared, trigger_pa, noise_pa)
     )
     return PreparedCurrent(
         [-sweep for sweep in prepared] if inverted else prepared, trigger_pa, noise_pa, inverted, baselines
     )
 
 
-def measure_recording_noise_pa(sweeps: Sequence[np.ndarray]) -> float:
-    """Returns the standard deviation of the noise, from the median absolute deviation, which spikes hardly change."""
-    samples = np.concatenate([sweep[:: max(1, len(sweep) * len(sweeps) // _SAMPLES_OF_NOISE)] for sweep in sweeps])
-    if not len(samples):
-        return 0.0
-    return float(_SD_OVER_MAD * np.median(np.abs(samples - np.median(samples))))
-
-
-def points_upward(sweeps: Sequence[np.ndarray], trigger_pa: float) -> bool:
-    """Whether the larger phase of most events beyond the threshold, of either sign, points upward."""
+def points_upward(sweeps: Sequence[np.ndarray], trigger_pa: float, noise_pa: float) -> bool:
+    """Whether the larger phase of most events beyond threshold and noise, of either sign, points upward."""
+    trigger_pa = min(trigger_pa, -LEAST_PEAK_TO_NOISE * noise_pa)
     upward = downward = 0
     for sweep in sweeps:
         first = np.unique(np.concatenate([find_triggers(sweep, trigger_pa), find_triggers(-sweep, trigger_pa)]))

@@ -8,13 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from beam_pipelines.recordings.rejection import RecordingRejected
+from beam_pipelines.spikes.recording_noise import measure_level_and_deviation
 
 # In a loose-patch recording, peaks are tens to thousands of pA, and the noise is some pA.
 _LEAST_PEAK_PA, _MOST_PEAK_PA = 1.0, 100_000.0
 _MOST_NOISE_PA = 1_000.0
 _USUAL_PEAK_PA = 100.0
-
-_SAMPLES_OF_NOISE = 100_000
 
 
 def check_scale(sweeps: Sequence[np.ndarray], scale: float) -> None:
@@ -27,9 +26,8 @@ def check_scale(sweeps: Sequence[np.ndarray], scale: float) -> None:
     """
     if not any(map(len, sweeps)):
         return
-    samples = np.concatenate([sweep[:: 1 + len(sweep) * len(sweeps) // _SAMPLES_OF_NOISE] for sweep in sweeps])
-    level = float(np.median(samples))
-    noise_pa = abs(scale) * float(np.median(np.abs(samples - level)))
+    level, deviation = measure_level_and_deviation(sweeps)
+    noise_pa = abs(scale) * deviation
     peak_pa = abs(scale) * max(
         max(float(sweep.max()) - level, level - float(sweep.min())) for sweep in sweeps if len(sweep)
     )

@@ -143,11 +143,12 @@ def is_unlike_all(cell: CellTraits, seen: TrainingRange) -> bool:
 
 
 def _shape(cell: CellTraits, seen: TrainingRange) -> str | None:
-    if not is_unlike_all(cell, seen):
+    likeness = _likeness(cell, seen)
+    if likeness >= _LEAST_CORRELATION:
         return None
     return (
         'The mean spike is not shaped like that of any cell the model has seen (correlation with the nearest'
-        f' {max(_likeness(cell, seen), 0):.2f}); it may be an artefact and no spike, so the cell is undecided.'
+        f' {max(likeness, 0):.2f}); it may be an artefact and no spike, so the cell is undecided.'
     )
 
 

@@ -7,9 +7,9 @@ from beam_pipelines.recordings.reading_options import ReadingOptions
 from beam_pipelines.spikes.detection import find_triggers
 from beam_pipelines.spikes.events import DROP_REASONS
 from beam_pipelines.spikes.extraction import RecordedCell
+from beam_pipelines.spikes.preparation import LEAST_PEAK_TO_NOISE
 
-# Smaller peaks may be noise, or the end of a spike.
-_PEAK_TO_NOISE = 6.0
+# Smaller peaks may be the end of a spike.
 _PEAK_TO_THRESHOLD = 0.6
 # So many more events above the threshold, as a share of the spikes, are more than noise and small neighbours.
 _MOST_MISSED = 0.2
@@ -58,7 +58,7 @@ def _left_out(cell: RecordedCell) -> str | None:
 def _threshold(cell: RecordedCell) -> str | None:
     if cell.current is None:
         return None
-    smaller = min(-_PEAK_TO_NOISE * cell.current.noise_pa, _PEAK_TO_THRESHOLD * cell.current.trigger_pa)
+    smaller = min(-LEAST_PEAK_TO_NOISE * cell.current.noise_pa, _PEAK_TO_THRESHOLD * cell.current.trigger_pa)
     if smaller <= cell.current.trigger_pa:
         return None
     missed = sum(len(find_triggers(sweep, smaller)) for sweep in cell.current.sweeps) - cell.spikes.triggers_found
