@@ -53,6 +53,7 @@ setuptools.setup(
         'jax': ['jax'],
         'drive': ['gdown'],
         'nwb': ['pynwb'],
+        'formats': ['igor2', 'neo', 'pynwb'],
         'fast': ['numba'],
         'bench': ['array-record', 'grain', 'torch', 'webdataset'],  # the peers in benchmarks.input_throughput
         'dev': [
@@ -61,6 +62,8 @@ setuptools.setup(
             'cryptography',
             'filelock',
             'gdown',
+            'igor2',
+            'igorwriter',
             'import-linter',
             'ipykernel',
             'jax',

@@ -66,6 +66,9 @@ def define_flags() -> None:
     flags.DEFINE_float('trigger_sd', None, 'Threshold as a multiple of the noise, in place of --trigger_pa.')
     flags.DEFINE_float('scale', 1.0, 'Multiply the current with this number, such as 1000 for nA labelled pA.')
     flags.DEFINE_string('channel', None, 'Name or number (from 0) of the channel to read; default: the one in pA.')
+    flags.DEFINE_float(
+        'sampling_rate_hz', None, 'Rate of .csv and .npy recordings, which do not hold it.', lower_bound=1.0
+    )
     flags.DEFINE_bool('overwrite', False, 'Replace existing datasets.')
     flags.DEFINE_list(
         'synthetic_examples',
@@ -138,7 +141,7 @@ def _reading_options() -> ReadingOptions:
         raise UsageError('--protocol=published finds spikes in the current as it is; leave --baseline out')
     baseline: BaselineKind = values.baseline or ('none' if is_published else 'running')
     cutting = SpikeCutting(baseline, values.polarity, values.trigger_pa, values.trigger_sd, values.scale)
-    return ReadingOptions(values.resample, values.channel, cutting)
+    return ReadingOptions(values.resample, values.channel, cutting, values.sampling_rate_hz)
 
 
 def _summarize(built: Sequence[BuiltDataset], rejected_file: str) -> int:

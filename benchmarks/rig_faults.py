@@ -126,13 +126,13 @@ def _classify(fault: Fault, cell: _Cell, classifier, folder: pathlib.Path, row: 
     from beam_pipelines.recordings.abf_writer import write_abf
     from beam_pipelines.recordings.cell_files import RecordingFiles
     from beam_pipelines.recordings.reading_options import ReadingOptions
-    from trainer.classify.measured_cell import read_measured_cell
+    from trainer.classify.measured_cell import read_measured_cells
 
     path = folder / f'{cell.name}.abf'
     write_abf(path, fault.apply(cell.current_pa), SAMPLING_RATE_HZ, unit=fault.unit)
     cutting = msgspec.structs.replace(classifier.ensemble.info.cutting, polarity='auto')
     files = RecordingFiles('original', 0, cell.name, (str(path),))
-    measured, report = read_measured_cell(files, ReadingOptions(cutting=cutting))
+    ((measured, report),) = read_measured_cells(files, ReadingOptions(cutting=cutting))
     if measured is None:
         row.outcome[cell.name] = 'rejected' if report.rejected[0].reason in fault.reasons else 'rejected otherwise'
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 
@@ -148,9 +149,13 @@ def plan_dataset(config_name: str, ingested: Sequence[IngestedCell], options: Bu
 
 
 def _check_recordings_differ(ingested: Sequence[IngestedCell]) -> None:
-    """Raises UserError if two cells hold the same spikes, because they could land on both sides of a split."""
+    """Raises UserError if two cells have one id, or hold the same spikes and could land on both sides of a split."""
     first_of: dict[str, str] = {}
-    for cell in sorted(ingested, key=lambda cell: cell.cell_id):
+    cells = sorted(ingested, key=lambda cell: cell.cell_id)
+    for one, other in itertools.pairwise(cells):
+        if one.cell_id == other.cell_id:
+            raise UserError(f'{one.cell_id}: two recordings have this cell id; rename one of them')
+    for cell in cells:
         first = first_of.setdefault(cell.spikes_fingerprint, cell.cell_id)
         if first != cell.cell_id:
             raise UserError(f'{first} and {cell.cell_id} are the same recording under two names; remove one of them')

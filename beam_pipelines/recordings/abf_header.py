@@ -37,6 +37,7 @@ _ABF1_HEADER_BYTES = 2048
 _READ_BYTES = 8192
 _ABF1_SAMPLE_BYTES = {0: 2, 1: 4}
 _ABF1_TAG_BYTES = 64
+_ABF1_DATA_FORMAT = 100
 _ABF1_VARIABLE_LENGTH_MODE = 1
 _ABF1_SAMPLING_SEQUENCE = 410
 _ABF1_TELEGRAPH_ENABLE = 4512
@@ -75,6 +76,13 @@ def is_simulated(path: str) -> bool:
     with open(path, 'rb') as file:
         header = file.read(_ABF1_HEADER_BYTES)
     return header[:4] == b'ABF ' and header[COMMENT:].startswith(SIMULATED_COMMENT)
+
+
+def is_float_abf1(path: str) -> bool:
+    """Whether a file that ``check_abf_header`` accepts is an ABF1 file of floats."""
+    with open(path, 'rb') as file:
+        header = file.read(_ABF1_HEADER_BYTES)
+    return header[:4] == b'ABF ' and _read(header, 'h', _ABF1_DATA_FORMAT) == 1
 
 
 def read_start_time(path: str | os.PathLike) -> datetime.datetime | None:
@@ -134,7 +142,7 @@ def _check_channels(channels: int) -> None:
 def _check_abf1(header: bytes, size: int) -> None:
     if len(header) < _ABF1_HEADER_BYTES:
         raise RecordingRejected('truncated', f'{size} bytes are less than an ABF1 header')
-    data_format = _read(header, 'h', 100)
+    data_format = _read(header, 'h', _ABF1_DATA_FORMAT)
     if data_format not in _ABF1_SAMPLE_BYTES:
         raise RecordingRejected('bad_header', f'the data format is {data_format}, expected 0 or 1')
     channels = _read(header, 'h', 120)

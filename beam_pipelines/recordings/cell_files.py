@@ -6,7 +6,9 @@ import dataclasses
 import posixpath
 from collections.abc import Iterable
 
+from beam_pipelines.recordings.formats import SUFFIXES, is_recording
 from beam_pipelines.recordings.rejection import RecordingRejected, RejectedFile
+from beam_pipelines.recordings.spike_csv import is_spike_csv
 
 # In the root of simulated recordings: their parameters and the ground truth.
 SIMULATED_FILE = 'SIMULATED.json'
@@ -24,7 +26,7 @@ class RecordingFiles:
     recording_set : ``original`` or ``non_homogeneous``.
     label : 0 SER or 1 NSER.
     cell_id : ``day#number``, such as ``A140313#073``.
-    paths : one ``.abf`` file, or the cell's spike CSVs, sorted.
+    paths : one recording, or the cell's spike CSVs, sorted.
     spares : further files of the same cell, used only if none of ``paths`` is usable.
     """
 
@@ -35,26 +37,28 @@ class RecordingFiles:
     spares: tuple[RecordingFiles, ...] = ()
 
     @property
-    def is_abf(self) -> bool:
-        """Whether the cell is one ``.abf`` file, and not spike CSVs."""
-        return _is_abf(self.paths[0])
-
-
-def _is_abf(path: str) -> bool:
-    return path.lower().endswith('.abf')
+    def is_recording(self) -> bool:
+        """Whether the cell is one recording, and not spike CSVs."""
+        return is_recording(self.paths[0])
 
 
 def _cell_id(path: str) -> str:
-    if _is_abf(path):
-        cell_id = posixpath.basename(path)[: -len('.abf')]
-    elif path.lower().endswith('.csv'):
+    if is_recording(path):
+        cell_id = posixpath.splitext(posixpath.basename(path))[0]
+    elif is_spike_csv(path):
         cell_id = posixpath.basename(posixpath.dirname(path))
     else:
-        raise RecordingRejected('unknown_format', 'expected an .abf file or CELL/CELL_trigger_N.csv')
-    # Cell ids are stored one per line and stripped: line breaks or outer spaces would be lost.
+        raise RecordingRejected(
+            'unknown_format', f'expected a recording ({", ".join(SUFFIXES)}) or CELL/CELL_trigger_N.csv'
+        )
+    check_cell_id(cell_id)
+    return cell_id
+
+
+def check_cell_id(cell_id: str) -> None:
+    """Raises RecordingRejected if a cell id cannot be stored: one per line, without outer spaces."""
     if not cell_id or cell_id != cell_id.strip() or not cell_id.isprintable():
         raise RecordingRejected('bad_name', f'{cell_id!r} cannot be a cell id')
-    return cell_id
 
 
 def is_ignored(path: str) -> bool:
@@ -75,7 +79,7 @@ def group_files(
     Returns
     -------
     The recordings, and (recording set, file) of each file that belongs to none; both in an order that depends only on
-    the files. A cell that occurs twice is used once: its ``.abf`` file rather than its CSVs, and ``original`` rather
+    the files. A cell that occurs twice is used once: its recording rather than its spike CSVs, and ``original`` rather
     than ``non_homogeneous``, which must hold no training cells. A cell labelled both SER and NSER is not used.
     """
     rejected = []
@@ -88,7 +92,7 @@ def group_files(
         except RecordingRejected as error:
             rejected.append((recording_set, RejectedFile(path, error.reason, error.detail)))
             continue
-        source = path if _is_abf(path) else posixpath.dirname(path)
+        source = path if is_recording(path) else posixpath.dirname(path)
         groups.setdefault((recording_set, label, cell_id, source), []).append(path)
 
     of_cell: dict[str, list[RecordingFiles]] = {}
@@ -96,7 +100,7 @@ def group_files(
         of_cell.setdefault(cell_id, []).append(RecordingFiles(recording_set, label, cell_id, tuple(sorted(paths))))
     recordings = []
     for cell_id, candidates in of_cell.items():
-        candidates.sort(key=lambda files: (files.recording_set != 'original', not files.is_abf, files.paths))
+        candidates.sort(key=lambda files: (files.recording_set != 'original', not files.is_recording, files.paths))
         if len({files.label for files in candidates}) > 1:
             folders = ' and '.join(sorted({posixpath.dirname(files.paths[0]) for files in candidates}))
             unusable, reason, detail = candidates, 'contradictory_label', f'cell {cell_id} is in {folders}'

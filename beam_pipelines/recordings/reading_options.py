@@ -46,8 +46,10 @@ class ReadingOptions:
     resample : resample other rates, from 10 kHz up, to 40 kHz; without it they are rejected.
     channel : name or number (from 0) of the channel to read; None: the one with a current.
     cutting : how spikes are found and cut.
+    sampling_rate_hz : that of plain ``.csv`` and ``.npy`` currents, which do not hold it.
     """
 
     resample: bool = False
     channel: str | None = None
     cutting: SpikeCutting = DEFAULT_CUTTING
+    sampling_rate_hz: float | None = None

@@ -9,8 +9,10 @@ from collections.abc import Iterable, Sequence
 
 REASONS = {
     'not_abf': 'the file is not an ABF1 or ABF2 file',
-    'unreadable': 'the file cannot be opened or pyABF cannot read it',
+    'unreadable': 'the file cannot be opened, or the library that reads its format cannot read it',
     'bad_header': 'the header contradicts itself or names places outside the file',
+    'bad_array': 'not an .npy file of one current: (n,) numbers in pA, without Python objects',
+    'missing_library': 'the library that reads this format is not installed',
     'truncated': 'the header promises more samples than the file holds',
     'wrong_unit': 'no channel, or more than one, holds a current; --channel names one',
     'wrong_channel': 'there is no channel as named by --channel',
@@ -22,11 +24,11 @@ REASONS = {
     'no_spikes': 'no trigger, or none that is a spike with a whole window in its sweep',
     'saturated': 'most of the events are clipped by the amplifier or the converter',
     'inverted': 'the spikes point upward; --polarity=up turns the recording',
-    'bad_csv': 'not a spike CSV: a header line, then 160 rows of time in s and current in pA',
+    'bad_csv': 'not a CSV of a spike (160 rows of time in s and current in pA) or of a current',
     'bad_name': 'the name does not give a usable cell id or trigger',
     'duplicate_cell': 'the same cell comes from another file too, which is used instead',
     'contradictory_label': 'the same cell is labelled SER and NSER',
-    'unknown_format': 'neither an .abf file nor a spike CSV in the folder of a cell',
+    'unknown_format': 'neither a recording in a known format nor a spike CSV in the folder of a cell',
 }
 
 
@@ -86,3 +88,9 @@ class RecordingRejected(Exception):
 
     def __str__(self) -> str:
         return f'{self.reason}: {self.detail}'
+
+
+def missing_library(path: str, library: str, extra: str) -> RecordingRejected:
+    """Returns the rejection of a file whose format needs a library that is not installed."""
+    suffix = posixpath.splitext(path)[1]
+    return RecordingRejected('missing_library', f"{suffix} files need {library}: pip install 'sero-spikes[{extra}]'")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import re
 
 import numpy as np
@@ -14,6 +15,11 @@ _FILE_NAME = re.compile(r'(?P<cell>.+)_trigger_(?P<trigger>\d+)\.csv', re.IGNORE
 
 # A spike file has about 4 kB; a far larger file is something else.
 _MAX_BYTES = 64 * 1024
+
+
+def is_spike_csv(path: str) -> bool:
+    """Whether a file is a spike CSV by its name, ``CELL_trigger_N.csv``."""
+    return _FILE_NAME.fullmatch(posixpath.basename(path.replace(os.sep, '/'))) is not None
 
 
 def parse_file_name(name: str, cell_id: str) -> int:

@@ -8,14 +8,16 @@ import dataclasses
 import hashlib
 import io
 import posixpath
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from beam_pipelines import keyed_random
-from beam_pipelines.recordings.abf_reader import Recording, read_currents, several_currents_detail
-from beam_pipelines.recordings.cell_files import RecordingFiles
+from beam_pipelines.recordings.cell_files import RecordingFiles, check_cell_id
+from beam_pipelines.recordings.current_channels import several_currents_detail
+from beam_pipelines.recordings.formats import is_one_cell, read_recordings
 from beam_pipelines.recordings.reading_options import ReadingOptions, SpikeCutting
+from beam_pipelines.recordings.recording import Recording
 from beam_pipelines.recordings.rejection import RecordingRejected, RejectedFile
 from beam_pipelines.recordings.spike_csv import parse_file_name, read_spike_csv
 from beam_pipelines.spikes import noise_masks
@@ -76,6 +78,7 @@ class RecordedCell:
 
     Attributes
     ----------
+    cell_id : ``day#number``, or the file's name; of several cells in a file, with the name of their series.
     path : the recording, or the folder of spike CSVs.
     spikes : at least one.
     recording, current : the recording as it was read, and its current as spikes were found in it; None for spike CSVs,
@@ -83,6 +86,7 @@ class RecordedCell:
     several_currents : whether the file holds other currents too, without spikes.
     """
 
+    cell_id: str
     path: str
     spikes: DetectedSpikes
     recording: Recording | None = None
@@ -98,6 +102,8 @@ class RecordedCell:
 @dataclasses.dataclass(frozen=True)
 class ExtractionReport:
     """Accounts for one cell's files: ``files == used_files + len(rejected)``, ``triggers == spikes + dropped``.
+
+    A file of several cells counts as so many files.
 
     Attributes
     ----------
@@ -136,44 +142,48 @@ def duplicate_cell(path: str, cell_id: str, used_path: str) -> RejectedFile:
     return RejectedFile(path, 'duplicate_cell', detail)
 
 
-def extract_cell(
+def extract_cells(
     files: RecordingFiles,
     seed: int,
     max_masks: int,
     options: ReadingOptions,
     local_copy: LocalCopy = contextlib.nullcontext,
-) -> tuple[CellSpikes | None, ExtractionReport]:
-    """Extracts the spikes and noise masks of one cell.
+) -> Iterator[tuple[str, CellSpikes | None, ExtractionReport]]:
+    """Extracts the spikes and noise masks of the cells in some files: nearly always of one cell.
 
     Parameters
     ----------
     files : the cell's files.
     seed : seeds which spike-free stretches become masks.
     max_masks : most masks to cut.
-    options, local_copy : see ``read_cell``.
+    options, local_copy : see ``read_cells``.
 
-    Returns
-    -------
-    What ``read_cell`` returns, with the cell's masks in place of its recording.
+    Yields
+    ------
+    For each cell its id, what was extracted (None if its files were rejected), and the report.
     """
-    cell, report = read_cell(files, options, local_copy)
-    if cell is None:
-        return None, report
+    for cell, report in read_cells(files, options, local_copy):
+        if cell is None:
+            yield files.cell_id, None, report
+        else:
+            yield cell.cell_id, _with_masks(cell, seed, max_masks), report
+
+
+def _with_masks(cell: RecordedCell, seed: int, max_masks: int) -> CellSpikes:
     sweeps = cell.current.sweeps if cell.current else []
     starts = np.cumsum([0, *map(len, sweeps)])
     stretches = [
         noise_masks.find_quiet_stretches(current_pa, found) + start
         for current_pa, found, start in zip(sweeps, cell.spikes.found, starts[:-1], strict=True)
     ]
-    mask_starts = _choose(np.concatenate([_NO_MASKS, *stretches]), max_masks, seed, files.cell_id)
-    masks = _cut_masks(sweeps, mask_starts)
-    return CellSpikes(cell.spikes.waveforms, cell.spikes.triggers, masks, mask_starts), report
+    mask_starts = _choose(np.concatenate([_NO_MASKS, *stretches]), max_masks, seed, cell.cell_id)
+    return CellSpikes(cell.spikes.waveforms, cell.spikes.triggers, _cut_masks(sweeps, mask_starts), mask_starts)
 
 
-def read_cell(
+def read_cells(
     files: RecordingFiles, options: ReadingOptions, local_copy: LocalCopy = contextlib.nullcontext
-) -> tuple[RecordedCell | None, ExtractionReport]:
-    """Reads the files of one cell and finds its spikes.
+) -> list[tuple[RecordedCell | None, ExtractionReport]]:
+    """Reads the files of one cell, or the one file of several cells, and finds the spikes.
 
     Parameters
     ----------
@@ -183,27 +193,51 @@ def read_cell(
 
     Returns
     -------
-    The cell (None if every file was rejected) and the report. A bad file never raises.
+    The cell and its report, for each cell in the files; None in place of a cell that was rejected. A bad file never
+    raises.
     """
-    cell, report = None, ExtractionReport()
+    cells: list[tuple[RecordedCell | None, ExtractionReport]] = []
+    used_path = None
     for candidate in (files, *files.spares):
-        if cell is None:
-            read = _read_abf if candidate.is_abf else _read_csvs
-            cell, of_candidate = read(candidate, options, local_copy)
-            report = report.plus(of_candidate)
+        if used_path is not None:
+            rejected = tuple(duplicate_cell(path, files.cell_id, used_path) for path in candidate.paths)
+            cells.append((None, ExtractionReport(rejected=rejected)))
+        elif candidate.is_recording:
+            cells.extend(_read_recording(candidate, options, local_copy))
         else:
-            rejected = tuple(duplicate_cell(path, files.cell_id, cell.path) for path in candidate.paths)
-            report = report.plus(ExtractionReport(rejected=rejected))
-    return cell, report
+            cells.append(_read_csvs(candidate, options, local_copy))
+        used_path = used_path or next((cell.path for cell, _ in cells if cell is not None), None)
+    return cells
 
 
-def _read_abf(
+def _read_recording(
     files: RecordingFiles, options: ReadingOptions, local_copy: LocalCopy
-) -> tuple[RecordedCell | None, ExtractionReport]:
+) -> Iterator[tuple[RecordedCell | None, ExtractionReport]]:
     (path,) = files.paths
     try:
         with local_copy(path) as local_path:
-            recordings = read_currents(local_path, options.resample, options.channel)
+            recordings = read_recordings(local_path, options)
+    except RecordingRejected as error:
+        yield None, rejection_report(RejectedFile(path, error.reason, error.detail))
+        return
+    if len(recordings) == 1 or is_one_cell(path):
+        yield _find_cell(files.cell_id, path, recordings, options)
+        return
+    for recording in recordings:
+        cell, report = _find_cell(f'{files.cell_id}#{recording.channel}', path, [recording], options)
+        # All are of the same file: the name of the series tells them apart.
+        rejected = tuple(
+            dataclasses.replace(file, detail=f'{recording.channel}: {file.detail}') for file in report.rejected
+        )
+        yield cell, dataclasses.replace(report, rejected=rejected)
+
+
+def _find_cell(
+    cell_id: str, path: str, recordings: Sequence[Recording], options: ReadingOptions
+) -> tuple[RecordedCell | None, ExtractionReport]:
+    """Finds the spikes of one cell in the currents of a file."""
+    try:
+        check_cell_id(cell_id)
         recording, current, spikes = _choose_current(recordings, options.cutting)
     except RecordingRejected as error:
         return None, rejection_report(RejectedFile(path, error.reason, error.detail))
@@ -214,7 +248,7 @@ def _read_abf(
     report = ExtractionReport(
         1, (), found, kept, found - kept, recording.duration_s, int(recording.is_simulated), spikes.dropped
     )
-    return RecordedCell(path, spikes, recording, current, len(recordings) > 1), report
+    return RecordedCell(cell_id, path, spikes, recording, current, len(recordings) > 1), report
 
 
 def _choose_current(
@@ -253,7 +287,9 @@ def _read_csvs(
         return None, report
     triggers = np.array(sorted(waveform_of), np.int64)
     waveforms = np.stack([waveform_of[trigger] for trigger in triggers.tolist()])
-    return RecordedCell(posixpath.dirname(files.paths[0]), DetectedSpikes(waveforms, triggers, ())), report
+    return RecordedCell(
+        files.cell_id, posixpath.dirname(files.paths[0]), DetectedSpikes(waveforms, triggers, ())
+    ), report
 
 
 def _choose(stretches: np.ndarray, most: int, seed: int, cell_id: str) -> np.ndarray:

@@ -40,7 +40,7 @@ def explain_no_spikes(spikes: DetectedSpikes, current: PreparedCurrent, cutting:
     smaller = -LEAST_PEAK_TO_NOISE * current.noise_pa
     events = sum(len(find_triggers(sweep, smaller)) for sweep in current.sweeps)
     if events >= spikes.triggers_found + _LEAST_EVENTS and current.trigger_pa < smaller:
-        return 'no_spikes', f'{found}; {events} events beyond {smaller:.3g} pA would need another --trigger_pa'
+        return 'no_spikes', f'{found}; {events} events beyond {smaller:.3g} pA do not reach the threshold'
     return 'no_spikes', found
 
 

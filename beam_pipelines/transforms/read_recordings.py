@@ -15,7 +15,7 @@ from beam_pipelines.planning.options import BuildOptions
 from beam_pipelines.planning.plan import IngestedCell
 from beam_pipelines.recordings.cell_files import SIMULATED_FILE, RecordingFiles, group_files, is_ignored
 from beam_pipelines.recordings.rejection import RejectedFile
-from beam_pipelines.spikes.extraction import ExtractionReport, extract_cell, rejection_report
+from beam_pipelines.spikes.extraction import CellSpikes, ExtractionReport, extract_cells, rejection_report
 from beam_pipelines.storage import files
 from beam_pipelines.transforms.paths import BuildPaths
 
@@ -58,7 +58,7 @@ def find_recordings(
                 raise UserError(f'{error.filename or folder}: {error.strerror or error}') from error
             if not paths and recording_set in recording_sets:
                 raise UserError(
-                    f'{folder}: no recordings; expected .abf files or CELL/CELL_trigger_N.csv, or other --configs'
+                    f'{folder}: no recordings; expected CELL.abf or CELL/CELL_trigger_N.csv, or other --configs'
                 )
             found.extend((recording_set, label, path) for path in paths)
     recordings, rejected = group_files(found)
@@ -156,21 +156,23 @@ class _Ingest(beam.DoFn):
     def process(self, recording: RecordingFiles) -> Iterator[IngestResult]:
         options = self._options
         try:
-            spikes, report = extract_cell(recording, options.seed, options.num_masks, options.reading, files.local_copy)
+            cells = extract_cells(recording, options.seed, options.num_masks, options.reading, files.local_copy)
+            for cell_id, spikes, report in cells:
+                yield self._stage(dataclasses.replace(recording, cell_id=cell_id), spikes, report)
         except OSError as error:  # A storage fault; faults of the recording itself are in the report.
             fault = f'{error.filename or recording.paths[0]}: {error.strerror or error}'
             yield IngestResult(recording.recording_set, ExtractionReport(0, (), 0, 0, 0, 0.0), error=fault)
-            return
+
+    def _stage(self, recording: RecordingFiles, spikes: CellSpikes | None, report: ExtractionReport) -> IngestResult:
+        """Writes the spikes of a cell to the staging folder."""
         if spikes is None:
-            yield IngestResult(recording.recording_set, report)
-            return
+            return IngestResult(recording.recording_set, report)
         name = hashlib.sha256(recording.cell_id.encode()).hexdigest()[:32]
-        staged = FileSystems.join(BuildPaths(options.data_dir).staging, f'{name}.npz')
+        staged = FileSystems.join(BuildPaths(self._options.data_dir).staging, f'{name}.npz')
         try:
             files.write_bytes(staged, spikes.to_bytes())
         except OSError as error:
-            yield IngestResult(recording.recording_set, report, error=f'{staged}: {error.strerror or error}')
-            return
+            return IngestResult(recording.recording_set, report, error=f'{staged}: {error.strerror or error}')
         cell = IngestedCell(
             recording.recording_set,
             recording.label,
@@ -181,7 +183,7 @@ class _Ingest(beam.DoFn):
             report,
             spikes.spikes_fingerprint(),
         )
-        yield IngestResult(recording.recording_set, report, cell)
+        return IngestResult(recording.recording_set, report, cell)
 
 
 class _CountFiles(beam.DoFn):

@@ -31,3 +31,16 @@ def write_spike_csv(folder: pathlib.Path, trigger: int, current_pa) -> pathlib.P
     rows = [f'{(trigger - 40 + row) / 40_000:.6f},{value:.4f}' for row, value in enumerate(current_pa)]
     path.write_text('\n'.join(['time_s,current_pa', *rows]) + '\n')
     return path
+
+
+def read_abf(path: str, resample: bool = False):
+    """Reads a recording with one current."""
+    from beam_pipelines.recordings.current_channels import several_currents_detail
+    from beam_pipelines.recordings.formats import read_recordings
+    from beam_pipelines.recordings.reading_options import ReadingOptions
+    from beam_pipelines.recordings.rejection import RecordingRejected
+
+    recordings = read_recordings(path, ReadingOptions(resample))
+    if len(recordings) != 1:
+        raise RecordingRejected('wrong_unit', several_currents_detail([of.channel for of in recordings]))
+    return recordings[0]

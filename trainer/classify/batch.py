@@ -12,10 +12,10 @@ from beam_pipelines.errors import UserError
 from beam_pipelines.recordings.cell_files import RecordingFiles
 from beam_pipelines.recordings.rejection import RejectedFile
 from beam_pipelines.spikes.events import dropped_words
-from beam_pipelines.spikes.extraction import ExtractionReport
+from beam_pipelines.spikes.extraction import ExtractionReport, duplicate_cell, rejection_report
 from trainer.classify.classifier import Classifier
 from trainer.classify.inputs import count_files
-from trainer.classify.measured_cell import MeasuredCell
+from trainer.classify.measured_cell import ReadCells
 from trainer.evaluation.results import ClassifiedCell
 from trainer.reports.terminal import calibration_words
 
@@ -36,8 +36,11 @@ class Findings:
     counts: ExtractionReport = ExtractionReport()
 
     def add(self, cell: ClassifiedCell | None, report: ExtractionReport) -> None:
-        """Records what became of the files of one cell."""
-        if cell is not None:
+        """Records what became of the files of one cell; a second cell of the same name is rejected."""
+        first = self.cells.get(cell.result.cell) if cell is not None else None
+        if cell is not None and first is not None:
+            report = rejection_report(duplicate_cell(cell.path, cell.result.cell, first.path))
+        elif cell is not None:
             self.cells[cell.result.cell] = cell
         self.rejected.extend(report.rejected)
         self.counts = self.counts.plus(report)
@@ -49,7 +52,7 @@ class Findings:
 
 def classify_all(
     classifier: Classifier,
-    reading: Iterator[tuple[MeasuredCell | None, ExtractionReport]],
+    reading: Iterator[ReadCells],
     recordings: Sequence[RecordingFiles],
     rejected: Sequence[RejectedFile],
 ) -> Findings:
@@ -63,8 +66,9 @@ def classify_all(
     """
     findings = Findings(rejected=list(rejected))
     progress = ProgressLine()
-    for done, (cell, report) in enumerate(read_results(reading), start=1):
-        findings.add(None if cell is None else classifier.classify_cell(cell), report)
+    for done, cells in enumerate(read_results(reading), start=1):
+        for cell, report in cells:
+            findings.add(None if cell is None else classifier.classify_cell(cell), report)
         if progress.is_due():
             progress.show(
                 f'{done} of {counted(len(recordings), "recording")} classified,'
@@ -72,14 +76,15 @@ def classify_all(
             )
     progress.clear()
     files = count_files(recordings) + len(rejected)
-    assert files == findings.counts.used_files + len(findings.rejected), 'a file was forgotten'
+    # A file of several cells counts as so many.
+    assert files <= findings.counts.used_files + len(findings.rejected), 'a file was forgotten'
     findings.rejected.sort(key=lambda file: file.path)
     return findings
 
 
 def read_results(
-    reading: Iterator[tuple[MeasuredCell | None, ExtractionReport]],
-) -> Iterator[tuple[MeasuredCell | None, ExtractionReport]]:
+    reading: Iterator[ReadCells],
+) -> Iterator[ReadCells]:
     """Yields what the readers return; UserError if a reader has died."""
     try:
         yield from reading

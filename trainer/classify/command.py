@@ -3,12 +3,12 @@ r"""Classifies new recordings: is the neuron serotonergic, and how certain is th
     sero-classify --model runs/synthetic --output_dir verdicts A140313#073.abf
     sero-classify --model runs/synthetic --output_dir verdicts --export nwb,phy recordings_of_today
 
-A PATH is an .abf file, or a folder that holds such files or published spike CSVs (CELL/CELL_trigger_N.csv) at any
-depth.
+A PATH is a recording (ABF, WinWCP, Spike2, AxoGraph, Igor, NWB, or a plain .csv or .npy with --sampling_rate_hz), or a
+folder that holds recordings or published spike CSVs (CELL/CELL_trigger_N.csv) at any depth.
 Writes cells.csv, spikes.csv, rejected.jsonl and report.html into the output folder, replacing an earlier run's.
 Files that cannot be used are listed with the reason in rejected.jsonl, and the status is 1.
 
-During an experiment, it classifies each .abf file as soon as the acquisition program has closed it, until Ctrl-C:
+During an experiment, it classifies each recording as soon as the acquisition program has closed it, until Ctrl-C:
 
     sero-classify --model runs/synthetic --output_dir verdicts --watch today
 """
@@ -37,7 +37,7 @@ def define_flags() -> None:
     flags.DEFINE_string('model', None, 'Folder of a finished run of sero-train.', required=True)
     flags.DEFINE_string('output_dir', None, 'Folder to write to.', required=True)
     flags.DEFINE_string(
-        'watch', None, 'Folder in which recordings appear: classify each .abf file when it is complete, until Ctrl-C.'
+        'watch', None, 'Folder in which recordings appear: classify each when it is complete, until Ctrl-C.'
     )
     flags.DEFINE_bool('resample', False, 'Resample recordings of other rates, from 10000 Hz on, to 40000 Hz.')
     flags.DEFINE_enum('polarity', 'auto', ['down', 'up', 'auto'], 'Where spikes point; auto: where larger peaks point.')
@@ -47,6 +47,9 @@ def define_flags() -> None:
         'Multiply the current with this number, such as 1000 for nA labelled pA; default: as in training.',
     )
     flags.DEFINE_string('channel', None, 'Name or number (from 0) of the channel to read; default: the one in pA.')
+    flags.DEFINE_float(
+        'sampling_rate_hz', None, 'Rate of .csv and .npy recordings, which do not hold it.', lower_bound=1.0
+    )
     flags.DEFINE_bool('allow_rejected', False, 'Exit with status 0 even if files were rejected.')
     flags.DEFINE_list('export', [], 'Other formats to write too: nwb (needs pynwb), phy.')
 
@@ -91,7 +94,7 @@ def _reading_options() -> ReadingOptions:
     cutting = msgspec.structs.replace(trained, polarity=values.polarity)
     if values.scale is not None:
         cutting = msgspec.structs.replace(cutting, scale=values.scale)
-    return ReadingOptions(values.resample, values.channel, cutting)
+    return ReadingOptions(values.resample, values.channel, cutting, values.sampling_rate_hz)
 
 
 def _check_flags(paths: list[str]) -> None:

@@ -7,11 +7,11 @@ import dataclasses
 import numpy as np
 
 from beam_pipelines import domain
-from beam_pipelines.recordings.abf_reader import Recording, bring_to_40_khz, usable_rate_hz
 from beam_pipelines.recordings.cell_files import RecordingFiles
 from beam_pipelines.recordings.reading_options import ReadingOptions
+from beam_pipelines.recordings.recording import RecordedCurrent, Recording, at_40_khz
 from beam_pipelines.recordings.rejection import RecordingRejected
-from beam_pipelines.spikes.extraction import ExtractionReport, RecordedCell, read_cell
+from beam_pipelines.spikes.extraction import ExtractionReport, RecordedCell, read_cells
 from beam_pipelines.spikes.no_spikes import explain_no_spikes
 from beam_pipelines.spikes.preparation import PreparedCurrent, find_spikes
 from beam_pipelines.spikes.waveform_features import SpikeMeasures, measure_spikes
@@ -56,15 +56,18 @@ class MeasuredCell:
     warnings: tuple[str, ...]
 
 
-def read_measured_cell(files: RecordingFiles, options: ReadingOptions) -> tuple[MeasuredCell | None, ExtractionReport]:
-    """Reads the files of one cell, as ``extraction.read_cell`` does, and measures its spikes.
+# What became of each cell in a recording: None if it was rejected.
+ReadCells = list[tuple[MeasuredCell | None, ExtractionReport]]
+
+
+def read_measured_cells(files: RecordingFiles, options: ReadingOptions) -> ReadCells:
+    """Reads the files of one cell, or one file of several cells, as ``extraction.read_cells`` does, and measures them.
 
     Returns
     -------
-    The cell, None if every file was rejected, and what became of the files. A bad file never raises.
+    For each cell what was measured, None if it was rejected, and what became of the files. A bad file never raises.
     """
-    cell, report = read_cell(files, options)
-    return (None if cell is None else _measure(files.cell_id, cell, options)), report
+    return [(None if cell is None else _measure(cell, options), report) for cell, report in read_cells(files, options)]
 
 
 def measure_current(current_pa: np.ndarray, sampling_rate_hz: float, options: ReadingOptions) -> MeasuredCell:
@@ -84,21 +87,18 @@ def measure_current(current_pa: np.ndarray, sampling_rate_hz: float, options: Re
     current_pa = np.asarray(current_pa)
     if current_pa.ndim != 1 or not len(current_pa) or current_pa.dtype.kind not in 'fiu':
         raise ValueError(f'current_pa: expected (n,) numbers in pA, not {current_pa.dtype} of shape {current_pa.shape}')
-    rate_hz = usable_rate_hz(sampling_rate_hz, options.resample)
-    current_pa = current_pa.astype(np.float32, copy=False)
-    if not np.isfinite(current_pa).all():
-        raise RecordingRejected('not_finite', 'a sample is not a finite number')
-    recording = Recording([bring_to_40_khz(current_pa, rate_hz)], rate_hz)
+    recorded = RecordedCurrent([current_pa.astype(np.float32, copy=False)], sampling_rate_hz)
+    recording = at_40_khz(recorded, options.resample)
     current, spikes = find_spikes(recording.sweeps, options.cutting)
     if not len(spikes.triggers):
         raise RecordingRejected(*explain_no_spikes(spikes, current, options.cutting))
-    return _measure('', RecordedCell('', spikes, recording, current), options)
+    return _measure(RecordedCell('', '', spikes, recording, current), options)
 
 
-def _measure(name: str, cell: RecordedCell, options: ReadingOptions) -> MeasuredCell:
+def _measure(cell: RecordedCell, options: ReadingOptions) -> MeasuredCell:
     recording, triggers = cell.recording, cell.spikes.triggers
     return MeasuredCell(
-        name,
+        cell.cell_id,
         cell.path,
         triggers,
         recording.seconds_at(triggers) if recording else triggers / domain.SAMPLING_RATE_HZ,

@@ -14,8 +14,7 @@ from types import TracebackType
 from beam_pipelines.cli.signals import interrupts_held_back
 from beam_pipelines.recordings.cell_files import RecordingFiles
 from beam_pipelines.recordings.reading_options import ReadingOptions
-from beam_pipelines.spikes.extraction import ExtractionReport
-from trainer.classify.measured_cell import MeasuredCell, read_measured_cell
+from trainer.classify.measured_cell import ReadCells, read_measured_cells
 
 # Read ahead of the classifier; a reader returns the spikes of a recording, not the recording.
 _AHEAD_PER_WORKER = 2
@@ -47,8 +46,8 @@ class ReadingPool:
     ) -> None:
         self._executor.shutdown(cancel_futures=True)
 
-    def read(self, recordings: Sequence[RecordingFiles]) -> Iterator[tuple[MeasuredCell | None, ExtractionReport]]:
-        """Starts reading at once, and returns what ``measured_cell.read_measured_cell`` does as it becomes ready."""
+    def read(self, recordings: Sequence[RecordingFiles]) -> Iterator[ReadCells]:
+        """Starts reading at once, and returns what ``measured_cell.read_measured_cells`` does as it becomes ready."""
         waiting = iter(recordings)
         return self._results(
             waiting, set(map(self._submit, itertools.islice(waiting, _AHEAD_PER_WORKER * self._workers)))
@@ -56,7 +55,7 @@ class ReadingPool:
 
     def _results(
         self, waiting: Iterator[RecordingFiles], pending: set[concurrent.futures.Future]
-    ) -> Iterator[tuple[MeasuredCell | None, ExtractionReport]]:
+    ) -> Iterator[ReadCells]:
         while pending:
             done, pending = concurrent.futures.wait(pending, return_when=concurrent.futures.FIRST_COMPLETED)
             pending |= set(map(self._submit, itertools.islice(waiting, len(done))))
@@ -65,7 +64,7 @@ class ReadingPool:
 
     def _submit(self, recording: RecordingFiles) -> concurrent.futures.Future:
         with interrupts_held_back():
-            return self._executor.submit(read_measured_cell, recording, self._options)
+            return self._executor.submit(read_measured_cells, recording, self._options)
 
 
 def _start_reader() -> None:

@@ -8,13 +8,12 @@ import time
 from collections.abc import Sequence
 
 from beam_pipelines.cli.signals import StopRequests
-from beam_pipelines.recordings.abf_header import check_abf_header
 from beam_pipelines.recordings.cell_files import group_files, is_ignored
-from beam_pipelines.recordings.rejection import RecordingRejected
+from beam_pipelines.recordings.formats import is_complete, is_recording
 from beam_pipelines.spikes.extraction import ExtractionReport, duplicate_cell, rejection_report
 from trainer.classify.batch import Findings, findings_lines, read_results
 from trainer.classify.classifier import Classifier
-from trainer.classify.outputs import write_outputs
+from trainer.classify.outputs import OUTPUT_NAMES, write_outputs
 from trainer.classify.reading_pool import ReadingPool
 from trainer.evaluation.results import ClassifiedCell
 from trainer.reports.terminal import verdict_line
@@ -27,13 +26,14 @@ _STABLE_S = 3.0
 # change the file is read as it is, and once more if it changes later.
 _BROKEN_S = 60.0
 
-_Outcomes = dict[str, tuple[ClassifiedCell | None, ExtractionReport]]  # by path
+_Outcome = tuple[ClassifiedCell | None, ExtractionReport]
+_Outcomes = dict[str, list[_Outcome]]  # by path, one for each cell in the file
 
 
 def watch(
     classifier: Classifier, pool: ReadingPool, watched: str, folder: pathlib.Path, exports: Sequence[str]
 ) -> None:
-    """Classifies each ``.abf`` file below ``watched`` when it is complete, and again when it has changed, until Ctrl-C.
+    """Classifies each recording below ``watched`` when it is complete, and again when it has changed, until Ctrl-C.
 
     The outputs are rewritten each time. Of two files of the same name the first one is used.
 
@@ -44,7 +44,7 @@ def watch(
     watched : the folder in which recordings appear, at any depth.
     folder, exports : see ``outputs.write_outputs``.
     """
-    files = WatchedFolder(watched)
+    files = WatchedFolder(watched, str(folder))
     outcomes: _Outcomes = {}
     report = write_outputs(folder, Findings(), classifier, exports)
     print(f'watching {watched}; Ctrl-C ends it; report: {report}', flush=True)
@@ -53,7 +53,7 @@ def watch(
             ready = files.poll()
             for path in ready:
                 outcomes[path] = _classify(path, classifier, pool, outcomes)
-                print(_outcome_line(path, *outcomes[path]), flush=True)
+                print(*(_outcome_line(path, *outcome) for outcome in outcomes[path]), sep='\n', flush=True)
             if ready:
                 write_outputs(folder, _gather(outcomes), classifier, exports)
             time.sleep(_SECONDS_BETWEEN_LOOKS)
@@ -63,24 +63,32 @@ def watch(
     print(f'report: {report}')
 
 
-def _classify(
-    path: str, classifier: Classifier, pool: ReadingPool, outcomes: _Outcomes
-) -> tuple[ClassifiedCell | None, ExtractionReport]:
+def _classify(path: str, classifier: Classifier, pool: ReadingPool, outcomes: _Outcomes) -> list[_Outcome]:
     recordings, of_no_cell = group_files([('original', 0, path)])
     if of_no_cell:
-        return None, rejection_report(of_no_cell[0][1])
+        return [(None, rejection_report(of_no_cell[0][1]))]
     (recording,) = recordings
-    for other, (classified, _) in outcomes.items():
-        if other != path and classified is not None and classified.result.cell == recording.cell_id:
-            return None, rejection_report(duplicate_cell(path, recording.cell_id, other))
-    ((cell, report),) = read_results(pool.read([recording]))
-    return (None if cell is None else classifier.classify_cell(cell)), report
+    path_of = {
+        cell.result.cell: other
+        for other, of_other in outcomes.items()
+        if other != path
+        for cell, _ in of_other
+        if cell is not None
+    }
+    ((*cells,),) = read_results(pool.read([recording]))
+    return [
+        (None, rejection_report(duplicate_cell(path, cell.cell, path_of[cell.cell])))
+        if cell is not None and cell.cell in path_of
+        else (None if cell is None else classifier.classify_cell(cell), report)
+        for cell, report in cells
+    ]
 
 
 def _gather(outcomes: _Outcomes) -> Findings:
     findings = Findings()
-    for outcome in outcomes.values():
-        findings.add(*outcome)
+    for of_file in outcomes.values():
+        for outcome in of_file:
+            findings.add(*outcome)
     return findings
 
 
@@ -92,10 +100,11 @@ def _outcome_line(path: str, cell: ClassifiedCell | None, report: ExtractionRepo
 
 
 class WatchedFolder:
-    """The ``.abf`` files below a folder, at any depth: each is reported when complete, and again after each change."""
+    """The recordings below a folder, at any depth: each is reported when complete, and again after each change."""
 
-    def __init__(self, folder: str):
+    def __init__(self, folder: str, output_dir: str):
         self._folder = os.path.abspath(folder)
+        self._output_dir = os.path.realpath(output_dir)
         self._seen: dict[str, tuple[tuple[int, int], float]] = {}
         self._reported: dict[str, tuple[int, int]] = {}
 
@@ -110,7 +119,7 @@ class WatchedFolder:
                 self._seen[path] = (state, now)
                 continue
             unchanged_s = now - self._seen[path][1]
-            if unchanged_s >= _BROKEN_S or (unchanged_s >= _STABLE_S and _is_complete(path)):
+            if unchanged_s >= _BROKEN_S or (unchanged_s >= _STABLE_S and is_complete(path)):
                 self._reported[path] = state
                 ready.append(path)
         return ready
@@ -123,10 +132,11 @@ class WatchedFolder:
         """Returns the size in bytes and the time of the last change, in ns, of each file."""
         states = {}
         for parent, folders, names in os.walk(self._folder):
-            folders[:] = sorted(name for name in folders if not name.startswith('.'))
+            own = OUTPUT_NAMES if os.path.realpath(parent) == self._output_dir else ()
+            folders[:] = sorted(name for name in folders if not name.startswith('.') and name not in own)
             for name in sorted(names):
                 path = os.path.join(parent, name)
-                if not name.lower().endswith('.abf') or is_ignored(path):
+                if not is_recording(name) or is_ignored(path) or name in own:
                     continue
                 try:
                     status = os.stat(path)
@@ -134,12 +144,3 @@ class WatchedFolder:
                     continue  # removed since the folder was listed
                 states[path] = (status.st_size, status.st_mtime_ns)
         return states
-
-
-def _is_complete(path: str) -> bool:
-    """Whether the file holds all that its header promises: the header of a recording in progress is not final."""
-    try:
-        check_abf_header(path)
-    except (RecordingRejected, OSError):
-        return False
-    return True

@@ -10,7 +10,7 @@ from beam_pipelines import domain
 from beam_pipelines.recordings.cell_files import group_files, is_ignored
 from beam_pipelines.recordings.reading_options import PUBLISHED_CUTTING, ReadingOptions
 from beam_pipelines.recordings.rejection import RejectedFile
-from beam_pipelines.spikes.extraction import read_cell
+from beam_pipelines.spikes.extraction import read_cells
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,12 +65,12 @@ def count_root(root: pathlib.Path) -> RootCount:
     folders = dict.fromkeys(PUBLISHED, Count(0, 0))
     simulated_files = 0
     for recording in recordings:
-        cell, report = read_cell(recording, ReadingOptions(cutting=PUBLISHED_CUTTING))
-        rejected.extend(report.rejected)
-        simulated_files += report.simulated_files
-        if cell is not None:
-            name = f'{recording.recording_set}/{domain.LABEL_NAMES[recording.label]}'
-            folders[name] = Count(folders[name].cells + 1, folders[name].spikes + report.spikes)
+        name = f'{recording.recording_set}/{domain.LABEL_NAMES[recording.label]}'
+        for cell, report in read_cells(recording, ReadingOptions(cutting=PUBLISHED_CUTTING)):
+            rejected.extend(report.rejected)
+            simulated_files += report.simulated_files
+            if cell is not None:
+                folders[name] = Count(folders[name].cells + 1, folders[name].spikes + report.spikes)
     return RootCount(folders, tuple(rejected), simulated_files)
 
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from beam_pipelines.recordings.abf_header import check_abf_header, read_start_time
-from beam_pipelines.recordings.abf_reader import read_abf
 from beam_pipelines.recordings.abf_writer import write_abf
 from beam_pipelines.recordings.rejection import RecordingRejected
 from tests.support.places import SHARED
+from tests.support.recordings import read_abf
 from tests.support.requirements import needs_shared
 
 _ABF2_SECTIONS = {

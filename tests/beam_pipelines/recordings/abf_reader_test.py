@@ -4,10 +4,13 @@ import numpy as np
 import pyabf
 import pytest
 
-from beam_pipelines.recordings.abf_reader import Recording, read_abf, read_currents
 from beam_pipelines.recordings.abf_writer import write_abf
+from beam_pipelines.recordings.formats import read_recordings
+from beam_pipelines.recordings.reading_options import ReadingOptions
+from beam_pipelines.recordings.recording import Recording
 from beam_pipelines.recordings.rejection import RecordingRejected
 from tests.support.places import SHARED
+from tests.support.recordings import read_abf
 from tests.support.requirements import needs_shared
 
 _SWEEPS_POSITION = 16
@@ -15,6 +18,9 @@ _MODE_POSITION, _EPISODIC = 8, 5
 _INTERVAL_POSITION = 122
 _UNIT_POSITION = 602
 _SCALE_FACTOR_POSITION = 922
+_DATA_FORMAT_POSITION, _DATA_POINTER_POSITION = 100, 40
+_TELEGRAPH_POSITION, _TELEGRAPH_GAIN_POSITION = 4512, 4576
+_HEADER_BYTES, _FULL_HEADER_BYTES = 2048, 6144
 
 
 def _write(tmp_path, current_pa, rate_hz=40_000):
@@ -23,9 +29,9 @@ def _write(tmp_path, current_pa, rate_hz=40_000):
     return path, as_read_pa
 
 
-def _patch(path, position: int, form: str, value) -> None:
+def _patch(path, position: int, form: str, *values) -> None:
     content = bytearray(path.read_bytes())
-    struct.pack_into(f'<{form}', content, position, value)
+    struct.pack_into(f'<{form}', content, position, *values)
     path.write_bytes(content)
 
 
@@ -96,10 +102,10 @@ def test_amperes_of_any_prefix_become_pa(tmp_path, noise_pa, unit, pa_per_unit):
 def test_a_channel_can_be_named_or_numbered(tmp_path, noise_pa):
     path, as_read = _write(tmp_path, noise_pa)
     for channel in ('0', pyabf.ABF(str(path)).adcNames[0]):
-        (recording,) = read_currents(str(path), channel=channel)
+        (recording,) = read_recordings(str(path), ReadingOptions(channel=channel))
         np.testing.assert_array_equal(recording.sweeps[0], as_read)
     with pytest.raises(RecordingRejected) as raised:
-        read_currents(str(path), channel='7')
+        read_recordings(str(path), ReadingOptions(channel='7'))
     assert raised.value.reason == 'wrong_channel'
 
 
@@ -249,3 +255,67 @@ def test_an_episodic_recording_says_when_its_sweeps_started():
     assert recording.intervals_s[2] == pytest.approx((10.0, 10.1))
     # Sweeps that follow each other have no starts of their own.
     assert read_abf(str(SHARED / 'data/abf/171116sh_0014.abf'), resample=True).sweep_starts_s == ()
+
+
+@pytest.mark.parametrize('scale_factor', [0.002, 1.0, 5.0])
+def test_an_abf1_file_of_floats_is_read_and_not_scaled(tmp_path, noise_pa, scale_factor):
+    path, _ = _write(tmp_path, noise_pa)
+    _patch(path, _DATA_FORMAT_POSITION, 'h', 1)
+    _patch(path, _SCALE_FACTOR_POSITION, 'f', scale_factor)
+    path.write_bytes(path.read_bytes()[:_HEADER_BYTES] + noise_pa.astype('<f4').tobytes())
+    (sweep,) = read_abf(str(path)).sweeps
+    np.testing.assert_array_equal(sweep, noise_pa.astype(np.float32))
+
+
+@needs_shared
+@pytest.mark.parametrize('scale_factor', [0.002, 5.0])
+def test_an_abf2_file_of_floats_is_not_scaled(tmp_path, noise_pa, scale_factor):
+    content = bytearray((SHARED / 'data/abf/2018_11_16_sh_0006.abf').read_bytes())
+    (adc_block,) = struct.unpack_from('<I', content, 92)
+    struct.pack_into('<H', content, 30, 1)  # samples are floats
+    struct.pack_into('<f', content, adc_block * 512 + 40, scale_factor)
+    (block, _, items) = struct.unpack_from('<IIq', content, 236)
+    values = np.resize(noise_pa, items).astype('<f4')
+    struct.pack_into('<IIq', content, 236, len(content) // 512 + 1, 4, items)
+    padded = bytes(content).ljust((len(content) // 512 + 1) * 512, b'\0')
+    path = tmp_path / 'a.abf'
+    path.write_bytes(padded + values.tobytes())
+    sweeps = read_abf(str(path), resample=True).sweeps
+    original = pyabf.ABF(str(path))
+    np.testing.assert_array_equal(original.data[0], values[:: original.channelCount])
+    assert np.abs(np.concatenate(sweeps)).max() > 0
+
+
+def _with_telegraph(tmp_path, noise_pa, flag: int, gain: float):
+    """Writes a recording with a full ABF1 header, which has room for a telegraphed gain."""
+    path, as_read_pa = _write(tmp_path, noise_pa)
+    content = path.read_bytes()
+    path.write_bytes(content[:_HEADER_BYTES].ljust(_FULL_HEADER_BYTES, b'\0') + content[_HEADER_BYTES:])
+    _patch(path, _DATA_POINTER_POSITION, 'i', _FULL_HEADER_BYTES // 512)
+    _patch(path, _TELEGRAPH_POSITION, '16h', *[flag] * 16)
+    _patch(path, _TELEGRAPH_GAIN_POSITION, '16f', *[gain] * 16)
+    return path, as_read_pa
+
+
+@pytest.mark.parametrize('flag', [0, 2, -1, 12_345])
+def test_a_telegraph_flag_that_is_garbage_changes_nothing(tmp_path, noise_pa, flag):
+    path, as_read_pa = _with_telegraph(tmp_path, noise_pa, flag, 7.0)
+    np.testing.assert_array_equal(read_abf(str(path)).sweeps[0], as_read_pa)
+
+
+def test_a_telegraphed_gain_is_divided_by_and_one_of_nothing_is_rejected(tmp_path, noise_pa):
+    path, as_read_pa = _with_telegraph(tmp_path, noise_pa, 1, 2.0)
+    np.testing.assert_allclose(read_abf(str(path)).sweeps[0], as_read_pa / 2, rtol=1e-5)
+    path, _ = _with_telegraph(tmp_path, noise_pa, 1, 0.0)
+    assert _rejection(path).reason in ('not_finite', 'unreadable')
+
+
+@needs_shared
+@pytest.mark.parametrize('name', ['171116sh_0014.abf', '2018_11_16_sh_0006.abf'])
+def test_a_file_cut_within_any_section_is_rejected(tmp_path, name):
+    content = (SHARED / 'data/abf' / name).read_bytes()
+    starts = [struct.unpack_from('<I', content, position)[0] * 512 for position in range(76, 332, 16)]
+    path = tmp_path / 'a.abf'
+    for start in {*starts, 512, 2048}:
+        path.write_bytes(content[: min(start + 7, len(content) - 1)])
+        assert _rejection(path, resample=True).reason in ('truncated', 'bad_header', 'unreadable')

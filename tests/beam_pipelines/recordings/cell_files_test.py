@@ -17,7 +17,7 @@ def test_an_abf_file_is_the_recording_of_the_cell_in_its_name():
     assert recording.cell_id == 'A140313#073'
     assert recording.label == 1
     assert recording.recording_set == 'original'
-    assert recording.is_abf
+    assert recording.is_recording
     assert not rejected
 
 
@@ -31,7 +31,7 @@ def test_the_spike_csvs_of_a_folder_are_one_recording():
     (recording,), rejected = _group(*(('original', 0, path) for path in paths))
     assert recording.cell_id == 'A1#2'
     assert recording.paths == tuple(sorted(paths))
-    assert not recording.is_abf
+    assert not recording.is_recording
     assert not rejected
 
 
@@ -54,7 +54,7 @@ def test_what_file_managers_leave_behind_is_ignored(name):
     assert _group(('original', 0, f'r/original/SER/{name}')) == ([], {})
 
 
-@pytest.mark.parametrize('name', ['A1#1.atf', 'A1#1.abf.bak', 'notes', 'A1#1.npy'])
+@pytest.mark.parametrize('name', ['A1#1.atf', 'A1#1.abf.bak', 'notes', 'A1#1.pkl'])
 def test_a_file_of_another_format_is_rejected(name):
     assert _group(('original', 0, f'r/{name}')) == ([], {f'r/{name}': 'unknown_format'})
 

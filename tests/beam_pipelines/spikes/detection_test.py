@@ -3,9 +3,9 @@ import json
 import numpy as np
 import pytest
 
-from beam_pipelines.recordings.abf_reader import read_abf
 from beam_pipelines.simulation import recordings as simulated_recordings
 from beam_pipelines.spikes.detection import cut_windows, find_triggers
+from tests.support.recordings import read_abf
 
 
 def _pulses(samples: int, starts: list[int], length: int = 5, depth_pa: float = -80) -> np.ndarray:

@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 import struct
 
 import numpy as np
@@ -7,7 +8,8 @@ import pytest
 from beam_pipelines.recordings.abf_writer import write_abf
 from beam_pipelines.recordings.cell_files import RecordingFiles
 from beam_pipelines.recordings.reading_options import PUBLISHED_CUTTING, ReadingOptions
-from beam_pipelines.spikes.extraction import CellSpikes, extract_cell, read_cell
+from beam_pipelines.spikes.extraction import CellSpikes, ExtractionReport, extract_cells, read_cells
+from tests.support.foreign_recordings import write_nwb, write_smr
 from tests.support.places import SHARED
 from tests.support.requirements import needs_shared
 
@@ -22,7 +24,10 @@ def _options(resample=False) -> ReadingOptions:
 
 
 def _extract(recording, seed=0, max_masks=600, resample=False):
-    return extract_cell(recording, seed, max_masks, _options(resample))
+    """Returns what was extracted of the one cell in the files, and the sum of the reports."""
+    results = list(extract_cells(recording, seed, max_masks, _options(resample)))
+    report = functools.reduce(ExtractionReport.plus, (report for _, _, report in results))
+    return next((spikes for _, spikes, _ in results if spikes is not None), None), report
 
 
 def _write_abf(path, spike_starts: list[int], samples: int = 80_000, sweeps: int = 1) -> np.ndarray:
@@ -184,7 +189,7 @@ def test_a_file_of_a_cell_that_is_already_used_names_the_one_that_is(tmp_path):
 
 def test_a_cell_is_read_with_its_recording(tmp_path):
     current_pa = _write_abf(tmp_path / 'A1#1.abf', [5_000, 50_000], sweeps=2)
-    cell, report = read_cell(_recording(tmp_path / 'A1#1.abf'), _options())
+    ((cell, report),) = read_cells(_recording(tmp_path / 'A1#1.abf'), _options())
     assert cell.path == str(tmp_path / 'A1#1.abf')
     np.testing.assert_array_equal(np.concatenate(cell.recording.sweeps), current_pa)
     assert (cell.recording.duration_s, cell.recording.is_simulated) == (2.0, False)
@@ -193,18 +198,18 @@ def test_a_cell_is_read_with_its_recording(tmp_path):
 
 def test_a_cell_of_spike_csvs_is_its_folder_and_has_no_recording(tmp_path):
     _write_csv(tmp_path / 'A1#1', 700)
-    cell, _ = read_cell(_recording(*(tmp_path / 'A1#1').iterdir()), _options())
+    ((cell, _),) = read_cells(_recording(*(tmp_path / 'A1#1').iterdir()), _options())
     assert (cell.path, cell.recording) == (str(tmp_path / 'A1#1'), None)
 
 
 def test_a_simulated_recording_says_so(recordings_root):
     path = min(recordings_root.rglob('*.abf'))
-    cell, report = read_cell(_recording(path, cell_id=path.stem), _options())
+    ((cell, report),) = read_cells(_recording(path, cell_id=path.stem), _options())
     assert cell.recording.is_simulated and report.simulated_files == 1
 
 
 def test_a_file_that_went_away_is_rejected(tmp_path):
-    cell, report = read_cell(_recording(tmp_path / 'A1#1.abf'), _options())
+    ((cell, report),) = read_cells(_recording(tmp_path / 'A1#1.abf'), _options())
     assert cell is None
     assert [(file.reason, file.detail) for file in report.rejected] == [('unreadable', 'No such file or directory')]
 
@@ -215,7 +220,7 @@ def test_a_fault_of_the_storage_is_no_rejection(tmp_path):
 
     for paths in ((tmp_path / 'A1#1.abf',), (tmp_path / 'A1#1' / 'A1#1_trigger_700.csv',)):
         with pytest.raises(ConnectionResetError):
-            read_cell(_recording(*paths), _options(), local_copy)
+            read_cells(_recording(*paths), _options(), local_copy)
 
 
 def test_staged_spikes_come_back_as_they_were(tmp_path):
@@ -245,3 +250,25 @@ def test_every_file_of_other_laboratories_is_used_or_rejected(resample):
         assert report.triggers == report.spikes + report.dropped
         assert (cell is not None) == bool(report.used_files)
         assert cell is None or len(cell.waveforms) == report.spikes
+
+
+def test_a_file_of_several_cells_gives_each_or_its_rejection(tmp_path):
+    noise_pa = np.random.default_rng(0).normal(0, 3, 40_000)
+    spiking_pa = noise_pa.copy()
+    spiking_pa[5_000:5_010] = -80
+    write_nwb(tmp_path / 'a.nwb', {'first': spiking_pa, 'second': spiking_pa[::-1], 'silent': noise_pa})
+    results = read_cells(_recording(tmp_path / 'a.nwb', cell_id='a'), _options())
+    assert [cell.cell_id for cell, _ in results if cell] == ['a#first', 'a#second']
+    (rejected,) = [file for _, report in results for file in report.rejected]
+    assert rejected.reason == 'no_spikes' and rejected.detail.startswith('silent: ')
+    assert sum(report.used_files for _, report in results) == 2
+
+
+def test_a_file_of_one_current_is_a_cell_of_its_name_in_any_format(tmp_path):
+    current_pa = np.random.default_rng(0).normal(0, 3, 40_000)
+    current_pa[5_000:5_010] = -80
+    write_nwb(tmp_path / 'A1#1.nwb', {'only': current_pa})
+    write_smr(tmp_path / 'A1#1.smr', current_pa)
+    for suffix in ('nwb', 'smr'):
+        ((cell, _),) = read_cells(_recording(tmp_path / f'A1#1.{suffix}'), _options())
+        assert cell.cell_id == 'A1#1' and cell.spikes.triggers.tolist() == [5_000]

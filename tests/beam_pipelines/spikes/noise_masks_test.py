@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from beam_pipelines.errors import UserError
-from beam_pipelines.recordings.abf_reader import read_abf
 from beam_pipelines.spikes import noise_masks
 from beam_pipelines.spikes.detection import find_triggers
+from tests.support.recordings import read_abf
 
 
 def _noise(samples: int) -> np.ndarray:

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from beam_pipelines.errors import UserError
-from beam_pipelines.recordings.abf_reader import read_abf
 from beam_pipelines.recordings.rejection import RecordingRejected
 from tests.support.places import ROOT
+from tests.support.recordings import read_abf
 from trainer import classify
 
 pytestmark = pytest.mark.slow  # for the run that is trained first

@@ -2,8 +2,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from beam_pipelines.recordings.abf_reader import Recording
 from beam_pipelines.recordings.reading_options import DEFAULT_CUTTING, ReadingOptions
+from beam_pipelines.recordings.recording import Recording
 from beam_pipelines.spikes.extraction import RecordedCell
 from beam_pipelines.spikes.preparation import find_spikes
 from tests.support.simulated_current import simulated_current
@@ -20,7 +20,7 @@ def current_pa() -> np.ndarray:
 def warnings_of(current_pa: np.ndarray, channel: str = '') -> tuple[str, ...]:
     current, spikes = find_spikes([current_pa], OPTIONS.cutting)
     recording = Recording([current_pa], 40_000, channel=channel)
-    return recording_warnings(RecordedCell('A#1.abf', spikes, recording, current, bool(channel)), OPTIONS)
+    return recording_warnings(RecordedCell('A#1', 'A#1.abf', spikes, recording, current, bool(channel)), OPTIONS)
 
 
 def test_an_ordinary_recording_has_none(current_pa):

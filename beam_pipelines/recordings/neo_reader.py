@@ -1,0 +1,141 @@
+"""Reads the current of WinWCP, Spike2 and AxoGraph recordings, and of ABF1 files of floats, through neo."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from beam_pipelines.recordings.current_channels import Channel, choose_currents
+from beam_pipelines.recordings.recording import RecordedCurrent
+from beam_pipelines.recordings.rejection import RecordingRejected, missing_library
+
+if TYPE_CHECKING:
+    from neo.rawio.baserawio import BaseRawIO
+
+# neo's reader of each format, by the end of the file's name. Only formats without pickle and without embedded code.
+NEO_READERS = {
+    '.wcp': 'WinWcpRawIO',
+    '.smr': 'Spike2RawIO',
+    '.axgx': 'AxographRawIO',
+    '.axgd': 'AxographRawIO',
+}
+_ABF_READER = 'AxonRawIO'
+
+# A shorter pause between sweeps, in samples, is a rounding error.
+_LEAST_GAP = 1.5
+
+
+def read_neo_currents(path: str, channel: str | None = None) -> list[RecordedCurrent]:
+    """Reads the currents in a file whose name ends with a key of ``NEO_READERS``.
+
+    Parameters
+    ----------
+    path : a local file.
+    channel : see ``current_channels.choose_currents``.
+
+    Returns
+    -------
+    At least one, in pA.
+
+    Raises
+    ------
+    RecordingRejected
+        If the file cannot be used, or neo is not installed.
+    """
+    return _read(path, NEO_READERS[os.path.splitext(path)[1].lower()], channel)
+
+
+def read_float_abf1(path: str, channel: str | None = None) -> list[RecordedCurrent]:
+    """Reads an ABF1 file of floats, which pyABF does not read; see ``read_neo_currents``."""
+    return _read(path, _ABF_READER, channel)
+
+
+def _read(path: str, reader_name: str, channel: str | None) -> list[RecordedCurrent]:
+    try:
+        from neo import rawio  # Imported here because it takes longer than reading a recording.
+    except ImportError:
+        raise missing_library(path, 'neo', 'formats') from None
+    try:
+        reader = getattr(rawio, reader_name)(filename=path)
+        reader.parse_header()
+        _check_size(reader, path)
+        table = reader.header['signal_channels']
+        channels = [Channel(name.strip(), unit) for name, unit in zip(table['name'], table['units'], strict=True)]
+        return [
+            _read_channel(reader, number, pa_per_unit, _name(channels, number))
+            for number, pa_per_unit in choose_currents(channels, channel).items()
+        ]
+    except (RecordingRejected, MemoryError):
+        raise
+    except OSError as error:
+        raise RecordingRejected('unreadable', error.strerror or str(error)) from error
+    except Exception as error:  # A damaged header can make neo raise anything.
+        if 'mmap length' in str(error):
+            raise RecordingRejected('truncated', 'the header promises more samples than the file holds') from None
+        raise RecordingRejected('unreadable', f'neo: {type(error).__name__}: {error}') from error
+
+
+def _name(channels: list[Channel], number: int) -> str:
+    return (channels[number].name or str(number)) if len(channels) > 1 else ''
+
+
+def _read_channel(reader: BaseRawIO, number: int, pa_per_unit: float, name: str) -> RecordedCurrent:
+    table = reader.header['signal_channels']
+    stream = list(reader.header['signal_streams']['id']).index(table['stream_id'][number])
+    in_stream = int(np.count_nonzero(table['stream_id'][:number] == table['stream_id'][number]))
+    rate_hz = float(table['sampling_rate'][number])
+    sweeps, starts_s = [], []
+    for segment in range(reader.segment_count(0)):
+        raw = reader.get_analogsignal_chunk(0, segment, stream_index=stream, channel_indexes=[in_stream])
+        current = reader.rescale_signal_raw_to_float(raw, 'float64', stream, [in_stream])[:, 0]
+        if len(current):
+            sweeps.append((current * pa_per_unit).astype(np.float32))
+            starts_s.append(float(reader.get_signal_t_start(0, segment, stream)))
+    if not sweeps:
+        raise RecordingRejected('bad_header', 'the file holds no sample')
+    return RecordedCurrent(sweeps, rate_hz, name, _gaps(starts_s, sweeps, rate_hz))
+
+
+def _gaps(starts_s: list[float], sweeps: list[np.ndarray], rate_hz: float) -> tuple[float, ...]:
+    """Returns when each sweep started; nothing if they follow each other, or the file gives them all one start."""
+    starts = np.array(starts_s) - starts_s[0]
+    pauses = np.diff(starts) - np.array([len(sweep) for sweep in sweeps[:-1]]) / rate_hz
+    if not len(pauses) or pauses.min() < -_LEAST_GAP / rate_hz or pauses.max() <= _LEAST_GAP / rate_hz:
+        return ()
+    return tuple(starts.tolist())
+
+
+def _check_size(reader: BaseRawIO, path: str) -> None:
+    """Rejects a file whose header promises more samples than it holds: neo would read zeros, or fill the memory."""
+    table = reader.header['signal_channels']
+    promised = 0
+    for stream, stream_id in enumerate(reader.header['signal_streams']['id']):
+        types = table['dtype'][table['stream_id'] == stream_id]
+        sample_bytes = sum(np.dtype(kind).itemsize for kind in types)
+        samples = sum(int(reader.get_signal_size(0, segment, stream)) for segment in range(reader.segment_count(0)))
+        promised += samples * sample_bytes
+    end = max(promised, _last_byte(reader))
+    size = os.path.getsize(path)
+    if end > size:
+        raise RecordingRejected('truncated', f'the header promises {end} bytes of samples, the file has {size} in all')
+
+
+def _last_byte(reader: BaseRawIO) -> int:
+    """Returns where the last block of a Spike2 file ends; 0 for other formats, which neo checks itself.
+
+    neo has no public name for it, and reads zeros where the file is cut within a block.
+    """
+    blocks = getattr(reader, '_all_data_blocks', None)
+    if blocks is None:
+        return 0
+    bytes_of = {int(row['id']): np.dtype(row['dtype']).itemsize for row in reader.header['signal_channels']}
+    return max(
+        (
+            int(of['pos'][-1]) + int(of['size'][-1]) * bytes_of[number]
+            for number, of in blocks.items()
+            if number in bytes_of
+        ),
+        default=0,
+    )

@@ -1,0 +1,33 @@
+"""Maps an ``.npy`` file into memory, without pickle."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from beam_pipelines.recordings.rejection import RecordingRejected
+
+
+def map_npy(path: str) -> np.ndarray:
+    """Maps the array of a local ``.npy`` file, read-only.
+
+    Raises
+    ------
+    RecordingRejected
+        If it is no such file, holds Python objects, or is shorter than its header promises.
+    """
+    try:
+        with open(path, 'rb') as file:
+            magic = file.read(len(np.lib.format.MAGIC_PREFIX))
+        if magic != np.lib.format.MAGIC_PREFIX:
+            raise RecordingRejected('bad_array', f'the file starts with {magic!r}, not as an .npy file does')
+        return np.load(path, mmap_mode='r', allow_pickle=False)
+    except OSError as error:
+        raise RecordingRejected('unreadable', error.strerror or str(error)) from error
+    except (ValueError, EOFError, SyntaxError, TypeError, KeyError, OverflowError) as error:
+        words = str(error)
+        if 'object' in words:
+            raise RecordingRejected(
+                'bad_array', 'the array holds Python objects, which only pickle could read; save it as numbers or text'
+            ) from None
+        reason = 'truncated' if 'mmap length' in words else 'bad_array'
+        raise RecordingRejected(reason, words or type(error).__name__) from None

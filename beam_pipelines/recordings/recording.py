@@ -1,0 +1,126 @@
+"""A recording of a current, and how it is brought to 40 kHz."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from beam_pipelines import domain
+from beam_pipelines.recordings.rejection import RecordingRejected
+
+# Sampled more slowly than this, a 4 ms spike loses the shape that the networks use.
+_MIN_RESAMPLED_RATE_HZ = 10_000
+# Resampling from a rate with a large common denominator to 40 kHz needs filters longer than most recordings.
+_MAX_RESAMPLED_RATE_HZ = 1_000_000
+
+# pyABF truncates the rate to whole Hz: an interval that is a rounding error above 25 us gives 39999.
+_RATE_TOLERANCE_HZ = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordedCurrent:
+    """A current as a file holds it.
+
+    Attributes
+    ----------
+    sweeps : arrays of (n,) float32 in pA; a gap-free recording is one sweep.
+    sampling_rate_hz : the file's own rate.
+    name : of its channel or series; empty if the file has only one.
+    sweep_starts_s : when each sweep started, in s from the first; empty if they follow each other without gaps, or the
+        file does not say.
+    is_simulated : whether the file is marked as simulated by this project.
+    """
+
+    sweeps: list[np.ndarray]
+    sampling_rate_hz: float
+    name: str = ''
+    sweep_starts_s: tuple[float, ...] = ()
+    is_simulated: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Recording:
+    """The current of one cell.
+
+    Attributes
+    ----------
+    sweeps : arrays of (n,) float32 in pA at 40 kHz; a gap-free recording is one sweep.
+    sampling_rate_hz : the file's own rate; not 40 kHz if the sweeps were resampled.
+    channel : name of its channel or series; empty if the file has only one.
+    sweep_starts_s : when each sweep started, in s from the first; empty if they follow each other without gaps.
+    is_simulated : whether the file is marked as simulated by this project.
+    """
+
+    sweeps: list[np.ndarray]
+    sampling_rate_hz: float
+    is_simulated: bool = False
+    channel: str = ''
+    sweep_starts_s: tuple[float, ...] = ()
+
+    @property
+    def duration_s(self) -> float:
+        """Total length of all sweeps."""
+        return sum(map(len, self.sweeps)) / domain.SAMPLING_RATE_HZ
+
+    @property
+    def intervals_s(self) -> list[tuple[float, float]]:
+        """Start and end of each sweep, in s from the start of the first; sweeps without a gap are one interval."""
+        if not self.sweep_starts_s:
+            return [(0.0, self.duration_s)]
+        return [
+            (start, start + len(sweep) / domain.SAMPLING_RATE_HZ)
+            for start, sweep in zip(self.sweep_starts_s, self.sweeps, strict=True)
+        ]
+
+    def seconds_at(self, sample: np.ndarray) -> np.ndarray:
+        """Returns when samples were recorded: (n,) int64 in the sweeps one after the other -> (n,) float64 in s."""
+        if not self.sweep_starts_s:
+            return sample / domain.SAMPLING_RATE_HZ
+        first = np.cumsum([0, *map(len, self.sweeps)])[:-1]
+        sweep = np.searchsorted(first, sample, side='right') - 1
+        return np.array(self.sweep_starts_s)[sweep] + (sample - first[sweep]) / domain.SAMPLING_RATE_HZ
+
+
+def at_40_khz(current: RecordedCurrent, resample: bool) -> Recording:
+    """Returns a current as a recording at 40 kHz.
+
+    Parameters
+    ----------
+    current : as it was read.
+    resample : resample other rates, from 10 kHz up; without it they are rejected.
+
+    Raises
+    ------
+    RecordingRejected
+        If the rate is not accepted, or a sample is not a finite number.
+    """
+    rate_hz = _usable_rate_hz(current.sampling_rate_hz, resample)
+    if not all(np.isfinite(sweep).all() for sweep in current.sweeps):
+        raise RecordingRejected('not_finite', 'a sample is not a finite number')
+    sweeps = [_resample(sweep, rate_hz) for sweep in current.sweeps]
+    return Recording(sweeps, rate_hz, current.is_simulated, current.name, current.sweep_starts_s)
+
+
+def _usable_rate_hz(rate_hz: float, resample: bool) -> float:
+    """Returns the sampling rate, without rounding errors, if it is 40 kHz or may be resampled."""
+    if abs(rate_hz - domain.SAMPLING_RATE_HZ) <= _RATE_TOLERANCE_HZ:
+        return domain.SAMPLING_RATE_HZ
+    if not resample:
+        raise RecordingRejected(
+            'wrong_rate', f'{rate_hz:g} Hz, expected {domain.SAMPLING_RATE_HZ} Hz (--resample takes other rates)'
+        )
+    if not rate_hz >= _MIN_RESAMPLED_RATE_HZ:
+        raise RecordingRejected('wrong_rate', f'{rate_hz:g} Hz is too slow to resample a 4 ms spike from')
+    if rate_hz > _MAX_RESAMPLED_RATE_HZ:
+        raise RecordingRejected('wrong_rate', f'{rate_hz:g} Hz is more than the {_MAX_RESAMPLED_RATE_HZ} Hz of any rig')
+    return rate_hz
+
+
+def _resample(current_pa: np.ndarray, rate_hz: float) -> np.ndarray:
+    """Resamples (n,) float32 to 40 kHz; a current at 40 kHz is returned as it is."""
+    if rate_hz == domain.SAMPLING_RATE_HZ:
+        return current_pa
+    from scipy import signal  # Imported here because most recordings never need it.
+
+    return signal.resample_poly(current_pa, domain.SAMPLING_RATE_HZ, round(rate_hz)).astype(np.float32)

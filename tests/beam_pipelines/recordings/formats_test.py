@@ -1,0 +1,174 @@
+import numpy as np
+import pytest
+
+from beam_pipelines.recordings.formats import is_recording, read_recordings
+from beam_pipelines.recordings.reading_options import ReadingOptions
+from beam_pipelines.recordings.rejection import RecordingRejected
+from tests.support import foreign_recordings as write
+
+
+@pytest.fixture
+def current_pa():
+    return np.random.default_rng(0).normal(0, 20, 20_000)
+
+
+def _read(path, **options):
+    return read_recordings(str(path), ReadingOptions(**options))
+
+
+def _rejection(path, **options) -> RecordingRejected:
+    with pytest.raises(RecordingRejected) as raised:
+        _read(path, **options)
+    assert '\n' not in str(raised.value)
+    return raised.value
+
+
+def _assert_same(recording, current_pa, atol=1e-3):
+    np.testing.assert_allclose(np.concatenate(recording.sweeps), current_pa, atol=atol)
+    assert recording.sweeps[0].dtype == np.float32
+
+
+def test_a_winwcp_file_gives_its_current_and_not_its_voltage(tmp_path, current_pa):
+    stored = write.write_wcp(tmp_path / 'a.wcp', current_pa.reshape(2, 10_000))
+    (recording,) = _read(tmp_path / 'a.wcp')
+    assert recording.channel == 'Im' and len(recording.sweeps) == 2
+    _assert_same(recording, stored.ravel())
+    assert recording.sweep_starts_s == ()  # neo does not know them
+
+
+def test_a_winwcp_file_in_na_is_converted(tmp_path, current_pa):
+    stored = write.write_wcp(tmp_path / 'a.WCP', current_pa[np.newaxis] / 1000, 'nA')
+    _assert_same(_read(tmp_path / 'a.WCP')[0], stored[0] * 1000)
+
+
+def test_a_spike2_file_with_a_pause_has_two_sweeps_at_their_times(tmp_path, current_pa):
+    write.write_smr(tmp_path / 'a.smr', current_pa, pause_after=8_000)
+    (recording,) = _read(tmp_path / 'a.smr')
+    _assert_same(recording, current_pa)
+    assert [len(sweep) for sweep in recording.sweeps] == [8_000, 12_000]
+    assert recording.sweep_starts_s == pytest.approx((0, 1.2))
+
+
+def test_an_axograph_file_in_amperes_is_converted(tmp_path, current_pa):
+    write.write_axgx(tmp_path / 'a.axgx', current_pa)
+    _assert_same(_read(tmp_path / 'a.axgx')[0], current_pa)
+
+
+def test_an_igor_wave_has_a_sweep_in_each_column(tmp_path, current_pa):
+    write.write_ibw(tmp_path / 'a.ibw', current_pa.reshape(2, 10_000).T)
+    (recording,) = _read(tmp_path / 'a.ibw')
+    assert len(recording.sweeps) == 2
+    _assert_same(recording, current_pa)
+
+
+def test_an_igor_wave_keeps_its_rate_and_unit(tmp_path, current_pa):
+    write.write_ibw(tmp_path / 'a.ibw', current_pa, 'V')
+    assert _rejection(tmp_path / 'a.ibw').reason == 'voltage'
+    write.write_ibw(tmp_path / 'a.ibw', current_pa, rate_hz=20_000)
+    assert _rejection(tmp_path / 'a.ibw').reason == 'wrong_rate'
+    assert sum(map(len, _read(tmp_path / 'a.ibw', resample=True)[0].sweeps)) == 2 * len(current_pa)
+
+
+def test_each_recorded_current_of_an_nwb_file_is_a_recording(tmp_path, current_pa):
+    write.write_nwb(tmp_path / 'a.nwb', {'one': current_pa, 'two': -current_pa})
+    one, two = _read(tmp_path / 'a.nwb')
+    assert (one.channel, two.channel) == ('one', 'two')
+    _assert_same(one, current_pa, atol=1e-2)
+    _assert_same(two, -current_pa, atol=1e-2)
+    (only,) = _read(tmp_path / 'a.nwb', channel='two')
+    np.testing.assert_array_equal(only.sweeps[0], two.sweeps[0])
+    assert _rejection(tmp_path / 'a.nwb', channel='three').reason == 'wrong_channel'
+    assert not one.is_simulated
+
+
+def test_an_nwb_file_that_says_so_is_simulated(tmp_path, current_pa):
+    write.write_nwb(tmp_path / 'a.nwb', {'one': current_pa}, ['simulated recording'])
+    assert _read(tmp_path / 'a.nwb')[0].is_simulated
+
+
+def test_samples_that_an_nwb_file_only_promises_are_not_read(tmp_path, current_pa):
+    import h5py
+
+    write.write_nwb(tmp_path / 'a.nwb', {'one': current_pa})
+    with h5py.File(tmp_path / 'a.nwb', 'r+') as file:
+        attributes = dict(file['acquisition/one/data'].attrs)
+        del file['acquisition/one/data']
+        file['acquisition/one'].create_dataset('data', (10**12,), 'i2', chunks=(4096,)).attrs.update(attributes)
+    assert _rejection(tmp_path / 'a.nwb').reason == 'truncated'
+
+
+@pytest.mark.parametrize('dtype', ['f8', 'f4', 'i2'])
+def test_a_plain_array_needs_its_rate(tmp_path, current_pa, dtype):
+    current_pa = current_pa.round().astype(dtype)
+    np.save(tmp_path / 'a.npy', current_pa)
+    rejected = _rejection(tmp_path / 'a.npy')
+    assert rejected.reason == 'wrong_rate' and '--sampling_rate_hz' in rejected.detail
+    _assert_same(_read(tmp_path / 'a.npy', sampling_rate_hz=40_000.0)[0], current_pa)
+
+
+@pytest.mark.parametrize(
+    ('array', 'reason'),
+    [
+        (np.zeros((4, 4)), 'bad_array'),
+        (np.zeros(0), 'bad_array'),
+        (np.zeros(4, complex), 'bad_array'),
+        (np.array([{}, 1], object), 'bad_array'),
+        (np.array(['a']), 'bad_array'),
+        (np.array([1.0, np.nan]), 'not_finite'),
+        (np.array([1e300, 1.0]), 'not_finite'),
+    ],
+)
+def test_an_array_that_is_no_current_is_rejected(tmp_path, array, reason):
+    np.save(tmp_path / 'a.npy', array)
+    assert _rejection(tmp_path / 'a.npy', sampling_rate_hz=40_000.0).reason == reason
+
+
+def test_a_plain_csv_may_have_titles_and_times(tmp_path, current_pa):
+    path, rate = tmp_path / 'a.csv', 40_000.0
+    np.savetxt(path, current_pa)
+    _assert_same(_read(path, sampling_rate_hz=rate)[0], current_pa)
+    np.savetxt(
+        path, np.column_stack([np.arange(20_000) / rate, current_pa]), '%.7g', ',', header='time_s,pA', comments=''
+    )
+    _assert_same(_read(path)[0], current_pa)
+    assert _rejection(path, sampling_rate_hz=20_000.0).reason == 'wrong_rate'
+
+
+@pytest.mark.parametrize('content', ['', 'a\nb\n', '1,2,3\n4,5,6\n', '1\n2,3\n', '0.1,5\n0.1,5\n0.1,5\n', '\xff\n1\n'])
+def test_another_csv_is_rejected(tmp_path, content):
+    (tmp_path / 'a.csv').write_bytes(content.encode('latin-1'))
+    assert _rejection(tmp_path / 'a.csv', sampling_rate_hz=40_000.0).reason == 'bad_csv'
+
+
+_WRITERS = {
+    'wcp': lambda path, current_pa: write.write_wcp(path, current_pa[np.newaxis]),
+    'smr': write.write_smr,
+    'axgx': write.write_axgx,
+    'ibw': write.write_ibw,
+    'nwb': lambda path, current_pa: write.write_nwb(path, {'one': current_pa}),
+    'npy': np.save,
+}
+
+
+@pytest.mark.parametrize('suffix', _WRITERS)
+@pytest.mark.parametrize('share', [0.0, 0.0005, 0.01, 0.5, 0.97])
+def test_a_file_that_is_cut_is_rejected(tmp_path, current_pa, suffix, share):
+    path = tmp_path / f'a.{suffix}'
+    _WRITERS[suffix](path, current_pa[:16_000])  # whole blocks, so that the file ends with a sample
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    reasons = ('truncated', 'unreadable', 'bad_array', 'bad_header') if share < 0.1 else ('truncated', 'unreadable')
+    assert _rejection(path, sampling_rate_hz=40_000.0).reason in reasons
+
+
+@pytest.mark.parametrize('suffix', _WRITERS)
+def test_a_file_of_other_bytes_is_rejected(tmp_path, suffix):
+    path = tmp_path / f'a.{suffix}'
+    path.write_bytes(np.random.default_rng(0).bytes(5_000))
+    assert _rejection(path, sampling_rate_hz=40_000.0).reason in ('truncated', 'unreadable', 'bad_array', 'bad_header')
+
+
+def test_a_spike_csv_is_no_recording():
+    assert is_recording('cell/current.csv')
+    assert not is_recording('cell/cell_trigger_5.csv')
+    assert not is_recording('cell/notes.pkl')

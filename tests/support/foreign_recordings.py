@@ -1,0 +1,112 @@
+"""Writes a current, in pA at 40 kHz unless said otherwise, as recordings of other programs.
+
+WinWCP, Spike2 and AxoGraph have no writer in Python: their files are put together here from the published formats.
+"""
+
+import datetime
+import pathlib
+import struct
+
+import numpy as np
+
+_RATE_HZ = 40_000
+
+
+def write_wcp(path: pathlib.Path, sweeps_pa: np.ndarray, unit: str = 'pA') -> np.ndarray:
+    """Writes sweeps, (s, n) in ``unit``, as a WinWCP file beside a voltage; returns them as stored, to 16 bits."""
+    full_scale, resolution = float(np.abs(sweeps_pa).max()) * 1.01, 32_767
+    stored = np.round(sweeps_pa / full_scale * resolution).astype('<i2')
+    sectors = -(-stored.shape[1] * 4 // 512)
+    header = {
+        'VER': 8, 'NC': 2, 'NR': len(stored), 'NBH': 2, 'NBA': 2, 'NBD': sectors, 'ADCMAX': resolution, 'DT': 2.5e-5,
+        'YN0': 'Im', 'YU0': unit, 'YG0': '1,0', 'YO0': 0, 'YN1': 'Vm', 'YU1': 'mV', 'YG1': '1,0', 'YO1': 1,
+    }  # fmt: skip
+    lines = ''.join(f'{key}={value}\r\n' for key, value in header.items())
+    content = lines.encode().ljust(1024, b'\0')
+    for number, sweep in enumerate(stored):
+        analysis = struct.pack('<8s4sfff8f', b'ACCEPTED', b'TEST', 1, number, 1 / _RATE_HZ, *[full_scale] * 8)
+        frames = np.zeros((sectors * 128, 2), '<i2')
+        frames[: len(sweep), 0] = sweep
+        content += analysis.ljust(1024, b'\0') + frames.tobytes()
+    path.write_bytes(content)
+    padded = np.zeros((len(stored), sectors * 128))
+    padded[:, : stored.shape[1]] = stored * (full_scale / resolution)
+    return padded
+
+
+def write_smr(path: pathlib.Path, current_pa: np.ndarray, unit: str = 'pA', pause_after: int | None = None) -> None:
+    """Writes a current, (n,), as a Spike2 file of floats, perhaps with a pause of a second after so many samples."""
+    block_samples, ticks_per_sample, blocks = 8_000, 5, []
+    for start in range(0, len(current_pa), block_samples):
+        pause = 200_000 if pause_after is not None and start >= pause_after else 0
+        samples = current_pa[start : start + block_samples].astype('<f4')
+        blocks.append((start * ticks_per_sample + pause, samples))
+    stride = -(-(20 + 4 * block_samples) // 512)
+    first = 2
+    header = struct.pack('<h10s8shhhihhhhhid', 9, b'(C) CED 87', b'test    ', 5, 1, 0, 1, 1, 140, 0, 0, 0, 0, 1e-6)
+    header = header.ljust(512, b'\0')
+    channel = struct.pack('<hiiihhhhhh', 0, -1, first, first + (len(blocks) - 1) * stride, len(blocks), 0, 0, 0, 0, 0)
+    channel += bytes(72) + struct.pack('<iih', 0, ticks_per_sample, 0)
+    channel += b'\x02Im'.ljust(10, b'\0') + struct.pack('<fBb', _RATE_HZ, 9, 0)
+    channel += struct.pack('<ff', -1, 1) + (bytes([len(unit)]) + unit.encode()).ljust(6, b'\0') + struct.pack('<h', 1)
+    content = (header + channel).ljust(512 * first, b'\0')
+    for number, (start, samples) in enumerate(blocks):
+        successor = first + (number + 1) * stride if number + 1 < len(blocks) else -1
+        end = start + (len(samples) - 1) * ticks_per_sample
+        block = struct.pack('<iiiihh', -1, successor, start, end, 1, len(samples)) + samples.tobytes()
+        content += block.ljust(512 * stride, b'\0')
+    path.write_bytes(content)
+
+
+def write_axgx(path: pathlib.Path, current_pa: np.ndarray) -> None:
+    """Writes a current, (n,), as an AxoGraph X file in A, as AxoGraph does."""
+
+    def title(text: str) -> bytes:
+        encoded = text.encode('utf-16-be')
+        return struct.pack('>i', len(encoded)) + encoded
+
+    content = b'axgx' + struct.pack('>ii', 6, 2)
+    content += struct.pack('>ii', len(current_pa), 9) + title('Time (s)') + struct.pack('>dd', 0, 1 / _RATE_HZ)
+    content += (
+        struct.pack('>ii', len(current_pa), 6) + title('Current (A)') + (current_pa * 1e-12).astype('>f4').tobytes()
+    )
+    path.write_bytes(content)
+
+
+def write_ibw(path: pathlib.Path, values: np.ndarray, unit: str = 'pA', rate_hz: float = _RATE_HZ) -> None:
+    """Writes a current, (n,) or (n, sweeps), as an Igor binary wave."""
+    import igorwriter
+
+    wave = igorwriter.IgorWave(values, name='current')
+    wave.set_dimscale('x', 0, 1 / rate_hz, 's')
+    wave.set_datascale(unit)
+    wave.save(str(path))
+
+
+def write_nwb(path: pathlib.Path, currents_pa: dict[str, np.ndarray], keywords: list[str] | None = None) -> None:
+    """Writes currents, {series: (n,)}, as voltage-clamp series of an NWB file, beside a command and a voltage."""
+    import pynwb
+
+    start = datetime.datetime(2024, 3, 7, 12, tzinfo=datetime.timezone.utc)
+    file = pynwb.NWBFile('a test', 'id', start, keywords=keywords)
+    electrode = file.create_icephys_electrode(
+        name='pipette', description='loose patch', device=file.create_device('amplifier')
+    )
+    for name, current_pa in currents_pa.items():
+        # Stored as rigs do: integers with a conversion to A.
+        scale_pa = float(np.abs(current_pa).max()) / 32_000 or 1.0
+        data = np.round(current_pa / scale_pa).astype(np.int16)
+        file.add_acquisition(
+            pynwb.icephys.VoltageClampSeries(
+                name=name, data=data, electrode=electrode, gain=1.0, rate=float(_RATE_HZ), conversion=scale_pa * 1e-12
+            )
+        )
+    silence = np.zeros(400)
+    file.add_stimulus(
+        pynwb.icephys.CurrentClampStimulusSeries(
+            name='command', data=silence, electrode=electrode, gain=1.0, rate=float(_RATE_HZ)
+        )
+    )
+    file.add_acquisition(pynwb.TimeSeries(name='potential', data=silence, unit='volts', rate=float(_RATE_HZ)))
+    with pynwb.NWBHDF5IO(path, 'w') as io:
+        io.write(file)
