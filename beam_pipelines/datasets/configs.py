@@ -17,6 +17,7 @@ REJECTED_FILE = 'rejected.jsonl'
 NOISE_MASKS_FILE = 'noise_masks.npy'
 SPIKE_BANK_FILE = 'spike_bank.tfrecord'
 
+ARRAYS = 'published_synthetic'  # the dataset made from the authors' arrays, and their folder in the recordings root
 PUBLISHED_EXAMPLES = (6_675_300, 6_025_300)  # synthetic spikes in the paper, SER first
 
 
@@ -28,7 +29,8 @@ class DatasetConfig:
     ----------
     name, description : as TFDS shows them.
     recording_set : the recordings that it is made from.
-    synthetic_examples : how many synthetic spikes of each class, SER first; None if its spikes are recorded.
+    synthetic_examples : how many synthetic spikes of each class, SER first; None if its spikes are recorded, or
+        synthetic spikes of others.
     """
 
     name: str
@@ -52,6 +54,7 @@ _CONFIGS = (
         'original',
         PUBLISHED_EXAMPLES,
     ),
+    DatasetConfig(ARRAYS, "The authors' synthetic spikes, from their .npy arrays.", ARRAYS),
 )
 CONFIGS = {config.name: config for config in _CONFIGS}
 

@@ -160,16 +160,9 @@ def encode_records(
 
 def data_crcs(rows: np.ndarray) -> np.ndarray:
     """Computes the masked CRC of each record's data: (n, 756) uint8 -> (n,) uint32."""
-    buffer = np.ascontiguousarray(rows).data.cast('B')
-    crc = google_crc32c.value
-    crcs = np.fromiter(
-        (
-            crc(bytes(buffer[start + _HEADER_BYTES : start + _DATA_END]))
-            for start in range(0, len(buffer), RECORD_BYTES)
-        ),
-        np.uint32,
-        len(rows),
-    )
+    # NumPy makes the bytes objects, which is faster than slicing them in Python.
+    data = np.ascontiguousarray(rows[:, _HEADER_BYTES:_DATA_END]).view(f'V{_DATA_END - _HEADER_BYTES}')[:, 0].tolist()
+    crcs = np.fromiter(map(google_crc32c.value, data), np.uint32, len(rows))
     return (crcs >> np.uint32(15) | crcs << np.uint32(17)) + np.uint32(CRC_MASK_DELTA)
 
 

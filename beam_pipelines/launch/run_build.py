@@ -22,7 +22,7 @@ from beam_pipelines.storage import files
 from beam_pipelines.storage.object_store import check_access
 from beam_pipelines.transforms.build_datasets import build_pipeline
 from beam_pipelines.transforms.paths import BuildPaths
-from beam_pipelines.transforms.read_recordings import find_recordings
+from beam_pipelines.transforms.read_recordings import find_inputs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,7 +116,7 @@ def _prepare(options: BuildOptions, pipeline_options: PipelineOptions, overwrite
         preflight.check_job_outlives_command(pipeline_options)
     if not publish and (detached or is_template(pipeline_options)):
         raise UserError('--template_location and --no_wait_until_finish are for sero-build')
-    recordings, _ = find_recordings(options.recordings, options.recording_sets)
+    recordings, _ = find_inputs(options.recordings, options.recording_sets)
     return _Build(options, pipeline_options, overwrite, publish, pipeline, len(recordings), detached)
 
 

@@ -14,6 +14,7 @@ from beam_pipelines.datasets.configs import CONFIGS, DatasetConfig
 from beam_pipelines.errors import UserError
 from beam_pipelines.planning import splits
 from beam_pipelines.planning.options import BuildOptions
+from beam_pipelines.recordings.published_arrays import ArrayFiles
 from beam_pipelines.recordings.reading_options import PUBLISHED_CUTTING, SpikeCutting
 from beam_pipelines.spikes import noise_masks
 from beam_pipelines.spikes.extraction import ExtractionReport
@@ -58,6 +59,14 @@ class PlannedCell:
 
 
 @dataclasses.dataclass(frozen=True)
+class PlannedArrays:
+    """A set of published arrays, and how many rows it has."""
+
+    files: ArrayFiles
+    examples: int
+
+
+@dataclasses.dataclass(frozen=True)
 class DatasetPlan:
     """Everything that a worker needs to make any shard of a dataset.
 
@@ -72,6 +81,7 @@ class DatasetPlan:
     shards : how many shards each split has.
     splits_fingerprint : a hash of which cells of the recording set are in which split.
     fingerprint : a hash of everything that the shards' bytes depend on.
+    arrays : what the examples are read from, if they are the published synthetic spikes.
     """
 
     config: str
@@ -85,6 +95,7 @@ class DatasetPlan:
     splits_fingerprint: str
     fingerprint: str
     cutting: SpikeCutting = PUBLISHED_CUTTING
+    arrays: tuple[PlannedArrays, ...] = ()
 
     def shard_range(self, split: str, number: int) -> tuple[int, int]:
         """Returns the first example of a shard and the first one after it."""
@@ -116,7 +127,7 @@ def plan_dataset(config_name: str, ingested: Sequence[IngestedCell], options: Bu
             raise UserError(f'{config_name}: no usable {name} recording in {config.recording_set}/{name}')
     split_of, examples = _split(config, cells, options)
     masks_of = _choose_masks(config, cells, split_of, options)
-    splits_fingerprint = _hash([(cell.cell_id, cell.label, split_of.get(cell.cell_id)) for cell in cells])
+    splits_fingerprint = hash_content([(cell.cell_id, cell.label, split_of.get(cell.cell_id)) for cell in cells])
     synthetic_examples = options.examples_of(config)
     if synthetic_examples:
         examples = {'train': sum(synthetic_examples)}
@@ -201,8 +212,9 @@ def _fingerprint(config: DatasetConfig, cells: Sequence[IngestedCell], options: 
         'recipe': dataclasses.asdict(options.recipe),
         'cells': [(cell.cell_id, cell.label, cell.fingerprint) for cell in cells],
     }
-    return _hash(content)
+    return hash_content(content)
 
 
-def _hash(content: dict | list) -> str:
+def hash_content(content: dict | list) -> str:
+    """Returns a hash of what JSON can hold."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -11,9 +11,10 @@ from collections.abc import Iterator, Sequence
 import apache_beam as beam
 import msgspec
 
-from beam_pipelines.datasets.configs import CONFIGS
+from beam_pipelines.datasets.configs import ARRAYS, CONFIGS
 from beam_pipelines.datasets.metadata import DatasetMetadata
 from beam_pipelines.errors import UserError
+from beam_pipelines.planning.array_plan import plan_arrays
 from beam_pipelines.planning.options import BuildOptions
 from beam_pipelines.planning.plan import DatasetPlan, plan_dataset
 from beam_pipelines.storage import files
@@ -75,7 +76,10 @@ def _plan(
         errors = [result.error for result in ingested if result.error]
         if errors:
             raise UserError(min(errors))
-        plan = plan_dataset(config, [result.cell for result in ingested if result.cell], options)
+        if config == ARRAYS:
+            plan = plan_arrays([result.arrays for result in ingested if result.arrays], options)
+        else:
+            plan = plan_dataset(config, [result.cell for result in ingested if result.cell], options)
         _check_splits(plan, options)
         planned = paths.plan(config)
         if keep and is_published_as_planned(plan, paths):

@@ -10,11 +10,14 @@ import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 
 from beam_pipelines import domain
+from beam_pipelines.datasets.configs import ARRAYS
 from beam_pipelines.errors import UserError
+from beam_pipelines.planning.array_plan import IngestedArrays
 from beam_pipelines.planning.options import BuildOptions
 from beam_pipelines.planning.plan import IngestedCell
 from beam_pipelines.recordings.cell_files import SIMULATED_FILE, RecordingFiles, group_files, is_ignored
-from beam_pipelines.recordings.rejection import RejectedFile
+from beam_pipelines.recordings.published_arrays import ArrayFiles, SpikeArrays, group_arrays
+from beam_pipelines.recordings.rejection import RecordingRejected, RejectedFile
 from beam_pipelines.spikes.extraction import CellSpikes, ExtractionReport, extract_cells, rejection_report
 from beam_pipelines.storage import files
 from beam_pipelines.transforms.paths import BuildPaths
@@ -68,6 +71,32 @@ def find_recordings(
     )
 
 
+def find_inputs(
+    root: str, recording_sets: Collection[str]
+) -> tuple[list[RecordingFiles | ArrayFiles], list[tuple[str, RejectedFile]]]:
+    """Finds all that some recording sets are made from; see ``find_recordings`` and ``published_arrays.group_arrays``.
+
+    Raises
+    ------
+    UserError
+        If a needed folder has no files or cannot be read, or the published arrays are not on a local file system.
+    """
+    recordings, rejected = find_recordings(root, recording_sets)
+    if ARRAYS not in recording_sets:
+        return [*recordings], rejected
+    folder = FileSystems.join(root, ARRAYS)
+    if not files.is_local(root):
+        raise UserError(f'{folder}: is mapped into memory; copy it to a local or mounted folder')
+    try:
+        paths = [path for path in files.list_files(folder) if not is_ignored(path)]
+    except OSError as error:
+        raise UserError(f'{error.filename or folder}: {error.strerror or error}') from error
+    if not paths:
+        raise UserError(f'{folder}: no files; expected NAME_observations.npy, NAME_labels.npy and NAME_cells.npy')
+    arrays, unusable = group_arrays(paths)
+    return [*recordings, *arrays], [*rejected, *((ARRAYS, file) for file in unusable)]
+
+
 def are_simulated(root: str) -> bool:
     """Whether ``sero-simulate`` wrote the recordings below a root."""
     return files.exists(FileSystems.join(root, SIMULATED_FILE))
@@ -82,12 +111,14 @@ class IngestResult:
     recording_set : ``original`` or ``non_homogeneous``.
     report : counts of the files and their triggers.
     cell : the cell; None if every file was rejected.
+    arrays : the published synthetic spikes in the files, if they hold any.
     error : why the files could not be read or the spikes staged: a storage fault, not a fault of the recording.
     """
 
     recording_set: str
     report: ExtractionReport
     cell: IngestedCell | None = None
+    arrays: IngestedArrays | None = None
     error: str | None = None
 
 
@@ -119,9 +150,9 @@ class _Find(beam.DoFn):
 
     def process(
         self, root: str
-    ) -> Iterator[RecordingFiles | beam.pvalue.TaggedOutput[Literal['unusable'], IngestResult]]:
+    ) -> Iterator[RecordingFiles | ArrayFiles | beam.pvalue.TaggedOutput[Literal['unusable'], IngestResult]]:
         try:
-            recordings, rejected = find_recordings(root, self._recording_sets)
+            recordings, rejected = find_inputs(root, self._recording_sets)
         except UserError as error:
             for recording_set in self._recording_sets:
                 nothing = ExtractionReport(0, (), 0, 0, 0, 0.0)
@@ -134,7 +165,7 @@ class _Find(beam.DoFn):
 
 @dataclasses.dataclass
 class IngestRecordings(beam.PTransform):
-    """Reads recordings and stages the spikes of each cell: ``RecordingFiles`` -> ``IngestResult``.
+    """Reads recordings and stages the spikes of each cell: ``RecordingFiles`` or ``ArrayFiles`` -> ``IngestResult``.
 
     Attributes
     ----------
@@ -143,7 +174,7 @@ class IngestRecordings(beam.PTransform):
 
     options: BuildOptions
 
-    def expand(self, recordings: beam.PCollection[RecordingFiles]) -> beam.PCollection[IngestResult]:
+    def expand(self, recordings: beam.PCollection[RecordingFiles | ArrayFiles]) -> beam.PCollection[IngestResult]:
         return (
             recordings | 'SpreadRecordings' >> beam.Reshuffle() | 'ReadRecording' >> beam.ParDo(_Ingest(self.options))
         )
@@ -153,8 +184,11 @@ class _Ingest(beam.DoFn):
     def __init__(self, options: BuildOptions):
         self._options = options
 
-    def process(self, recording: RecordingFiles) -> Iterator[IngestResult]:
+    def process(self, recording: RecordingFiles | ArrayFiles) -> Iterator[IngestResult]:
         options = self._options
+        if isinstance(recording, ArrayFiles):
+            yield ingest_arrays(recording)
+            return
         try:
             cells = extract_cells(recording, options.seed, options.num_masks, options.reading, files.local_copy)
             for cell_id, spikes, report in cells:
@@ -184,6 +218,19 @@ class _Ingest(beam.DoFn):
             spikes.spikes_fingerprint(),
         )
         return IngestResult(recording.recording_set, report, cell)
+
+
+def ingest_arrays(arrays: ArrayFiles) -> IngestResult:
+    """Counts the spikes of each cell in a set of published arrays."""
+    try:
+        mapped = SpikeArrays(arrays)
+        spikes = mapped.count_spikes()
+        ingested = IngestedArrays(arrays, spikes, mapped.fingerprint())
+    except RecordingRejected as error:
+        rejected = tuple(RejectedFile(path, error.reason, error.detail) for path in arrays.paths)
+        return IngestResult(ARRAYS, ExtractionReport(rejected=rejected))
+    report = ExtractionReport(len(arrays.paths), (), len(mapped), len(mapped))
+    return IngestResult(ARRAYS, report, arrays=ingested)
 
 
 class _CountFiles(beam.DoFn):

@@ -9,10 +9,14 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.utils import shared
 
 from beam_pipelines.datasets.configs import shard_name
+from beam_pipelines.planning.array_source import ArraySource
 from beam_pipelines.planning.example_source import ExampleSource
 from beam_pipelines.planning.plan import DatasetPlan
+from beam_pipelines.recordings.rejection import RecordingRejected
 from beam_pipelines.storage import files
 from beam_pipelines.transforms.paths import BuildPaths
+
+_RowSource = ExampleSource | ArraySource
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +55,7 @@ class FailedShard:
     error: str
 
 
-def write_shard(source: ExampleSource, split: str, number: int, examples: range, path: str) -> WrittenShard:
+def write_shard(source: _RowSource, split: str, number: int, examples: range, path: str) -> WrittenShard:
     """Writes a shard, unless it already exists.
 
     A shard gets its name only when it is complete, so an existing one need not be made again. The caller makes sure
@@ -68,6 +72,8 @@ def write_shard(source: ExampleSource, split: str, number: int, examples: range,
     ------
     OSError
         If it cannot be written.
+    RecordingRejected
+        If published arrays hold a value that is not finite.
     """
     checksum = google_crc32c.Checksum()
     reused = files.exists(path)
@@ -102,7 +108,7 @@ class _Bank:
     """Everything that a worker needs to make any shard of a dataset."""
 
     plan: DatasetPlan
-    source: ExampleSource
+    source: _RowSource
 
 
 class _WriteShard(beam.DoFn):
@@ -132,6 +138,9 @@ class _WriteShard(beam.DoFn):
         path = FileSystems.join(self._paths.staged(task.config, task.fingerprint), name)
         try:
             shard = write_shard(bank.source, task.split, task.number, examples, path)
+        except RecordingRejected as error:
+            yield FailedShard(f'{task.config}: {error}')
+            return
         except OSError as error:
             yield FailedShard(f'{error.strerror or error}: {name} ({len(examples):,} records) could not be written')
             return
@@ -143,4 +152,4 @@ class _WriteShard(beam.DoFn):
         if plan.fingerprint != task.fingerprint:
             raise OSError(f'another build has begun in {self._paths.root}')
         self._loaded.inc()
-        return _Bank(plan, ExampleSource(plan, files.read_bytes))
+        return _Bank(plan, ArraySource(plan) if plan.arrays else ExampleSource(plan, files.read_bytes))

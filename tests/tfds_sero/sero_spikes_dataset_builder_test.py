@@ -256,9 +256,7 @@ def test_a_manual_dir_that_lacks_folders_is_an_error_and_nothing_is_simulated(re
         '--download_dir', tmp_path / 'downloads',
         '--manual_dir', tmp_path / 'recordings',
     )  # fmt: skip
-    expected = (
-        f'{tmp_path}/recordings/non_homogeneous/SER: no recordings; expected .abf files or CELL/CELL_trigger_N.csv'
-    )
+    expected = f'{tmp_path}/recordings/non_homogeneous/SER: no recordings; expected CELL.abf or CELL/CELL_trigger_N.csv'
     _assert_error(result, expected)
     assert 'SIMULATED' not in result.stderr
     assert not list(tmp_path.rglob('*simulated*'))

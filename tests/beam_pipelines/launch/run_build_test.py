@@ -5,14 +5,17 @@ from pathlib import Path
 
 import apache_beam as beam
 import msgspec
+import numpy as np
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from beam_pipelines.datasets.verification import verify_dataset
 from beam_pipelines.errors import UserError
 from beam_pipelines.launch.run_build import run_build
 from beam_pipelines.planning.options import BuildOptions
 from beam_pipelines.transforms.build_datasets import build_pipeline
 from tests.support.folders import files_of
+from tests.support.published_arrays import write_arrays
 from tests.support.recordings import copy_without_stamp
 
 
@@ -133,3 +136,26 @@ def test_a_plan_that_a_killed_build_left_behind_its_dataset_is_in_nobodys_way(re
     assert (config / '1.1.0.building.plan.json').exists()
     _run(recordings_root, tmp_path, overwrite=True)
     assert files_of(config) == {f'1.1.0/{name}': content for name, content in before.items()}
+
+
+def test_published_arrays_become_a_dataset_that_verifies(tmp_path):
+    folder = tmp_path / 'recordings' / 'published_synthetic'
+    write_arrays(folder / 'SER', 'chunk', {'A#1': 300, 'A#2': 200}, 0)
+    write_arrays(folder / 'NSER', 'chunk', {'B#1': 400}, 1)
+    (folder / 'notes.txt').write_text('not an array')
+    (dataset,) = _run(tmp_path / 'recordings', tmp_path / 'data', ('published_synthetic',))
+    metadata = dataset.metadata
+    assert (metadata.files_used, metadata.files_rejected, metadata.spikes) == (6, 1, 900)
+    checked = verify_dataset(dataset.folder)
+    assert (checked.records, checked.errors) == (900, [])
+
+
+def test_a_published_array_with_a_value_that_is_not_finite_is_an_error_with_its_row(tmp_path):
+    folder = tmp_path / 'recordings' / 'published_synthetic'
+    write_arrays(folder, 'ser', {'A#1': 30}, 0)
+    write_arrays(folder, 'nser', {'B#1': 30}, 1)
+    observations = np.load(folder / 'ser_observations.npy', mmap_mode='r+')
+    observations[7, 0, 1, 0] = np.nan
+    observations.flush()
+    with pytest.raises(UserError, match='published_synthetic: not_finite: .*ser_observations.npy: row 7'):
+        _run(tmp_path / 'recordings', tmp_path / 'data', ('published_synthetic',))
