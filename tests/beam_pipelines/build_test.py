@@ -134,6 +134,13 @@ def test_an_empty_class_folder_is_an_error_that_names_it(recordings, tmp_path):
     assert f'{folder}: no recordings; expected .abf files or CELL/CELL_trigger_N.csv' in line
 
 
+def test_a_class_folder_of_another_name_is_an_error_that_names_both(recordings, tmp_path):
+    (recordings / 'original' / 'SER').rename(recordings / 'original' / 'SER ')
+    line = error_line(_build(recordings, tmp_path / 'data'))
+    assert line == f"sero-build: {recordings}/original: its folder 'SER ' must be named 'SER'"
+    assert not (tmp_path / 'data').exists()
+
+
 def test_a_class_folder_of_unusable_files_is_an_error_and_they_are_listed(recordings, tmp_path):
     folder = recordings / 'original' / 'NSER'
     for path in folder.iterdir():
