@@ -22,7 +22,7 @@ REASONS = {
     'no_spikes': 'no trigger, or none that is a spike with a whole window in its sweep',
     'saturated': 'most of the events are clipped by the amplifier or the converter',
     'inverted': 'the spikes point upward; --polarity=up turns the recording',
-    'bad_csv': 'not a spike CSV: a header line, then 160 rows of time in s and current in pA',
+    'bad_csv': 'not a spike CSV: a header line, then 160 rows of time in s and current in pA, cut at the threshold',
     'bad_name': 'the name does not give a usable cell id or trigger',
     'duplicate_cell': 'the same cell comes from another file too, which is used instead',
     'contradictory_label': 'the same cell is labelled SER and NSER',

@@ -22,6 +22,7 @@ from tests.support.folders import files_of, shards_of
 from tests.support.places import SHARED
 from tests.support.recordings import NUM_MASKS, write_spike_csv
 from tests.support.requirements import needs_shared
+from tests.support.spikes import as_cut, make_spikes
 from tests.support.started_commands import start_command
 
 _CONFIGS = ('original', 'non_homogeneous', 'synthetic_small')
@@ -240,7 +241,7 @@ def test_rejected_files_are_listed_and_fail_the_command_but_not_the_build(record
     (folder / good.stem).mkdir()
     csv_of_a_used_cell = write_spike_csv(folder / good.stem, 500, np.zeros(160))
     short = write_spike_csv(folder / 'A1#1', 900, np.zeros(159))
-    write_spike_csv(folder / 'A1#1', 500, np.zeros(160))
+    write_spike_csv(folder / 'A1#1', 500, as_cut(make_spikes(1)[0])[0])
 
     result = _build(recordings, tmp_path / 'data')
     assert 'sero-build: 6 files rejected, see ' in error_line(result)

@@ -25,7 +25,7 @@ def drive(tmp_path, monkeypatch):
 
 
 def spike_csv(folder: pathlib.Path, cell: str, trigger: int) -> bytes:
-    return write_spike_csv(folder / cell, trigger, np.full(160, -1.0)).read_bytes()
+    return write_spike_csv(folder / cell, trigger, np.where(np.arange(160) < 40, -1.0, -60.0)).read_bytes()
 
 
 @pytest.fixture
