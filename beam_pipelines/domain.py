@@ -12,38 +12,62 @@ MAX_TRIGGER = 2**35 - 1  # the largest sample index that fits in a record; ten d
 LABEL_NAMES = ('SER', 'NSER')
 
 # Dates in the names of recordings, the most certain first.
-_MONTH, _DAY = '(?:0[1-9]|1[0-2])', '(?:0[1-9]|[12][0-9]|3[01])'
-_DATES = (
-    # pCLAMP since 10.7, and most people: 2024_03_07_0002, 20240307.
-    re.compile(rf'(?<![0-9])(?P<day>(?:19|20)[0-9]{{2}}([-_. ]?){_MONTH}\2{_DAY})(?![0-9])'),
-    # pCLAMP before: year, month as 1 to 9 or o, n, d, day, number: 18425108, 17o05027.
-    re.compile(rf'^(?P<day>[0-9]{{2}}[1-9ond]{_DAY})[0-9]{{3}}(?![0-9])', re.IGNORECASE),
-    # 171116sh_0014
-    re.compile(rf'^[A-Za-z]?(?P<day>[0-9]{{2}}{_MONTH}{_DAY})(?![0-9])'),
+_YEAR, _MONTH, _DAY = '(?P<year>(?:19|20)[0-9]{2})', '(?P<month>0[1-9]|1[0-2])', '(?P<day>0[1-9]|[12][0-9]|3[01])'
+_DATES = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        # pCLAMP since 10.7, and most people: 2024_03_07_0002, 20240307.
+        rf'(?<![0-9]){_YEAR}(?P<mark>[-_. ]?){_MONTH}(?P=mark){_DAY}(?![0-9])',
+        # 07-03-2024, with the month first where it must be.
+        rf'(?<![0-9]){_DAY}(?P<mark>[-_. ]){_MONTH}(?P=mark){_YEAR}(?![0-9])',
+        rf'(?<![0-9]){_MONTH}(?P<mark>[-_. ]){_DAY}(?P=mark){_YEAR}(?![0-9])',
+        # pCLAMP before: year, month as 1 to 9 or o, n, d, day, number: 18425108, 17o05027.
+        rf'^(?P<year>[0-9]{{2}})(?P<month>[1-9ond]){_DAY}[0-9]{{3}}(?![0-9])',
+        # 07032024
+        rf'(?<![0-9]){_DAY}{_MONTH}{_YEAR}(?![0-9])',
+        # 171116sh_0014
+        rf'^[a-z]?(?P<year>[0-9]{{2}}){_MONTH}{_DAY}(?![0-9])',
+    )
 )
+_LETTERS_OF_MONTHS = {'o': 10, 'n': 11, 'd': 12}
+_FIRST_YEAR = 70  # 70 to 99 are of the last century
 
 # The two sets of recordings under a recordings root.
 RECORDING_SETS = ('original', 'non_homogeneous')
 
 
 def recording_day(cell_id: str, pattern: str | None = None) -> str:
-    """Returns the recording day of a cell.
+    """Returns the recording day of a cell; the cell id itself if no day is recognised, see ``find_recording_day``."""
+    return find_recording_day(cell_id, pattern) or cell_id
+
+
+def find_recording_day(cell_id: str, pattern: str | None = None) -> str | None:
+    """Finds the recording day in a cell id.
 
     Parameters
     ----------
     cell_id : such as ``A140313#073`` or ``2024_03_07_0002``.
-    pattern : a regular expression whose match in the cell id is the day; None: the part before ``#``, or a date in the
-        name as acquisition programs write it (``2024_03_07``, ``18425`` for 25 April 2018, ``171116``).
+    pattern : a regular expression whose first group, or whose match if it has none, is the day; None: the part before
+        ``#``, or a date in the name as acquisition programs and people write it (``2024_03_07``, ``07-03-2024``,
+        ``24307`` for 7 March 2024, ``240307``).
 
     Returns
     -------
-    The cell id itself if no day is recognised.
+    The day: as it stands in the cell id, but a date as ``2024-03-07``, so that one day in two spellings is one day.
+    None if no day is recognised.
     """
     if pattern is not None:
         match = re.search(pattern, cell_id)
-        return match[0] if match and match[0] else cell_id
+        return match[min(match.re.groups, 1)] or None if match else None
     day, hash_sign, _ = cell_id.partition('#')
     if hash_sign:
-        return day
+        return day or None
     dates = filter(None, (date.search(cell_id) for date in _DATES))
-    return next((match['day'] for match in dates), cell_id)
+    return next(map(_iso_date, dates), None)
+
+
+def _iso_date(match: re.Match[str]) -> str:
+    year, month = int(match['year']), match['month'].lower()
+    if year < 100:
+        year += 1900 if year >= _FIRST_YEAR else 2000
+    return f'{year}-{_LETTERS_OF_MONTHS.get(month) or int(month):02}-{match["day"]}'

@@ -22,6 +22,7 @@ from absl import flags
 from beam_pipelines.cli.command import refuse_arguments, run_command, say
 from beam_pipelines.cli.words import counted
 from beam_pipelines.errors import UsageError, UserError
+from beam_pipelines.recordings.folder_names import did_you_mean
 
 
 def define_flags() -> None:
@@ -66,7 +67,7 @@ def _check_recordings(root: pathlib.Path) -> int:
     from trainer.published.counts import PUBLISHED, count_root, describe_counts
 
     if not root.is_dir():
-        raise UserError('no such folder', file=root)
+        raise UserError(f'no such folder{did_you_mean(str(root))}', file=root)
     print('counting cells and spikes ...')
     found = count_root(root)
     print(describe_counts(found))

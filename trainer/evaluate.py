@@ -63,7 +63,7 @@ def define_flags() -> None:
     flags.DEFINE_string(
         'day_pattern',
         None,
-        'Regular expression whose match in a cell id is the recording day; default: a date in the name.',
+        'Regular expression whose first group or match in a cell id is the recording day; default: a date in the name.',
     )
     define_config_flag()
     flags.declare_key_flag('config')  # so that --help has it

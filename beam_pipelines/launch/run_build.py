@@ -131,9 +131,10 @@ def _reserve(build: _Build) -> _Build:
     """Reserves the datasets and cleans up after earlier builds; returns the build of the pending datasets."""
     paths, options = build.paths, build.options
     preflight.check_nothing_submitted(paths)
+    # Before the reservation: a build that is refused must not take that of an interrupted one.
+    preflight.check_protocol(options, paths)
     if build.publish:
         options = dataclasses.replace(options, configs=reserve(options, paths, build.overwrite))
-    preflight.check_protocol(options, paths)
     preflight.check_disk_space(options, paths)
     remove_left_behind(options, paths)
     return dataclasses.replace(build, options=options)

@@ -24,7 +24,7 @@ REASONS = {
     'no_spikes': 'no trigger, or none that is a spike with a whole window in its sweep',
     'saturated': 'most of the events are clipped by the amplifier or the converter',
     'inverted': 'the spikes point upward; --polarity=up turns the recording',
-    'bad_csv': 'not a CSV of a spike (160 rows of time in s and current in pA) or of a current',
+    'bad_csv': 'not a CSV of a spike (160 rows of time in s and current in pA, cut at the threshold) or of a current',
     'bad_name': 'the name does not give a usable cell id or trigger',
     'duplicate_cell': 'the same cell comes from another file too, which is used instead',
     'contradictory_label': 'the same cell is labelled SER and NSER',

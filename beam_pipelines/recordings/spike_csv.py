@@ -16,6 +16,9 @@ _FILE_NAME = re.compile(r'(?P<cell>.+)_trigger_(?P<trigger>\d+)\.csv', re.IGNORE
 # A spike file has about 4 kB; a far larger file is something else.
 _MAX_BYTES = 64 * 1024
 
+# Steps of the time column, as shares of the usual one: it may be rounded, but no row may be missing or twice.
+_LEAST_STEP, _MOST_STEP = 0.5, 1.5
+
 
 def is_spike_csv(path: str) -> bool:
     """Whether a file is a spike CSV by its name, ``CELL_trigger_N.csv``."""
@@ -44,8 +47,8 @@ def read_spike_csv(path: str) -> np.ndarray:
 
     Parameters
     ----------
-    path : a local CSV file: a header line, then 160 rows whose last two columns are time in s and current in pA. One
-        column before them, such as a row number, is allowed.
+    path : a local CSV file: a header line, then 160 rows in the order of time, whose last two columns are time in s and
+        current in pA. One column before them, such as a row number, is allowed.
 
     Returns
     -------
@@ -81,8 +84,24 @@ def read_spike_csv(path: str) -> np.ndarray:
         current_pa = table[:, 1].astype(np.float32)  # A value that overflows becomes infinite and is rejected below.
     if not np.isfinite(table).all() or not np.isfinite(current_pa).all():
         raise RecordingRejected('not_finite', 'a value is not a finite number')
+    _check_order(table[:, 0])
     _check_rate(table[:, 0])
     return current_pa
+
+
+def _check_order(time_s: np.ndarray) -> None:
+    steps = np.diff(time_s)
+    if np.median(steps) == 0:  # the time is rounded to more than a sample; its steps must still be even
+        steps = np.where(steps == 0, np.median(steps[steps != 0]) if steps.any() else 0, steps)
+    usual = np.median(steps)
+    uneven = np.flatnonzero((steps < _LEAST_STEP * usual) | (steps > _MOST_STEP * usual))
+    if len(uneven):
+        row = int(uneven[0])
+        raise RecordingRejected(
+            'bad_csv',
+            f'the time goes from {time_s[row]:.6f} s in row {row + 1} to {time_s[row + 1]:.6f} s in the next, expected'
+            f' to rise by {1 / domain.SAMPLING_RATE_HZ:.6f} s a row: rows are missing, or not in order of time',
+        )
 
 
 def _check_rate(time_s: np.ndarray) -> None:

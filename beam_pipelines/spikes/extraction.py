@@ -22,6 +22,7 @@ from beam_pipelines.recordings.rejection import RecordingRejected, RejectedFile
 from beam_pipelines.recordings.spike_csv import parse_file_name, read_spike_csv
 from beam_pipelines.spikes import noise_masks
 from beam_pipelines.spikes.baseline import Baseline
+from beam_pipelines.spikes.csv_windows import prepare_window
 from beam_pipelines.spikes.detection import DetectedSpikes
 from beam_pipelines.spikes.no_spikes import explain_no_spikes
 from beam_pipelines.spikes.preparation import PreparedCurrent, find_spikes
@@ -84,6 +85,7 @@ class RecordedCell:
     recording, current : the recording as it was read, and its current as spikes were found in it; None for spike CSVs,
         which hold nothing but spikes.
     several_currents : whether the file holds other currents too, without spikes.
+    csvs_inverted : whether there are spike CSVs, and spikes point upward in one of them.
     """
 
     cell_id: str
@@ -92,6 +94,12 @@ class RecordedCell:
     recording: Recording | None = None
     current: PreparedCurrent | None = None
     several_currents: bool = False
+    csvs_inverted: bool = False
+
+    @property
+    def is_inverted(self) -> bool:
+        """Whether spikes point upward in the file."""
+        return self.current.is_inverted if self.current else self.csvs_inverted
 
     @property
     def baselines(self) -> tuple[Baseline, ...]:
@@ -269,16 +277,18 @@ def _choose_current(
 def _read_csvs(
     files: RecordingFiles, options: ReadingOptions, local_copy: LocalCopy
 ) -> tuple[RecordedCell | None, ExtractionReport]:
-    del options  # The time column of a single spike must be at 40 kHz.
     waveform_of: dict[int, np.ndarray] = {}
     rejected = []
+    any_inverted = False
     for path in files.paths:
         try:
             trigger = parse_file_name(posixpath.basename(path), files.cell_id)
             if trigger in waveform_of:
                 raise RecordingRejected('bad_name', f'trigger {trigger} comes twice')
             with local_copy(path) as local_path:
-                waveform_of[trigger] = read_spike_csv(local_path)
+                window_pa = read_spike_csv(local_path)
+            waveform_of[trigger], is_inverted = prepare_window(window_pa, options.cutting)
+            any_inverted = any_inverted or is_inverted
         except RecordingRejected as error:
             rejected.append(RejectedFile(path, error.reason, error.detail))
     spikes = len(waveform_of)
@@ -287,9 +297,9 @@ def _read_csvs(
         return None, report
     triggers = np.array(sorted(waveform_of), np.int64)
     waveforms = np.stack([waveform_of[trigger] for trigger in triggers.tolist()])
-    return RecordedCell(
-        files.cell_id, posixpath.dirname(files.paths[0]), DetectedSpikes(waveforms, triggers, ())
-    ), report
+    spikes_of_cell = DetectedSpikes(waveforms, triggers)
+    folder = posixpath.dirname(files.paths[0])
+    return RecordedCell(files.cell_id, folder, spikes_of_cell, csvs_inverted=any_inverted), report
 
 
 def _choose(stretches: np.ndarray, most: int, seed: int, cell_id: str) -> np.ndarray:

@@ -194,6 +194,20 @@ def list_files(folder: str) -> dict[str, int]:
     return dict(sorted(files))
 
 
+def list_folders(folder: str) -> list[str]:
+    """Lists the names of the folders in a folder, sorted; none if it does not exist.
+
+    Raises
+    ------
+    OSError
+        If the folder exists but cannot be read.
+    """
+    if is_local(folder):
+        return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir()) if os.path.isdir(folder) else []
+    below = [path[len(folder.rstrip('/')) + 1 :] for path in list_files(folder)]
+    return sorted({path.partition('/')[0] for path in below if '/' in path})
+
+
 def _raise_unless_missing(error: OSError) -> None:
     if not isinstance(error, FileNotFoundError):
         raise error

@@ -1,5 +1,6 @@
 """The part of the Beam job that finds the recordings, reads them and stages their spikes."""
 
+import contextlib
 import dataclasses
 import hashlib
 import os
@@ -16,6 +17,7 @@ from beam_pipelines.planning.array_plan import IngestedArrays
 from beam_pipelines.planning.options import BuildOptions
 from beam_pipelines.planning.plan import IngestedCell
 from beam_pipelines.recordings.cell_files import SIMULATED_FILE, RecordingFiles, group_files, is_ignored
+from beam_pipelines.recordings.folder_names import did_you_mean, explain_missing_recordings
 from beam_pipelines.recordings.published_arrays import ArrayFiles, SpikeArrays, group_arrays
 from beam_pipelines.recordings.rejection import RecordingRejected, RejectedFile
 from beam_pipelines.spikes.extraction import CellSpikes, ExtractionReport, extract_cells, rejection_report
@@ -50,6 +52,7 @@ def find_recordings(
     if files.is_local(root) and not os.path.isdir(root):
         raise UserError(
             f'{root}: no such folder; expected recordings in {root}/original/SER, {root}/original/NSER, ...'
+            + did_you_mean(root)
         )
     found: list[tuple[str, int, str]] = []
     for recording_set in domain.RECORDING_SETS:
@@ -61,7 +64,8 @@ def find_recordings(
                 raise UserError(f'{error.filename or folder}: {error.strerror or error}') from error
             if not paths and recording_set in recording_sets:
                 raise UserError(
-                    f'{folder}: no recordings; expected CELL.abf or CELL/CELL_trigger_N.csv, or other --configs'
+                    explain_missing_recordings(root, recording_set, name, _folders_in)
+                    or f'{folder}: no recordings; expected CELL.abf or CELL/CELL_trigger_N.csv, or other --configs'
                 )
             found.extend((recording_set, label, path) for path in paths)
     recordings, rejected = group_files(found)
@@ -69,6 +73,13 @@ def find_recordings(
         [recording for recording in recordings if recording.recording_set in recording_sets],
         [(recording_set, file) for recording_set, file in rejected if recording_set in recording_sets],
     )
+
+
+def _folders_in(folder: str) -> list[str]:
+    # A folder beside the recordings that may not be read is none of theirs.
+    with contextlib.suppress(OSError):
+        return files.list_folders(folder)
+    return []
 
 
 def find_inputs(

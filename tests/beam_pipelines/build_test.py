@@ -22,6 +22,7 @@ from tests.support.folders import files_of, shards_of
 from tests.support.places import SHARED
 from tests.support.recordings import NUM_MASKS, write_spike_csv
 from tests.support.requirements import needs_shared
+from tests.support.spikes import as_cut, make_spikes
 from tests.support.started_commands import start_command
 
 _CONFIGS = ('original', 'non_homogeneous', 'synthetic_small')
@@ -134,6 +135,13 @@ def test_an_empty_class_folder_is_an_error_that_names_it(recordings, tmp_path):
     assert f'{folder}: no recordings; expected .abf files or CELL/CELL_trigger_N.csv' in line
 
 
+def test_a_class_folder_of_another_name_is_an_error_that_names_both(recordings, tmp_path):
+    (recordings / 'original' / 'SER').rename(recordings / 'original' / 'SER ')
+    line = error_line(_build(recordings, tmp_path / 'data'))
+    assert line == f"sero-build: {recordings}/original: its folder 'SER ' must be named 'SER'"
+    assert not (tmp_path / 'data').exists()
+
+
 def test_a_class_folder_of_unusable_files_is_an_error_and_they_are_listed(recordings, tmp_path):
     folder = recordings / 'original' / 'NSER'
     for path in folder.iterdir():
@@ -233,7 +241,7 @@ def test_rejected_files_are_listed_and_fail_the_command_but_not_the_build(record
     (folder / good.stem).mkdir()
     csv_of_a_used_cell = write_spike_csv(folder / good.stem, 500, np.zeros(160))
     short = write_spike_csv(folder / 'A1#1', 900, np.zeros(159))
-    write_spike_csv(folder / 'A1#1', 500, np.zeros(160))
+    write_spike_csv(folder / 'A1#1', 500, as_cut(make_spikes(1)[0])[0])
 
     result = _build(recordings, tmp_path / 'data')
     assert 'sero-build: 6 files rejected, see ' in error_line(result)

@@ -122,3 +122,9 @@ def test_a_build_that_is_killed_at_any_stage_and_started_again_ends_in_the_same_
 def test_a_wrong_place_is_one_line(bucket, command, part):
     assert part in error_line(run_command(*(word.format(bucket=bucket) for word in command)))
     assert files.list_files(bucket) == {}
+
+
+def test_a_folder_of_another_name_in_a_bucket_is_one_line(bucket):
+    files.write_bytes(f'{bucket}/rec/original/ser/A1.abf', b'')
+    line = error_line(run_command('sero-build', f'--recordings={bucket}/rec', f'--data_dir={bucket}/data'))
+    assert line == f"sero-build: {bucket}/rec/original: its folder 'ser' must be named 'SER'"

@@ -4,6 +4,7 @@ It knows the two pages that gdown asks for, a folder's listing and a file's cont
 real pages are still so it cannot tell.
 """
 
+import collections
 import contextlib
 import datetime
 import http.server
@@ -28,8 +29,11 @@ class Drive:
     folders : {folder id: {name: bytes of a file, or id of a folder}}.
     refused : names of files that it will not hand out.
     pages : names of files in whose place it sends a page, or nothing, with the headers of the file.
+    page_type : the content type of ``pages``.
+    confirmations : how often it answers with a page that asks for confirmation before it sends a file, by name.
     answers_without_type : whether it refuses with a page that has no content type, which gdown 6.5 stumbles over.
     served : names of the files that it has handed out.
+    requests : how often each file was asked for, by name.
     environment : variables with which a process finds it in the place of Google Drive.
     """
 
@@ -37,8 +41,11 @@ class Drive:
         self.folders: dict[str, dict[str, bytes | str]] = {}
         self.refused: set[str] = set()
         self.pages: dict[str, bytes] = {}
+        self.page_type = 'application/octet-stream'
+        self.confirmations: collections.Counter[str] = collections.Counter()
         self.answers_without_type = False
         self.served: list[str] = []
+        self.requests: collections.Counter[str] = collections.Counter()
         self.environment: dict[str, str] = {}
 
     def file_id(self, folder: str, name: str) -> str:
@@ -89,14 +96,21 @@ def running(folder: pathlib.Path) -> Iterator[Drive]:
                 self.answer(drive.listing(asked).encode(), {'Content-Type': 'text/html'})
                 return
             name, content = drive.find(asked) if url.path == '/uc' else ('', b'')
+            drive.requests[name] += 1
             if not name or name in drive.refused:
                 page = b'<html><p class="uc-error-subcaption">Too many users have viewed this file.</p></html>'
                 self.answer(page, {} if drive.answers_without_type else {'Content-Type': 'text/html'})
                 return
+            if drive.confirmations[name] > 0:
+                drive.confirmations[name] -= 1
+                form = f'<form id="download-form" action="https://{_HOST}/uc?id={asked}&amp;confirm=t"></form>'
+                self.answer(f'<html>{form}</html>'.encode(), {'Content-Type': 'text/html'})
+                return
             drive.served.append(name)
+            content_type = drive.page_type if name in drive.pages else 'application/octet-stream'
             content = drive.pages.get(name, content)
             disposition = f"attachment; filename*=UTF-8''{urllib.parse.quote(name)}"
-            self.answer(content, {'Content-Disposition': disposition, 'Content-Type': 'application/octet-stream'})
+            self.answer(content, {'Content-Disposition': disposition, 'Content-Type': content_type})
 
         def answer(self, content: bytes, headers: dict[str, str]):
             self.send_response(200)

@@ -6,12 +6,13 @@ import sys
 import numpy as np
 import pytest
 
+from beam_pipelines.errors import UserError
 from tests.support import drive_stand_in
 from tests.support.commands import error_line, run_command, run_installed
 from tests.support.folders import files_of
 from tests.support.recordings import write_spike_csv
 from trainer.published.counts import PUBLISHED, Count, count_root, describe_counts
-from trainer.published.drive import MODELS, RECORDINGS
+from trainer.published.drive import MODELS, RECORDINGS, fetch_folder
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def drive(tmp_path, monkeypatch):
 
 
 def spike_csv(folder: pathlib.Path, cell: str, trigger: int) -> bytes:
-    return write_spike_csv(folder / cell, trigger, np.full(160, -1.0)).read_bytes()
+    return write_spike_csv(folder / cell, trigger, np.where(np.arange(160) < 40, -1.0, -60.0)).read_bytes()
 
 
 @pytest.fixture
@@ -74,6 +75,64 @@ def test_a_page_or_nothing_in_place_of_a_file_is_not_kept(published, tmp_path, p
     published.pages = {}
     run_command('sero-download', '--recordings', root)
     assert len(files_of(root)) == 8
+
+
+@pytest.mark.parametrize('page_type', ['application/octet-stream', 'text/csv', 'text/html; charset=utf-8'])
+def test_no_page_is_kept_whatever_it_starts_with_and_its_headers_say(drive, tmp_path, page_type):
+    pages = [
+        b'\xef\xbb\xbf\r\n <HTML><p>Quota exceeded</p></HTML>',
+        b'<!-- 2026 --><html></html>',
+        '\ufeff<html></html>'.encode('utf-16-le'),
+        b'<?xml version="1.0"?><html></html>',
+        b'<head><title>Quota exceeded</title>',
+        b' ' * 1000 + b'<html></html>',
+        b'\r\n',
+    ]
+    drive.page_type = page_type
+    drive.pages = {f'{number}.csv': page for number, page in enumerate(pages)}
+    # A file between them, because five failures in a row end the download.
+    drive.folders[MODELS] = {name: b'1' for number in range(len(pages)) for name in (f'{number}.csv', f'{number}.good')}
+    with pytest.raises(UserError, match=r'7 of 14 files could not be fetched, the first: 0.csv: .* sent a web page'):
+        fetch_folder('models', MODELS, tmp_path / 'authors')
+    assert files_of(tmp_path / 'authors') == {f'{number}.good': b'1' for number in range(len(pages))}
+
+
+def test_a_quota_that_ends_within_a_folder_is_one_line_and_the_next_run_fetches_the_rest(published, tmp_path):
+    root = tmp_path / 'recordings'
+    cell_id = published.folders[RECORDINGS['original/NSER']]['A140311#073']
+    spikes = {
+        f'A140311#073_trigger_{trigger}.csv': spike_csv(tmp_path / 'spikes', 'A140311#073', trigger)
+        for trigger in range(1000, 61_000, 1000)
+    }
+    published.folders[cell_id] = spikes
+    lost = list(spikes)[30:]
+    published.refused = set(lost)
+    first = run_command('sero-download', '--recordings', root)
+    assert first.returncode == 1
+    (line,) = [line for line in first.stderr.splitlines() if line.startswith('sero-download: ')]
+    assert line.startswith('sero-download: original/NSER (Drive folder ')
+    assert 'stopped after 5 failures in a row' in line and line.endswith('the same command goes on')
+    assert 'Too many users' in line
+    fetched = files_of(root)
+    assert len(fetched) == 30 + 6  # and those of the other folders
+    assert not [path for path, content in fetched.items() if b'<html' in content]
+    published.refused, published.served[:] = set(), []
+    second = run_command('sero-download', '--recordings', root)
+    assert sorted(published.served) == sorted(lost)
+    assert 'original/NSER: 60 files, 30 of them fetched now' in second.stdout
+    assert {path: files_of(root)[path] for path in fetched} == fetched and len(files_of(root)) == 60 + 6
+
+
+def test_a_page_that_asks_for_confirmation_is_answered_and_one_that_never_ends_is_given_up(drive, tmp_path):
+    once, always = 'ModConvBinNormN20.keras', 'ModConvBinNormN21.keras'
+    drive.folders[MODELS] = {once: b'model 20', always: b'model 21'}
+    drive.confirmations.update({once: 1, always: 10**9})
+    result = run_command('sero-download', '--models', tmp_path / 'authors')
+    assert result.returncode == 1
+    line = result.stderr.splitlines()[-1]
+    assert f'1 of 2 files could not be fetched, the first: {always}: Google Drive sent no file in 8 tries' in line
+    assert drive.requests == {once: 2, always: 8}
+    assert files_of(tmp_path / 'authors') == {once: b'model 20'}
 
 
 def test_second_run_fetches_what_is_missing_and_no_more(published, tmp_path):

@@ -24,6 +24,7 @@ from absl import flags
 from beam_pipelines.cli.command import run_command, say
 from beam_pipelines.cli.words import counted
 from beam_pipelines.errors import UsageError, UserError
+from beam_pipelines.recordings.folder_names import did_you_mean
 from trainer.backend import start_keras
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def _check_flags(paths: list[str]) -> None:
     if 'nwb' in exports:
         check_can_export_nwb()
     if watched and not os.path.isdir(watched):
-        raise UserError(f'--watch={watched}: no such folder')
+        raise UserError(f'--watch={watched}: no such folder{did_you_mean(watched)}')
 
 
 def _print_findings(findings: Findings, classifier: Classifier, report: pathlib.Path) -> None:

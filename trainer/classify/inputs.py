@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from beam_pipelines.errors import UserError
 from beam_pipelines.recordings.cell_files import RecordingFiles, group_files, is_ignored
+from beam_pipelines.recordings.folder_names import did_you_mean
 from beam_pipelines.recordings.rejection import RejectedFile
 
 
@@ -36,7 +37,7 @@ def find_recordings(
     files: dict[str, None] = {}
     for path in paths:
         if not os.path.exists(path):
-            raise UserError(f'{path}: no such file or folder')
+            raise UserError(f'{path}: no such file or folder{did_you_mean(path)}')
         found = _walk(path, output_dir, output_names) if os.path.isdir(path) else [path]
         # The cell of a spike CSV is its folder, even if the given path does not name it.
         files.update(dict.fromkeys(map(os.path.abspath, found)))

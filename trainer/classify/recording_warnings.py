@@ -35,7 +35,7 @@ def _channel(cell: RecordedCell, options: ReadingOptions) -> str | None:
 
 
 def _polarity(cell: RecordedCell, options: ReadingOptions) -> str | None:
-    if options.cutting.polarity != 'auto' or cell.current is None or not cell.current.is_inverted:
+    if options.cutting.polarity != 'auto' or not cell.is_inverted:
         return None
     return 'The spikes of this recording point upward; it was turned upside down before it was classified.'
 

@@ -13,20 +13,18 @@ import os
 import sys
 import time
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from ml_collections import FrozenConfigDict
 
-from beam_pipelines.cli.words import counted
 from beam_pipelines.datasets import record_layout
 from beam_pipelines.datasets.metadata import DatasetMetadata
-from beam_pipelines.domain import recording_day
 from beam_pipelines.errors import UserError
 from beam_pipelines.storage.atomic_files import remove_left_behind, staged, write_json, write_text
 from beam_pipelines.synthesis.synthesizer import SpikeBank, Synthesizer
 from trainer.cross_validation.fold_training import Spikes, recorded_epochs, synthetic_epochs, train_in_memory
-from trainer.cross_validation.folds import Fold, fold_by_day, fold_by_spike
+from trainer.cross_validation.folds import Fold, days_of_cells, fold_by_day, fold_by_spike
 from trainer.data.online_batches import open_spike_bank
 from trainer.data.shards import read_records
 from trainer.data.stored_dataset import StoredSplit, open_split
@@ -118,9 +116,13 @@ def cross_validate(
     spikes = read_recorded_spikes(data_dir)
     synthetic = None if config.train_on == 'original' else open_split(data_dir, config.train_on, 'train')
     if division.by == 'day':
-        day_of = {name: recording_day(name, division.day_pattern) for name in spikes.cell_names}
-        _tell_days(day_of)
-        made = fold_by_day(spikes.cell, spikes.label, day_of, division.folds, config.seed)
+        made = fold_by_day(
+            spikes.cell,
+            spikes.label,
+            days_of_cells(spikes.cell_names, division.day_pattern),
+            division.folds,
+            config.seed,
+        )
     else:
         made = fold_by_spike(len(spikes.label), config.seed)
     folder = os.path.join(workdir, FOLDER, division.by)
@@ -135,19 +137,6 @@ def cross_validate(
         cells += classify_cells(of_fold, spikes.trigger[fold.test], spikes.cell_names, calibration)
         p_ser.append(spike_p_ser(scores))
     return _result(division.by, job, np.concatenate(p_ser), cells), folder
-
-
-def _tell_days(day_of: Mapping[str, str]) -> None:
-    """Prints how many days there are, and a warning if no cell shares its day."""
-    cells, days = len(day_of), len(set(day_of.values()))
-    example = min(day_of.values())
-    print(f'{counted(cells, "cell")} on {counted(days, "recording day")}, such as {example}')
-    if cells == days > 1:
-        print(
-            f'WARNING: each cell counts as a day of its own, such as {example}, so cells of one day may be on two sides'
-            ' of a fold; give --day_pattern, a regular expression for the day in a cell id',
-            file=sys.stderr,
-        )
 
 
 def write_result(folder: str, result: SplitResult, config: FrozenConfigDict) -> None:

@@ -5,9 +5,10 @@ Untried on Drive itself, which could not be reached from where this was written.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from beam_pipelines.cli.words import counted
@@ -26,8 +27,12 @@ MODELS = '1zjwc-_P6zjsmc77BdwgBhxrEhBGw8Igz'
 _TIMEOUT_S = 60
 _RETRIES = 3
 
-# What a file of the authors, a CSV or a Keras archive, never starts with.
-_STARTS_OF_PAGES = (b'<!doctype html', b'<html')
+# For one file: itself, pages that ask for confirmation, and retries. gdown confirms without end.
+_MOST_REQUESTS = 8
+
+# A page starts with a tag or a comment, after whitespace and a byte order mark. No CSV, ABF file or Keras archive does.
+_START_OF_PAGE = b'<'
+_BEFORE_A_PAGE = b' \t\r\n\v\f\x00\xef\xbb\xbf\xff\xfe'
 _BYTES_LOOKED_AT = 512
 
 # Drive refuses all further files to anyone who has downloaded too much.
@@ -106,14 +111,38 @@ def _fetch_file(drive_id: str, path: pathlib.Path) -> None:
 
     # Hidden until it has been looked at, so that it is never taken for a recording. It keeps an interrupted download.
     staged = path.with_name(f'.{path.name}.download')
-    _ask(gdown.download, id=drive_id, output=str(staged), resume=True, retries=_RETRIES)
+    with _requests_limited():
+        _ask(gdown.download, id=drive_id, output=str(staged), resume=True, retries=_RETRIES)
     with open(staged, 'rb') as file:
-        start = file.read(_BYTES_LOOKED_AT).lstrip().lower()
-    if not start or start.startswith(_STARTS_OF_PAGES):
+        start = file.read(_BYTES_LOOKED_AT).lstrip(_BEFORE_A_PAGE)
+    if not start or start.startswith(_START_OF_PAGE):
         staged.unlink()
         what = 'a web page' if start else 'nothing'
         raise UserError(f'Google Drive sent {what} in place of the file, perhaps because its quota is used up')
     os.replace(staged, path)
+
+
+@contextlib.contextmanager
+def _requests_limited() -> Iterator[None]:
+    """Raises UserError in the block if gdown asks more often than any file takes."""
+    import requests
+
+    get = requests.Session.get
+    asked = 0
+
+    def limited_get(session: requests.Session, *arguments: Any, **options: Any) -> requests.Response:
+        nonlocal asked
+        asked += 1
+        if asked > _MOST_REQUESTS:
+            raise UserError(f'Google Drive sent no file in {_MOST_REQUESTS} tries, but asked again for confirmation')
+        return get(session, *arguments, **options)
+
+    # gdown makes its sessions itself and takes no limit.
+    requests.Session.get = limited_get  # type: ignore[assignment, method-assign]
+    try:
+        yield
+    finally:
+        requests.Session.get = get  # type: ignore[method-assign]
 
 
 def _ask(function: Callable[..., Any], **arguments: object) -> Any:
@@ -124,6 +153,8 @@ def _ask(function: Callable[..., Any], **arguments: object) -> Any:
         return function(quiet=True, timeout=_TIMEOUT_S, **arguments)
     except (requests.ConnectionError, requests.Timeout) as error:
         raise UserError(f'Google Drive cannot be reached ({type(error).__name__})') from None
+    except UserError:
+        raise
     except Exception as error:  # gdown fails with arbitrary errors on an unknown page
         is_of_files = isinstance(error, OSError) and not isinstance(error, requests.RequestException)
         if is_of_files or _is_raised_by_this_call(error):

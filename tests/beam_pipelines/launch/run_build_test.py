@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import shutil
@@ -11,9 +12,13 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_pipelines.datasets.verification import verify_dataset
 from beam_pipelines.errors import UserError
+from beam_pipelines.launch.resume import reserve
 from beam_pipelines.launch.run_build import run_build
 from beam_pipelines.planning.options import BuildOptions
+from beam_pipelines.recordings.reading_options import DEFAULT_CUTTING, PUBLISHED_CUTTING, ReadingOptions, SpikeCutting
 from beam_pipelines.transforms.build_datasets import build_pipeline
+from beam_pipelines.transforms.paths import BuildPaths
+from beam_pipelines.transforms.read_recordings import FindAndIngest
 from tests.support.folders import files_of
 from tests.support.published_arrays import write_arrays
 from tests.support.recordings import copy_without_stamp
@@ -123,6 +128,43 @@ def test_a_cell_of_original_is_known_when_only_non_homogeneous_is_built(recordin
     (dataset,) = _run(root, tmp_path / 'data', ('non_homogeneous',))
     assert (dataset.metadata.files_used, dataset.metadata.files_rejected) == (8, 1)
     assert cell.stem not in [cell.cell_id for cell in dataset.metadata.cells]
+
+
+@pytest.mark.parametrize('cutting', [PUBLISHED_CUTTING, SpikeCutting('running', trigger_pa=-40.0)])
+def test_what_an_interrupted_build_has_cut_in_another_way_is_not_used(recordings_root, tmp_path, cutting):
+    interrupted = _options(recordings_root, tmp_path / 'data', reading=ReadingOptions(cutting=DEFAULT_CUTTING))
+    paths = BuildPaths(interrupted.data_dir)
+    reserve(interrupted, paths, overwrite=False)
+    with beam.Pipeline('FnApiRunner') as pipeline:
+        build_pipeline(pipeline, interrupted, publish=False)  # with all its shards, but not published
+    with beam.Pipeline('FnApiRunner') as pipeline:
+        pipeline | beam.Create([interrupted.recordings]) | FindAndIngest(interrupted)
+    assert len(list(Path(paths.staging).glob('*.npz'))) == 16 // 2
+    assert os.path.exists(paths.plan('original')) and len(files_of(Path(paths.work('original')))) > 3
+
+    reading = ReadingOptions(cutting=cutting)
+    (dataset,) = _run(recordings_root, tmp_path / 'data', reading=reading)
+    _run(recordings_root, tmp_path / 'fresh', reading=reading)
+    assert dataset.metadata.cutting == cutting
+    assert files_of(tmp_path / 'data') == files_of(tmp_path / 'fresh')
+
+
+def test_an_interrupted_build_that_has_published_a_dataset_does_not_go_on_with_another_cutting(
+    recordings_root, tmp_path
+):
+    configs = ('original', 'non_homogeneous')
+    options = _options(recordings_root, tmp_path, configs)
+    reserve(options, BuildPaths(options.data_dir), overwrite=False)
+    with beam.Pipeline('FnApiRunner') as pipeline:
+        build_pipeline(pipeline, dataclasses.replace(options, configs=('original',)))
+    before = files_of(tmp_path)
+    reading = ReadingOptions(cutting=PUBLISHED_CUTTING)
+    for asked in (configs, ('non_homogeneous',)):
+        with pytest.raises(UserError, match='spikes of original were cut with baseline running, asked for none'):
+            _run(recordings_root, tmp_path, asked, reading=reading)
+    assert files_of(tmp_path) == before
+    # The interrupted build itself still goes on.
+    assert [dataset.config for dataset in _run(recordings_root, tmp_path, configs)] == list(configs)
 
 
 def test_a_plan_that_a_killed_build_left_behind_its_dataset_is_in_nobodys_way(recordings_root, tmp_path):

@@ -1,8 +1,12 @@
+import itertools
+
 import numpy as np
 import pytest
 
 from beam_pipelines.recordings.rejection import RecordingRejected
 from beam_pipelines.recordings.spike_csv import parse_file_name, read_spike_csv
+from tests.support.places import SHARED
+from tests.support.requirements import needs_shared
 
 _TIME_S = np.arange(160) / 40_000 + 25.1896
 _CURRENT_PA = np.random.default_rng(0).normal(0, 30, 160).round(4)
@@ -116,6 +120,42 @@ def test_a_time_column_at_another_rate_is_rejected_with_the_rate(tmp_path, rate_
     reason, detail = _rejection(_write(tmp_path, _rows(time_s=np.arange(160) / rate_hz)))
     assert reason == 'wrong_rate'
     assert f'runs at {shown} Hz' in detail
+
+
+@pytest.mark.parametrize(
+    'order',
+    [
+        [*range(80), 81, 80, *range(82, 160)],
+        [*range(50, 100), *range(50), *range(100, 160)],
+        range(159, -1, -1),
+        [*range(80), *range(79, 159)],
+        [*range(80), *range(81, 161)],
+    ],
+    ids=['two swapped', 'two parts swapped', 'backwards', 'one twice', 'one missing'],
+)
+def test_rows_out_of_the_order_of_time_are_rejected_with_the_row(tmp_path, order):
+    rows = [f'{row / 40_000:.6f},{row}' for row in order]
+    reason, detail = _rejection(_write(tmp_path, rows))
+    assert reason == 'bad_csv'
+    assert 'rows are missing, or not in order of time' in detail
+    row = next(row for row, (one, other) in enumerate(itertools.pairwise(order), start=1) if other - one != 1)
+    row = 1 if order[0] > order[-1] else row
+    assert detail.startswith(f'the time goes from {order[row - 1] / 40_000:.6f} s in row {row} to ')
+
+
+@needs_shared
+def test_the_file_whose_time_does_not_rise_is_rejected():
+    reason, detail = _rejection(str(SHARED / 'data/faults/time_not_rising.csv'))
+    assert reason == 'bad_csv'
+    assert detail.startswith('the time goes from 0.001875 s in row 76 to 0.000000 s in the next')
+
+
+@pytest.mark.parametrize(
+    'time_s', [_TIME_S.round(5), (_TIME_S + 75).astype(np.float32), _TIME_S.round(4), _TIME_S - 26]
+)
+def test_a_time_that_is_rounded_or_negative_is_in_order(tmp_path, time_s):
+    rows = [f'{time!r},{current}' for time, current in zip(time_s.tolist(), _CURRENT_PA, strict=True)]
+    np.testing.assert_array_equal(read_spike_csv(_write(tmp_path, rows)), _CURRENT_PA.astype(np.float32))
 
 
 def test_trigger_is_read_from_the_file_name():

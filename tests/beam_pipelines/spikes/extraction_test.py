@@ -7,7 +7,7 @@ import pytest
 
 from beam_pipelines.recordings.abf_writer import write_abf
 from beam_pipelines.recordings.cell_files import RecordingFiles
-from beam_pipelines.recordings.reading_options import PUBLISHED_CUTTING, ReadingOptions
+from beam_pipelines.recordings.reading_options import PUBLISHED_CUTTING, ReadingOptions, SpikeCutting
 from beam_pipelines.spikes.extraction import CellSpikes, ExtractionReport, extract_cells, read_cells
 from tests.support.foreign_recordings import write_nwb, write_smr
 from tests.support.places import SHARED
@@ -45,6 +45,7 @@ def _write_abf(path, spike_starts: list[int], samples: int = 80_000, sweeps: int
 
 def _write_csv(folder, trigger: int, rows: int = 160, cell_id: str = 'A1#1') -> np.ndarray:
     current_pa = np.random.default_rng(trigger).normal(0, 20, rows).round(4)
+    current_pa[39:41] = -30, -60  # where the threshold is crossed
     lines = [f'{(trigger - 40 + row) / 40_000:.6f},{value}' for row, value in enumerate(current_pa)]
     folder.mkdir(exist_ok=True)
     (folder / f'{cell_id}_trigger_{trigger}.csv').write_text('\n'.join(['time_s,current_pa', *lines]))
@@ -140,6 +141,22 @@ def test_a_bad_csv_does_not_spoil_the_others(tmp_path):
     assert cell.triggers.tolist() == [500]
     assert report.used_files == 1
     assert sorted(file.reason for file in report.rejected) == ['bad_csv', 'bad_name']
+
+
+def test_spike_csvs_in_another_unit_are_rejected_with_the_factor_and_read_with_it(tmp_path):
+    folder = tmp_path / 'A1#1'
+    expected = _write_csv(folder, 500)
+    path = folder / 'A1#1_trigger_500.csv'
+    header, *rows = path.read_text().splitlines()
+    cells = [row.split(',') for row in rows]
+    path.write_text('\n'.join([header, *(f'{time},{float(value) * -1e-12!r}' for time, value in cells)]))
+    cell, report = _extract(_recording(path))
+    assert cell is None
+    assert [file.reason for file in report.rejected] == ['suspicious_scale']
+    cutting = SpikeCutting(polarity='up', scale=1e12)
+    ((cell, report),) = read_cells(_recording(path), ReadingOptions(cutting=cutting))
+    np.testing.assert_allclose(cell.spikes.waveforms, [expected], rtol=1e-6)
+    assert cell.is_inverted and report.rejected == ()
 
 
 def test_a_trigger_that_comes_twice_is_used_once(tmp_path):

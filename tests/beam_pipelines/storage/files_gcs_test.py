@@ -38,6 +38,8 @@ def test_files_are_listed_at_any_depth_and_a_console_s_empty_folders_are_none(fo
     assert files.list_files(folder) == {f'{folder}/a': 0, f'{folder}/b/x': 3}
     assert files.list_files(f'{folder}/none') == {}
     assert len(files.list_files(bucket)) == 3
+    assert files.list_folders(folder) == files.list_folders(f'{folder}/') == ['b']
+    assert files.list_folders(f'{folder}/none') == files.list_folders(f'{folder}/b') == []
 
 
 def test_a_folder_is_there_as_long_as_a_file_is_in_it(folder):

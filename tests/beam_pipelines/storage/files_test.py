@@ -93,6 +93,15 @@ def test_files_behind_links_are_listed(tmp_path):
 
 def test_a_missing_folder_lists_nothing(tmp_path):
     assert files.list_files(str(tmp_path / 'none')) == {}
+    assert files.list_folders(str(tmp_path / 'none')) == []
+
+
+def test_folders_are_listed_by_name(tmp_path):
+    for name in ('b', 'a '):
+        (tmp_path / name / 'deeper').mkdir(parents=True)
+    (tmp_path / 'file').touch()
+    assert files.list_folders(str(tmp_path)) == ['a ', 'b']
+    assert files.list_folders(str(tmp_path / 'file')) == []
 
 
 def test_removing_takes_folders_files_and_nothing(tmp_path):

@@ -19,6 +19,7 @@ from tests.support.commands import error_line, run_command, run_installed
 from tests.support.places import SHARED
 from tests.support.recordings import copy_without_stamp, write_spike_csv
 from tests.support.requirements import needs_shared
+from tests.support.spikes import as_cut
 
 pytestmark = pytest.mark.slow
 
@@ -68,8 +69,9 @@ def classified(synthetic_run, recordings_root, tmp_path_factory):
     (folder / 'cut_off.abf').write_bytes(third.read_bytes()[:50_000])
     (folder / 'notes.txt').write_text('cell 3 died')
     time_ms = (np.arange(160) - 40) / 40
+    (spike,) = as_cut(-90 * np.exp(-0.5 * (time_ms[np.newaxis] / 0.1) ** 2))
     for trigger in (1000, 9000, 17_000, 25_000, 33_000, 41_000):
-        write_spike_csv(folder / 'A140313#073', trigger, -90 * np.exp(-0.5 * (time_ms / 0.1) ** 2))
+        write_spike_csv(folder / 'A140313#073', trigger, spike)
     (folder / 'A140313#073' / 'A140313#073_trigger_5.csv').write_text('time,current\n')
     result = run_installed(
         'sero-classify', '--model', synthetic_run[0], '--output_dir', folder / 'verdicts', '--export', 'nwb,phy', folder

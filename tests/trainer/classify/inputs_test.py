@@ -95,6 +95,12 @@ def test_a_path_that_does_not_exist_is_named(tmp_path, path):
         find(tmp_path / path)
 
 
+def test_a_name_like_the_missing_one_is_suggested(tmp_path):
+    touch(tmp_path / 'A140313#073.abf')
+    with pytest.raises(UserError, match=r'A140313-073.abf: no such file or folder; did you mean .*/A140313#073.abf\?$'):
+        find(tmp_path / 'A140313-073.abf')
+
+
 def test_an_empty_folder_is_named(tmp_path):
     with pytest.raises(UserError, match=f'{tmp_path}: no file in there'):
         find(tmp_path)

@@ -1,3 +1,5 @@
+import dataclasses
+
 import msgspec
 import numpy as np
 import pytest
@@ -30,6 +32,13 @@ def test_an_ordinary_recording_has_none(current_pa):
 def test_a_turned_recording_is_told(current_pa):
     (warning,) = warnings_of(-current_pa)
     assert 'point upward' in warning
+
+
+def test_turned_spike_csvs_are_told(current_pa):
+    cell = RecordedCell('A#1', find_spikes([current_pa], OPTIONS.cutting)[1], csvs_inverted=True)
+    (warning,) = recording_warnings(cell, OPTIONS)
+    assert 'point upward' in warning
+    assert recording_warnings(dataclasses.replace(cell, csvs_inverted=False), OPTIONS) == ()
 
 
 def test_hum_is_told_with_its_size(current_pa):

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.commands import error_line, run_command
 from tests.support.recordings import write_spike_csv
-from tests.support.spikes import make_spikes
+from tests.support.spikes import as_cut, make_spikes
 from tests.support.training_runs import TINY_RUN, train_arguments
 
 pytestmark = pytest.mark.slow
@@ -22,7 +22,7 @@ def data_of_days(tmp_path_factory) -> pathlib.Path:
     folder = tmp_path_factory.mktemp('days')
     waveform, label = make_spikes(400)
     for name in ('SER', 'NSER'):
-        of_class = iter(waveform[label == (name == 'NSER')])
+        of_class = iter(as_cut(waveform[label == (name == 'NSER')]))
         for day in range(4):
             for number in range(3):
                 cell = f'D{day}#{number}{name[0]}'

@@ -3,7 +3,7 @@ import pytest
 
 from beam_pipelines import domain
 from beam_pipelines.errors import UserError
-from trainer.cross_validation.folds import fold_by_day, fold_by_spike
+from trainer.cross_validation.folds import days_of_cells, fold_by_day, fold_by_spike
 
 # Ten days of two cells, SER days and NSER days; three spikes a cell.
 CELLS = [f'D{day:02d}#{number}' for day in range(10) for number in (1, 2)]
@@ -16,6 +16,29 @@ DAY_OF = {name: domain.recording_day(name) for name in CELLS}
 
 def days_of(rows: np.ndarray) -> set[str]:
     return {domain.recording_day(CELLS[cell]) for cell in CELL[rows]}
+
+
+def test_cells_and_days_are_counted(capsys):
+    names = ['2024_03_07_0002', '20240307_c2', '07-03-2024 cell 4', '24307002', '2024_03_08_0001']
+    assert sorted(set(days_of_cells(names, None).values())) == ['2024-03-07', '2024-03-08']
+    assert capsys.readouterr() == ('5 cells on 2 recording days, such as 2024-03-07\n', '')
+
+
+@pytest.mark.parametrize(
+    ('names', 'pattern', 'said', 'why'),
+    [
+        (['2024_03_07_1', '2024_03_07_2', 'cell12', 'cell3'], None, '4 cells on 3 ', 'in 2 cell ids, such as cell12;'),
+        (['2024_03_07_1', '2024_03_07_2', 'cell12'], None, '3 cells on 2 ', 'in 1 cell id, such as cell12;'),
+        (['a1', 'a2'], 'b', '2 cells on 2 ', 'no recording day is recognised in 2 cell ids, such as a1;'),
+        (['2024_03_07_1', '2024_03_08_1'], None, '2 cells on 2 ', 'WARNING: no two cells share a recording day;'),
+    ],
+)
+def test_cells_that_are_a_day_of_their_own_are_warned_of(capsys, names, pattern, said, why):
+    day_of = days_of_cells(names, pattern)
+    assert list(day_of) == names
+    out, err = capsys.readouterr()
+    assert out.startswith(said)
+    assert err.startswith('WARNING: ') and err.count('\n') == 1 and why in err and 'give --day_pattern' in err
 
 
 @pytest.mark.parametrize(('folds', 'expected'), [(None, 10), (3, 3), (5, 5)])
