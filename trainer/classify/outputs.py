@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import shutil
@@ -12,6 +13,7 @@ from beam_pipelines.cli.signals import interrupts_held_back
 from beam_pipelines.datasets.configs import REJECTED_FILE
 from beam_pipelines.recordings.rejection import rejected_lines
 from beam_pipelines.storage.atomic_files import write_text
+from trainer.classify.phy_export import PHY_FILE, PHY_FOLDER, export_phy, is_phy_folder
 from trainer.evaluation.outputs import known, write_cells, write_table
 from trainer.evaluation.results import ClassifiedCell
 
@@ -22,8 +24,10 @@ if TYPE_CHECKING:
 SPIKES_COLUMNS = ('cell', 'trigger', 'time_s', 'p_ser', 'amplitude_pa', 'udi_ms', 'snr')
 
 _CELLS, _SPIKES = 'cells.csv', 'spikes.csv'
-EXPORTS = ('nwb', 'phy')
-OUTPUT_NAMES = (_CELLS, _SPIKES, REJECTED_FILE, 'report.html', *EXPORTS)
+_NWB = 'nwb'
+EXPORTS = (_NWB, 'phy')
+_REPLACED = (_CELLS, _SPIKES, REJECTED_FILE, 'report.html', _NWB)
+OUTPUT_NAMES = (*_REPLACED, PHY_FOLDER, PHY_FILE)
 
 _PARTIAL = '.sero-classify.partial'
 
@@ -39,14 +43,15 @@ def write_outputs(
 ) -> pathlib.Path:
     """Writes ``cells.csv``, ``spikes.csv``, ``rejected.jsonl``, ``report.html`` and the exports.
 
-    All are written to a hidden folder and then moved, so that nobody ever sees half a file.
+    All are written to a hidden folder and then moved, so that nobody ever sees half a file. A folder of phy keeps all
+    that is in it; only ``cluster_sero.tsv`` is replaced there.
 
     Parameters
     ----------
     folder : of the outputs; other files in it stay.
     findings : what became of the files.
     classifier : the model.
-    exports : of ``EXPORTS``; each is a folder of its own.
+    exports : of ``EXPORTS``.
 
     Returns
     -------
@@ -61,24 +66,35 @@ def write_outputs(
         write_table(partial / _SPIKES, SPIKES_COLUMNS, _spike_rows(cells))
         write_text(partial / REJECTED_FILE, rejected_lines(findings.rejected))
         report = write_report(partial, cells, findings.rejected, info, classifier.training_range)
-        _export(partial, cells, info, exports)
+        if _NWB in exports:
+            _export_nwb(partial / _NWB, cells, info)
         with interrupts_held_back():  # Otherwise some files could be of this run and some of the one before.
-            for name in OUTPUT_NAMES:
+            # First, because phy's folder may refuse it: then nothing else has changed either.
+            written = export_phy(folder, cells) if 'phy' in exports else None
+            if written is None or written.parent == folder:
+                _remove_row_numbers(folder / PHY_FOLDER)
+            for name in _REPLACED:
                 _move(partial / name, folder / name)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return folder / report.name
 
 
-def _export(folder: pathlib.Path, cells: Sequence[ClassifiedCell], info: dict, exports: Sequence[str]) -> None:
-    from trainer.classify.exports import export_nwb, export_phy
+def _export_nwb(folder: pathlib.Path, cells: Sequence[ClassifiedCell], info: dict) -> None:
+    from trainer.classify.nwb_export import export_nwb
 
-    for name in exports:
-        (folder / name).mkdir()
-    if 'nwb' in exports:
-        export_nwb(folder / 'nwb', cells, info)
-    if 'phy' in exports:
-        export_phy(folder / 'phy', cells)
+    folder.mkdir()
+    export_nwb(folder, cells, info)
+
+
+def _remove_row_numbers(folder: pathlib.Path) -> None:
+    """Removes what an earlier run wrote into a folder of its own; phy's folders keep theirs."""
+    file = folder / PHY_FILE
+    if is_phy_folder(folder) or not file.is_file():
+        return
+    file.unlink()
+    with contextlib.suppress(OSError):  # It is not empty, or a link to a folder.
+        folder.rmdir()
 
 
 def _spike_rows(cells: Sequence[ClassifiedCell]) -> Iterator[tuple[object, ...]]:

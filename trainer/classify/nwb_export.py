@@ -1,8 +1,4 @@
-"""Verdicts in other formats.
-
-NWB (Neurodata Without Borders): one file per recording; its cell is the only row of the units table. phy:
-``cluster_sero.tsv``, which phy shows as columns of its cluster view.
-"""
+"""Verdicts as NWB (Neurodata Without Borders): one file per recording; its cell is the only row of the units table."""
 
 from __future__ import annotations
 
@@ -20,7 +16,6 @@ from beam_pipelines import domain
 from beam_pipelines.errors import UserError
 from beam_pipelines.recordings.abf_header import read_start_time
 from beam_pipelines.storage.atomic_files import staged
-from trainer.evaluation.outputs import write_table
 from trainer.evaluation.results import ClassifiedCell
 
 if TYPE_CHECKING:
@@ -42,9 +37,6 @@ _UNITS_COLUMNS = {
     'udi_ms': 'upstroke-downstroke interval of the mean spike in ms; NaN where it cannot be measured',
     'warnings': 'what does not look like the recordings that the model was trained on; empty if nothing',
 }
-
-_PHY_FILE = 'cluster_sero.tsv'
-_PHY_COLUMNS = ('cluster_id', 'sero', 'p_ser', 'p_ser_low', 'p_ser_high', 'cell')
 
 
 def check_can_export_nwb() -> None:
@@ -89,33 +81,6 @@ def export_nwb(folder: pathlib.Path, cells: Sequence[ClassifiedCell], info: Mapp
         _write(path, cell, info)
         paths.append(path)
     return paths
-
-
-def export_phy(folder: pathlib.Path, cells: Sequence[ClassifiedCell]) -> pathlib.Path:
-    """Writes the verdicts as phy's cluster metadata: tab-separated, a header, one row per cluster.
-
-    phy reads every ``.tsv`` in the folder of a sorted recording that has a column ``cluster_id``, and takes each other
-    column as a label of the clusters (``phylib.io.model.load_metadata``). phy has no clusters for our cells, because
-    each cell is a recording of its own: ``cluster_id`` is the cell's row in ``cells.csv``, counted from 0. To use the
-    file beside a spike sorting, replace it with the sorting's cluster numbers.
-
-    Parameters
-    ----------
-    folder : an existing folder to write into.
-    cells : in the order of ``cells.csv``.
-
-    Returns
-    -------
-    The file, which is written atomically.
-    """
-    rows = []
-    for cluster_id, cell in enumerate(cells):
-        result = cell.result
-        probabilities = (f'{p:.4f}' for p in (result.p_ser, result.p_ser_low, result.p_ser_high))
-        rows.append([cluster_id, result.verdict, *probabilities, result.cell])
-    path = pathlib.Path(folder) / _PHY_FILE
-    write_table(path, _PHY_COLUMNS, rows, delimiter='\t')
-    return path
 
 
 def _write(path: pathlib.Path, cell: ClassifiedCell, info: Mapping) -> None:

@@ -1,4 +1,3 @@
-import csv
 import datetime
 import subprocess
 import sys
@@ -10,7 +9,7 @@ import pytest
 from tests.support.classified_cells import make_cell
 from tests.support.places import SHARED
 from tests.support.requirements import needs_shared
-from trainer.classify.exports import export_nwb, export_phy
+from trainer.classify.nwb_export import export_nwb
 
 INFO = {
     'source': 'simulated',
@@ -124,28 +123,9 @@ def test_failed_export_leaves_nothing(tmp_path):
 def test_missing_pynwb_is_one_line():
     program = (
         'import sys; sys.modules["pynwb"] = None\n'  # as if it were not installed
-        'from trainer.classify.exports import UserError, export_nwb\n'
+        'from trainer.classify.nwb_export import UserError, export_nwb\n'
         'try: export_nwb(".", [], {})\n'
         'except UserError as error: print(error)'
     )
     result = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, timeout=60, check=True)
     assert result.stdout == "NWB files need pynwb, which is not installed: pip install '.[nwb]'\n"
-
-
-def test_rows_of_phy_are_clusters_in_the_order_of_the_cells(tmp_path):
-    cells = [make_cell('B#2', 'B#2.abf', verdict='NSER', p_ser=0.125), make_cell('A#1', 'A#1.abf')]
-    path = export_phy(tmp_path, cells)
-    assert path == tmp_path / 'cluster_sero.tsv'
-    # As phylib reads it: csv with tabs.
-    with open(path, newline='') as file:
-        rows = list(csv.DictReader(file, delimiter='\t'))
-    assert [row['cluster_id'] for row in rows] == ['0', '1']
-    assert [row['sero'] for row in rows] == ['NSER', 'SER']
-    assert [row['cell'] for row in rows] == ['B#2', 'A#1']
-    assert float(rows[0]['p_ser']) == 0.125
-    assert path.read_text().startswith('cluster_id\tsero\t')
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_no_cells_leave_the_header_of_phy(tmp_path):
-    assert export_phy(tmp_path, []).read_text() == 'cluster_id\tsero\tp_ser\tp_ser_low\tp_ser_high\tcell\n'
