@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime
 import os
 import pathlib
+import re
+import unicodedata
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -38,6 +40,12 @@ _UNITS_COLUMNS = {
     'warnings': 'what does not look like the recordings that the model was trained on; empty if nothing',
 }
 
+# Windows forbids these characters in names, and keeps these names for devices, whatever their extension and case.
+_FORBIDDEN = '<>:"/\\|?*'
+_DEVICE = re.compile(r'(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?', re.IGNORECASE)
+# File systems allow 255; a number and the extension follow.
+_MOST_BYTES_OF_NAME = 240
+
 
 def check_can_export_nwb() -> None:
     """Raises UserError if pynwb is not installed: before minutes of work rather than after them."""
@@ -48,7 +56,7 @@ def check_can_export_nwb() -> None:
 
 
 def export_nwb(folder: pathlib.Path, cells: Sequence[ClassifiedCell], info: Mapping) -> list[pathlib.Path]:
-    """Writes one ``CELL.nwb`` per cell; a second cell of the same name becomes ``CELL-2.nwb``.
+    """Writes one ``CELL.nwb`` per cell; ``file_stems`` says where its name differs from the cell's.
 
     Currents are in amperes, times in s from the recording's start. The start is the local time of the ABF
     header, written as UTC because the header has no time zone. Where it is unknown, 1970-01-01 is written, and
@@ -72,15 +80,38 @@ def export_nwb(folder: pathlib.Path, cells: Sequence[ClassifiedCell], info: Mapp
         If a file cannot be written.
     """
     check_can_export_nwb()
-    paths: list[pathlib.Path] = []
-    for cell in cells:
-        path, number = pathlib.Path(folder) / f'{cell.result.cell}.nwb', 1
-        while path in paths:
-            number += 1
-            path = path.with_name(f'{cell.result.cell}-{number}.nwb')
+    paths = [pathlib.Path(folder) / f'{stem}.nwb' for stem in file_stems([cell.result.cell for cell in cells])]
+    for path, cell in zip(paths, cells, strict=True):
         _write(path, cell, info)
-        paths.append(path)
     return paths
+
+
+def file_stems(cells: Sequence[str]) -> list[str]:
+    """Returns names of files without extension, one per cell, which differ on every file system.
+
+    Characters that some system forbids become ``_``, a long name is cut, and of names that differ only in case or in
+    the Unicode form of their letters the second ends in ``-2``.
+
+    Parameters
+    ----------
+    cells : names of cells, any text.
+    """
+    stems: dict[str, str] = {}  # by what a file system may compare
+    for cell in cells:
+        portable = ''.join(c if c.isprintable() and c not in _FORBIDDEN else '_' for c in cell)
+        if not portable or portable.startswith('.') or _DEVICE.fullmatch(portable):
+            portable = f'_{portable}'
+        portable = portable.encode()[:_MOST_BYTES_OF_NAME].decode(errors='ignore')
+        stem, number = portable, 1
+        while _compared(stem) in stems:
+            number += 1
+            stem = f'{portable}-{number}'
+        stems[_compared(stem)] = stem
+    return list(stems.values())
+
+
+def _compared(name: str) -> str:
+    return unicodedata.normalize('NFC', unicodedata.normalize('NFC', name).casefold())
 
 
 def _write(path: pathlib.Path, cell: ClassifiedCell, info: Mapping) -> None:

@@ -1,6 +1,8 @@
+import dataclasses
 import datetime
 import subprocess
 import sys
+import unicodedata
 
 import numpy as np
 import pynwb
@@ -9,7 +11,7 @@ import pytest
 from tests.support.classified_cells import make_cell
 from tests.support.places import SHARED
 from tests.support.requirements import needs_shared
-from trainer.classify.nwb_export import export_nwb
+from trainer.classify.nwb_export import export_nwb, file_stems
 
 INFO = {
     'source': 'simulated',
@@ -94,10 +96,48 @@ def test_start_is_that_of_the_header(tmp_path):
 
 
 def test_cells_of_the_same_name_do_not_replace_each_other(tmp_path):
-    cells = [make_cell('A#1', f'{folder}/A#1.abf', spikes=count) for folder, count in (('a', 3), ('b', 4))]
+    names = [('a', 'A#1', 3), ('b', 'A#1', 4), ('c', 'a#1', 5)]
+    cells = [make_cell(name, f'{folder}/{name}.abf', spikes=count) for folder, name, count in names]
     paths = export_nwb(tmp_path, cells, INFO)
-    assert [path.name for path in paths] == ['A#1.nwb', 'A#1-2.nwb']
-    assert [read(path).units['n_spikes'][0] for path in paths] == [3, 4]
+    assert [path.name for path in paths] == ['A#1.nwb', 'A#1-2.nwb', 'a#1-3.nwb']
+    units = [read(path).units for path in paths]
+    assert [table['n_spikes'][0] for table in units] == [3, 4, 5]
+    assert [table['cell'][0] for table in units] == ['A#1', 'A#1', 'a#1']
+
+
+@pytest.mark.parametrize(
+    ('cells', 'stems'),
+    [
+        (['A140313#073', 'cell 2 (ß), 5 µm'], ['A140313#073', 'cell 2 (ß), 5 µm']),
+        (['A', 'A', 'A-2'], ['A', 'A-2', 'A-2-2']),
+        (['A-2', 'a', 'A'], ['A-2', 'a', 'A-3']),
+        # Some file systems keep the accent apart from its letter.
+        (['\u00e9', 'E\u0301'], ['\u00e9', 'E\u0301-2']),
+        (['<b>', ':b*', '../b', '..'], ['_b_', '_b_-2', '_.._b', '_..']),
+        (['CON', 'lpt1.a', 'console'], ['_CON', '_lpt1.a', 'console']),
+        (['', 'a\nb', '\udcff', '.hidden'], ['_', 'a_b', '_-2', '_.hidden']),
+    ],
+)
+def test_names_of_files_differ_and_are_allowed_everywhere(cells, stems):
+    assert file_stems(cells) == stems
+
+
+def test_cell_whose_name_fills_a_file_name_can_be_written_twice(tmp_path):
+    name = 'µ' * 127  # 254 bytes, as the name of a folder of spike CSVs
+    paths = export_nwb(tmp_path, [make_cell(name, 'gone'), make_cell(name, 'gone')], INFO)
+    assert sorted(tmp_path.iterdir()) == sorted(paths)
+    assert all(unicodedata.normalize('NFC', path.stem).startswith('µ' * 120) for path in paths)
+    assert [read(path).units['cell'][0] for path in paths] == [name, name]
+
+
+def test_pauses_between_sweeps_are_in_the_times(tmp_path):
+    cell = make_cell('A#1', 'A#1.abf', spikes=4, intervals_s=((0.0, 0.15), (10.0, 10.15)))
+    time_s = np.array([0.025, 0.125, 10.025, 10.125])
+    cell = dataclasses.replace(cell, spikes=dataclasses.replace(cell.spikes, time_s=time_s))
+    (path,) = export_nwb(tmp_path, [cell], INFO)
+    units = read(path).units
+    np.testing.assert_array_equal(units['spike_times'][0], time_s)
+    np.testing.assert_array_equal(units['obs_intervals'][0], [[0, 0.15], [10, 10.15]])
 
 
 def test_odd_cells_make_valid_files(tmp_path):
