@@ -68,6 +68,7 @@ setuptools.setup(
             'nbclient',
             'neo',
             'numba',
+            'nwbinspector',
             'pandas',
             'pre-commit',
             'pynwb',

@@ -1,4 +1,8 @@
-"""Verdicts as NWB (Neurodata Without Borders): one file per recording; its cell is the only row of the units table."""
+"""Verdicts as NWB (Neurodata Without Borders): one file per recording; its cell is the only row of the units table.
+
+The files say nothing about the subject, the experimenter or the institution, because no recording names them.
+``nwbinspector`` finds these missing, and nothing else that could be known; docs/classify.md lists all that it finds.
+"""
 
 from __future__ import annotations
 
@@ -39,6 +43,8 @@ _UNITS_COLUMNS = {
     'udi_ms': 'upstroke-downstroke interval of the mean spike in ms; NaN where it cannot be measured',
     'warnings': 'what does not look like the recordings that the model was trained on; empty if nothing',
 }
+
+_EXPERIMENT = 'Are single neurons serotonergic, judged by the shape of their spikes in loose-patch recordings?'
 
 # Windows forbids these characters in names, and keeps these names for devices, whatever their extension and case.
 _FORBIDDEN = '<>:"/\\|?*'
@@ -129,6 +135,7 @@ def _nwb_file(cell: ClassifiedCell, info: Mapping) -> pynwb.NWBFile:
     file = pynwb.NWBFile(
         session_description=_session_description(cell, start),
         identifier=str(uuid.uuid4()),
+        experiment_description=_EXPERIMENT,
         session_start_time=start.replace(tzinfo=datetime.timezone.utc) if start else _UNKNOWN_START,
         session_id=cell.result.cell,
         source_script=f'sero-spikes {beam_pipelines.__version__}',

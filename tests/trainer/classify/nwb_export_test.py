@@ -22,6 +22,15 @@ INFO = {
 }
 
 
+# What nwbinspector finds in each file, because nobody has told sero-classify; docs/classify.md explains it.
+NOT_KNOWN = {'check_subject_exists', 'check_experimenter_exists', 'check_institution'}
+
+
+def found_by_inspector(path) -> set[str]:
+    nwbinspector = pytest.importorskip('nwbinspector', reason="nwbinspector is not here: pip install '.[dev]'")
+    return {message.check_function_name for message in nwbinspector.inspect_nwbfile(nwbfile_path=path)}
+
+
 def read(path) -> pynwb.NWBFile:
     return pynwb.NWBHDF5IO(str(path), 'r').read()
 
@@ -95,6 +104,30 @@ def test_start_is_that_of_the_header(tmp_path):
     assert 'NOT KNOWN' not in file.session_description
 
 
+@needs_shared
+def test_inspector_finds_nothing_that_could_be_known(tmp_path):
+    cell = make_cell('18425108', SHARED / 'data' / 'abf' / '18425108.abf')
+    assert found_by_inspector(export_nwb(tmp_path, [cell], INFO)[0]) == NOT_KNOWN
+
+
+def test_inspector_finds_the_unknown_start_and_width_of_the_oddest_cell(tmp_path):
+    odd = make_cell('a:b*', 'gone.abf', spikes=1, udi_ms=np.nan, intervals_s=(), warnings=('few spikes',))
+    found = found_by_inspector(export_nwb(tmp_path, [odd], INFO)[0])
+    assert found == NOT_KNOWN | {'check_session_start_time_old_date', 'check_col_not_nan'}
+
+
+def test_inspector_is_content_once_the_subject_is_added(simulated, tmp_path):
+    (path,) = export_nwb(tmp_path, [simulated], INFO)
+    # As docs/classify.md says.
+    with pynwb.NWBHDF5IO(path, 'r+') as io:
+        file = io.read()
+        file.subject = pynwb.file.Subject(subject_id='mouse 12', species='Mus musculus', sex='F', age='P60D')
+        io.write(file)
+    nwbinspector = pytest.importorskip('nwbinspector', reason="nwbinspector is not here: pip install '.[dev]'")
+    suggestion = nwbinspector.Importance.BEST_PRACTICE_SUGGESTION
+    assert {message.importance for message in nwbinspector.inspect_nwbfile(nwbfile_path=path)} == {suggestion}
+
+
 def test_cells_of_the_same_name_do_not_replace_each_other(tmp_path):
     names = [('a', 'A#1', 3), ('b', 'A#1', 4), ('c', 'a#1', 5)]
     cells = [make_cell(name, f'{folder}/{name}.abf', spikes=count) for folder, name, count in names]
@@ -138,6 +171,7 @@ def test_pauses_between_sweeps_are_in_the_times(tmp_path):
     units = read(path).units
     np.testing.assert_array_equal(units['spike_times'][0], time_s)
     np.testing.assert_array_equal(units['obs_intervals'][0], [[0, 0.15], [10, 10.15]])
+    assert found_by_inspector(path) == NOT_KNOWN | {'check_session_start_time_old_date'}
 
 
 def test_odd_cells_make_valid_files(tmp_path):
