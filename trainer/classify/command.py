@@ -56,13 +56,11 @@ def main(argv: list[str]) -> int:
     _check_flags(paths)
     # Imported here, so that --help is immediate.
     from trainer.classify.inputs import find_recordings
-    from trainer.classify.outputs import OUTPUT_NAMES, make_folder, write_outputs
-    from trainer.classify.phy_export import check_can_export_phy
+    from trainer.classify.outputs import OUTPUT_NAMES, check_can_export, make_folder, write_outputs
     from trainer.classify.reading_pool import ReadingPool
 
     recordings, rejected = find_recordings(paths, str(folder), OUTPUT_NAMES) if paths else ([], [])
-    if 'phy' in flags.FLAGS.export:
-        check_can_export_phy(folder, [recording.cell_id for recording in recordings])
+    check_can_export(folder, [recording.cell_id for recording in recordings], flags.FLAGS.export)
     make_folder(folder)
     # Reading starts before TensorFlow is loaded, which takes longer than reading a recording.
     with ReadingPool(_reading_options(), len(recordings)) as pool:

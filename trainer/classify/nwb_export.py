@@ -44,6 +44,7 @@ _UNITS_COLUMNS = {
     'warnings': 'what does not look like the recordings that the model was trained on; empty if nothing',
 }
 
+_PROGRAM = 'sero-classify'
 _EXPERIMENT = 'Are single neurons serotonergic, judged by the shape of their spikes in loose-patch recordings?'
 
 # Windows forbids these characters in names, and keeps these names for devices, whatever their extension and case.
@@ -90,6 +91,35 @@ def export_nwb(folder: pathlib.Path, cells: Sequence[ClassifiedCell], info: Mapp
     for path, cell in zip(paths, cells, strict=True):
         _write(path, cell, info)
     return paths
+
+
+def check_can_replace(folder: pathlib.Path, cells: Sequence[str]) -> None:
+    """Raises UserError if a file of the cells is there that ``sero-classify`` has not written.
+
+    Parameters
+    ----------
+    folder : of the NWB files; may not exist yet.
+    cells : the names of the cells that may be written.
+    """
+    for stem in file_stems(cells):
+        path = folder / f'{stem}.nwb'
+        if path.exists() and not _is_own(path):
+            raise UserError('was not written by sero-classify; move it, or choose another --output_dir', file=path)
+
+
+def own_files(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Returns the files in a folder that ``sero-classify`` has written; the folder may not exist."""
+    return sorted(path for path in folder.glob('*.nwb') if _is_own(path))
+
+
+def _is_own(path: pathlib.Path) -> bool:
+    import h5py
+
+    try:
+        with h5py.File(path) as file:
+            return file['general/source_script'].attrs['file_name'] == _PROGRAM
+    except (OSError, KeyError):  # It is not HDF5, or names no program.
+        return False
 
 
 def file_stems(cells: Sequence[str]) -> list[str]:
@@ -139,7 +169,7 @@ def _nwb_file(cell: ClassifiedCell, info: Mapping) -> pynwb.NWBFile:
         session_start_time=start.replace(tzinfo=datetime.timezone.utc) if start else _UNKNOWN_START,
         session_id=cell.result.cell,
         source_script=f'sero-spikes {beam_pipelines.__version__}',
-        source_script_file_name='sero-classify',
+        source_script_file_name=_PROGRAM,
         notes=_model_description(info),
         keywords=_keywords(cell, info),
     )

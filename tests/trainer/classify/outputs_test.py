@@ -1,5 +1,6 @@
 import types
 
+import h5py
 import numpy as np
 import pytest
 
@@ -7,7 +8,7 @@ from beam_pipelines.errors import UserError
 from tests.support.classified_cells import make_cell
 from tests.support.folders import files_of
 from trainer.classify.batch import Findings
-from trainer.classify.outputs import write_outputs
+from trainer.classify.outputs import check_can_export, write_outputs
 from trainer.evaluation.training_range import TrainingRange
 
 INFO = {
@@ -81,6 +82,32 @@ def test_other_files_in_the_folder_of_the_row_numbers_stay(tmp_path):
     (tmp_path / 'out' / 'phy' / 'notes.txt').write_text('keep')
     write(tmp_path / 'out', [], 'A#1')
     assert [path.name for path in (tmp_path / 'out' / 'phy').iterdir()] == ['notes.txt']
+
+
+def test_nwb_files_of_others_stay(tmp_path):
+    write(tmp_path, ['nwb'], 'A#1', 'B#2')
+    (tmp_path / 'nwb' / 'raw.nwb').write_bytes(b'not even HDF5')
+    with h5py.File(tmp_path / 'nwb' / 'other.nwb', 'w') as file:
+        file['general/source_script'] = 'by another program'
+    kept = {f'nwb/{name}': (tmp_path / 'nwb' / name).read_bytes() for name in ('raw.nwb', 'other.nwb')}
+    write(tmp_path, ['nwb'], 'B#2')
+    after = files_of(tmp_path)
+    assert set(after) == ALWAYS | {'nwb/B#2.nwb', *kept}
+    write(tmp_path, [])
+    after = files_of(tmp_path)
+    assert set(after) == ALWAYS | set(kept)
+    assert {name: after[name] for name in kept} == kept
+
+
+def test_nwb_file_of_another_is_not_replaced(tmp_path):
+    (tmp_path / 'nwb').mkdir()
+    (tmp_path / 'nwb' / 'A#1.nwb').write_bytes(b'raw')
+    for refused in (write, lambda folder, exports, *cells: check_can_export(folder, cells, exports)):
+        with pytest.raises(UserError, match='A#1.nwb: was not written by sero-classify; move it'):
+            refused(tmp_path, ['nwb'], 'A#1')
+    assert files_of(tmp_path) == {'nwb/A#1.nwb': b'raw'}
+    check_can_export(tmp_path, ['A#1'], [])
+    check_can_export(tmp_path, ['B#2'], ['nwb'])
 
 
 def test_cells_that_the_sorting_does_not_have_leave_all_as_it_was(tmp_path):
