@@ -71,6 +71,7 @@ setuptools.setup(
             'nbclient',
             'neo',
             'numba',
+            'nwbinspector',
             'pandas',
             'pre-commit',
             'pynwb',

@@ -60,10 +60,11 @@ def main(argv: list[str]) -> int:
     _check_flags(paths)
     # Imported here, so that --help is immediate.
     from trainer.classify.inputs import find_recordings
-    from trainer.classify.outputs import OUTPUT_NAMES, make_folder, write_outputs
+    from trainer.classify.outputs import OUTPUT_NAMES, check_can_export, make_folder, write_outputs
     from trainer.classify.reading_pool import ReadingPool
 
     recordings, rejected = find_recordings(paths, str(folder), OUTPUT_NAMES) if paths else ([], [])
+    check_can_export(folder, [recording.cell_id for recording in recordings], flags.FLAGS.export)
     make_folder(folder)
     # Reading starts before TensorFlow is loaded, which takes longer than reading a recording.
     with ReadingPool(_reading_options(), len(recordings)) as pool:
@@ -100,8 +101,9 @@ def _reading_options() -> ReadingOptions:
 
 def _check_flags(paths: list[str]) -> None:
     """Raises UserError if the arguments do not fit together or cannot be used, before any work is done."""
-    from trainer.classify.exports import check_can_export_nwb
+    from trainer.classify.nwb_export import check_can_export_nwb
     from trainer.classify.outputs import EXPORTS
+    from trainer.classify.phy_export import find_phy_folder, is_phy_folder
 
     watched, exports = flags.FLAGS.watch, flags.FLAGS.export
     if bool(paths) == bool(watched):
@@ -113,6 +115,9 @@ def _check_flags(paths: list[str]) -> None:
         check_can_export_nwb()
     if watched and not os.path.isdir(watched):
         raise UserError(f'--watch={watched}: no such folder{did_you_mean(watched)}')
+    # A recording that names no cluster would end the watch in the middle of an experiment.
+    if watched and 'phy' in exports and is_phy_folder(phy := find_phy_folder(pathlib.Path(flags.FLAGS.output_dir))):
+        raise UserError('is a folder of phy; --watch cannot write there, so choose another --output_dir', file=phy)
 
 
 def _print_findings(findings: Findings, classifier: Classifier, report: pathlib.Path) -> None:

@@ -75,7 +75,7 @@ def test_spikes_below_the_threshold_are_counted(current_pa, triggers):
     reason, detail = _explanation(0.35 * current_pa - 60, DEFAULT_CUTTING)
     assert reason == 'no_spikes'
     assert int(re.search(r'(\d+) events beyond', detail)[1]) >= len(triggers)
-    assert detail.endswith('would need another --trigger_pa')
+    assert detail.endswith('do not reach the threshold')
     assert 'relative to its baseline of -6' in detail
 
 

@@ -196,6 +196,25 @@ def test_mistakes_are_named_before_any_work(arguments, message, tmp_path):
     assert not (tmp_path / 'out').exists()
 
 
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['day'], "cell 'A140313#7': phy has no cluster 7 here"),
+        (['--watch', 'day'], 'is a folder of phy; --watch cannot write there, so choose another --output_dir'),
+    ],
+)
+def test_what_phy_would_refuse_is_named_before_any_work(arguments, message, recordings_root, tmp_path):
+    (tmp_path / 'day').mkdir()
+    shutil.copy(recordings(recordings_root)[0], tmp_path / 'day' / 'A140313#7.abf')
+    phy = tmp_path / 'out' / 'phy'
+    phy.mkdir(parents=True)
+    np.save(phy / 'spike_clusters.npy', np.array([5, 17]))
+    paths = [tmp_path / argument if argument == 'day' else argument for argument in arguments]
+    line = error_line(classify(tmp_path / 'no_model', tmp_path / 'out', '--export', 'phy', *paths))
+    assert line == f'sero-classify: {phy}: {message}'
+    assert [path.name for path in (tmp_path / 'out').rglob('*')] == ['phy', 'spike_clusters.npy']
+
+
 def test_an_output_folder_that_cannot_be_written_is_named(recordings_root, tmp_path):
     (tmp_path / 'file').write_text('')
     line = error_line(classify(tmp_path / 'no_model', tmp_path / 'file' / 'out', recordings(recordings_root)[0]))

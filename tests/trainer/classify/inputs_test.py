@@ -69,7 +69,8 @@ def test_a_name_that_is_not_utf_8_is_rejected(tmp_path):
 @pytest.mark.parametrize('output_dir', ['.', 'verdicts'])
 def test_earlier_verdicts_are_no_recordings(tmp_path, output_dir):
     touch(tmp_path / 'a.abf')
-    for name in ('cells.csv', 'spikes.csv', 'rejected.jsonl', 'report.html', 'nwb/a.nwb', 'phy/cluster_sero.tsv'):
+    tables = ('cells.csv', 'spikes.csv', 'cluster_sero.tsv', 'phy/cluster_sero.tsv')
+    for name in (*tables, 'rejected.jsonl', 'report.html', 'nwb/a.nwb'):
         touch(tmp_path / output_dir / name)
     recordings, rejected = find(tmp_path, output_dir=tmp_path / output_dir)
     assert (cells(recordings), rejected) == (['a'], [])

@@ -1,7 +1,7 @@
-"""Verdicts in other formats.
+"""Verdicts as NWB (Neurodata Without Borders): one file per recording; its cell is the only row of the units table.
 
-NWB (Neurodata Without Borders): one file per recording; its cell is the only row of the units table. phy:
-``cluster_sero.tsv``, which phy shows as columns of its cluster view.
+The files say nothing about the subject, the experimenter or the institution, because no recording names them.
+``nwbinspector`` finds these missing, and nothing else that could be known; docs/classify.md lists all that it finds.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import datetime
 import os
 import pathlib
+import re
+import unicodedata
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -20,7 +22,6 @@ from beam_pipelines import domain
 from beam_pipelines.errors import UserError
 from beam_pipelines.recordings.abf_header import read_start_time
 from beam_pipelines.storage.atomic_files import staged
-from trainer.evaluation.outputs import write_table
 from trainer.evaluation.results import ClassifiedCell
 
 if TYPE_CHECKING:
@@ -43,8 +44,14 @@ _UNITS_COLUMNS = {
     'warnings': 'what does not look like the recordings that the model was trained on; empty if nothing',
 }
 
-_PHY_FILE = 'cluster_sero.tsv'
-_PHY_COLUMNS = ('cluster_id', 'sero', 'p_ser', 'p_ser_low', 'p_ser_high', 'cell')
+_PROGRAM = 'sero-classify'
+_EXPERIMENT = 'Are single neurons serotonergic, judged by the shape of their spikes in loose-patch recordings?'
+
+# Windows forbids these characters in names, and keeps these names for devices, whatever their extension and case.
+_FORBIDDEN = '<>:"/\\|?*'
+_DEVICE = re.compile(r'(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?', re.IGNORECASE)
+# File systems allow 255; a number and the extension follow.
+_MOST_BYTES_OF_NAME = 240
 
 
 def check_can_export_nwb() -> None:
@@ -56,7 +63,7 @@ def check_can_export_nwb() -> None:
 
 
 def export_nwb(folder: pathlib.Path, cells: Sequence[ClassifiedCell], info: Mapping) -> list[pathlib.Path]:
-    """Writes one ``CELL.nwb`` per cell; a second cell of the same name becomes ``CELL-2.nwb``.
+    """Writes one ``CELL.nwb`` per cell; ``file_stems`` says where its name differs from the cell's.
 
     Currents are in amperes, times in s from the recording's start. The start is the local time of the ABF
     header, written as UTC because the header has no time zone. Where it is unknown, 1970-01-01 is written, and
@@ -80,42 +87,67 @@ def export_nwb(folder: pathlib.Path, cells: Sequence[ClassifiedCell], info: Mapp
         If a file cannot be written.
     """
     check_can_export_nwb()
-    paths: list[pathlib.Path] = []
-    for cell in cells:
-        path, number = pathlib.Path(folder) / f'{cell.result.cell}.nwb', 1
-        while path in paths:
-            number += 1
-            path = path.with_name(f'{cell.result.cell}-{number}.nwb')
+    paths = [pathlib.Path(folder) / f'{stem}.nwb' for stem in file_stems([cell.result.cell for cell in cells])]
+    for path, cell in zip(paths, cells, strict=True):
         _write(path, cell, info)
-        paths.append(path)
     return paths
 
 
-def export_phy(folder: pathlib.Path, cells: Sequence[ClassifiedCell]) -> pathlib.Path:
-    """Writes the verdicts as phy's cluster metadata: tab-separated, a header, one row per cluster.
-
-    phy reads every ``.tsv`` in the folder of a sorted recording that has a column ``cluster_id``, and takes each other
-    column as a label of the clusters (``phylib.io.model.load_metadata``). phy has no clusters for our cells, because
-    each cell is a recording of its own: ``cluster_id`` is the cell's row in ``cells.csv``, counted from 0. To use the
-    file beside a spike sorting, replace it with the sorting's cluster numbers.
+def check_can_replace(folder: pathlib.Path, cells: Sequence[str]) -> None:
+    """Raises UserError if a file of the cells is there that ``sero-classify`` has not written.
 
     Parameters
     ----------
-    folder : an existing folder to write into.
-    cells : in the order of ``cells.csv``.
-
-    Returns
-    -------
-    The file, which is written atomically.
+    folder : of the NWB files; may not exist yet.
+    cells : the names of the cells that may be written.
     """
-    rows = []
-    for cluster_id, cell in enumerate(cells):
-        result = cell.result
-        probabilities = (f'{p:.4f}' for p in (result.p_ser, result.p_ser_low, result.p_ser_high))
-        rows.append([cluster_id, result.verdict, *probabilities, result.cell])
-    path = pathlib.Path(folder) / _PHY_FILE
-    write_table(path, _PHY_COLUMNS, rows, delimiter='\t')
-    return path
+    for stem in file_stems(cells):
+        path = folder / f'{stem}.nwb'
+        if path.exists() and not _is_own(path):
+            raise UserError('was not written by sero-classify; move it, or choose another --output_dir', file=path)
+
+
+def own_files(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Returns the files in a folder that ``sero-classify`` has written; the folder may not exist."""
+    return sorted(path for path in folder.glob('*.nwb') if _is_own(path))
+
+
+def _is_own(path: pathlib.Path) -> bool:
+    import h5py
+
+    try:
+        with h5py.File(path) as file:
+            return file['general/source_script'].attrs['file_name'] == _PROGRAM
+    except (OSError, KeyError):  # It is not HDF5, or names no program.
+        return False
+
+
+def file_stems(cells: Sequence[str]) -> list[str]:
+    """Returns names of files without extension, one per cell, which differ on every file system.
+
+    Characters that some system forbids become ``_``, a long name is cut, and of names that differ only in case or in
+    the Unicode form of their letters the second ends in ``-2``.
+
+    Parameters
+    ----------
+    cells : names of cells, any text.
+    """
+    stems: dict[str, str] = {}  # by what a file system may compare
+    for cell in cells:
+        portable = ''.join(c if c.isprintable() and c not in _FORBIDDEN else '_' for c in cell)
+        if not portable or portable.startswith('.') or _DEVICE.fullmatch(portable):
+            portable = f'_{portable}'
+        portable = portable.encode()[:_MOST_BYTES_OF_NAME].decode(errors='ignore')
+        stem, number = portable, 1
+        while _compared(stem) in stems:
+            number += 1
+            stem = f'{portable}-{number}'
+        stems[_compared(stem)] = stem
+    return list(stems.values())
+
+
+def _compared(name: str) -> str:
+    return unicodedata.normalize('NFC', unicodedata.normalize('NFC', name).casefold())
 
 
 def _write(path: pathlib.Path, cell: ClassifiedCell, info: Mapping) -> None:
@@ -133,10 +165,11 @@ def _nwb_file(cell: ClassifiedCell, info: Mapping) -> pynwb.NWBFile:
     file = pynwb.NWBFile(
         session_description=_session_description(cell, start),
         identifier=str(uuid.uuid4()),
+        experiment_description=_EXPERIMENT,
         session_start_time=start.replace(tzinfo=datetime.timezone.utc) if start else _UNKNOWN_START,
         session_id=cell.result.cell,
         source_script=f'sero-spikes {beam_pipelines.__version__}',
-        source_script_file_name='sero-classify',
+        source_script_file_name=_PROGRAM,
         notes=_model_description(info),
         keywords=_keywords(cell, info),
     )
