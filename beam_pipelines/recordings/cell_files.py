@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import posixpath
+import os
 from collections.abc import Iterable
 
 from beam_pipelines.recordings.rejection import RecordingRejected, RejectedFile
@@ -46,9 +46,9 @@ def _is_abf(path: str) -> bool:
 
 def _cell_id(path: str) -> str:
     if _is_abf(path):
-        cell_id = posixpath.basename(path)[: -len('.abf')]
+        cell_id = os.path.basename(path)[: -len('.abf')]
     elif path.lower().endswith('.csv'):
-        cell_id = posixpath.basename(posixpath.dirname(path))
+        cell_id = os.path.basename(os.path.dirname(path))
     else:
         raise RecordingRejected('unknown_format', 'expected an .abf file or CELL/CELL_trigger_N.csv')
     # Cell ids are stored one per line and stripped: line breaks or outer spaces would be lost.
@@ -59,7 +59,7 @@ def _cell_id(path: str) -> str:
 
 def is_ignored(path: str) -> bool:
     """Whether a file is hidden, written by a file manager, or ``SIMULATED.json``."""
-    name = posixpath.basename(path)
+    name = os.path.basename(path)
     return name.startswith('.') or name.lower() in _IGNORED_NAMES
 
 
@@ -70,7 +70,7 @@ def group_files(
 
     Parameters
     ----------
-    files : (recording set, label, path) of each file; paths have ``/``.
+    files : (recording set, label, path) of each file; paths of this machine, or URLs.
 
     Returns
     -------
@@ -88,7 +88,7 @@ def group_files(
         except RecordingRejected as error:
             rejected.append((recording_set, RejectedFile(path, error.reason, error.detail)))
             continue
-        source = path if _is_abf(path) else posixpath.dirname(path)
+        source = path if _is_abf(path) else os.path.dirname(path)
         groups.setdefault((recording_set, label, cell_id, source), []).append(path)
 
     of_cell: dict[str, list[RecordingFiles]] = {}
@@ -98,7 +98,7 @@ def group_files(
     for cell_id, candidates in of_cell.items():
         candidates.sort(key=lambda files: (files.recording_set != 'original', not files.is_abf, files.paths))
         if len({files.label for files in candidates}) > 1:
-            folders = ' and '.join(sorted({posixpath.dirname(files.paths[0]) for files in candidates}))
+            folders = ' and '.join(sorted({os.path.dirname(files.paths[0]) for files in candidates}))
             unusable, reason, detail = candidates, 'contradictory_label', f'cell {cell_id} is in {folders}'
         else:
             first = candidates[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import posixpath
+import os
 from collections.abc import Iterable, Sequence
 
 REASONS = {
@@ -56,7 +56,7 @@ def screen_lines(files: Sequence[RejectedFile], list_file: str) -> list[str]:
     list_file : the file that lists all of them.
     """
     lines = [
-        f'{_printable(posixpath.basename(file.path))}  rejected, {file.reason}: {_printable(file.detail)}'
+        f'{_printable(os.path.basename(file.path))}  rejected, {file.reason}: {_printable(file.detail)}'
         for file in files
     ]
     more = len(lines) - _MOST_LINES

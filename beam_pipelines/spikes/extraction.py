@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import hashlib
 import io
-import posixpath
+import os
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -240,7 +240,7 @@ def _read_csvs(
     rejected = []
     for path in files.paths:
         try:
-            trigger = parse_file_name(posixpath.basename(path), files.cell_id)
+            trigger = parse_file_name(os.path.basename(path), files.cell_id)
             if trigger in waveform_of:
                 raise RecordingRejected('bad_name', f'trigger {trigger} comes twice')
             with local_copy(path) as local_path:
@@ -253,7 +253,7 @@ def _read_csvs(
         return None, report
     triggers = np.array(sorted(waveform_of), np.int64)
     waveforms = np.stack([waveform_of[trigger] for trigger in triggers.tolist()])
-    return RecordedCell(posixpath.dirname(files.paths[0]), DetectedSpikes(waveforms, triggers, ())), report
+    return RecordedCell(os.path.dirname(files.paths[0]), DetectedSpikes(waveforms, triggers, ())), report
 
 
 def _choose(stretches: np.ndarray, most: int, seed: int, cell_id: str) -> np.ndarray:
