@@ -20,6 +20,7 @@ from beam_pipelines import domain
 from beam_pipelines.errors import UserError
 from beam_pipelines.recordings.abf_header import read_start_time
 from beam_pipelines.storage.atomic_files import staged
+from trainer.classify.file_names import name_files
 from trainer.evaluation.outputs import write_table
 from trainer.evaluation.results import ClassifiedCell
 
@@ -56,7 +57,7 @@ def check_can_export_nwb() -> None:
 
 
 def export_nwb(folder: pathlib.Path, cells: Sequence[ClassifiedCell], info: Mapping) -> list[pathlib.Path]:
-    """Writes one ``CELL.nwb`` per cell; a second cell of the same name becomes ``CELL-2.nwb``.
+    """Writes one ``CELL.nwb`` per cell, under the names of ``file_names.name_files``.
 
     Currents are in amperes, times in s from the recording's start. The start is the local time of the ABF
     header, written as UTC because the header has no time zone. Where it is unknown, 1970-01-01 is written, and
@@ -80,14 +81,9 @@ def export_nwb(folder: pathlib.Path, cells: Sequence[ClassifiedCell], info: Mapp
         If a file cannot be written.
     """
     check_can_export_nwb()
-    paths: list[pathlib.Path] = []
-    for cell in cells:
-        path, number = pathlib.Path(folder) / f'{cell.result.cell}.nwb', 1
-        while path in paths:
-            number += 1
-            path = path.with_name(f'{cell.result.cell}-{number}.nwb')
+    paths = [pathlib.Path(folder) / name for name in name_files([cell.result.cell for cell in cells], '.nwb')]
+    for path, cell in zip(paths, cells, strict=True):
         _write(path, cell, info)
-        paths.append(path)
     return paths
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import shutil
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from beam_pipelines.cli.signals import interrupts_held_back
 from beam_pipelines.datasets.configs import REJECTED_FILE
+from beam_pipelines.errors import UserError
 from beam_pipelines.recordings.rejection import rejected_lines
 from beam_pipelines.storage.atomic_files import write_text
 from trainer.evaluation.outputs import known, write_cells, write_table
@@ -28,10 +30,15 @@ OUTPUT_NAMES = (_CELLS, _SPIKES, REJECTED_FILE, 'report.html', *EXPORTS)
 _PARTIAL = '.sero-classify.partial'
 
 
+class OutputInUse(UserError):
+    """An output of an earlier run cannot be replaced: on Windows, because another program has it open."""
+
+
 def make_folder(folder: pathlib.Path) -> None:
-    """Makes the output folder; OSError if it cannot be written, before minutes of work, not after."""
+    """Makes the output folder; OSError or OutputInUse if it cannot be written: before minutes of work, not after."""
     folder.mkdir(parents=True, exist_ok=True)
     _make_anew(folder / _PARTIAL).rmdir()
+    _check_not_in_use(folder)
 
 
 def write_outputs(
@@ -51,9 +58,15 @@ def write_outputs(
     Returns
     -------
     The path of the report.
+
+    Raises
+    ------
+    OutputInUse
+        If an earlier output cannot be replaced; then none is.
     """
     from trainer.reports.classification_report import write_report
 
+    _check_not_in_use(folder)
     cells, info = findings.sorted_cells(), classifier.description
     partial = _make_anew(folder / _PARTIAL)
     try:
@@ -63,8 +76,7 @@ def write_outputs(
         report = write_report(partial, cells, findings.rejected, info, classifier.training_range)
         _export(partial, cells, info, exports)
         with interrupts_held_back():  # Otherwise some files could be of this run and some of the one before.
-            for name in OUTPUT_NAMES:
-                _move(partial / name, folder / name)
+            _publish(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return folder / report.name
@@ -102,10 +114,41 @@ def _make_anew(folder: pathlib.Path) -> pathlib.Path:
     return folder
 
 
-def _move(source: pathlib.Path, target: pathlib.Path) -> None:
-    if target.is_dir() and not target.is_symlink():
-        shutil.rmtree(target)
-    if source.exists():
-        os.replace(source, target)
-    else:
-        target.unlink(missing_ok=True)
+def _publish(partial: pathlib.Path, folder: pathlib.Path) -> None:
+    """Replaces the earlier outputs with the new ones; if one is in use, all stay as they were."""
+    earlier = partial / 'earlier'
+    earlier.mkdir()
+    aside: list[str] = []
+    try:
+        _check_not_in_use(folder)
+        for name in EXPORTS:
+            if (folder / name).is_dir() and not (folder / name).is_symlink():
+                with _in_use_if_denied(folder / name):
+                    os.replace(folder / name, earlier / name)
+                aside.append(name)
+        for name in OUTPUT_NAMES:
+            with _in_use_if_denied(folder / name):
+                if (partial / name).exists():
+                    os.replace(partial / name, folder / name)
+                else:
+                    (folder / name).unlink(missing_ok=True)
+    except (OSError, OutputInUse):
+        for name in aside:
+            if not (folder / name).exists():
+                os.replace(earlier / name, folder / name)
+        raise
+
+
+def _check_not_in_use(folder: pathlib.Path) -> None:
+    for name in OUTPUT_NAMES:
+        if (folder / name).is_file():
+            with _in_use_if_denied(folder / name):
+                os.rename(folder / name, folder / name)  # Moves nothing, but is denied where replacing would be.
+
+
+@contextlib.contextmanager
+def _in_use_if_denied(path: pathlib.Path) -> Iterator[None]:
+    try:
+        yield
+    except PermissionError as error:
+        raise OutputInUse(f'cannot be replaced ({error.strerror}); close it in other programs', file=path) from None
