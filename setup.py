@@ -6,7 +6,7 @@ import re
 import setuptools
 
 _HERE = pathlib.Path(__file__).parent
-_VERSION = re.search(r"__version__ = '(.+)'", (_HERE / 'beam_pipelines' / '__init__.py').read_text())[1]
+_VERSION = re.search(r"__version__ = '(.+)'", (_HERE / 'beam_pipelines' / '__init__.py').read_text(encoding='utf-8'))[1]
 
 setuptools.setup(
     name='sero-spikes',

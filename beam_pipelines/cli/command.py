@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -31,6 +32,7 @@ def run_command(
     module_name : the program's module, already imported.
     parse_flags : parses the arguments and returns those that are not flags; may raise UserError.
     """
+    _escape_what_cannot_be_printed()
     module = sys.modules[module_name]
     sys.modules['__main__'].__doc__ = module.__doc__
     # absl files the flags of a program started with -m under its file name.
@@ -62,6 +64,16 @@ def run_main(main: Callable[[list[str]], int], argv: list[str]) -> int:
         said = error.strerror or ' '.join(str(error).split())
         say(f'{error.filename}: {said}' if error.filename else said)
         return 1
+
+
+def _escape_what_cannot_be_printed() -> None:
+    """Lets no character end a command: consoles and files of Windows seldom take all of Unicode.
+
+    Python already does so for standard error. An escape such as ``\\u2014`` keeps names apart; a ``?`` would not.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors='backslashreplace')
 
 
 def _report(error: UserError) -> int:

@@ -27,6 +27,7 @@ class ProgressLine:
         self.rewrites = self._output.isatty()
         self.seconds_between = _SECONDS_BETWEEN_UPDATES if self.rewrites else _SECONDS_BETWEEN_LINES
         self._shown_at = time.monotonic()
+        self._shown = ''
 
     def is_due(self) -> bool:
         """Whether it is time for a new line; for callers whose text is expensive to make."""
@@ -35,18 +36,25 @@ class ProgressLine:
     def show(self, text: str) -> None:
         """Shows a text in place of the previous one."""
         self._shown_at = time.monotonic()
-        self._write(f'\r\033[K{text}' if self.rewrites else f'{text}\n')
+        if self.rewrites:
+            # Spaces, because older consoles of Windows do not know the code that clears a line.
+            self._write(f'\r{text.ljust(len(self._shown))}')
+            self._shown = text
+        else:
+            self._write(f'{text}\n')
 
     def keep(self, text: str) -> None:
         """Shows a text that stays; the next one starts on a new line."""
         self.show(text)
         if self.rewrites:
             self._write('\n')
+            self._shown = ''
 
     def clear(self) -> None:
         """Leaves the terminal as if there had been no line."""
         if self.rewrites:
-            self._write('\r\033[K')
+            self._write(f'\r{" " * len(self._shown)}\r')
+            self._shown = ''
 
     def _write(self, text: str) -> None:
         self._output.write(text)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import posixpath
+import os
 from collections.abc import Iterator
 
 import google_crc32c
 import numpy as np
+from apache_beam.io.filesystems import FileSystems
 
 from beam_pipelines import domain
 from beam_pipelines.datasets import record_layout
@@ -84,7 +85,7 @@ def find_datasets(folder: str) -> list[str]:
     """
     check_access(folder)
     files = storage.list_files(folder)
-    found = sorted(posixpath.dirname(path) for path in files if posixpath.basename(path) == INFO_FILE)
+    found = sorted(os.path.dirname(path) for path in files if os.path.basename(path) == INFO_FILE)
     if not found:
         raise UserError(f'no dataset there (no {INFO_FILE} at or below it)', file=folder)
     return found
@@ -114,8 +115,8 @@ def verify_dataset(folder: str) -> Checked:
 def _read_promises(folder: str) -> _Promises:
     """Reads what the metadata state; UserError if they are missing, damaged or of another layout."""
     info = _read_json(folder, INFO_FILE)
-    metadata = _read_metadata(posixpath.join(folder, METADATA_FILE))
-    record_layout.check_json(_read_json(folder, LAYOUT_FILE), posixpath.join(folder, LAYOUT_FILE))
+    metadata = _read_metadata(FileSystems.join(folder, METADATA_FILE))
+    record_layout.check_json(_read_json(folder, LAYOUT_FILE), FileSystems.join(folder, LAYOUT_FILE))
     synthesis = metadata.synthesis
     try:
         return _Promises(
@@ -137,7 +138,7 @@ def _read_metadata(path: str) -> DatasetMetadata:
 
 
 def _read_json(folder: str, name: str) -> dict:
-    path = posixpath.join(folder, name)
+    path = FileSystems.join(folder, name)
     try:
         return storage.read_json(path)
     except OSError as error:
@@ -153,21 +154,21 @@ def _list_shards(folder: str, info: dict, metadata: DatasetMetadata) -> Iterator
         for number, length in enumerate(lengths):
             name = shard_name(split['name'], number, len(lengths))
             crc32c = metadata.crc32c.get(name)
-            yield _RecordFile(posixpath.join(folder, name), int(length), INFO_FILE, crc32c, masks)
+            yield _RecordFile(FileSystems.join(folder, name), int(length), INFO_FILE, crc32c, masks)
 
 
 def _bank(folder: str, synthesis: SynthesisMetadata) -> _RecordFile:
     """Returns the file of the recorded spikes that a synthetic dataset was made from."""
     if synthesis.spike_bank is None or synthesis.spike_bank_examples is None:
         raise UserError(
-            'synthesis has no spike_bank; build the dataset anew', file=posixpath.join(folder, METADATA_FILE)
+            'synthesis has no spike_bank; build the dataset anew', file=FileSystems.join(folder, METADATA_FILE)
         )
-    path = posixpath.join(folder, synthesis.spike_bank)
+    path = FileSystems.join(folder, synthesis.spike_bank)
     return _RecordFile(path, synthesis.spike_bank_examples, METADATA_FILE, synthesis.spike_bank_crc32c, masks=0)
 
 
 def _noise_masks(folder: str, synthesis: SynthesisMetadata) -> tuple[str, str]:
-    return posixpath.join(folder, synthesis.noise_masks), synthesis.noise_masks_crc32c
+    return FileSystems.join(folder, synthesis.noise_masks), synthesis.noise_masks_crc32c
 
 
 def _check_noise_masks(promises: _Promises) -> list[str]:

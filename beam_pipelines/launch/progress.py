@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import posixpath
 import sys
 import tempfile
 import threading
@@ -88,7 +87,7 @@ def _describe(options: BuildOptions, recordings: int) -> str:
 
 def _count(folder: str, part_of_name: str) -> int:
     if not files.is_local(folder):
-        names = [posixpath.basename(path) for path in files.list_files(folder)]
+        names = [os.path.basename(path) for path in files.list_files(folder)]
     else:
         names = os.listdir(folder) if os.path.isdir(folder) else []
     return sum(part_of_name in name and not files.is_temporary(name) for name in names)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import posixpath
+import os
 from collections.abc import Iterable
 
 from beam_pipelines.recordings.formats import SUFFIXES, is_recording
@@ -44,9 +44,9 @@ class RecordingFiles:
 
 def _cell_id(path: str) -> str:
     if is_recording(path):
-        cell_id = posixpath.splitext(posixpath.basename(path))[0]
+        cell_id = os.path.splitext(os.path.basename(path))[0]
     elif is_spike_csv(path):
-        cell_id = posixpath.basename(posixpath.dirname(path))
+        cell_id = os.path.basename(os.path.dirname(path))
     else:
         raise RecordingRejected(
             'unknown_format', f'expected a recording ({", ".join(SUFFIXES)}) or CELL/CELL_trigger_N.csv'
@@ -63,7 +63,7 @@ def check_cell_id(cell_id: str) -> None:
 
 def is_ignored(path: str) -> bool:
     """Whether a file is hidden, written by a file manager, or ``SIMULATED.json``."""
-    name = posixpath.basename(path)
+    name = os.path.basename(path)
     return name.startswith('.') or name.lower() in _IGNORED_NAMES
 
 
@@ -74,7 +74,7 @@ def group_files(
 
     Parameters
     ----------
-    files : (recording set, label, path) of each file; paths have ``/``.
+    files : (recording set, label, path) of each file; paths of this machine, or URLs.
 
     Returns
     -------
@@ -92,7 +92,7 @@ def group_files(
         except RecordingRejected as error:
             rejected.append((recording_set, RejectedFile(path, error.reason, error.detail)))
             continue
-        source = path if is_recording(path) else posixpath.dirname(path)
+        source = path if is_recording(path) else os.path.dirname(path)
         groups.setdefault((recording_set, label, cell_id, source), []).append(path)
 
     of_cell: dict[str, list[RecordingFiles]] = {}
@@ -102,7 +102,7 @@ def group_files(
     for cell_id, candidates in of_cell.items():
         candidates.sort(key=lambda files: (files.recording_set != 'original', not files.is_recording, files.paths))
         if len({files.label for files in candidates}) > 1:
-            folders = ' and '.join(sorted({posixpath.dirname(files.paths[0]) for files in candidates}))
+            folders = ' and '.join(sorted({os.path.dirname(files.paths[0]) for files in candidates}))
             unusable, reason, detail = candidates, 'contradictory_label', f'cell {cell_id} is in {folders}'
         else:
             first = candidates[0]

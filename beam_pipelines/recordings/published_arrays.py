@@ -10,7 +10,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import hashlib
-import posixpath
+import os
 import re
 from collections.abc import Iterable, Iterator
 
@@ -61,7 +61,7 @@ def group_arrays(paths: Iterable[str]) -> tuple[list[ArrayFiles], list[RejectedF
     sets: dict[str, dict[str, str]] = {}
     rejected = []
     for path in sorted(paths):
-        folder, name = posixpath.split(path)
+        folder, name = os.path.split(path)
         match = _KIND.search(name)
         if match is None or not name.lower().endswith('.npy'):
             rejected.append(
@@ -83,10 +83,10 @@ def group_arrays(paths: Iterable[str]) -> tuple[list[ArrayFiles], list[RejectedF
 
 def cell_of(name: str) -> str:
     """Returns the cell id for a name in the arrays: that of a cell, of its recording, or of one of its spike CSVs."""
-    base = posixpath.basename(name.strip().replace('\\', '/'))
+    base = name.strip().replace('\\', '/').rpartition('/')[2]
     if is_spike_csv(base):
         return base[: base.lower().rindex('_trigger_')]
-    return posixpath.splitext(base)[0] if is_recording(base) else base
+    return os.path.splitext(base)[0] if is_recording(base) else base
 
 
 class SpikeArrays:

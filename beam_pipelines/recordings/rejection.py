@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import posixpath
+import os
 from collections.abc import Iterable, Sequence
 
 REASONS = {
@@ -58,7 +58,7 @@ def screen_lines(files: Sequence[RejectedFile], list_file: str) -> list[str]:
     list_file : the file that lists all of them.
     """
     lines = [
-        f'{_printable(posixpath.basename(file.path))}  rejected, {file.reason}: {_printable(file.detail)}'
+        f'{_printable(os.path.basename(file.path))}  rejected, {file.reason}: {_printable(file.detail)}'
         for file in files
     ]
     more = len(lines) - _MOST_LINES
@@ -92,5 +92,5 @@ class RecordingRejected(Exception):
 
 def missing_library(path: str, library: str, extra: str) -> RecordingRejected:
     """Returns the rejection of a file whose format needs a library that is not installed."""
-    suffix = posixpath.splitext(path)[1]
+    suffix = os.path.splitext(path)[1]
     return RecordingRejected('missing_library', f"{suffix} files need {library}: pip install 'sero-spikes[{extra}]'")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import posixpath
 import re
 
 import numpy as np
@@ -22,7 +21,7 @@ _LEAST_STEP, _MOST_STEP = 0.5, 1.5
 
 def is_spike_csv(path: str) -> bool:
     """Whether a file is a spike CSV by its name, ``CELL_trigger_N.csv``."""
-    return _FILE_NAME.fullmatch(posixpath.basename(path.replace(os.sep, '/'))) is not None
+    return _FILE_NAME.fullmatch(os.path.basename(path)) is not None
 
 
 def parse_file_name(name: str, cell_id: str) -> int:

@@ -40,6 +40,7 @@ from beam_pipelines.recordings.cell_files import SIMULATED_FILE
 from beam_pipelines.simulation import cells as simulated_cells
 from beam_pipelines.simulation import noise as simulated_noise
 from beam_pipelines.spikes import published_udi
+from beam_pipelines.storage.atomic_files import write_text
 
 FORMAT_VERSION = 1
 
@@ -126,7 +127,7 @@ def simulate(output_dir: str | os.PathLike, profile: str | Profile, seed: int = 
         try:
             partial_root.mkdir()
             _write_root(partial_root, profile, seed, workers or joblib.cpu_count())
-            partial_root.rename(root)
+            partial_root.replace(root)
         finally:
             shutil.rmtree(partial_root, ignore_errors=True)
     except (FileExistsError, NotADirectoryError) as error:
@@ -168,7 +169,7 @@ def _write_root(root: Path, profile: Profile, seed: int, workers: int) -> None:
         'days': {day: dataclasses.asdict(noise) for day, noise in noise_of_day.items()},
         'recordings': truths,
     }
-    (root / SIMULATED_FILE).write_text(json.dumps(truth, separators=(',', ':')) + '\n')
+    write_text(root / SIMULATED_FILE, json.dumps(truth, separators=(',', ':')) + '\n')
 
 
 def _plan(profile: Profile, seed: int) -> tuple[dict[str, simulated_noise.DayNoise], list[_Recording]]:

@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import hashlib
 import io
-import posixpath
+import os
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -282,7 +282,7 @@ def _read_csvs(
     any_inverted = False
     for path in files.paths:
         try:
-            trigger = parse_file_name(posixpath.basename(path), files.cell_id)
+            trigger = parse_file_name(os.path.basename(path), files.cell_id)
             if trigger in waveform_of:
                 raise RecordingRejected('bad_name', f'trigger {trigger} comes twice')
             with local_copy(path) as local_path:
@@ -298,7 +298,7 @@ def _read_csvs(
     triggers = np.array(sorted(waveform_of), np.int64)
     waveforms = np.stack([waveform_of[trigger] for trigger in triggers.tolist()])
     spikes_of_cell = DetectedSpikes(waveforms, triggers)
-    folder = posixpath.dirname(files.paths[0])
+    folder = os.path.dirname(files.paths[0])
     return RecordedCell(files.cell_id, folder, spikes_of_cell, csvs_inverted=any_inverted), report
 
 

@@ -47,8 +47,11 @@ def create_atomically(path: str) -> Iterator[BinaryIO]:
         writer = file if is_local(path) else cast(BinaryIO, _StoreWriter(file, path))
         with contextlib.closing(writer):
             yield writer
-        with _errors_of(path):
-            FileSystems.rename([temporary], [path])
+        if is_local(path):
+            os.replace(temporary, path)  # Beam's rename cannot replace a file on Windows.
+        else:
+            with _errors_of(path):
+                FileSystems.rename([temporary], [path])
     except BaseException:
         with contextlib.suppress(OSError):  # The first error counts; the temporary name identifies leftovers.
             remove(temporary)
@@ -229,8 +232,8 @@ def publish(source: str, target: str, aside: str, last: str) -> None:
     if is_local(target):
         remove(aside)
         if exists(target):
-            os.rename(target, aside)
-        os.rename(source, target)
+            os.replace(target, aside)
+        os.replace(source, target)
         remove(aside)
         return
     remove(f'{target}/{last}')

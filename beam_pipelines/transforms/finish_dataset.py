@@ -162,7 +162,7 @@ def publish_dataset(plan: DatasetPlan, paths: BuildPaths) -> None:
     if storage.is_local(folder):
         # If two workers publish at the same time, only one gets the shards, and only that one may replace a dataset.
         own = f'{folder}-{uuid.uuid4().hex}'
-        os.rename(folder, own)
+        os.replace(folder, own)
         try:
             check_shard_sizes(plan, own)
         except RuntimeError:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from beam_pipelines.cli.signals import interrupts_held_back
 from beam_pipelines.datasets.configs import REJECTED_FILE
+from beam_pipelines.errors import UserError
 from beam_pipelines.recordings.rejection import rejected_lines
 from beam_pipelines.storage.atomic_files import write_text
 from trainer.classify.nwb_export import check_can_replace, export_nwb, own_files
@@ -33,10 +34,15 @@ OUTPUT_NAMES = (*_REPLACED, _NWB, PHY_FOLDER, PHY_FILE)
 _PARTIAL = '.sero-classify.partial'
 
 
+class OutputInUse(UserError):
+    """An output of an earlier run cannot be replaced: on Windows, because another program has it open."""
+
+
 def make_folder(folder: pathlib.Path) -> None:
-    """Makes the output folder; OSError if it cannot be written, before minutes of work, not after."""
+    """Makes the output folder; OSError or OutputInUse if it cannot be written: before minutes of work, not after."""
     folder.mkdir(parents=True, exist_ok=True)
     _make_anew(folder / _PARTIAL).rmdir()
+    _check_not_in_use(folder)
 
 
 def check_can_export(folder: pathlib.Path, cells: Sequence[str], exports: Sequence[str]) -> None:
@@ -65,6 +71,11 @@ def write_outputs(
     Returns
     -------
     The path of the report.
+
+    Raises
+    ------
+    OutputInUse
+        If an earlier output cannot be replaced; then none is.
     """
     from trainer.reports.classification_report import write_report
 
@@ -80,6 +91,7 @@ def write_outputs(
             (partial / _NWB).mkdir()
             export_nwb(partial / _NWB, cells, info)
         with interrupts_held_back():  # Otherwise some files could be of this run and some of the one before.
+            _check_not_in_use(folder)
             # First, because phy's folder may refuse it: then nothing else has changed either.
             written = export_phy(folder, cells) if 'phy' in exports else None
             if written is None or written.parent == folder:
@@ -120,6 +132,17 @@ def _remove_row_numbers(folder: pathlib.Path) -> None:
 def _remove_if_empty(folder: pathlib.Path) -> None:
     with contextlib.suppress(OSError):  # It is not empty, or a link to a folder.
         folder.rmdir()
+
+
+def _check_not_in_use(folder: pathlib.Path) -> None:
+    phy = [folder / PHY_FILE, folder / PHY_FOLDER / PHY_FILE]
+    for path in (*(folder / name for name in _REPLACED), *phy, *own_files(folder / _NWB)):
+        if path.is_file():
+            try:
+                os.rename(path, path)  # Moves nothing, but is denied where replacing would be.
+            except PermissionError as error:
+                detail = f'cannot be replaced ({error.strerror}); close it in other programs'
+                raise OutputInUse(detail, file=path) from None
 
 
 def _spike_rows(cells: Sequence[ClassifiedCell]) -> Iterator[tuple[object, ...]]:

@@ -19,6 +19,9 @@ from trainer.classify.measured_cell import ReadCells, read_measured_cells
 # Read ahead of the classifier; a reader returns the spikes of a recording, not the recording.
 _AHEAD_PER_WORKER = 2
 
+# Windows cannot wait for more processes at once.
+_MOST_WORKERS = 61
+
 
 class ReadingPool:
     """A pool of readers; leaving its context ends them.
@@ -26,14 +29,14 @@ class ReadingPool:
     Parameters
     ----------
     options : how recordings are read and spikes cut.
-    most_workers : how many readers at most; never more than there are cores.
+    most_workers : how many readers at most; never more than there are cores, nor than 61.
     """
 
     def __init__(self, options: ReadingOptions, most_workers: int):
         import joblib  # Here, because the readers also import this module and do not need it.
 
         self._options = options
-        self._workers = max(1, min(most_workers, joblib.cpu_count()))
+        self._workers = max(1, min(most_workers, joblib.cpu_count(), _MOST_WORKERS))
         self._executor = concurrent.futures.ProcessPoolExecutor(
             self._workers, multiprocessing.get_context('spawn'), initializer=_start_reader
         )

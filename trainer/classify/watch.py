@@ -7,13 +7,14 @@ import pathlib
 import time
 from collections.abc import Sequence
 
+from beam_pipelines.cli.command import say
 from beam_pipelines.cli.signals import StopRequests
 from beam_pipelines.recordings.cell_files import group_files, is_ignored
 from beam_pipelines.recordings.formats import is_complete, is_recording
 from beam_pipelines.spikes.extraction import ExtractionReport, duplicate_cell, rejection_report
 from trainer.classify.batch import Findings, findings_lines, read_results
 from trainer.classify.classifier import Classifier
-from trainer.classify.outputs import OUTPUT_NAMES, write_outputs
+from trainer.classify.outputs import OUTPUT_NAMES, OutputInUse, write_outputs
 from trainer.classify.reading_pool import ReadingPool
 from trainer.evaluation.results import ClassifiedCell
 from trainer.reports.terminal import verdict_line
@@ -35,7 +36,8 @@ def watch(
 ) -> None:
     """Classifies each recording below ``watched`` when it is complete, and again when it has changed, until Ctrl-C.
 
-    The outputs are rewritten each time. Of two files of the same name the first one is used.
+    The outputs are rewritten each time, or as soon as no other program has them open. Of two files of the same name the
+    first one is used.
 
     Parameters
     ----------
@@ -48,19 +50,28 @@ def watch(
     outcomes: _Outcomes = {}
     report = write_outputs(folder, Findings(), classifier, exports)
     print(f'watching {watched}; Ctrl-C ends it; report: {report}', flush=True)
+    in_use: OutputInUse | None = None
     with StopRequests() as requests:
         while requests.signal_number is None:
             ready = files.poll()
             for path in ready:
                 outcomes[path] = _classify(path, classifier, pool, outcomes)
                 print(*(_outcome_line(path, *outcome) for outcome in outcomes[path]), sep='\n', flush=True)
-            if ready:
-                write_outputs(folder, _gather(outcomes), classifier, exports)
+            if ready or in_use:
+                was_in_use, in_use = in_use, None
+                try:
+                    write_outputs(folder, _gather(outcomes), classifier, exports)
+                except OutputInUse as error:
+                    in_use = error
+                    if not was_in_use:
+                        say(f'{error}; they are written as soon as possible')
             time.sleep(_SECONDS_BETWEEN_LOOKS)
     print('\n'.join(findings_lines(_gather(outcomes), classifier)))
     for path in files.unfinished():
         print(f'{path}: was still being written and has no verdict')
     print(f'report: {report}')
+    if in_use:
+        write_outputs(folder, _gather(outcomes), classifier, exports)
 
 
 def _classify(path: str, classifier: Classifier, pool: ReadingPool, outcomes: _Outcomes) -> list[_Outcome]:

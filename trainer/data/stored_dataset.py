@@ -163,7 +163,7 @@ def _check_all(shards: Sequence[Shard], crc32c: Mapping[str, str]) -> None:
         checksum = google_crc32c.Checksum()
         for first, count in blocks:
             checksum.update(read_rows(shard, first, count))
-        found, promised = checksum.hexdigest().decode(), crc32c.get(shard.path.rpartition('/')[2])
+        found, promised = checksum.hexdigest().decode(), crc32c.get(os.path.basename(shard.path))
         if found != promised:
             # Only now look at each record.
             for first, count in blocks:

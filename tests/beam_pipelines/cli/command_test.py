@@ -30,6 +30,7 @@ _ENDS = {
 
 
 def main(argv):
+    print('ends', flags.FLAGS.end)
     if flags.FLAGS.end in _ENDS:
         raise _ENDS[flags.FLAGS.end]
     return 7
@@ -76,6 +77,12 @@ def test_a_mistake_of_ours_keeps_its_traceback(run):
     result = run('--end', 'bug')
     assert result.returncode == 1
     assert 'Traceback' in result.stderr and 'ValueError: a mistake of ours' in result.stderr
+
+
+def test_what_the_console_cannot_show_is_escaped(run, monkeypatch):
+    monkeypatch.setenv('PYTHONIOENCODING', 'cp437')
+    result = run('--end', '\N{EM DASH}\N{GREEK CAPITAL LETTER DELTA}')
+    assert (result.returncode, result.stdout, result.stderr) == (7, 'ends \\u2014\\u0394\n', '')
 
 
 def test_help_shows_docstring_and_flags_with_status_0(run):

@@ -16,7 +16,16 @@ def test_on_a_terminal_the_line_rewrites_itself():
     line = ProgressLine(output)
     line.show('1 of 2')
     line.show('2 of 2')
-    assert output.getvalue() == '\r\033[K1 of 2\r\033[K2 of 2'
+    assert output.getvalue() == '\r1 of 2\r2 of 2'
+
+
+def test_on_a_terminal_a_shorter_text_covers_the_one_before():
+    output = _Terminal()
+    line = ProgressLine(output)
+    line.show('10 left')
+    line.show('9 left')
+    line.show('done')
+    assert output.getvalue() == '\r10 left\r9 left \rdone  '
 
 
 def test_on_a_terminal_a_kept_text_stays_and_a_cleared_one_is_gone():
@@ -25,7 +34,7 @@ def test_on_a_terminal_a_kept_text_stays_and_a_cleared_one_is_gone():
     line.keep('epoch 1')
     line.show('1 of 2')
     line.clear()
-    assert output.getvalue() == '\r\033[Kepoch 1\n\r\033[K1 of 2\r\033[K'
+    assert output.getvalue() == '\repoch 1\n\r1 of 2\r      \r'
 
 
 def test_in_a_file_each_text_is_a_line_and_nothing_is_cleared():

@@ -1,6 +1,10 @@
+import ntpath
+import os
+
 import pytest
 
-from beam_pipelines.recordings.cell_files import group_files
+from beam_pipelines.recordings.cell_files import group_files, is_ignored
+from beam_pipelines.recordings.rejection import screen_lines
 
 
 def _group(*files):
@@ -98,3 +102,21 @@ def test_a_cell_that_is_labelled_both_ways_is_not_used(other_set):
 def test_the_order_of_the_files_does_not_matter():
     files = [('original', label, f'r/{label}/A1#{number}.abf') for label in (0, 1) for number in (2, 1, 3)]
     assert group_files(files) == group_files(files[::-1])
+
+
+def test_paths_of_windows_are_understood(monkeypatch):
+    csvs = [rf'C:\recordings\original\SER\A1#2\A1#2_trigger_{trigger}.csv' for trigger in (10, 20)]
+    abf, thumbs = r'\\rig\today\A140313#073.abf', r'C:\recordings\original\SER\Thumbs.db'
+    notes, url = r'C:\recordings\notes.txt', 'gs://bucket/original/SER/A3#4/A3#4_trigger_5.csv'
+    monkeypatch.setattr(os, 'path', ntpath)
+    recordings, rejected = group_files([('original', 0, path) for path in (*csvs, abf, thumbs, notes, url)])
+    lines = screen_lines([file for _, file in rejected], 'rejected.jsonl')
+    is_hidden = is_ignored(r'C:\recordings\.hidden.abf')
+    monkeypatch.undo()
+    assert {files.cell_id: files.paths for files in recordings} == {
+        'A1#2': tuple(csvs),
+        'A140313#073': (abf,),
+        'A3#4': (url,),
+    }
+    assert [line.partition('  ')[0] for line in lines] == ['notes.txt']
+    assert is_hidden

@@ -38,6 +38,16 @@ def test_a_file_replaces_the_old_one(tmp_path):
     assert (tmp_path / 'file').read_bytes() == b'new'
 
 
+def test_a_file_replaces_the_old_one_where_renaming_does_not(tmp_path, monkeypatch):
+    def rename_like_windows(source, target):
+        raise FileExistsError(17, 'Cannot create a file when that file already exists', source, 183, target)
+
+    monkeypatch.setattr(os, 'rename', rename_like_windows)
+    files.write_bytes(str(tmp_path / 'file'), b'old')
+    files.write_bytes(str(tmp_path / 'file'), b'new')
+    assert (tmp_path / 'file').read_bytes() == b'new'
+
+
 @pytest.mark.parametrize('name', ['plain', 'plain.gz', 'plain.bz2', 'A140313#073 with space.abf'])
 def test_bytes_come_back_whatever_the_name(tmp_path, name):
     files.write_bytes(str(tmp_path / name), b'\x1f\x8b not compressed')

@@ -35,7 +35,7 @@ def test_a_turned_recording_is_told(current_pa):
 
 
 def test_turned_spike_csvs_are_told(current_pa):
-    cell = RecordedCell('A#1', find_spikes([current_pa], OPTIONS.cutting)[1], csvs_inverted=True)
+    cell = RecordedCell('A#1', 'A#1', find_spikes([current_pa], OPTIONS.cutting)[1], csvs_inverted=True)
     (warning,) = recording_warnings(cell, OPTIONS)
     assert 'point upward' in warning
     assert recording_warnings(dataclasses.replace(cell, csvs_inverted=False), OPTIONS) == ()

@@ -60,7 +60,7 @@ def test_terminal_is_shown_share_rate_time_left_and_loss_within_the_epoch(termin
 
 def test_terminal_line_rewrites_itself_within_the_epoch(terminal_output):
     assert terminal_output.count('\n') == EPOCHS
-    assert terminal_output.count('\r\033[K') > EPOCHS
+    assert terminal_output.count('\repoch') > EPOCHS
 
 
 def test_time_left_ends_at_zero(terminal_output):

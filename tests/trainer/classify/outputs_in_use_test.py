@@ -1,0 +1,117 @@
+"""Outputs of an earlier run that another program has open, as Excel does with a table on Windows."""
+
+import json
+import os
+import pathlib
+import signal
+import types
+
+import h5py
+import pytest
+
+from beam_pipelines.recordings.reading_options import ReadingOptions
+from beam_pipelines.recordings.rejection import RejectedFile
+from tests.support.places import ROOT
+from trainer.classify import watch
+from trainer.classify.batch import Findings
+from trainer.classify.measured_cell import read_measured_cells
+from trainer.classify.outputs import OutputInUse, make_folder, write_outputs
+from trainer.evaluation import calibration, training_range
+
+MODEL = ROOT / 'tests' / 'integration' / 'frozen' / 'finished'
+
+
+@pytest.fixture
+def classifier():
+    """What the outputs say about a model; it has no networks."""
+    found = calibration.load(MODEL)
+    info = json.loads((MODEL / 'model_info.json').read_text())
+    return types.SimpleNamespace(
+        description=info | {'title': 'model', 'calibration': {'method': found.method}, 'undecided_rule': ''},
+        ensemble=types.SimpleNamespace(title='model'),
+        calibration=found,
+        training_range=training_range.load(MODEL),
+        is_simulated=True,
+    )
+
+
+@pytest.fixture
+def in_use(monkeypatch) -> set[pathlib.Path]:
+    """Files that cannot be moved nor replaced, as on Windows while they are open; nor can a folder that holds one."""
+    opened: set[pathlib.Path] = set()
+
+    def denied_if_in_use(move):
+        def moved(source, target):
+            if any(path.is_relative_to(place) for path in opened for place in (source, target)):
+                raise PermissionError(13, 'Permission denied', str(source), None, str(target))
+            move(source, target)
+
+        return moved
+
+    for name in ('rename', 'replace'):
+        monkeypatch.setattr(os, name, denied_if_in_use(getattr(os, name)))
+    return opened
+
+
+def contents(folder: pathlib.Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob('*') if path.is_file()}
+
+
+@pytest.mark.parametrize('name', ['cells.csv', 'report.html', 'nwb/a.nwb', 'phy/cluster_sero.tsv'])
+def test_if_one_output_is_in_use_all_stay_as_they_were(name, classifier, in_use, tmp_path):
+    write_outputs(tmp_path, Findings(), classifier, ['nwb', 'phy'])
+    with h5py.File(tmp_path / 'nwb' / 'a.nwb', 'w') as file:
+        file.create_dataset('general/source_script', data='').attrs['file_name'] = 'sero-classify'
+    before = contents(tmp_path)
+    in_use.add(tmp_path / name)
+    found = Findings(rejected=[RejectedFile('a.abf', 'truncated', 'cut off')])
+    with pytest.raises(OutputInUse, match=f'{name}: cannot be replaced'):
+        write_outputs(tmp_path, found, classifier, ['phy'])
+    assert contents(tmp_path) == before
+    in_use.clear()
+    write_outputs(tmp_path, found, classifier, ['phy'])
+    assert sorted(contents(tmp_path)) == [
+        'cells.csv', 'phy/cluster_sero.tsv', 'rejected.jsonl', 'report.html', 'spikes.csv'
+    ]  # fmt: skip
+    assert b'truncated' in contents(tmp_path)['rejected.jsonl']
+
+
+def test_an_output_in_use_is_said_before_the_work(in_use, tmp_path):
+    make_folder(tmp_path)
+    (tmp_path / 'cells.csv').write_text('of an earlier run')
+    in_use.add(tmp_path / 'cells.csv')
+    with pytest.raises(OutputInUse, match='close it in other programs'):
+        make_folder(tmp_path)
+
+
+@pytest.mark.parametrize('is_closed', [True, False])
+def test_watching_goes_on_while_an_output_is_in_use(is_closed, classifier, in_use, tmp_path, monkeypatch, capsys):
+    watched, folder = tmp_path / 'today', tmp_path / 'verdicts'
+    watched.mkdir()
+    make_folder(folder)
+    (watched / 'a.abf').write_bytes(b'no recording')
+    looks = iter(range(6))
+
+    def look_again(seconds):
+        look = next(looks)
+        if look == 0:
+            in_use.add(folder / 'cells.csv')
+        if look == 3 and is_closed:
+            assert 'not_abf' not in (folder / 'rejected.jsonl').read_text()
+            in_use.clear()
+        if look == 5:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(watch, '_BROKEN_S', 0)
+    monkeypatch.setattr(watch.time, 'sleep', look_again)
+    pool = types.SimpleNamespace(read=lambda files: (read_measured_cells(each, ReadingOptions()) for each in files))
+
+    if is_closed:
+        watch.watch(classifier, pool, str(watched), folder, [])
+        assert 'not_abf' in (folder / 'rejected.jsonl').read_text()
+    else:
+        with pytest.raises(OutputInUse):
+            watch.watch(classifier, pool, str(watched), folder, [])
+    said = capsys.readouterr()
+    assert said.err.count('cells.csv: cannot be replaced') == 1
+    assert 'a.abf  rejected, not_abf' in said.out and f'report: {folder / "report.html"}' in said.out
