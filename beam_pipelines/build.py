@@ -147,6 +147,7 @@ def _reading_options() -> ReadingOptions:
 def _summarize(built: Sequence[BuiltDataset], rejected_file: str) -> int:
     """Prints what became of files and triggers, and the datasets' folders; returns the number of rejected files."""
     from beam_pipelines.recordings.rejection import RejectedFile, screen_lines
+    from beam_pipelines.spikes.events import second_spikes_words
     from beam_pipelines.storage import files
 
     sets = {dataset.metadata.recording_set: dataset.metadata for dataset in built}
@@ -155,6 +156,7 @@ def _summarize(built: Sequence[BuiltDataset], rejected_file: str) -> int:
             f'{recording_set}: {counted(metadata.files_used + metadata.files_rejected, "file")} ='
             f' {metadata.files_used} used + {metadata.files_rejected} rejected;'
             f' {metadata.triggers} triggers = {metadata.spikes} spikes + {_dropped(metadata)}'
+            f'{second_spikes_words(metadata.second_spikes)}'
         )
     if files.exists(rejected_file):
         rejected = [RejectedFile(**json.loads(line)) for line in files.read_bytes(rejected_file).decode().splitlines()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -30,6 +31,7 @@ class RecordedCurrent:
     sweep_starts_s : when each sweep started, in s from the first; empty if they follow each other without gaps, or the
         file does not say.
     is_simulated : whether the file is marked as simulated by this project.
+    stimulus_steps : for each sweep, (k,) int64, at which of its samples the stimulus jumped; empty if not known.
     """
 
     sweeps: list[np.ndarray]
@@ -37,6 +39,7 @@ class RecordedCurrent:
     name: str = ''
     sweep_starts_s: tuple[float, ...] = ()
     is_simulated: bool = False
+    stimulus_steps: Sequence[np.ndarray] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +53,7 @@ class Recording:
     channel : name of its channel or series; empty if the file has only one.
     sweep_starts_s : when each sweep started, in s from the first; empty if they follow each other without gaps.
     is_simulated : whether the file is marked as simulated by this project.
+    stimulus_steps : (k,) int64, at which samples the stimulus jumped, in the sweeps one after the other, ascending.
     """
 
     sweeps: list[np.ndarray]
@@ -57,6 +61,7 @@ class Recording:
     is_simulated: bool = False
     channel: str = ''
     sweep_starts_s: tuple[float, ...] = ()
+    stimulus_steps: np.ndarray = dataclasses.field(default_factory=lambda: np.empty(0, np.int64))
 
     @property
     def duration_s(self) -> float:
@@ -99,7 +104,13 @@ def at_40_khz(current: RecordedCurrent, resample: bool) -> Recording:
     if not all(np.isfinite(sweep).all() for sweep in current.sweeps):
         raise RecordingRejected('not_finite', 'a sample is not a finite number')
     sweeps = [_resample(sweep, rate_hz) for sweep in current.sweeps]
-    return Recording(sweeps, rate_hz, current.is_simulated, current.name, current.sweep_starts_s)
+    starts = np.cumsum([0, *map(len, sweeps)])
+    steps = [
+        np.round(of_sweep * domain.SAMPLING_RATE_HZ / rate_hz).astype(np.int64) + start
+        for of_sweep, start in zip(current.stimulus_steps, starts, strict=False)
+    ]
+    stimulus = np.concatenate([np.empty(0, np.int64), *steps])
+    return Recording(sweeps, rate_hz, current.is_simulated, current.name, current.sweep_starts_s, stimulus)
 
 
 def _usable_rate_hz(rate_hz: float, resample: bool) -> float:

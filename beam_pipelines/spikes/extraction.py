@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from beam_pipelines import keyed_random
+from beam_pipelines import domain, keyed_random
 from beam_pipelines.recordings.cell_files import RecordingFiles, check_cell_id
 from beam_pipelines.recordings.current_channels import several_currents_detail
 from beam_pipelines.recordings.formats import is_one_cell, read_recordings
@@ -121,6 +121,7 @@ class ExtractionReport:
     duration_s : length of the recording; 0 for spike CSVs, which do not hold it.
     simulated_files : used files that are marked as simulated.
     dropped_by_reason : ``dropped`` by reason, see ``events.DROP_REASONS``.
+    second_spikes : spikes in whose window another begins, which is not counted among them.
     """
 
     used_files: int = 0
@@ -131,6 +132,7 @@ class ExtractionReport:
     duration_s: float = 0.0
     simulated_files: int = 0
     dropped_by_reason: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
+    second_spikes: int = 0
 
     def plus(self, other: ExtractionReport) -> ExtractionReport:
         """Returns the sum of both reports."""
@@ -179,9 +181,10 @@ def extract_cells(
 
 def _with_masks(cell: RecordedCell, seed: int, max_masks: int) -> CellSpikes:
     sweeps = cell.current.sweeps if cell.current else []
+    trigger_pa = cell.current.trigger_pa if cell.current else domain.TRIGGER_PA
     starts = np.cumsum([0, *map(len, sweeps)])
     stretches = [
-        noise_masks.find_quiet_stretches(current_pa, found) + start
+        noise_masks.find_quiet_stretches(current_pa, found, trigger_pa) + start
         for current_pa, found, start in zip(sweeps, cell.spikes.found, starts[:-1], strict=True)
     ]
     mask_starts = _choose(np.concatenate([_NO_MASKS, *stretches]), max_masks, seed, cell.cell_id)
@@ -254,7 +257,15 @@ def _find_cell(
         rejected = RejectedFile(path, *explain_no_spikes(spikes, current, options.cutting))
         return None, ExtractionReport(0, (rejected,), found, 0, found, recording.duration_s, 0, spikes.dropped)
     report = ExtractionReport(
-        1, (), found, kept, found - kept, recording.duration_s, int(recording.is_simulated), spikes.dropped
+        1,
+        (),
+        found,
+        kept,
+        found - kept,
+        recording.duration_s,
+        int(recording.is_simulated),
+        spikes.dropped,
+        spikes.second_spikes,
     )
     return RecordedCell(cell_id, path, spikes, recording, current, len(recordings) > 1), report
 
@@ -265,7 +276,7 @@ def _choose_current(
     """Finds the spikes in the one current of a file; in that which spikes, if the file has several."""
     found = []
     for recording in recordings:
-        found.append((recording, *find_spikes(recording.sweeps, cutting)))
+        found.append((recording, *find_spikes(recording.sweeps, cutting, recording.stimulus_steps)))
     if len(found) == 1:
         return found[0]
     spiking = [channel for channel in found if len(channel[2].triggers)]

@@ -153,6 +153,7 @@ def _metadata(
         synthesis=synthesis,
         triggers_dropped_by_reason=dict(sum((report.dropped_by_reason for report in reports), collections.Counter())),
         cutting=plan.cutting,
+        second_spikes=sum(report.second_spikes for report in reports),
     )
 
 

@@ -11,7 +11,7 @@ from beam_pipelines.cli.words import counted
 from beam_pipelines.errors import UserError
 from beam_pipelines.recordings.cell_files import RecordingFiles
 from beam_pipelines.recordings.rejection import RejectedFile
-from beam_pipelines.spikes.events import dropped_words
+from beam_pipelines.spikes.events import dropped_words, second_spikes_words
 from beam_pipelines.spikes.extraction import ExtractionReport, duplicate_cell, rejection_report
 from trainer.classify.classifier import Classifier
 from trainer.classify.inputs import count_files
@@ -100,7 +100,7 @@ def findings_lines(findings: Findings, classifier: Classifier) -> list[str]:
     lines = [
         f'{counted(counts.used_files + rejected, "file")} = {counts.used_files:,} used + {rejected:,} rejected;'
         f' {counted(counts.triggers, "trigger")} = {counted(counts.spikes, "spike")}'
-        f' + {dropped_words(counts.dropped_by_reason)}',
+        f' + {dropped_words(counts.dropped_by_reason)}{second_spikes_words(counts.second_spikes)}',
         f'{counted(len(cells), "cell")}: {by_verdict}; {sum(bool(cell.warnings) for cell in cells)} with warnings',
         f'{classifier.ensemble.title}: {calibration_words(classifier.calibration)}',
     ]

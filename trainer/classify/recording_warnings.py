@@ -24,7 +24,17 @@ def recording_warnings(cell: RecordedCell, options: ReadingOptions) -> tuple[str
     options : how it was read.
     """
     return tuple(
-        filter(None, (_channel(cell, options), _polarity(cell, options), _hum(cell), _left_out(cell), _threshold(cell)))
+        filter(
+            None,
+            (
+                _channel(cell, options),
+                _polarity(cell, options),
+                _hum(cell),
+                _left_out(cell),
+                _bursts(cell),
+                _threshold(cell),
+            ),
+        )
     )
 
 
@@ -53,6 +63,16 @@ def _left_out(cell: RecordedCell) -> str | None:
         return None
     named = ', '.join(f'{count} {DROP_REASONS[reason]}' for reason, count in reasons.items())
     return f'{counted(sum(reasons.values()), "event")} of {cell.spikes.triggers_found} were left out: {named}.'
+
+
+def _bursts(cell: RecordedCell) -> str | None:
+    second = cell.spikes.second_spikes
+    if not second:
+        return None
+    return (
+        f'In {second} of {counted(len(cell.spikes.triggers), "spike window")} another spike begins (a burst, closer'
+        ' than 4 ms). It is not counted, and the window shows both.'
+    )
 
 
 def _threshold(cell: RecordedCell) -> str | None:

@@ -131,12 +131,14 @@ class TraceEnvelope:
     time_s : (t,) float64, middle of each stretch.
     low_pa, high_pa : (t,) float32.
     trigger_pa : the threshold that was used.
+    left_out_s : (k,) float64, when events were left out that are no spikes.
     """
 
     time_s: np.ndarray
     low_pa: np.ndarray
     high_pa: np.ndarray
     trigger_pa: float = domain.TRIGGER_PA
+    left_out_s: np.ndarray = dataclasses.field(default_factory=lambda: np.empty(0))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -236,6 +236,15 @@ class TestUnusualCells:
         assert 'artefacts reach beyond the picture' in page
         assert '−2000' not in page
 
+    def test_events_left_out_are_marked_in_the_trace(self, cells, training_range, tmp_path):
+        strokes = re.compile(r'class="left-out" d="([^"]*)"')
+        (unmarked,) = strokes.findall(written(tmp_path, cells[:1], training_range))
+        trace = dataclasses.replace(cells[0].trace, left_out_s=np.array([1.0, 2.0, 3.0]))
+        page = written(tmp_path, [dataclasses.replace(cells[0], trace=trace)], training_range)
+        (marked,) = strokes.findall(page)
+        assert (unmarked.count('v'), marked.count('v')) == (0, 3)
+        assert 'a grey one for each event that was left out' in page
+
     def test_training_cells_of_one_class_and_flat_spikes(self, cells, training_range, tmp_path):
         only_ser = TrainingRange(
             **{field.name: getattr(training_range, field.name)[::2] for field in dataclasses.fields(TrainingRange)}
