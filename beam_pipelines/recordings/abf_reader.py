@@ -52,7 +52,7 @@ def read_abf_currents(path: str, channel: str | None = None) -> list[RecordedCur
     currents, steps = [], find_stimulus_steps(abf)
     for number, pa_per_unit in choose_currents(channels, channel).items():
         sweeps = [_in_pa(sweep, pa_per_unit) for sweep in _sweeps(abf, number)]
-        name = (channels[number].name or str(number)) if len(channels) > 1 else ''
+        name = channels[number].name or str(number)
         currents.append(RecordedCurrent(sweeps, abf.dataRate, name, _starts_s(abf, sweeps), simulated, steps))
     # pyABF's objects form reference cycles and live until the next garbage collection; this frees their arrays now.
     del abf.data, abf.sweepX, abf.sweepY

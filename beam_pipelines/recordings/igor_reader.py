@@ -52,7 +52,7 @@ def read_igor_currents(path: str, channel: str | None = None) -> list[RecordedCu
     ((_, pa_per_unit),) = choose_currents(channels, channel).items()
     sweeps = np.ascontiguousarray(values.reshape(len(values), -1).T)
     in_pa = [(sweep * pa_per_unit).astype(np.float32) for sweep in sweeps]
-    return [RecordedCurrent(in_pa, _rate_hz(float(interval), _text(unit_of_time)))]
+    return [RecordedCurrent(in_pa, _rate_hz(float(interval), _text(unit_of_time)), name)]
 
 
 def _rate_hz(interval: float, unit: str) -> float:

@@ -64,7 +64,7 @@ def _read(path: str, reader_name: str, channel: str | None) -> list[RecordedCurr
         table = reader.header['signal_channels']
         channels = [Channel(name.strip(), unit) for name, unit in zip(table['name'], table['units'], strict=True)]
         return [
-            _read_channel(reader, number, pa_per_unit, _name(channels, number))
+            _read_channel(reader, number, pa_per_unit, channels[number].name or str(number))
             for number, pa_per_unit in choose_currents(channels, channel).items()
         ]
     except (RecordingRejected, MemoryError):
@@ -75,10 +75,6 @@ def _read(path: str, reader_name: str, channel: str | None) -> list[RecordedCurr
         if 'mmap length' in str(error):
             raise RecordingRejected('truncated', 'the header promises more samples than the file holds') from None
         raise RecordingRejected('unreadable', f'neo: {type(error).__name__}: {error}') from error
-
-
-def _name(channels: list[Channel], number: int) -> str:
-    return (channels[number].name or str(number)) if len(channels) > 1 else ''
 
 
 def _read_channel(reader: BaseRawIO, number: int, pa_per_unit: float, name: str) -> RecordedCurrent:

@@ -27,7 +27,7 @@ class RecordedCurrent:
     ----------
     sweeps : arrays of (n,) float32 in pA; a gap-free recording is one sweep.
     sampling_rate_hz : the file's own rate.
-    name : of its channel or series; empty if the file has only one.
+    name : of its channel or series; empty if it has none.
     sweep_starts_s : when each sweep started, in s from the first; empty if they follow each other without gaps, or the
         file does not say.
     is_simulated : whether the file is marked as simulated by this project.
@@ -50,7 +50,7 @@ class Recording:
     ----------
     sweeps : arrays of (n,) float32 in pA at 40 kHz; a gap-free recording is one sweep.
     sampling_rate_hz : the file's own rate; not 40 kHz if the sweeps were resampled.
-    channel : name of its channel or series; empty if the file has only one.
+    channel : name of its channel or series; empty if it has none.
     sweep_starts_s : when each sweep started, in s from the first; empty if they follow each other without gaps.
     is_simulated : whether the file is marked as simulated by this project.
     stimulus_steps : (k,) int64, at which samples the stimulus jumped, in the sweeps one after the other, ascending.
