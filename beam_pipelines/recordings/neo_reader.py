@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from beam_pipelines.recordings.current_channels import Channel, choose_currents
-from beam_pipelines.recordings.recording import RecordedCurrent
+from beam_pipelines.recordings.recording import RecordedCurrent, starts_with_gaps
 from beam_pipelines.recordings.rejection import RecordingRejected, missing_library
 
 if TYPE_CHECKING:
@@ -22,9 +22,6 @@ NEO_READERS = {
     '.axgd': 'AxographRawIO',
 }
 _ABF_READER = 'AxonRawIO'
-
-# A shorter pause between sweeps, in samples, is a rounding error.
-_LEAST_GAP = 1.5
 
 
 def read_neo_currents(path: str, channel: str | None = None) -> list[RecordedCurrent]:
@@ -91,16 +88,7 @@ def _read_channel(reader: BaseRawIO, number: int, pa_per_unit: float, name: str)
             starts_s.append(float(reader.get_signal_t_start(0, segment, stream)))
     if not sweeps:
         raise RecordingRejected('bad_header', 'the file holds no sample')
-    return RecordedCurrent(sweeps, rate_hz, name, _gaps(starts_s, sweeps, rate_hz))
-
-
-def _gaps(starts_s: list[float], sweeps: list[np.ndarray], rate_hz: float) -> tuple[float, ...]:
-    """Returns when each sweep started; nothing if they follow each other, or the file gives them all one start."""
-    starts = np.array(starts_s) - starts_s[0]
-    pauses = np.diff(starts) - np.array([len(sweep) for sweep in sweeps[:-1]]) / rate_hz
-    if not len(pauses) or pauses.min() < -_LEAST_GAP / rate_hz or pauses.max() <= _LEAST_GAP / rate_hz:
-        return ()
-    return tuple(starts.tolist())
+    return RecordedCurrent(sweeps, rate_hz, name, starts_with_gaps(starts_s, sweeps, rate_hz))
 
 
 def _check_size(reader: BaseRawIO, path: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import fractions
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,8 +13,14 @@ from beam_pipelines.recordings.rejection import RecordingRejected
 
 # Sampled more slowly than this, a 4 ms spike loses the shape that the networks use.
 _MIN_RESAMPLED_RATE_HZ = 10_000
-# Resampling from a rate with a large common denominator to 40 kHz needs filters longer than most recordings.
+# No rig is faster, and a header that says so is damaged.
 _MAX_RESAMPLED_RATE_HZ = 1_000_000
+# The ratio of the rates as a fraction: a larger denominator needs a filter longer than many recordings, and this one
+# is exact to 1 ms in 16 minutes.
+_MOST_DENOMINATOR = 1000
+
+# A shorter pause between sweeps, in samples, is a rounding error.
+_LEAST_GAP = 1.5
 
 # pyABF truncates the rate to whole Hz: an interval that is a rounding error above 25 us gives 39999.
 _RATE_TOLERANCE_HZ = 1
@@ -87,6 +94,24 @@ class Recording:
         return np.array(self.sweep_starts_s)[sweep] + (sample - first[sweep]) / domain.SAMPLING_RATE_HZ
 
 
+def starts_with_gaps(
+    starts_s: Sequence[float], sweeps: Sequence[np.ndarray], sampling_rate_hz: float
+) -> tuple[float, ...]:
+    """Returns when each sweep started, in s from the first; nothing if they follow each other or it is not known.
+
+    Parameters
+    ----------
+    starts_s : as a file has them; all the same where it does not know.
+    sweeps : (n,) arrays, in the order of time.
+    sampling_rate_hz : of the sweeps.
+    """
+    starts = np.array(starts_s) - starts_s[0]
+    pauses = np.diff(starts) * sampling_rate_hz - np.array([len(sweep) for sweep in sweeps[:-1]])
+    if not len(pauses) or pauses.min() < -_LEAST_GAP or pauses.max() <= _LEAST_GAP:
+        return ()
+    return tuple(starts.tolist())
+
+
 def at_40_khz(current: RecordedCurrent, resample: bool) -> Recording:
     """Returns a current as a recording at 40 kHz.
 
@@ -134,4 +159,5 @@ def _resample(current_pa: np.ndarray, rate_hz: float) -> np.ndarray:
         return current_pa
     from scipy import signal  # Imported here because most recordings never need it.
 
-    return signal.resample_poly(current_pa, domain.SAMPLING_RATE_HZ, round(rate_hz)).astype(np.float32)
+    ratio = fractions.Fraction(domain.SAMPLING_RATE_HZ / rate_hz).limit_denominator(_MOST_DENOMINATOR)
+    return signal.resample_poly(current_pa, ratio.numerator, ratio.denominator).astype(np.float32)

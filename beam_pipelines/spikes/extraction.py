@@ -228,19 +228,32 @@ def _read_recording(
     try:
         with local_copy(path) as local_path:
             recordings = read_recordings(local_path, options)
+            if is_one_cell(path):
+                currents = [current for current in recordings if isinstance(current, Recording)]
+                yield _find_cell(files.cell_id, path, currents, options)
+                return
+            for recording in recordings:
+                yield _find_one_of_several(files.cell_id, path, recording, options)
     except RecordingRejected as error:
         yield None, rejection_report(RejectedFile(path, error.reason, error.detail))
-        return
-    if len(recordings) == 1 or is_one_cell(path):
-        yield _find_cell(files.cell_id, path, recordings, options)
-        return
-    for recording in recordings:
-        cell, report = _find_cell(f'{files.cell_id}#{recording.channel}', path, [recording], options)
-        # All are of the same file: the name of the series tells them apart.
-        rejected = tuple(
-            dataclasses.replace(file, detail=f'{recording.channel}: {file.detail}') for file in report.rejected
-        )
-        yield cell, dataclasses.replace(report, rejected=rejected)
+    except MemoryError:
+        yield None, rejection_report(RejectedFile(path, 'unreadable', 'it takes more memory than there is'))
+
+
+def _find_one_of_several(
+    file_id: str, path: str, recording: Recording | RecordingRejected, options: ReadingOptions
+) -> tuple[RecordedCell | None, ExtractionReport]:
+    """Finds the spikes of one of the cells in a file."""
+    if isinstance(recording, RecordingRejected):
+        return None, rejection_report(RejectedFile(path, recording.reason, recording.detail))
+    if not recording.channel:
+        return _find_cell(file_id, path, [recording], options)
+    cell, report = _find_cell(f'{file_id}#{recording.channel}', path, [recording], options)
+    # All are of the same file: the name of the series tells them apart.
+    rejected = tuple(
+        dataclasses.replace(file, detail=f'{recording.channel}: {file.detail}') for file in report.rejected
+    )
+    return cell, dataclasses.replace(report, rejected=rejected)
 
 
 def _find_cell(

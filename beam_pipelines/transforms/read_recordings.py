@@ -249,7 +249,7 @@ class _CountFiles(beam.DoFn):
 
     def process(self, result: IngestResult) -> Iterator[IngestResult]:
         report = result.report
-        beam.metrics.Metrics.counter('recordings', 'used').inc(result.cell is not None)
+        beam.metrics.Metrics.counter('recordings', 'used').inc(result.cell is not None or result.arrays is not None)
         beam.metrics.Metrics.counter('recordings', 'rejected').inc(len(report.rejected))
         for file in report.rejected:
             beam.metrics.Metrics.counter('rejected', file.reason).inc()

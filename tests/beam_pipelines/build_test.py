@@ -132,7 +132,7 @@ def test_an_empty_class_folder_is_an_error_that_names_it(recordings, tmp_path):
     folder.mkdir()
     (folder / '.DS_Store').touch()
     line = error_line(_build(recordings, tmp_path / 'data'))
-    assert f'{folder}: no recordings; expected .abf files or CELL/CELL_trigger_N.csv' in line
+    assert f'{folder}: no recordings; expected CELL.abf or CELL/CELL_trigger_N.csv' in line
 
 
 def test_a_class_folder_of_another_name_is_an_error_that_names_both(recordings, tmp_path):

@@ -105,7 +105,7 @@ def test_a_channel_can_be_named_or_numbered(tmp_path, noise_pa):
         (recording,) = read_recordings(str(path), ReadingOptions(channel=channel))
         np.testing.assert_array_equal(recording.sweeps[0], as_read)
     with pytest.raises(RecordingRejected) as raised:
-        read_recordings(str(path), ReadingOptions(channel='7'))
+        list(read_recordings(str(path), ReadingOptions(channel='7')))
     assert raised.value.reason == 'wrong_channel'
 
 
@@ -325,7 +325,7 @@ def test_a_file_cut_within_any_section_is_rejected(tmp_path, name):
 @pytest.mark.parametrize('name', ['model_vc_step.abf', '2018_11_16_sh_0006.abf'])
 def test_steps_of_the_stimulus_are_where_the_command_jumps(name):
     path = str(SHARED / 'data/abf' / name)
-    recording = read_recordings(path, ReadingOptions(resample=True))[0]
+    recording = next(iter(read_recordings(path, ReadingOptions(resample=True))))
     original = pyabf.ABF(path)
     per_sample, expected = 40_000 / original.dataRate, []
     for sweep in original.sweepList:
