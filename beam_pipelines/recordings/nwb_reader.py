@@ -10,6 +10,7 @@ import numpy as np
 from beam_pipelines.recordings.current_channels import Channel, choose_currents
 from beam_pipelines.recordings.recording import RecordedCurrent
 from beam_pipelines.recordings.rejection import RecordingRejected, missing_library
+from beam_pipelines.recordings.sources import MADE, RECORDED
 
 if TYPE_CHECKING:
     import pynwb
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 _MOST_COMPRESSION = 1100
 # Timestamps of an evenly sampled current differ from an even grid by less, as a share of the interval.
 _MOST_UNEVEN = 0.01
-
-_SIMULATED_KEYWORD = 'simulated recording'
 
 
 def read_nwb_currents(path: str, channel: str | None = None) -> list[RecordedCurrent]:
@@ -62,14 +61,15 @@ def _read(file: pynwb.NWBFile, wanted: str | None) -> list[RecordedCurrent]:
     recorded = sorted((series for series in every if id(series) not in commanded), key=lambda series: series.name)
     if not recorded:
         raise RecordingRejected('wrong_unit', 'the file holds no recorded series')
-    is_simulated = _SIMULATED_KEYWORD in (file.keywords[:] if file.keywords is not None else ())
+    keywords = file.keywords[:] if file.keywords is not None else ()
+    source = next((made.name for made in MADE if made.nwb_keyword in keywords), RECORDED)
     currents = []
     for number, pa_per_unit in choose_currents([Channel(of.name, str(of.unit)) for of in recorded], wanted).items():
         series = recorded[number]
         current_pa = (_samples(series) * (series.conversion * pa_per_unit) + series.offset * pa_per_unit).astype(
             np.float32
         )
-        currents.append(RecordedCurrent([current_pa], _rate_hz(series), series.name, is_simulated=is_simulated))
+        currents.append(RecordedCurrent([current_pa], _rate_hz(series), series.name, source=source))
     return currents
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from beam_pipelines import domain
 from beam_pipelines.recordings.rejection import RecordingRejected
+from beam_pipelines.recordings.sources import RECORDED
 
 # Sampled more slowly than this, a 4 ms spike loses the shape that the networks use.
 _MIN_RESAMPLED_RATE_HZ = 10_000
@@ -29,14 +30,14 @@ class RecordedCurrent:
     name : of its channel or series; empty if the file has only one.
     sweep_starts_s : when each sweep started, in s from the first; empty if they follow each other without gaps, or the
         file does not say.
-    is_simulated : whether the file is marked as simulated by this project.
+    source : ``recorded``, or the name of what made the file, by its mark; see ``sources``.
     """
 
     sweeps: list[np.ndarray]
     sampling_rate_hz: float
     name: str = ''
     sweep_starts_s: tuple[float, ...] = ()
-    is_simulated: bool = False
+    source: str = RECORDED
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,12 +50,12 @@ class Recording:
     sampling_rate_hz : the file's own rate; not 40 kHz if the sweeps were resampled.
     channel : name of its channel or series; empty if the file has only one.
     sweep_starts_s : when each sweep started, in s from the first; empty if they follow each other without gaps.
-    is_simulated : whether the file is marked as simulated by this project.
+    source : ``recorded``, or the name of what made the file, by its mark; see ``sources``.
     """
 
     sweeps: list[np.ndarray]
     sampling_rate_hz: float
-    is_simulated: bool = False
+    source: str = RECORDED
     channel: str = ''
     sweep_starts_s: tuple[float, ...] = ()
 
@@ -99,7 +100,7 @@ def at_40_khz(current: RecordedCurrent, resample: bool) -> Recording:
     if not all(np.isfinite(sweep).all() for sweep in current.sweeps):
         raise RecordingRejected('not_finite', 'a sample is not a finite number')
     sweeps = [_resample(sweep, rate_hz) for sweep in current.sweeps]
-    return Recording(sweeps, rate_hz, current.is_simulated, current.name, current.sweep_starts_s)
+    return Recording(sweeps, rate_hz, current.source, current.name, current.sweep_starts_s)
 
 
 def _usable_rate_hz(rate_hz: float, resample: bool) -> float:

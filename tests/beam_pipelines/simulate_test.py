@@ -21,7 +21,7 @@ def test_demo_is_written_with_progress(tmp_path):
     process = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert process.returncode == 0, process.stderr
     assert process.stdout == f'{root}\n'
-    assert 'simulated 60 of 60 recordings' in process.stderr
+    assert 'wrote 60 of 60 recordings' in process.stderr
     n_files = {
         folder: len(list((root / folder).glob('*.abf')))
         for folder in ('original/SER', 'original/NSER', 'non_homogeneous/SER', 'non_homogeneous/NSER')
