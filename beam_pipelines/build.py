@@ -26,6 +26,7 @@ from beam_pipelines.cli.words import counted
 from beam_pipelines.datasets.configs import CONFIGS, PUBLISHED_EXAMPLES
 from beam_pipelines.errors import UsageError, UserError
 from beam_pipelines.planning import splits
+from beam_pipelines.recordings.sources import words_of_source
 from beam_pipelines.synthesis.synthesizer import Recipe
 
 if TYPE_CHECKING:  # They import Beam.
@@ -162,7 +163,7 @@ def _summarize(built: Sequence[BuiltDataset], rejected_file: str) -> int:
         rejected = [RejectedFile(**json.loads(line)) for line in files.read_bytes(rejected_file).decode().splitlines()]
         print(*screen_lines(rejected, rejected_file), sep='\n', end='\n' if rejected else '')
     for dataset in built:
-        print(f'{dataset.config}: {dataset.folder} ({dataset.metadata.source} recordings)')
+        print(f'{dataset.config}: {dataset.folder} ({words_of_source(dataset.metadata.source)})')
     return sum(metadata.files_rejected for metadata in sets.values())
 
 

@@ -57,7 +57,7 @@ class DatasetMetadata(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Attributes
     ----------
-    source : ``recorded`` or ``simulated``.
+    source : ``recorded``, ``simulated`` or ``real_shapes``; see ``recordings.sources``.
     protocol : ``by_cell`` or ``published``.
     seed : the build's seed.
     format_version : version of the record layout.

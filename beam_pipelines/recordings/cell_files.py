@@ -8,13 +8,11 @@ from collections.abc import Iterable
 
 from beam_pipelines.recordings.formats import SUFFIXES, is_one_cell, is_recording
 from beam_pipelines.recordings.rejection import RecordingRejected, RejectedFile
+from beam_pipelines.recordings.sources import MADE
 from beam_pipelines.recordings.spike_csv import is_misnamed_spike_csv, is_spike_csv
 
-# In the root of simulated recordings: their parameters and the ground truth.
-SIMULATED_FILE = 'SIMULATED.json'
-
 # Files that are not recordings and need no report.
-_IGNORED_NAMES = ('thumbs.db', 'desktop.ini', SIMULATED_FILE.lower())
+_IGNORED_NAMES = ('thumbs.db', 'desktop.ini', *(source.root_file.lower() for source in MADE))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +62,7 @@ def check_cell_id(cell_id: str) -> None:
 
 
 def is_ignored(path: str) -> bool:
-    """Whether a file is hidden, written by a file manager, or ``SIMULATED.json``."""
+    """Whether a file is hidden, written by a file manager, or says what made the recordings, as ``SIMULATED.json``."""
     name = os.path.basename(path)
     return name.startswith('.') or name.lower() in _IGNORED_NAMES
 

@@ -11,6 +11,7 @@ import numpy as np
 from beam_pipelines.recordings.current_channels import Channel, all_currents
 from beam_pipelines.recordings.recording import RecordedCurrent, starts_with_gaps
 from beam_pipelines.recordings.rejection import RecordingRejected, missing_library
+from beam_pipelines.recordings.sources import MADE, RECORDED
 
 if TYPE_CHECKING:
     import pynwb
@@ -20,8 +21,6 @@ _MOST_COMPRESSION = 50
 # Timestamps of an evenly sampled current differ from an even grid by less, as a share of the interval.
 _MOST_UNEVEN = 0.01
 _BLOCK_SAMPLES = 1 << 22
-
-_SIMULATED_KEYWORD = 'simulated recording'
 
 
 def read_nwb_currents(path: str, channel: str | None = None) -> Iterator[RecordedCurrent | RecordingRejected]:
@@ -64,7 +63,8 @@ def _read(file: pynwb.NWBFile, wanted: str | None) -> Iterator[RecordedCurrent |
     if not cells:
         raise RecordingRejected('wrong_unit', 'the file holds no acquired series')
     currents = all_currents([Channel(name, str(series[0].unit)) for name, series in cells], wanted)
-    is_simulated = _SIMULATED_KEYWORD in (file.keywords[:] if file.keywords is not None else ())
+    keywords = file.keywords[:] if file.keywords is not None else ()
+    source = next((made.name for made in MADE if made.nwb_keyword in keywords), RECORDED)
     for number, pa_per_unit in currents.items():
         name, sweeps = cells[number]
         try:
@@ -76,7 +76,7 @@ def _read(file: pynwb.NWBFile, wanted: str | None) -> Iterator[RecordedCurrent |
         except RecordingRejected as error:
             yield RecordingRejected(error.reason, f'{name}: {error.detail}')
         else:
-            yield RecordedCurrent(currents_pa, rates_hz[0], name if len(currents) > 1 else '', starts, is_simulated)
+            yield RecordedCurrent(currents_pa, rates_hz[0], name if len(currents) > 1 else '', starts, source)
 
 
 def _group_by_electrode(file: pynwb.NWBFile) -> list[tuple[str, list[pynwb.TimeSeries]]]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from beam_pipelines import domain
 from beam_pipelines.recordings.rejection import RecordingRejected
+from beam_pipelines.recordings.sources import RECORDED
 
 # Sampled more slowly than this, a 4 ms spike loses the shape that the networks use.
 _MIN_RESAMPLED_RATE_HZ = 10_000
@@ -37,7 +38,7 @@ class RecordedCurrent:
     name : of its channel or series; empty if it has none.
     sweep_starts_s : when each sweep started, in s from the first; empty if they follow each other without gaps, or the
         file does not say.
-    is_simulated : whether the file is marked as simulated by this project.
+    source : ``recorded``, or the name of what made the file, by its mark; see ``sources``.
     stimulus_steps : for each sweep, (k,) int64, at which of its samples the stimulus jumped; empty if not known.
     """
 
@@ -45,7 +46,7 @@ class RecordedCurrent:
     sampling_rate_hz: float
     name: str = ''
     sweep_starts_s: tuple[float, ...] = ()
-    is_simulated: bool = False
+    source: str = RECORDED
     stimulus_steps: Sequence[np.ndarray] = ()
 
 
@@ -59,13 +60,13 @@ class Recording:
     sampling_rate_hz : the file's own rate; not 40 kHz if the sweeps were resampled.
     channel : name of its channel or series; empty if it has none.
     sweep_starts_s : when each sweep started, in s from the first; empty if they follow each other without gaps.
-    is_simulated : whether the file is marked as simulated by this project.
+    source : ``recorded``, or the name of what made the file, by its mark; see ``sources``.
     stimulus_steps : (k,) int64, at which samples the stimulus jumped, in the sweeps one after the other, ascending.
     """
 
     sweeps: list[np.ndarray]
     sampling_rate_hz: float
-    is_simulated: bool = False
+    source: str = RECORDED
     channel: str = ''
     sweep_starts_s: tuple[float, ...] = ()
     stimulus_steps: np.ndarray = dataclasses.field(default_factory=lambda: np.empty(0, np.int64))
@@ -135,7 +136,7 @@ def at_40_khz(current: RecordedCurrent, resample: bool) -> Recording:
         for of_sweep, start in zip(current.stimulus_steps, starts, strict=False)
     ]
     stimulus = np.concatenate([np.empty(0, np.int64), *steps])
-    return Recording(sweeps, rate_hz, current.is_simulated, current.name, current.sweep_starts_s, stimulus)
+    return Recording(sweeps, rate_hz, current.source, current.name, current.sweep_starts_s, stimulus)
 
 
 def _usable_rate_hz(rate_hz: float, resample: bool) -> float:

@@ -19,6 +19,7 @@ from beam_pipelines.recordings.formats import is_one_cell, read_recordings
 from beam_pipelines.recordings.reading_options import ReadingOptions, SpikeCutting
 from beam_pipelines.recordings.recording import Recording
 from beam_pipelines.recordings.rejection import RecordingRejected, RejectedFile
+from beam_pipelines.recordings.sources import RECORDED
 from beam_pipelines.recordings.spike_csv import parse_file_name, read_spike_csv
 from beam_pipelines.spikes import noise_masks
 from beam_pipelines.spikes.baseline import Baseline
@@ -119,7 +120,7 @@ class ExtractionReport:
     rejected : the files that did not, with the reason.
     triggers, spikes, dropped : triggers found, spikes cut, and triggers that gave no spike.
     duration_s : length of the recording; 0 for spike CSVs, which do not hold it.
-    simulated_files : used files that are marked as simulated.
+    made_files : used files that nobody recorded, by the name of what made them; see ``recordings.sources``.
     dropped_by_reason : ``dropped`` by reason, see ``events.DROP_REASONS``.
     second_spikes : spikes in whose window another begins, which is not counted among them.
     """
@@ -130,7 +131,7 @@ class ExtractionReport:
     spikes: int = 0
     dropped: int = 0
     duration_s: float = 0.0
-    simulated_files: int = 0
+    made_files: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     dropped_by_reason: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     second_spikes: int = 0
 
@@ -268,17 +269,12 @@ def _find_cell(
     found, kept = spikes.triggers_found, len(spikes.triggers)
     if not kept:
         rejected = RejectedFile(path, *explain_no_spikes(spikes, current, options.cutting))
-        return None, ExtractionReport(0, (rejected,), found, 0, found, recording.duration_s, 0, spikes.dropped)
+        return None, ExtractionReport(
+            0, (rejected,), found, 0, found, recording.duration_s, dropped_by_reason=spikes.dropped
+        )
+    made = collections.Counter[str]() if recording.source == RECORDED else collections.Counter([recording.source])
     report = ExtractionReport(
-        1,
-        (),
-        found,
-        kept,
-        found - kept,
-        recording.duration_s,
-        int(recording.is_simulated),
-        spikes.dropped,
-        spikes.second_spikes,
+        1, (), found, kept, found - kept, recording.duration_s, made, spikes.dropped, spikes.second_spikes
     )
     return RecordedCell(cell_id, path, spikes, recording, current, len(recordings) > 1), report
 

@@ -11,6 +11,7 @@ from beam_pipelines.recordings.cell_files import RecordingFiles
 from beam_pipelines.recordings.reading_options import ReadingOptions
 from beam_pipelines.recordings.recording import RecordedCurrent, Recording, at_40_khz
 from beam_pipelines.recordings.rejection import RecordingRejected
+from beam_pipelines.recordings.sources import RECORDED
 from beam_pipelines.spikes.detection import DetectedSpikes
 from beam_pipelines.spikes.extraction import ExtractionReport, RecordedCell, read_cells
 from beam_pipelines.spikes.no_spikes import explain_no_spikes
@@ -39,7 +40,7 @@ class MeasuredCell:
     duration_s : of the recording, without pauses between sweeps; 0 where unknown.
     intervals_s : start and end of each stretch that was recorded; empty where unknown.
     sampling_rate_hz : that of the recording; the spikes are always at 40 kHz.
-    is_simulated : whether the recording says so.
+    source : of the recording, ``recorded`` or the name of what made it; see ``recordings.sources``.
     warnings : sentences on what was done to the recording, or is wrong with it.
     """
 
@@ -53,7 +54,7 @@ class MeasuredCell:
     duration_s: float
     intervals_s: tuple[tuple[float, float], ...]
     sampling_rate_hz: float
-    is_simulated: bool
+    source: str
     warnings: tuple[str, ...]
 
 
@@ -109,7 +110,7 @@ def _measure(cell: RecordedCell, options: ReadingOptions) -> MeasuredCell:
         duration_s=recording.duration_s if recording else 0.0,
         intervals_s=tuple(recording.intervals_s) if recording else (),
         sampling_rate_hz=recording.sampling_rate_hz if recording else domain.SAMPLING_RATE_HZ,
-        is_simulated=recording.is_simulated if recording else False,
+        source=recording.source if recording else RECORDED,
         warnings=recording_warnings(cell, options),
     )
 

@@ -63,7 +63,7 @@ class SplitResult:
     Attributes
     ----------
     name : ``CONFIG/SPLIT``, such as ``non_homogeneous/test``.
-    source : ``recorded`` or ``simulated``, of the recordings that it is made of.
+    source : of the recordings that it is made of, ``recorded`` or the name of what made them.
     spike_p_ser : (n,) float, the consensus probability of each spike.
     spike_label : (n,) int, 0 SER or 1 NSER.
     cells : the cells, in the order of their names.
@@ -154,7 +154,7 @@ class ClassifiedCell:
     duration_s : of the recording, without pauses between sweeps; 0 where unknown.
     saliency : (160,) float, how much each sample of the mean spike speaks for SER (positive) or NSER (negative).
     warnings : sentences on how the recording differs from those that the model was trained on.
-    is_simulated : whether the recording says that it was simulated.
+    source : of the recording, ``recorded`` or the name of what made it; see ``recordings.sources``.
     intervals_s : start and end of each stretch that was recorded; empty where unknown.
     """
 
@@ -165,7 +165,7 @@ class ClassifiedCell:
     duration_s: float
     saliency: np.ndarray
     warnings: tuple[str, ...]
-    is_simulated: bool
+    source: str
     intervals_s: tuple[tuple[float, float], ...] = ()
 
 

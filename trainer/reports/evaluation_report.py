@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 
 from beam_pipelines import domain
 from beam_pipelines.cli.words import counted
+from beam_pipelines.recordings.sources import find_source
 from beam_pipelines.storage.atomic_files import write_files
 from trainer.evaluation.calibration import Calibration
 from trainer.evaluation.results import CellResult, ModelResult, SplitResult
@@ -25,7 +26,7 @@ from trainer.published import results as published_results
 from trainer.reports import figures, waveform_figures
 from trainer.reports import page as report_page
 from trainer.reports.page import REPORT_NAME, UNDEFINED, is_defined, number
-from trainer.reports.terminal import calibration_line, is_simulated, trained_on_warnings
+from trainer.reports.terminal import calibration_line, source_of, trained_on_warnings
 
 HEADLINE_SPLIT = 'non_homogeneous/test'
 # The splits of a report, the headline first: name, heading, and which cells these are.
@@ -255,7 +256,8 @@ def _page(models: Sequence[ModelResult], sections: Sequence[_Section]) -> dict:
         'published_rows': [_headline_row(result.title, result.metrics) for result in published],
         'published_source': published_results.SOURCE,
         'published_remarks': [result.remark for result in published if result.remark],
-        'is_simulated': is_simulated(models),
+        'made': source_of(models),
+        'is_model_made': find_source([models[0].info.source]) is not None,
         'trained_on_warnings': trained_on_warnings(models),
         'is_published_protocol': any(model.info.protocol == 'published' for model in models),
         'training': [{'title': model.title, **_training(model.info)} for model in models],
@@ -285,7 +287,7 @@ def _training(info: ModelInfo) -> dict[str, str]:
     """Returns what a model was trained on, heading -> text."""
     return {
         'Data': info.trained_on,
-        'Recordings': info.source,
+        'Recordings': made.nwb_keyword if (made := find_source([info.source])) else info.source,
         'Split': {'by_cell': 'by cell', 'published': 'published (by spike)'}.get(info.protocol, info.protocol),
         'Network': info.architecture,
         'Members': _members(info.kernel_sizes),

@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from beam_pipelines import domain
 from beam_pipelines.cli.words import counted
+from beam_pipelines.recordings.sources import Source, find_source
 from trainer.evaluation.calibration import Calibration
 from trainer.evaluation.metrics import accuracy_difference
 from trainer.evaluation.results import CellResult, ModelResult
-
-ALL_SIMULATED = 'All of this is of SIMULATED recordings and says nothing about real neurons.'
 
 _MOST_VERDICTS = 40
 
@@ -31,8 +30,8 @@ def evaluation_lines(model: ModelResult, baseline: ModelResult | None, cells_fil
         lines.append(difference_line(model, baseline))
     lines += [f'WARNING: {warning}' for warning in (*unfinished_warnings(models), *trained_on_warnings(models))]
     lines += [calibration_line(result) for result in models]
-    if is_simulated(models):
-        lines.append(ALL_SIMULATED)
+    if made := source_of(models):
+        lines.append(source_line(made))
     return lines
 
 
@@ -95,11 +94,16 @@ def division_table(metrics: Mapping[str, dict]) -> str:
     return _aligned(rows)
 
 
-def is_simulated(models: Sequence[ModelResult]) -> bool:
-    """Whether any model was trained or evaluated on simulated recordings."""
+def source_line(made: Source) -> str:
+    """Says that all results are on recordings that nobody recorded."""
+    return f'All of this is of {made.recordings} and says nothing about {made.not_about}.'
+
+
+def source_of(models: Sequence[ModelResult]) -> Source | None:
+    """Returns what made the recordings that a model was trained or evaluated on; None if all were recorded."""
     sources = [model.info.source for model in models]
     sources += [split.source for model in models for split in model.splits.values()]
-    return 'simulated' in sources
+    return find_source(sources)
 
 
 def unfinished_warnings(models: Sequence[ModelResult]) -> list[str]:

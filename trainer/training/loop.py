@@ -15,6 +15,7 @@ from beam_pipelines import domain
 from beam_pipelines.cli.signals import StopRequests
 from beam_pipelines.cli.words import counted
 from beam_pipelines.errors import UserError
+from beam_pipelines.recordings.sources import words_of_source
 from beam_pipelines.synthesis.synthesizer import Synthesizer
 from trainer.backend import describe_device
 from trainer.data.batches import dataset_errors, tfds_batches, training_batches
@@ -178,7 +179,7 @@ def _fit(run: Run, data: _Data, strategy: OneDevice, profile: bool) -> None:
 
 def _announce(data: _Data, config: FrozenConfigDict, steps_made: int) -> None:
     what = f'going on from step {steps_made:,} with' if steps_made else 'training'
-    trained_on = f'{data.train.name} ({data.train.examples:,} spikes, {data.train.metadata.source} recordings'
+    trained_on = f'{data.train.name} ({data.train.examples:,} spikes, {words_of_source(data.train.metadata.source)}'
     validated_on = f'{data.validation.name} ({data.validation.examples:,})'
     print(
         f'{what} {counted(len(config.kernel_sizes), "member")} on {trained_on}, input {config.input}),'

@@ -81,7 +81,7 @@ def test_each_recorded_current_of_an_nwb_file_is_a_recording(tmp_path, current_p
     (only,) = _read(tmp_path / 'a.nwb', channel='two')
     np.testing.assert_array_equal(only.sweeps[0], two.sweeps[0])
     assert _rejection(tmp_path / 'a.nwb', channel='three').reason == 'wrong_channel'
-    assert not one.is_simulated
+    assert one.source == 'recorded'
 
 
 def test_series_of_one_electrode_are_sweeps_of_one_cell_in_the_order_of_their_starts(tmp_path, current_pa):
@@ -118,9 +118,11 @@ def test_an_nwb_file_of_another_rate_is_rejected_or_resampled(tmp_path, current_
     assert len(_read(tmp_path / 'a.nwb', resample=True)[0].sweeps[0]) == 2 * len(current_pa)
 
 
-def test_an_nwb_file_that_says_so_is_simulated(tmp_path, current_pa):
+def test_an_nwb_file_says_what_made_it(tmp_path, current_pa):
     write.write_nwb(tmp_path / 'a.nwb', {'one': current_pa}, ['simulated recording'])
-    assert _read(tmp_path / 'a.nwb')[0].is_simulated
+    assert _read(tmp_path / 'a.nwb')[0].source == 'simulated'
+    write.write_nwb(tmp_path / 'b.nwb', {'one': current_pa}, ['real spike shapes, simulated noise'])
+    assert _read(tmp_path / 'b.nwb')[0].source == 'real_shapes'
 
 
 def test_samples_that_an_nwb_file_only_promises_are_not_read(tmp_path, current_pa):
