@@ -146,7 +146,13 @@ def calibration_words(calibration: Calibration, where: str = '') -> str:
     if calibration.method == 'none':
         return 'not calibrated, the probabilities are the published consensus; no confidence is chosen'
     by = f'temperature {calibration.temperature:.2f}' if calibration.method == 'temperature' else 'isotonic regression'
-    words = f'probabilities calibrated on {counted(calibration.cells, "cell")} of original/validation{where} ({by})'
+    cells = f'{counted(calibration.cells, "cell")} of original/validation'
+    if calibration.days:
+        cells = (
+            f'{counted(calibration.cells, "cell")} of {counted(calibration.days, "recording day")}, each by the members'
+            ' that were not trained on its day'
+        )
+    words = f'probabilities calibrated on {cells}{where} ({by})'
     if not calibration.has_chosen_confidence:
         return f'{words}; these are too few to choose a confidence on, so how many verdicts are wrong is not known'
     decided, wrong = calibration.decided, calibration.wrong
