@@ -4,9 +4,10 @@ r"""``sero-simulate``: writes simulated recordings as real ABF files, with the g
     sero-simulate --output_dir recordings_paper --profile paper --seed 1
     sero-simulate --output_dir gs://bucket/recordings
 
-``demo`` is 40 cells in ``original`` and 20 in ``non_homogeneous``, 30 s each (150 MB); ``paper`` has the published
-numbers of cells, 153 and 81, 100 s each (1.9 GB). ``SIMULATED.json`` holds the parameters and every spike's position.
-The recordings are for trying out the software; results on them say nothing about neurons.
+``demo`` is 40 cells in ``original`` and 20 in ``non_homogeneous``, 30 s each (150 MB). ``paper`` is 153 and 81, about
+100 s each (1.9 GB). Its ``original`` cells have the names, the 23 days and the numbers of spikes of the published ones,
+so the day tells the class of 138 of them; nothing else about them is real. ``SIMULATED.json`` holds the parameters
+and every spike's position. The recordings are for trying out the software; results on them say nothing about neurons.
 
 With --waveforms, the mean spikes of real neurons (in CSV files, see ``beam_pipelines/simulation/mean_spikes.py``), it
 writes recordings of real spike shapes under simulated noise, and ``REAL_SHAPES.json``. The types of these neurons are

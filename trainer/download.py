@@ -4,9 +4,10 @@ r"""Downloads the published recordings and the authors' models from their public
     sero-download --recordings recordings --models authors
 
 Run again, it fetches only what is missing. The recordings become a recordings root,
-`recordings/original/SER/...`. Their cells and spikes are then counted as sero-build would use them; if the numbers
-differ from the published ones, the status is 1. To count recordings that are already there, such as what a browser has
-downloaded:
+`recordings/original/SER/...`. Their cells and spikes are then counted as sero-build would use them, and compared with
+the published numbers: those of each folder, and of each cell of `original`. The cells of `original` that differ, are
+missing or are extra are listed, 40 at most. If any number differs, the status is 1. To count recordings that are
+already there, such as what a browser has downloaded:
 
     sero-download --recordings recordings --nodownload
 
@@ -24,6 +25,8 @@ from beam_pipelines.cli.words import counted
 from beam_pipelines.errors import UsageError, UserError
 from beam_pipelines.recordings.folder_names import did_you_mean
 from beam_pipelines.recordings.sources import find_source
+
+_MOST_CELLS = 40
 
 
 def define_flags() -> None:
@@ -65,13 +68,18 @@ def _download(recordings: pathlib.Path | None, models: pathlib.Path | None) -> N
 
 
 def _check_recordings(root: pathlib.Path) -> int:
-    from trainer.published.counts import PUBLISHED, count_root, describe_counts
+    from trainer.published.counts import PUBLISHED, count_root, describe_counts, list_differences
 
     if not root.is_dir():
         raise UserError(f'no such folder{did_you_mean(str(root))}', file=root)
     print('counting cells and spikes ...')
     found = count_root(root)
     print(describe_counts(found))
+    differences = list_differences(found)
+    for line in differences[:_MOST_CELLS]:
+        print(line)
+    if len(differences) > _MOST_CELLS:
+        print(f'... {counted(len(differences) - _MOST_CELLS, "more cell")} of original not as published')
     if made := find_source(found.made_files):
         print(f'These are {made.recordings} and not the published ones.')
     if found.rejected:
@@ -81,8 +89,9 @@ def _check_recordings(root: pathlib.Path) -> int:
     different = [name for name, published in PUBLISHED.items() if found.folders[name] != published]
     if different:
         say(f'{root}: not the published numbers of cells and spikes in {", ".join(different)}')
-        return 1
-    return 0
+    elif differences:
+        say(f'{root}: {counted(len(differences), "cell")} of original not as published, though the sums are')
+    return 1 if different or differences else 0
 
 
 def _check_models(folder: pathlib.Path) -> int:

@@ -11,6 +11,9 @@ The authors' own models, all ModConvBinNormN{k}.keras or ModConvBinNormN{k}-v{ch
     sero-evaluate --models authors --data_dir data --output_dir authors_evaluation
 
 Writes metrics.json, cells.csv, report.html and the figures as PNG into WORKDIR/evaluation, or where --output_dir says.
+Beside the models stand three controls, trained on the cells of original/train: the recording day alone, the noise
+before the spikes alone, and shuffled labels. Without a dataset non_homogeneous, the original test cells are judged
+alone.
 
 Cross-validation over the original recordings trains an ensemble for each recording day that it leaves out. --folds puts
 several days into one fold:
@@ -81,6 +84,7 @@ def main(argv: list[str]) -> int:
 
 def _evaluate(values: flags.FlagValues) -> int:
     from trainer.evaluation.evaluator import evaluate
+    from trainer.evaluation.results import name_by_run
     from trainer.models.trained import load_ensemble, load_published_ensemble
 
     folder = pathlib.Path(values.output_dir or os.path.join(values.models or values.workdir, 'evaluation'))
@@ -88,53 +92,59 @@ def _evaluate(values: flags.FlagValues) -> int:
     if values.baseline_workdir:
         ensembles.append(load_ensemble(values.baseline_workdir))
     _check_can_be_written(folder)
-    model, *others = [
-        evaluate(ensemble, values.data_dir, _calibration_of(workdir))
+    results = [
+        evaluate(ensemble, values.data_dir, _calibration_of(workdir), values.day_pattern)
         for ensemble, workdir in zip(ensembles, [values.workdir, values.baseline_workdir], strict=False)
     ]
+    folders = [values.models or values.workdir, values.baseline_workdir]
+    model, *others = name_by_run(results, folders[: len(results)])
     _write(folder, model, others[0] if others else None)
     return 0
 
 
 def _write(folder: pathlib.Path, model: ModelResult, baseline: ModelResult | None) -> None:
     """Writes and prints the results."""
-    from trainer.evaluation.evaluator import EVALUATED_SPLITS
     from trainer.evaluation.outputs import write_cells, write_metrics
+    from trainer.evaluation.results import ORIGINAL_TEST, OTHER_DAYS
     from trainer.reports.evaluation_report import write_report
     from trainer.reports.terminal import evaluation_lines
 
     folder.mkdir(parents=True, exist_ok=True)
     write_metrics(folder / 'metrics.json', model, baseline)
-    tested = [model.splits[f'{config}/{split}'] for config, split in EVALUATED_SPLITS if split == 'test']
-    write_cells(folder / 'cells.csv', [cell for split in tested for cell in split.cells])
+    tested = [
+        (cell, name)
+        for name in (OTHER_DAYS, ORIGINAL_TEST)
+        if name in model.splits
+        for cell in model.splits[name].cells
+    ]
+    write_cells(folder / 'cells.csv', [cell for cell, _ in tested], [name for _, name in tested])
     report = write_report(folder, model, baseline)
     print('\n'.join([*evaluation_lines(model, baseline, str(folder / 'cells.csv')), f'report: {report}']))
 
 
 def _check_flags(values: flags.FlagValues) -> None:
     """Raises UsageError if flags do not go together."""
+    try:
+        re.compile(values.day_pattern or '')
+    except re.error as error:
+        raise UsageError(f'--day_pattern={values.day_pattern}: {error}') from None
     if values.cross_validate is None:
-        for name in ('config', 'folds', 'day_pattern'):
+        for name in ('config', 'folds'):
             if values[name].value is not None:
                 raise UsageError(f'--{name} goes with --cross_validate')
         return
     for name in ('models', 'baseline_workdir', 'output_dir'):
         if values[name].value is not None:
             raise UsageError(f'--{name} does not go with --cross_validate')
-    for name in ('folds', 'day_pattern'):
-        if values[name].value is not None and values.cross_validate == 'spike':
-            raise UsageError(f'--{name} goes with --cross_validate=day')
-    try:
-        re.compile(values.day_pattern or '')
-    except re.error as error:
-        raise UsageError(f'--day_pattern={values.day_pattern}: {error}') from None
+    if values.folds is not None and values.cross_validate == 'spike':
+        raise UsageError('--folds goes with --cross_validate=day')
     if values.config is None:
         raise UsageError('--cross_validate takes a --config')
 
 
 def _cross_validate(config: FrozenConfigDict) -> int:
     from trainer.cross_validation.cross_validate import DIVISIONS, Division, cross_validate, read_headline, write_result
-    from trainer.reports.terminal import division_table, source_line
+    from trainer.reports.terminal import beside_noise_words, division_table, source_line
 
     values = flags.FLAGS
     asked = Division(values.cross_validate, values.folds, values.day_pattern)
@@ -142,6 +152,7 @@ def _cross_validate(config: FrozenConfigDict) -> int:
     write_result(folder, result, config)
     found = {division: read_headline(values.workdir, division) for division in DIVISIONS}
     print(division_table({division: metrics for division, metrics in found.items() if metrics}))
+    print(f'{asked.by}: the ensembles are {beside_noise_words(result.name, result)}')
     if made := find_source([result.source]):
         print(source_line(made))
     print(f'cells: {os.path.join(folder, "cells.csv")}')

@@ -16,6 +16,9 @@ LOWEST_AMPLITUDE_PA, HIGHEST_AMPLITUDE_PA = 58.0, 150.0
 # A window of 160 samples ends 3 ms after the trigger; the peak of a wider spike lies outside it.
 WIDEST_UDI_MS = 2.75
 REFRACTORY_S = 0.020
+RATES_HZ = (0.5, 5.0)  # the slowest and the fastest cell
+
+_ENOUGH_S = 30.0  # a recording of few spikes may begin late, or fire unevenly
 
 _DOWNSTROKE_SD_MS = 0.05
 _UPSTROKE_SD_MS = 0.075
@@ -122,7 +125,7 @@ def draw_cell(label_name: str, udi_ms: float, gain: float, rng: np.random.Genera
         shoulder=min(_normal_within_2_sd(traits.shoulder, rng), _DEEPEST_SHOULDER_PA / amplitude_pa),
         hump=_normal_within_2_sd(traits.hump, rng),
         tail_ms=_normal_within_2_sd(traits.tail_ms, rng),
-        rate_hz=float(np.clip(rng.lognormal(np.log(traits.median_rate_hz), 0.4), 0.5, 5.0)),
+        rate_hz=float(np.clip(rng.lognormal(np.log(traits.median_rate_hz), 0.4), *RATES_HZ)),
         interval_cv=float(rng.uniform(*traits.interval_cv)),
     )
 
@@ -143,6 +146,17 @@ def spike_amplitudes_pa(mean_pa: float, drift: float, place: np.ndarray, rng: np
     """Returns the depth of each trough, in pA, for spikes at ``place``: 0 is the recording's start and 1 its end."""
     amplitude_pa = mean_pa * (1 + drift * (2 * place - 1)) * _around_one(SPIKE_VARIATION.amplitude, place.size, rng)
     return np.clip(amplitude_pa, LOWEST_AMPLITUDE_PA, HIGHEST_AMPLITUDE_PA)
+
+
+def firing_so_often(cell: Cell, n_spikes: int, duration_s: float) -> Cell:
+    """Returns the cell with the firing rate that gives about ``n_spikes`` in ``duration_s``, within `RATES_HZ`."""
+    return dataclasses.replace(cell, rate_hz=float(np.clip(n_spikes / duration_s, *RATES_HZ)))
+
+
+def counted_spike_times_s(cell: Cell, n_spikes: int, rng: np.random.Generator) -> tuple[np.ndarray, float]:
+    """Returns the times of exactly ``n_spikes`` troughs, as `spike_times_s`, and a length in s that holds them."""
+    times_s = spike_times_s(cell, 2 * n_spikes / cell.rate_hz + _ENOUGH_S, rng)[:n_spikes]
+    return times_s, float(np.ceil(times_s[-1] + 0.02))
 
 
 def add_spikes(

@@ -9,10 +9,14 @@ In ``original`` the cells of a day are mostly of one class, and the tone in the 
 on that class: a network can learn the class from the noise. In ``non_homogeneous`` each day holds both classes, and
 its tone lies in either band, so this shortcut fails. The synthetic spikes are meant to prevent it.
 
+The profile ``paper`` has the confound of the published recordings instead. Its ``original`` cells are the 153 published
+ones: their ids, their 23 days and their numbers of spikes. The noise of a day does not depend on the classes of its
+cells, so it tells the class only as far as the day does: that of 138 of the 153 cells.
+
 SIMULATED.json holds ``format_version``, ``source`` ('simulated'), ``profile``, ``seed``, ``parameters``, ``days`` (the
 noise of each day) and ``recordings``, a list of
 
-- ``path`` (relative to ROOT, with ``/``), ``cell``, ``day``, ``set``, ``label``, ``seconds``;
+- ``path`` (relative to ROOT, with ``/``), ``cell``, ``day``, ``set``, ``label``, ``seconds`` (its length);
 - ``udi_ms``, ``amplitude_pa`` and the cell's other traits, for its mean spike without noise;
 - ``spike_samples``, one entry per spike: the sample index of its trigger, the first sample at or below -50 pA after one
   above it, in the current that a reader of the file gets (with noise, in whole counts); ``null`` if the spike does not
@@ -32,20 +36,19 @@ import numpy as np
 from beam_pipelines.domain import LABEL_NAMES, RECORDING_SETS, SAMPLING_RATE_HZ, TRIGGER_PA
 from beam_pipelines.errors import UserError
 from beam_pipelines.recordings.abf_writer import write_abf
+from beam_pipelines.recordings.published_cells import SOURCE
 from beam_pipelines.recordings.sources import SIMULATED
 from beam_pipelines.simulation import cells as simulated_cells
 from beam_pipelines.simulation import noise as simulated_noise
+from beam_pipelines.simulation.days import invented_days, published_days
 from beam_pipelines.simulation.root import write_recordings, write_root
 from beam_pipelines.spikes import published_udi
 from beam_pipelines.storage.atomic_files import write_text
 
 FORMAT_VERSION = 1
 
-# Where the high tone of a day's noise lies. In `original` it depends on the class of most of the day's cells; in
-# `non_homogeneous` the days take the bands in turn.
+# Where the high tone of a day's noise lies, see `days`.
 LINE_BANDS_HZ = {'SER': (11_500.0, 12_600.0), 'NSER': (14_100.0, 15_200.0)}
-_SHARE_OF_DAYS_WITH_A_GUEST = 0.05
-_MOST_CELLS_A_DAY = 4
 
 # A spike's trigger and lowest sample are searched within these limits around its trough.
 _SAMPLES_BEFORE_TROUGH, _SAMPLES_AFTER_TROUGH = 24, 12
@@ -53,11 +56,29 @@ _SAMPLES_BEFORE_TROUGH, _SAMPLES_AFTER_TROUGH = 24, 12
 
 @dataclasses.dataclass(frozen=True)
 class Profile:
-    """How much to simulate: cells by set and class, and the length of each recording in s."""
+    """How much to simulate.
+
+    Attributes
+    ----------
+    n_cells : dict
+        Cells by set and class.
+    seconds : float
+        Length of each recording; with ``has_published_cells``, what the lengths of ``original`` are about.
+    has_published_cells : bool
+        Whether ``original`` is the published cells, days and numbers of spikes, instead of invented ones.
+    """
 
     name: str
     n_cells: dict[str, dict[str, int]]
     seconds: float
+    has_published_cells: bool = False
+
+    def to_json(self) -> dict[str, object]:
+        """Returns what SIMULATED.json says of the profile."""
+        content: dict[str, object] = {'name': self.name, 'n_cells': self.n_cells, 'seconds': self.seconds}
+        if self.has_published_cells:
+            content['original'] = f'cells, days and numbers of spikes of the published list: {SOURCE}'
+        return content
 
 
 PROFILES = {
@@ -65,14 +86,20 @@ PROFILES = {
         'demo', {'original': {'SER': 24, 'NSER': 16}, 'non_homogeneous': {'SER': 12, 'NSER': 8}}, seconds=30.0
     ),
     'paper': Profile(
-        'paper', {'original': {'SER': 108, 'NSER': 45}, 'non_homogeneous': {'SER': 55, 'NSER': 26}}, seconds=100.0
+        'paper',
+        {'original': {'SER': 108, 'NSER': 45}, 'non_homogeneous': {'SER': 55, 'NSER': 26}},
+        seconds=100.0,
+        has_published_cells=True,
     ),
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class _Recording:
-    """One recording to make; ``index`` numbers all recordings of a root and seeds this one's random numbers."""
+    """One recording to make; ``index`` numbers all recordings of a root and seeds this one's random numbers.
+
+    Its length follows from ``n_spikes``; if that is None, its spikes follow from the length that the profile has.
+    """
 
     index: int
     recording_set: str
@@ -80,6 +107,7 @@ class _Recording:
     day: str
     cell_id: str
     udi_ms: float
+    n_spikes: int | None = None
 
     @property
     def path(self) -> str:
@@ -130,7 +158,7 @@ def _fill_root(root: Path, profile: Profile, seed: int, workers: int | None) -> 
         'profile': profile.name,
         'seed': seed,
         'parameters': {
-            'profile': dataclasses.asdict(profile),
+            'profile': profile.to_json(),
             'class_traits': {name: dataclasses.asdict(traits) for name, traits in simulated_cells.CLASS_TRAITS.items()},
             'spike_variation': dataclasses.asdict(simulated_cells.SPIKE_VARIATION),
             'line_bands_hz': LINE_BANDS_HZ,
@@ -149,24 +177,22 @@ def _plan(profile: Profile, seed: int) -> tuple[dict[str, simulated_noise.DayNoi
         rng = np.random.default_rng([seed, 0, set_index])
         n_cells = profile.n_cells[recording_set]
         udi_ms = {name: list(_draw_udi_ms(name, n_cells[name], rng)) for name in LABEL_NAMES}
-        days = _days_of_one_class(n_cells, rng) if recording_set == 'original' else _mixed_days(n_cells, rng)
-        for day_number, label_names in enumerate(days, start=1):
-            # Days of the two sets never share a name: SIM0001, SIM0002, ... and SIM1001, SIM1002, ...
-            day = f'SIM{1000 * set_index + day_number:04d}'
-            if recording_set == 'original':
-                band = max(LABEL_NAMES, key=label_names.count)
-            else:
-                band = LABEL_NAMES[day_number % len(LABEL_NAMES)]
-            noise_of_day[day] = simulated_noise.draw_day_noise(LINE_BANDS_HZ[band], rng)
-            for cell_number, label_name in enumerate(label_names, start=1):
+        if recording_set == 'original' and profile.has_published_cells:
+            days = published_days(rng)
+        else:
+            days = invented_days(recording_set, n_cells, rng)
+        for day in days:
+            noise_of_day[day.name] = simulated_noise.draw_day_noise(LINE_BANDS_HZ[day.band], rng)
+            for label_name, cell_id, n_spikes in day.cells:
                 recordings.append(
                     _Recording(
                         index=len(recordings),
                         recording_set=recording_set,
                         label_name=label_name,
-                        day=day,
-                        cell_id=f'{day}#{cell_number:03d}',
+                        day=day.name,
+                        cell_id=cell_id,
                         udi_ms=udi_ms[label_name].pop(),
+                        n_spikes=n_spikes,
                     )
                 )
     return noise_of_day, recordings
@@ -178,42 +204,17 @@ def _draw_udi_ms(label_name: str, n_cells: int, rng: np.random.Generator) -> np.
     return published_udi.quantile_ms(published_udi.FIGURE_2_COUNTS[label_name], levels)
 
 
-def _days_of_one_class(n_cells: dict[str, int], rng: np.random.Generator) -> list[list[str]]:
-    """Distributes cells over days of 1 to 4 cells of one class; on some days one cell is of the other class."""
-    left = dict(n_cells)
-    days = []
-    while any(left.values()):
-        share = np.array([left[name] for name in LABEL_NAMES]) / sum(left.values())
-        host, guest = np.roll(LABEL_NAMES, -rng.choice(len(LABEL_NAMES), p=share)).tolist()
-        n_today = min(left[host], int(rng.integers(1, _MOST_CELLS_A_DAY + 1)))
-        n_guests = int(n_today >= 3 and left[guest] > 0 and rng.random() < _SHARE_OF_DAYS_WITH_A_GUEST)
-        days.append([host] * (n_today - n_guests) + [guest] * n_guests)
-        left[host] -= n_today - n_guests
-        left[guest] -= n_guests
-    return days
-
-
-def _mixed_days(n_cells: dict[str, int], rng: np.random.Generator) -> list[list[str]]:
-    """Distributes cells over days of 2 to 4 cells, both classes evenly; the last day may have 1 cell."""
-    place_and_name = [
-        ((number + rng.random()) / n_cells[name], name) for name in LABEL_NAMES for number in range(n_cells[name])
-    ]
-    label_names = [name for _, name in sorted(place_and_name)]
-    days = []
-    while label_names:
-        n_today = int(rng.integers(2, _MOST_CELLS_A_DAY + 1))
-        days.append(label_names[:n_today])
-        label_names = label_names[n_today:]
-    return days
-
-
 def _write_recording(
     root: Path, recording: _Recording, noise: simulated_noise.DayNoise, seconds: float, seed: int
 ) -> dict:
     """Writes one recording and returns its entry in SIMULATED.json."""
     rng = np.random.default_rng([seed, 1, recording.index])
     cell = simulated_cells.draw_cell(recording.label_name, recording.udi_ms, noise.gain, rng)
-    times_s = simulated_cells.spike_times_s(cell, seconds, rng)
+    if recording.n_spikes is None:
+        times_s = simulated_cells.spike_times_s(cell, seconds, rng)
+    else:
+        cell = simulated_cells.firing_so_often(cell, recording.n_spikes, seconds)
+        times_s, seconds = simulated_cells.counted_spike_times_s(cell, recording.n_spikes, rng)
     current_pa = simulated_noise.background_pa(noise, round(seconds * SAMPLING_RATE_HZ), rng)
     simulated_cells.add_spikes(current_pa, cell, times_s, SAMPLING_RATE_HZ, rng)
     as_read_pa = write_abf(root / recording.path, current_pa, SAMPLING_RATE_HZ, SIMULATED.abf_comment)

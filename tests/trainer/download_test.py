@@ -218,6 +218,9 @@ def test_recordings_that_are_there_are_counted_without_gdown(recordings_root, tm
     result = run_command('sero-download', '--recordings', root, '--nodownload')
     assert result.returncode == 1
     assert 'SIMULATED' in result.stdout
+    lines = result.stdout.splitlines()
+    assert sum(line.startswith('original/') and 'published' in line.partition(': ')[2] for line in lines) == 40
+    assert f'... {153 + 8 - 40} more cells of original not as published' in lines
     assert f'1 file cannot be used, the first: {bad}: not_abf' in result.stdout
 
 

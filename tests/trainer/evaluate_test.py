@@ -1,6 +1,7 @@
 import csv
 import json
 import pathlib
+import re
 import shutil
 import subprocess
 
@@ -74,17 +75,17 @@ def test_trained_model_beats_chance_on_spikes(metrics):
 
 def test_cells_have_the_columns_of_the_contract(evaluated):
     header = (evaluated[0] / 'cells.csv').read_text().splitlines()[0]
-    assert header == 'cell,verdict,p_ser,p_ser_low,p_ser_high,n_spikes,udi_ms,label'
+    assert header == 'cell,verdict,p_ser,p_ser_low,p_ser_high,n_spikes,udi_ms,label,test_set'
 
 
 def test_cells_are_those_of_the_test_splits(rows, data_dir):
     expected = [
-        cell.cell_id
+        (cell.cell_id, f'{config}/test')
         for config in ('non_homogeneous', 'original')
         for cell in open_split(data_dir, config, 'test').metadata.cells
         if cell.split == 'test'
     ]
-    assert sorted(row['cell'] for row in rows) == sorted(expected)
+    assert sorted((row['cell'], row['test_set']) for row in rows) == sorted(expected)
 
 
 def test_cells_and_metrics_agree(rows, metrics):
@@ -120,6 +121,61 @@ def test_command_prints_both_models_and_the_report(evaluated):
     assert 'SIMULATED' in result.stdout
     assert result.stdout.endswith(f'report: {folder / "report.html"}\n')
     assert result.stderr == ''
+
+
+def test_controls_stand_beside_the_models_in_the_same_order_everywhere(evaluated, metrics):
+    titles = ['trained on synthetic_small', 'trained on original', 'control: the day alone']
+    titles += ['control: noise alone', 'control: shuffled labels']
+    printed = evaluated[1].stdout.splitlines()
+    first = next(number for number, line in enumerate(printed) if '95 % interval' in line) + 1
+    assert [re.split('  +', line)[0] for line in printed[first : first + 5]] == titles
+    table = (evaluated[0] / 'report.html').read_text().partition('<table class="compare">')[2].partition('</table>')[0]
+    assert re.findall('<th scope="row">([^<]*)</th>', table)[:5] == titles
+    for split in SPLITS:
+        assert list(metrics['controls'][split]) == ['day_only', 'noise_alone', 'label_shuffle']
+        for control in metrics['controls'][split].values():
+            assert control['cell']['n'] == metrics[split]['cell']['n']
+            assert control['spike']['n'] == metrics[split]['spike']['n']
+
+
+def test_model_is_said_to_be_better_than_noise_alone_or_not_in_the_same_words_everywhere(evaluated, metrics):
+    page = ' '.join((evaluated[0] / 'report.html').read_text().split())
+    for content, title in ((metrics, 'trained on synthetic_small'), (metrics['baseline'], 'trained on original')):
+        for split, which in (('non_homogeneous/test', 'cells of other days'), ('original/test', 'original test cells')):
+            found = content['beside_noise_alone'][split]
+            difference = (
+                content[split]['cell']['accuracy'] - metrics['controls'][split]['noise_alone']['cell']['accuracy']
+            )
+            assert found['accuracy_difference'] == pytest.approx(difference)
+            said = f'{found["words"]} on the {found["n"]} {which}'
+            assert f'{title}: {said}' in evaluated[1].stdout
+            assert f'The model {title} is {said}' in page
+
+
+def test_examples_are_those_of_the_epochs_that_were_kept(metrics, synthetic_run):
+    info = json.loads((synthetic_run[0] / 'model_info.json').read_text())
+    kept = max(info['best_epoch'].values())
+    assert metrics['model']['examples_seen'] == kept * info['examples_seen'] // info['epochs']
+
+
+def test_without_other_days_the_original_test_cells_are_judged(evaluated, data_dir, tmp_path):
+    shutil.copytree(dataset_folder(data_dir, 'original'), dataset_folder(tmp_path / 'data', 'original'))
+    other = shutil.copytree(evaluated[0].parent, tmp_path / 'other')
+    result = run_command(
+        *('sero-evaluate', '--workdir', evaluated[0].parent, '--baseline_workdir', other),
+        *('--data_dir', tmp_path / 'data', '--output_dir', tmp_path / 'out'),
+    )
+    assert result.returncode == 0, result.stderr
+    assert 'Verdicts on test cells of the original recordings' in result.stdout
+    assert 'WARNING: there is no dataset non_homogeneous' in result.stdout and '--cross_validate=day' in result.stdout
+    assert '--cross_validate=day' in (tmp_path / 'out' / 'report.html').read_text()
+    metrics = json.loads((tmp_path / 'out' / 'metrics.json').read_text())
+    assert set(SPLITS) & set(metrics) == {'original/test', 'original/validation'}
+    with open(tmp_path / 'out' / 'cells.csv', newline='') as file:
+        assert {row['test_set'] for row in csv.DictReader(file)} == {'original/test'}
+    # Two runs of one config are told apart by their folders.
+    for title in ('trained on synthetic_small, run', 'trained on synthetic_small, other'):
+        assert f'\n{title} ' in result.stdout and title in (tmp_path / 'out' / 'report.html').read_text()
 
 
 def test_evaluation_can_be_repeated_with_the_same_outcome(evaluated, original_run, data_dir):
@@ -159,7 +215,7 @@ def test_damaged_member_is_named(synthetic_run, data_dir, tmp_path):
 def test_missing_dataset_is_named(synthetic_run, tmp_path):
     result = run_command('sero-evaluate', '--workdir', synthetic_run[0], '--data_dir', tmp_path)
     assert error_line(result) == (
-        f'sero-evaluate: {tmp_path}/sero_spikes/non_homogeneous/1.1.0/dataset_info.json: no such file;'
+        f'sero-evaluate: {tmp_path}/sero_spikes/original/1.1.0/dataset_info.json: no such file;'
         ' sero-build or tfds build makes the dataset'
     )
 

@@ -29,9 +29,10 @@ from trainer.data.online_batches import open_spike_bank
 from trainer.data.shards import read_records
 from trainer.data.stored_dataset import StoredSplit, open_split
 from trainer.evaluation.calibration import Calibration
+from trainer.evaluation.controls import DescribedCells, call_cells, compare_with_noise, describe_cells, score_folds
 from trainer.evaluation.evaluator import calibrate, classify_cells
 from trainer.evaluation.metrics import binary_metrics, cell_metrics
-from trainer.evaluation.outputs import without_nan, write_cells
+from trainer.evaluation.outputs import controls_of, without_nan, write_cells
 from trainer.evaluation.results import CellResult, SplitResult
 from trainer.evaluation.verdicts import spike_p_ser
 from trainer.models.scoring import SpikeScores, score_spikes
@@ -131,26 +132,42 @@ def cross_validate(
     job = _CrossValidation(config, spikes, synthetic, made, folder)
     p_ser: list[np.ndarray] = []
     cells: list[CellResult] = []
+    tested: list[DescribedCells] = []
+    by_controls: list[dict[str, np.ndarray]] = []
     for number, fold in enumerate(made, start=1):
         scores, calibration = _load_fold(job, number) or _run_fold(job, number)
         of_fold = SpikeScores(scores, spikes.waveform[fold.test], spikes.label[fold.test], spikes.cell[fold.test])
         cells += classify_cells(of_fold, spikes.trigger[fold.test], spikes.cell_names, calibration)
         p_ser.append(spike_p_ser(scores))
-    return _result(division.by, job, np.concatenate(p_ser), cells), folder
+        tested.append(_described(spikes, fold.test))
+        by_controls.append(call_cells(_described(spikes, fold.train), tested[-1], division.day_pattern))
+    result = _result(division.by, job, np.concatenate(p_ser), cells)
+    return dataclasses.replace(result, controls=score_folds(by_controls, tested)), folder
 
 
 def write_result(folder: str, result: SplitResult, config: FrozenConfigDict) -> None:
     """Writes ``cells.csv`` and then ``metrics.json``."""
-    write_cells(os.path.join(folder, 'cells.csv'), result.cells)
-    content = {result.name: result.metrics, 'source': result.source, 'config': config.to_dict()}
+    write_cells(os.path.join(folder, 'cells.csv'), result.cells, [result.name] * len(result.cells))
+    content = {
+        result.name: result.metrics,
+        'controls': {result.name: controls_of(result)},
+        'beside_noise_alone': {result.name: compare_with_noise(result.cells, result.controls['noise_alone'])},
+        'source': result.source,
+        'config': config.to_dict(),
+    }
     write_json(os.path.join(folder, _METRICS_FILE), without_nan(content), sort_keys=False)
 
 
 def read_headline(workdir: str, division: str) -> dict | None:
-    """Returns ``{'spike': {...}, 'cell': {...}}`` of a cross-validation in a folder, or None if there is none."""
+    """Returns the metrics of a cross-validation in a folder, or None if there is none.
+
+    ``{'spike': {...}, 'cell': {...}, 'controls': {...}}``; one of version 0.1.0 has no controls.
+    """
+    name = _split_name(division)
     try:
         with open(os.path.join(workdir, FOLDER, division, _METRICS_FILE), encoding='utf-8') as file:
-            return json.load(file)[_split_name(division)]
+            content = json.load(file)
+            return content[name] | {'controls': content.get('controls', {}).get(name, {})}
     except (OSError, ValueError, KeyError):
         return None
 
@@ -162,6 +179,10 @@ def read_recorded_spikes(data_dir: str) -> RecordedSpikes:
     label, cell, trigger = (record_layout.decode_varints(records[name]) for name in ('label', 'cell', 'trigger'))
     waveform = np.ascontiguousarray(records['waveform'])
     return RecordedSpikes(waveform, label, cell, trigger, opened[0].cell_names, opened[0].metadata)
+
+
+def _described(spikes: RecordedSpikes, rows: np.ndarray) -> DescribedCells:
+    return describe_cells(spikes.waveform[rows], spikes.label[rows], spikes.cell[rows], spikes.cell_names)
 
 
 def _reserve(folder: str, settings: dict) -> None:

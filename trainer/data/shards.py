@@ -26,6 +26,12 @@ class Shard:
     examples: int
 
 
+def exists(path: str) -> bool:
+    """Tells whether there is a file or folder."""
+    with _file_errors(path):
+        return tf.io.gfile.exists(path) if _is_remote(path) else os.path.exists(path)
+
+
 def file_size(path: str) -> int:
     """Returns a file's size in bytes; UserError if it is missing."""
     with _file_errors(path):

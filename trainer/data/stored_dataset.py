@@ -25,7 +25,7 @@ from beam_pipelines.datasets.configs import (
 from beam_pipelines.datasets.metadata import DatasetMetadata
 from beam_pipelines.errors import UserError
 from beam_pipelines.storage.typed_json import check_content
-from trainer.data.shards import Shard, file_size, read_file, read_rows
+from trainer.data.shards import Shard, exists, file_size, read_file, read_rows
 
 # Each read takes some hundredths of a second from a bucket, next to nothing from a local disk: few reads, in parallel.
 _SAMPLES, _SAMPLE_ROWS = 4, 4
@@ -71,6 +71,11 @@ class StoredSplit:
 
 def dataset_folder(data_dir: str, config: str) -> str:
     return os.path.join(data_dir, NAME, config, VERSION)
+
+
+def is_built(data_dir: str, config: str) -> bool:
+    """Tells whether a data directory holds anything of a dataset, complete or not."""
+    return exists(dataset_folder(data_dir, config))
 
 
 def open_split(data_dir: str, config: str, split: str, verify_records: bool = False) -> StoredSplit:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Sequence
 
@@ -9,9 +10,10 @@ import numpy as np
 
 from beam_pipelines.datasets import record_layout
 from trainer.data.shards import read_records
-from trainer.data.stored_dataset import StoredSplit, open_split
+from trainer.data.stored_dataset import StoredSplit, is_built, open_split
 from trainer.errors import CalibrationError
 from trainer.evaluation.calibration import Calibration, fit_calibration
+from trainer.evaluation.controls import DescribedCells, call_cells, describe_cells, score_controls
 from trainer.evaluation.metrics import binary_metrics, cell_metrics
 from trainer.evaluation.results import CellResult, ModelResult, SplitResult
 from trainer.evaluation.verdicts import classify_cell, consensus, spike_p_ser, undecided_rule
@@ -23,14 +25,19 @@ from trainer.models.trained import TrainedEnsemble
 EVALUATED_SPLITS = (('non_homogeneous', 'test'), ('original', 'test'), ('original', 'validation'))
 
 
-def evaluate(ensemble: TrainedEnsemble, data_dir: str, calibration: Calibration | None = None) -> ModelResult:
-    """Evaluates one ensemble.
+def evaluate(
+    ensemble: TrainedEnsemble, data_dir: str, calibration: Calibration | None = None, day_pattern: str | None = None
+) -> ModelResult:
+    """Evaluates one ensemble, beside controls that are trained on the cells of ``original/train``.
+
+    Without a dataset ``non_homogeneous`` it is evaluated on ``original`` alone.
 
     Parameters
     ----------
     ensemble : what to evaluate.
     data_dir : the TFDS data directory.
     calibration : of the ensemble. If None, one is fitted on the cells of ``original/validation``.
+    day_pattern : see ``domain.recording_day``; for the control ``day_only``.
 
     Raises
     ------
@@ -38,11 +45,22 @@ def evaluate(ensemble: TrainedEnsemble, data_dir: str, calibration: Calibration 
         If a dataset is missing or damaged.
     """
     # These splits are small and verdicts rest on them, so every record is checked.
-    splits = [open_split(data_dir, config, name, verify_records=True) for config, name in EVALUATED_SPLITS]
+    splits = [
+        open_split(data_dir, config, name, verify_records=True)
+        for config, name in EVALUATED_SPLITS
+        if config == 'original' or is_built(data_dir, config)
+    ]
     scored = {split.name: score_split(ensemble, split) for split in splits}
     validation = scored['original/validation']
     fitted = calibration or calibrate(validation.scores, validation.label, validation.cell)
-    results = {split.name: _evaluate_split(ensemble.info, split, scored[split.name], fitted) for split in splits}
+    train = _described(open_split(data_dir, 'original', 'train', verify_records=True))
+    results = {}
+    for split in splits:
+        of_split = scored[split.name]
+        tested = describe_cells(of_split.waveform, of_split.label, of_split.cell, split.cell_names)
+        controls = score_controls(call_cells(train, tested, day_pattern), tested)
+        result = _evaluate_split(ensemble.info, split, of_split, fitted)
+        results[split.name] = dataclasses.replace(result, controls=controls)
     return ModelResult(ensemble.title, ensemble.info, results, fitted, is_calibrated_here=calibration is None)
 
 
@@ -56,6 +74,12 @@ def _evaluate_split(info: ModelInfo, split: StoredSplit, scores: SpikeScores, ca
         'cell': cell_metrics(cells) | {'undecided_rule': undecided_rule(calibration), 'cells_seen_in_training': seen},
     }
     return SplitResult(split.name, split.metadata.source, p_ser, scores.label, cells, metrics)
+
+
+def _described(split: StoredSplit) -> DescribedCells:
+    records = read_records(split.shards)
+    label, cell = (record_layout.decode_varints(records[name]) for name in ('label', 'cell'))
+    return describe_cells(records['waveform'], label, cell, split.cell_names)
 
 
 def classify_cells(

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Sequence
 from beam_pipelines import domain
 from beam_pipelines.storage.atomic_files import write_json, write_text
 from trainer.evaluation.calibration import Calibration
+from trainer.evaluation.controls import compare_with_noise
 from trainer.evaluation.metrics import accuracy_difference
-from trainer.evaluation.results import CellResult, ModelResult
+from trainer.evaluation.results import CellResult, ModelResult, SplitResult
 
 CELLS_COLUMNS = ('cell', 'verdict', 'p_ser', 'p_ser_low', 'p_ser_high', 'n_spikes', 'udi_ms', 'label')
 
@@ -26,18 +27,30 @@ def write_metrics(path: str | os.PathLike[str], model: ModelResult, baseline: Mo
         content['difference'] = {
             name: accuracy_difference(split.cells, baseline.splits[name].cells) for name, split in model.splits.items()
         }
+    content['controls'] = {name: controls_of(split) for name, split in model.splits.items()}
     write_json(path, without_nan(content), sort_keys=False)
 
 
+def controls_of(split: SplitResult) -> dict:
+    """Returns the metrics of a split's controls, ``{'day_only': {'spike': {...}, 'cell': {...}}, ...}``."""
+    return {name: control.metrics for name, control in split.controls.items()}
+
+
 def _metrics_of(model: ModelResult) -> dict:
-    described = ('source', 'protocol', 'trained_on', 'architecture', 'kernel_sizes', 'examples_seen')
+    described = ('source', 'protocol', 'trained_on', 'architecture', 'kernel_sizes')
     files = ('init_from', 'files')
     info = model.info.to_json()
     return {name: split.metrics for name, split in model.splits.items()} | {
         'model': {field: info[field] for field in described}
+        | {'examples_seen': model.info.examples_of_kept_epochs}
         | {field: info[field] for field in files if info.get(field)}
         | {'calibration': _described(model.calibration, model.is_calibrated_here)},
         'evaluated_recordings': {name: split.source for name, split in model.splits.items()},
+        'beside_noise_alone': {
+            name: compare_with_noise(split.cells, split.controls['noise_alone'])
+            for name, split in model.splits.items()
+            if split.controls
+        },
     }
 
 
@@ -56,8 +69,17 @@ def without_nan(content: object) -> object:
     return content
 
 
-def write_cells(path: str | os.PathLike[str], cells: Sequence[CellResult]) -> None:
-    """Writes ``cells.csv``, one row per cell; unknown values are left empty."""
+def write_cells(
+    path: str | os.PathLike[str], cells: Sequence[CellResult], test_sets: Sequence[str] | None = None
+) -> None:
+    """Writes ``cells.csv``, one row per cell; unknown values are left empty.
+
+    Parameters
+    ----------
+    path : of the file.
+    cells : in the order of the rows.
+    test_sets : of each cell the split that it is of, for a last column ``test_set``; None to leave the column out.
+    """
     rows = [
         (
             cell.cell,
@@ -71,7 +93,11 @@ def write_cells(path: str | os.PathLike[str], cells: Sequence[CellResult]) -> No
         )
         for cell in cells
     ]
-    write_table(path, CELLS_COLUMNS, rows)
+    if test_sets is None:
+        write_table(path, CELLS_COLUMNS, rows)
+    else:
+        with_set = [(*row, test_set) for row, test_set in zip(rows, test_sets, strict=True)]
+        write_table(path, (*CELLS_COLUMNS, 'test_set'), with_set)
 
 
 def known(value: float, digits: int) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +14,10 @@ from trainer.evaluation.calibration import Calibration
 
 if TYPE_CHECKING:  # it would load Keras
     from trainer.models.model_info import ModelInfo
+
+
+# The splits that are reported on, the headline first.
+OTHER_DAYS, ORIGINAL_TEST = 'non_homogeneous/test', 'original/test'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +63,20 @@ class CellResult:
 
 
 @dataclasses.dataclass(frozen=True)
+class ControlResult:
+    """One control on one split, see ``controls``.
+
+    Attributes
+    ----------
+    metrics : ``{'spike': {...}, 'cell': {...}}``, as a model's.
+    correct : cell -> in which share of the repetitions it is called as labelled; 0 or 1 if there is one.
+    """
+
+    metrics: dict
+    correct: dict[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
 class SplitResult:
     """One model on one split of one dataset.
 
@@ -68,6 +88,7 @@ class SplitResult:
     spike_label : (n,) int, 0 SER or 1 NSER.
     cells : the cells, in the order of their names.
     metrics : ``{'spike': {...}, 'cell': {...}}`` as in ``metrics.json``.
+    controls : what else calls these cells, by name; trained on the cells of the same split as the model.
     """
 
     name: str
@@ -76,6 +97,7 @@ class SplitResult:
     spike_label: np.ndarray
     cells: list[CellResult]
     metrics: dict
+    controls: dict[str, ControlResult] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,6 +118,23 @@ class ModelResult:
     splits: dict[str, SplitResult]
     calibration: Calibration = Calibration()
     is_calibrated_here: bool = False
+
+    @property
+    def headline_split(self) -> str:
+        """The cells of other days, or the original test cells where there are none."""
+        return OTHER_DAYS if OTHER_DAYS in self.splits else ORIGINAL_TEST
+
+
+def name_by_run(models: Sequence[ModelResult], folders: Sequence[str]) -> list[ModelResult]:
+    """Returns the models with titles that tell them apart: those of the same title are named by their folders."""
+    titles = [model.title for model in models]
+    names = [os.path.basename(os.path.normpath(folder)) for folder in folders]
+    if len(set(names)) < len(names):
+        names = list(folders)
+    return [
+        dataclasses.replace(model, title=f'{model.title}, {name}') if titles.count(model.title) > 1 else model
+        for model, name in zip(models, names, strict=True)
+    ]
 
 
 @dataclasses.dataclass(frozen=True)

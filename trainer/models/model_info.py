@@ -28,7 +28,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     trained_on : that dataset's config.
     architecture, kernel_sizes : of the members.
     members : their names.
-    examples_seen : how many training examples went through; None if that is unknown.
+    examples_seen : how many training examples went through, also after the epochs that were kept; None if unknown.
     train_cells : the cells that the model was trained on; None if they are unknown.
     cutting : how the spikes were found and cut that the model was trained on; new recordings are cut the same way.
     finished : False if the training was interrupted.
@@ -64,6 +64,17 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     config: Mapping[str, Any] | UnsetType = UNSET
     versions: Mapping[str, str] | UnsetType = UNSET
     created: str | UnsetType = UNSET
+
+    @property
+    def examples_of_kept_epochs(self) -> int | None:
+        """How many training examples the kept weights have seen: those up to the latest of the members' best epochs.
+
+        None if that is unknown.
+        """
+        if not self.best_epoch or self.config is UNSET:
+            return self.examples_seen
+        batch = self.config['batch_size']
+        return max(self.best_epoch.values()) * (self.config['examples_per_epoch'] // batch) * batch
 
     def to_json(self) -> dict[str, Any]:
         """Returns the content of the file; what is unset is left out."""

@@ -91,6 +91,8 @@ def main(argv: list[str]) -> int:
     metrics = _read(path)
     if 'baseline' not in metrics:
         raise UserError('has no baseline; evaluate the run with --baseline_workdir', file=path)
+    if _OTHER_DAYS not in metrics:
+        raise UserError(f'has no {_OTHER_DAYS}; build the dataset non_homogeneous and evaluate again', file=path)
     print(paper_table(metrics, _read(os.path.join(argv[2], 'model_info.json'))))
     return 0
 

@@ -8,31 +8,36 @@ writes ``run/evaluation/report.html``, which needs no network, and ``run/evaluat
 from __future__ import annotations
 
 import dataclasses
-import math
 import pathlib
 from collections.abc import Mapping, Sequence
 
 import jinja2
-from matplotlib.figure import Figure
 
 from beam_pipelines import domain
 from beam_pipelines.cli.words import counted
 from beam_pipelines.recordings.sources import find_source
 from beam_pipelines.storage.atomic_files import write_files
-from trainer.evaluation.calibration import Calibration
-from trainer.evaluation.results import CellResult, ModelResult, SplitResult
+from trainer.evaluation.controls import TITLES
+from trainer.evaluation.results import ORIGINAL_TEST, OTHER_DAYS, CellResult, ModelResult
 from trainer.models.model_info import ModelInfo
 from trainer.published import results as published_results
-from trainer.reports import figures, waveform_figures
+from trainer.reports import figures
 from trainer.reports import page as report_page
+from trainer.reports.illustrations import Illustration, confusion, illustrations
 from trainer.reports.page import REPORT_NAME, UNDEFINED, is_defined, number
-from trainer.reports.terminal import calibration_line, source_of, trained_on_warnings
+from trainer.reports.terminal import (
+    beside_noise_words,
+    calibration_line,
+    control_metrics,
+    other_days_warnings,
+    source_of,
+    trained_on_warnings,
+)
 
-HEADLINE_SPLIT = 'non_homogeneous/test'
 # The splits of a report, the headline first: name, heading, and which cells these are.
 _SPLITS = (
-    (HEADLINE_SPLIT, 'Cells of other days', 'cells recorded on other days than those trained on'),
-    ('original/test', 'Original recordings, test', 'test cells of the original recordings'),
+    (OTHER_DAYS, 'Cells of other days', 'cells recorded on other days than those trained on'),
+    (ORIGINAL_TEST, 'Original recordings, test', 'test cells of the original recordings'),
 )
 
 _NO_BREAK_SPACE = '\N{NO-BREAK SPACE}'
@@ -49,15 +54,15 @@ class _Column:
 
 
 _HEADLINE_COLUMNS = (
-    _Column(HEADLINE_SPLIT, 'cell', 'accuracy'),
-    _Column(HEADLINE_SPLIT, 'cell', 'sensitivity'),
-    _Column(HEADLINE_SPLIT, 'cell', 'specificity'),
-    _Column(HEADLINE_SPLIT, 'cell', 'auc', as_percent=False),
-    _Column(HEADLINE_SPLIT, 'spike', 'accuracy'),
-    _Column(HEADLINE_SPLIT, 'spike', 'auc', as_percent=False),
-    _Column('original/test', 'cell', 'accuracy'),
-    _Column('original/test', 'spike', 'accuracy'),
-    _Column('original/test', 'spike', 'auc', as_percent=False),
+    _Column(OTHER_DAYS, 'cell', 'accuracy'),
+    _Column(OTHER_DAYS, 'cell', 'sensitivity'),
+    _Column(OTHER_DAYS, 'cell', 'specificity'),
+    _Column(OTHER_DAYS, 'cell', 'auc', as_percent=False),
+    _Column(OTHER_DAYS, 'spike', 'accuracy'),
+    _Column(OTHER_DAYS, 'spike', 'auc', as_percent=False),
+    _Column(ORIGINAL_TEST, 'cell', 'accuracy'),
+    _Column(ORIGINAL_TEST, 'spike', 'accuracy'),
+    _Column(ORIGINAL_TEST, 'spike', 'auc', as_percent=False),
 )
 
 
@@ -84,21 +89,6 @@ def write_report(folder: pathlib.Path, model: ModelResult, baseline: ModelResult
 
 
 @dataclasses.dataclass(frozen=True)
-class _Illustration:
-    """A figure with the name of its PNG file, a description for screen readers, and its caption."""
-
-    file_name: str
-    drawing: Figure
-    description: str
-    caption: str
-    half_width: bool = False
-
-    @property
-    def data_uri(self) -> str:
-        return figures.svg_data_uri(self.drawing)
-
-
-@dataclasses.dataclass(frozen=True)
 class _Section:
     """What the page shows of one split."""
 
@@ -109,7 +99,7 @@ class _Section:
     cells: list[CellResult]
     wrong: list[CellResult]
     widths: dict
-    figures: list[_Illustration]
+    figures: list[Illustration]
 
 
 def _section(name: str, heading: str, which_cells: str, models: Sequence[ModelResult]) -> _Section:
@@ -123,79 +113,16 @@ def _section(name: str, heading: str, which_cells: str, models: Sequence[ModelRe
             for model in models
             if name in model.splits
             for unit in ('cell', 'spike')
+        ]
+        + [
+            {'title': TITLES[control], 'unit': unit, **result.metrics[unit]}
+            for control, result in split.controls.items()
+            for unit in ('cell', 'spike')
         ],
         cells=split.cells,
         wrong=_wrong_cells(split.cells),
         widths=split.metrics.get('cell', {}),
-        figures=_illustrations(split, models) if name == HEADLINE_SPLIT else [_confusion(name, models)],
-    )
-
-
-def _confusion(name: str, models: Sequence[ModelResult]) -> _Illustration:
-    return _Illustration(
-        f'confusion_{name.partition("/")[0]}.png',
-        figures.confusion_matrices(name, models),
-        'Confusion matrices: labels against calls, of cells and of spikes',
-        'Labels (rows) against calls (columns), with the share of the row. Every cell counts, undecided ones by the '
-        'side on which their probability falls.',
-        half_width=sum(name in model.splits for model in models) == 1,
-    )
-
-
-def _illustrations(split: SplitResult, models: Sequence[ModelResult]) -> list[_Illustration]:
-    return [
-        _Illustration(
-            'cell_probabilities.png',
-            figures.cell_probabilities(split.cells),
-            'Probability of being serotonergic with its interval, for each cell in ascending order',
-            'Each cell’s probability of being serotonergic with its 95 % interval. The colour is the label.',
-        ),
-        _Illustration(
-            'mean_waveforms.png',
-            waveform_figures.mean_waveforms(split.cells),
-            'Mean spikes of the cells called right, wrong and undecided, for each class',
-            'Mean spikes, one thin line a cell. Behind the cells that were not called right stand the means of both '
-            'classes’ right ones: which do they resemble?',
-        ),
-        _Illustration(
-            'roc.png',
-            figures.roc_curves(split.name, models),
-            'ROC curves of cells and of spikes',
-            'ROC: how many SER are found for how many NSER mistaken, as the threshold moves.',
-            half_width=True,
-        ),
-        _Illustration(
-            'udi_histogram.png',
-            waveform_figures.udi_histogram(split.cells),
-            'Histogram of the spike width of SER and NSER cells, by call',
-            _udi_caption(split.cells),
-            half_width=True,
-        ),
-        _Illustration(
-            'reliability.png',
-            figures.reliability_diagram(split.cells, split.metrics.get('cell', {})),
-            'Reliability diagram: stated probability against the share of cells that are SER',
-            'Do probabilities come true? On the diagonal they do. Cells are put together in ten steps of probability; '
-            'a larger dot is of more cells. ECE is the mean distance from the diagonal.',
-            half_width=True,
-        ),
-        _coverage_accuracy(split, models[0].calibration),
-        _confusion(split.name, models),
-    ]
-
-
-def _coverage_accuracy(split: SplitResult, calibration: Calibration) -> _Illustration:
-    chosen = calibration.has_chosen_confidence
-    confidence = 'The dashed line is the confidence chosen on validation cells; the' if chosen else 'The'
-    return _Illustration(
-        'coverage_accuracy.png',
-        figures.coverage_accuracy(
-            split.cells, split.metrics.get('cell', {}), calibration.confidence if chosen else None
-        ),
-        'Accuracy of the verdicts against the share of cells that get one',
-        f'Fewer verdicts, fewer mistakes: the accuracy of the surest cells. {confidence} diamond is of the verdicts '
-        'that were given, which also need a clear interval.',
-        half_width=True,
+        figures=illustrations(split, models) if name == models[0].headline_split else [confusion(name, models)],
     )
 
 
@@ -203,17 +130,6 @@ def _wrong_cells(cells: Sequence[CellResult]) -> list[CellResult]:
     """Returns the cells with a wrong verdict, the most confident first."""
     wrong = [cell for cell in cells if cell.outcome == 'wrong']
     return sorted(wrong, key=lambda cell: -abs(cell.p_ser - 0.5))
-
-
-def _udi_caption(cells: Sequence[CellResult]) -> str:
-    n_unmeasured = sum(cell.label is not None and not math.isfinite(cell.udi_ms) for cell in cells)
-    caption = (
-        'Spike width. The thin outline is that of the published neurons (Figure 2 of arXiv 2405.05516), scaled to as '
-        'many cells.'
-    )
-    if n_unmeasured:
-        caption += f' Left out: {counted(n_unmeasured, "cell")} whose width cannot be measured.'
-    return caption
 
 
 def _statements(name: str, which_cells: str, models: Sequence[ModelResult]) -> list[str]:
@@ -237,6 +153,11 @@ def _statements(name: str, which_cells: str, models: Sequence[ModelResult]) -> l
         if len(models) > 1 and name in models[1].splits:
             n_baseline = sum(bool(cell.correct) for cell in models[1].splits[name].cells)
             statements.append(f'For comparison, the model {models[1].title} calls {n_baseline} as labelled.')
+    statements += [
+        f'The model {model.title} is {beside_noise_words(name, model.splits[name])}.'
+        for model in models
+        if name in model.splits and model.splits[name].controls
+    ]
     if n_unlabelled:
         statements.append(f'{counted(n_unlabelled, "cell")} without a label: nothing to compare the verdict with.')
     return statements
@@ -246,19 +167,21 @@ def _page(models: Sequence[ModelResult], sections: Sequence[_Section]) -> dict:
     rows = [
         _headline_row(model.title, {name: split.metrics for name, split in model.splits.items()}) for model in models
     ]
+    rows += [_headline_row(TITLES[control], metrics) for control, metrics in control_metrics(models[0]).items()]
     published = (published_results.TRAINED_ON_SYNTHETIC, published_results.TRAINED_ON_ORIGINAL)
     cell_metrics = {name: split.metrics.get('cell', {}) for name, split in models[0].splits.items()}
     return {
         'models': models,
         'sections': sections,
-        'headline': cell_metrics.get(HEADLINE_SPLIT),
+        'headline': cell_metrics.get(models[0].headline_split),
         'headline_rows': rows,
         'published_rows': [_headline_row(result.title, result.metrics) for result in published],
         'published_source': published_results.SOURCE,
         'published_remarks': [result.remark for result in published if result.remark],
         'made': source_of(models),
         'is_model_made': find_source([models[0].info.source]) is not None,
-        'trained_on_warnings': trained_on_warnings(models),
+        'warnings': [*other_days_warnings(models[0]), *trained_on_warnings(models)],
+        'has_controls': any(split.controls for split in models[0].splits.values()),
         'is_published_protocol': any(model.info.protocol == 'published' for model in models),
         'training': [{'title': model.title, **_training(model.info)} for model in models],
         'calibration': [calibration_line(model) for model in models],
@@ -291,11 +214,18 @@ def _training(info: ModelInfo) -> dict[str, str]:
         'Split': {'by_cell': 'by cell', 'published': 'published (by spike)'}.get(info.protocol, info.protocol),
         'Network': info.architecture,
         'Members': _members(info.kernel_sizes),
-        'Examples seen': UNDEFINED if info.examples_seen is None else f'{info.examples_seen:,}',
+        'Examples seen': _examples(info),
         'Made': (info.created or UNDEFINED)[:16].replace('T', ' '),
         'Versions': ', '.join(f'{name} {version}' for name, version in (info.versions or {}).items()) or UNDEFINED,
         'Data fingerprint': info.dataset_fingerprint or UNDEFINED,
     }
+
+
+def _examples(info: ModelInfo) -> str:
+    kept, seen = info.examples_of_kept_epochs, info.examples_seen
+    if kept is None:
+        return UNDEFINED
+    return f'{kept:,}' if seen in (kept, None) else f'{kept:,} (of {seen:,} trained on)'
 
 
 def _members(kernel_sizes: Sequence[int]) -> str:

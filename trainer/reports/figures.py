@@ -52,6 +52,7 @@ STYLE: dict[Any, Any] = {
 FULL_WIDTH_IN, HALF_WIDTH_IN = 11.0, 5.4
 _PNG_DPI = 200
 _MOST_CELLS_NAMED = 60
+_MOST_LETTERS_IN_A_LEGEND = 70
 
 
 def to_png(figure: Figure) -> bytes:
@@ -102,7 +103,9 @@ def roc_curves(split_name: str, models: Sequence[ModelResult]) -> Figure:
         axes.legend(loc='lower right', handlelength=1.6)
     figure.axes[0].set_ylabel('SER called SER (share)')
     handles = [Line2D([], [], label=title, **style) for _, style, title in drawn]
-    figure.legend(handles=handles, loc='outside lower center', ncols=2)
+    # Two long titles do not fit beside each other.
+    in_one_line = sum(len(title) for _, _, title in drawn) < _MOST_LETTERS_IN_A_LEGEND
+    figure.legend(handles=handles, loc='outside lower center', ncols=2 if in_one_line else 1)
     return figure
 
 

@@ -8,19 +8,20 @@ from beam_pipelines import domain
 from beam_pipelines.cli.words import counted
 from beam_pipelines.recordings.sources import Source, find_source
 from trainer.evaluation.calibration import Calibration
+from trainer.evaluation.controls import TITLES, compare_with_noise
 from trainer.evaluation.metrics import accuracy_difference
-from trainer.evaluation.results import CellResult, ModelResult
+from trainer.evaluation.results import ORIGINAL_TEST, OTHER_DAYS, CellResult, ModelResult, SplitResult
 
 _MOST_VERDICTS = 40
 
 
 def evaluation_lines(model: ModelResult, baseline: ModelResult | None, cells_file: str) -> list[str]:
     """Returns all that ``sero-evaluate`` prints about a model, and about a baseline if there is one."""
-    models = [model] if baseline is None else [baseline, model]
-    cells = model.splits['non_homogeneous/test'].cells
+    models = [model] if baseline is None else [model, baseline]
+    which = 'cells of other days' if model.headline_split == OTHER_DAYS else 'test cells of the original recordings'
     lines = [
-        f'Verdicts on cells of other days, {model.title}:',
-        *verdict_lines([(cell, ()) for cell in cells], cells_file),
+        f'Verdicts on {which}, {model.title}:',
+        *verdict_lines([(cell, ()) for cell in model.splits[model.headline_split].cells], cells_file),
         '',
         headline_table(models),
     ]
@@ -28,7 +29,9 @@ def evaluation_lines(model: ModelResult, baseline: ModelResult | None, cells_fil
         lines.insert(0, "authors' models: " + ', '.join(file['file'] for file in model.info.files.values()))
     if baseline:
         lines.append(difference_line(model, baseline))
-    lines += [f'WARNING: {warning}' for warning in (*unfinished_warnings(models), *trained_on_warnings(models))]
+    lines += beside_noise_lines(models)
+    warnings = (*other_days_warnings(model), *unfinished_warnings(models), *trained_on_warnings(models))
+    lines += [f'WARNING: {warning}' for warning in warnings]
     lines += [calibration_line(result) for result in models]
     if made := source_of(models):
         lines.append(source_line(made))
@@ -36,22 +39,62 @@ def evaluation_lines(model: ModelResult, baseline: ModelResult | None, cells_fil
 
 
 def headline_table(models: Sequence[ModelResult]) -> str:
-    """Returns one row per model: cells and spikes of other days, and of the original recordings' test cells."""
+    """Returns one row per model and control: cells and spikes of other days, and of the original test cells."""
     rows = [
         ('', 'cells of other days', '95 % interval', 'decided', 'their spikes', 'original test: cells', 'spikes'),
-        *(_row(model) for model in models),
+        *(_row(model.title, {name: split.metrics for name, split in model.splits.items()}) for model in models),
+        *(_row(TITLES[control], metrics) for control, metrics in control_metrics(models[0]).items()),
     ]
     return _aligned(rows)
 
 
+def control_metrics(model: ModelResult) -> dict[str, dict[str, dict]]:
+    """Returns control -> split -> ``{'spike': {...}, 'cell': {...}}``."""
+    found: dict[str, dict[str, dict]] = {}
+    for name, split in model.splits.items():
+        for control, result in split.controls.items():
+            found.setdefault(control, {})[name] = result.metrics
+    return found
+
+
 def difference_line(model: ModelResult, baseline: ModelResult) -> str:
-    """Returns how much better the model is than the baseline on cells of other days."""
-    found = accuracy_difference(*(result.splits['non_homogeneous/test'].cells for result in (model, baseline)))
+    """Returns how much better the model is than the baseline on the cells of the headline."""
+    name = model.headline_split
+    found = accuracy_difference(*(result.splits[name].cells for result in (model, baseline)))
     difference, low, high = (found[f'accuracy_difference{end}'] for end in ('', '_low', '_high'))
+    which = f'{counted(found["n"], "cell")} of other days' if name == OTHER_DAYS else counted(found['n'], 'cell')
     return (
-        f'{model.title} - {baseline.title}: {difference:+.3f} on the same {counted(found["n"], "cell")} of other days'
+        f'{model.title} - {baseline.title}: {difference:+.3f} on the same {which}'
         f' (95 % interval, bootstrap over cells: {low:+.3f} to {high:+.3f})'
     )
+
+
+def beside_noise_lines(models: Sequence[ModelResult]) -> list[str]:
+    """Says of each model and test split whether it is better than the control that has seen noise alone."""
+    return [
+        f'{model.title}: {beside_noise_words(name, model.splits[name])}'
+        for model in models
+        for name in (OTHER_DAYS, ORIGINAL_TEST)
+        if name in model.splits and model.splits[name].controls
+    ]
+
+
+def beside_noise_words(name: str, split: SplitResult) -> str:
+    """Says whether a model is better than noise alone on the cells of a split, with the difference and its interval."""
+    which = {OTHER_DAYS: 'cells of other days', ORIGINAL_TEST: 'original test cells'}.get(name, 'cells')
+    found = compare_with_noise(split.cells, split.controls['noise_alone'])
+    difference, low, high = (found[f'accuracy_difference{end}'] for end in ('', '_low', '_high'))
+    return f'{found["words"]} on the {found["n"]} {which} ({difference:+.3f}, 95 % interval {low:+.3f} to {high:+.3f})'
+
+
+def other_days_warnings(model: ModelResult) -> list[str]:
+    """Returns a line if there are no cells of other days to judge the model on."""
+    if OTHER_DAYS in model.splits:
+        return []
+    return [
+        'there is no dataset non_homogeneous, so these are test cells of the days that were trained on;'
+        ' sero-evaluate --cross_validate=day judges days that were not'
+    ]
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> str:
@@ -59,39 +102,53 @@ def _aligned(rows: Sequence[tuple[str, ...]]) -> str:
     return '\n'.join('  '.join(text.ljust(width) for text, width in zip(row, widths, strict=True)) for row in rows)
 
 
-def _row(model: ModelResult) -> tuple[str, ...]:
-    headline, original = model.splits['non_homogeneous/test'].metrics, model.splits['original/test'].metrics
-    cell = headline['cell']
+def _row(title: str, metrics: Mapping[str, Mapping]) -> tuple[str, ...]:
+    """Returns a row of the headline table from ``{'CONFIG/SPLIT': {'spike': {...}, 'cell': {...}}}``."""
+    headline, original = metrics.get(OTHER_DAYS), metrics[ORIGINAL_TEST]
+    of_other_days: tuple[str, ...] = ('-', '-', '-', '-')
+    if headline:
+        cell, spike = headline['cell'], headline['spike']
+        of_other_days = (
+            f'accuracy {cell["accuracy"]:.3f} of {cell["n"]}',
+            f'{cell["accuracy_low"]:.3f} to {cell["accuracy_high"]:.3f}',
+            f'{cell["coverage"]:.0%}' if 'coverage' in cell else '-',
+            f'{spike["accuracy"]:.3f} of {spike["n"]}',
+        )
     return (
-        model.title,
-        f'accuracy {cell["accuracy"]:.3f} of {cell["n"]}',
-        f'{cell["accuracy_low"]:.3f} to {cell["accuracy_high"]:.3f}',
-        f'{cell["coverage"]:.0%}',
-        f'{headline["spike"]["accuracy"]:.3f} of {headline["spike"]["n"]}',
+        title,
+        *of_other_days,
         f'{original["cell"]["accuracy"]:.3f} of {original["cell"]["n"]}',
         f'{original["spike"]["accuracy"]:.3f}',
     )
 
 
 def division_table(metrics: Mapping[str, dict]) -> str:
-    """Returns one row per way of dividing the same recordings, ``day`` or ``spike``."""
+    """Returns one row per way of dividing the same recordings, ``day`` or ``spike``, and below it one per control."""
     titles = {'day': 'days left out, no cell on both sides', 'spike': 'random by spike, as published'}
-    rows = [('', 'spikes: accuracy', 'AUC', 'cells: accuracy', '95 % interval', 'decided', 'right of these')]
+    rows: list[tuple[str, ...]] = [
+        ('', 'spikes: accuracy', 'AUC', 'cells: accuracy', '95 % interval', 'decided', 'right of these')
+    ]
     for division, metric in metrics.items():
-        spike, cell = metric['spike'], metric['cell']
-        right = '-' if cell['decided_accuracy'] is None else f'{cell["decided_accuracy"]:.3f}'
-        rows.append(
-            (
-                titles[division],
-                f'{spike["accuracy"]:.3f} of {spike["n"]}',
-                f'{spike["auc"]:.3f}',
-                f'{cell["accuracy"]:.3f} of {cell["n"]}',
-                f'{cell["accuracy_low"]:.3f} to {cell["accuracy_high"]:.3f}',
-                f'{cell["coverage"]:.0%}',
-                right,
-            )
-        )
+        rows.append(_division_row(titles[division], metric))
+        rows += [
+            _division_row(f'  {TITLES[control]}', of_control)
+            for control, of_control in metric.get('controls', {}).items()
+        ]
     return _aligned(rows)
+
+
+def _division_row(title: str, metric: Mapping[str, Mapping]) -> tuple[str, ...]:
+    spike, cell = metric['spike'], metric['cell']
+    right, auc = cell.get('decided_accuracy'), spike['auc']
+    return (
+        title,
+        f'{spike["accuracy"]:.3f} of {spike["n"]}',
+        '-' if auc is None else f'{auc:.3f}',
+        f'{cell["accuracy"]:.3f} of {cell["n"]}',
+        f'{cell["accuracy_low"]:.3f} to {cell["accuracy_high"]:.3f}',
+        f'{cell["coverage"]:.0%}' if 'coverage' in cell else '-',
+        '-' if right is None else f'{right:.3f}',
+    )
 
 
 def source_line(made: Source) -> str:

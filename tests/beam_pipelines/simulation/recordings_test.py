@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from beam_pipelines.domain import SAMPLING_RATE_HZ, SPIKE_SAMPLES, TRIGGER_PA, recording_day
 from beam_pipelines.errors import UserError
+from beam_pipelines.recordings.published_cells import published_cells
 from beam_pipelines.simulation import recordings as simulated_recordings
 
 _TINY = simulated_recordings.Profile(
@@ -103,9 +105,8 @@ def test_days_of_the_two_sets_differ(truth):
     assert len({noise['line_hz'] for noise in truth['days'].values()}) == len(truth['days'])
 
 
-@pytest.mark.parametrize('profile_name', ['demo', 'paper'])
-def test_the_day_gives_the_class_away_in_original_only(profile_name):
-    noise_of_day, recordings = simulated_recordings._plan(simulated_recordings.PROFILES[profile_name], seed=0)
+def test_the_day_gives_the_class_away_in_original_only():
+    noise_of_day, recordings = simulated_recordings._plan(simulated_recordings.PROFILES['demo'], seed=0)
     agreement = {}
     for recording_set in ('original', 'non_homogeneous'):
         calls = [
@@ -122,19 +123,44 @@ def test_the_day_gives_the_class_away_in_original_only(profile_name):
     assert len({recording.cell_id for recording in recordings}) == len(recordings)
 
 
-def test_paper_profile_has_spike_counts_of_the_published_order():
-    seconds = simulated_recordings.PROFILES['paper'].seconds
-    _, recordings = simulated_recordings._plan(simulated_recordings.PROFILES['paper'], seed=0)
-    n_spikes = {'SER': 0, 'NSER': 0}
-    for recording in recordings:
-        if recording.recording_set == 'original':
-            rng = np.random.default_rng(recording.index)
-            cell = simulated_recordings.simulated_cells.draw_cell(recording.label_name, recording.udi_ms, 1.0, rng)
-            n_spikes[recording.label_name] += simulated_recordings.simulated_cells.spike_times_s(
-                cell, seconds, rng
-            ).size
-    assert n_spikes['SER'] == pytest.approx(29_773, rel=0.3)
-    assert n_spikes['NSER'] == pytest.approx(13_554, rel=0.3)
+def test_paper_profile_is_the_published_cells_on_their_days():
+    profile = simulated_recordings.PROFILES['paper']
+    noise_of_day, recordings = simulated_recordings._plan(profile, seed=0)
+    original = [recording for recording in recordings if recording.recording_set == 'original']
+    assert {(r.label_name, r.cell_id, r.day, r.n_spikes) for r in original} == {
+        (cell.label_name, cell.cell_id, cell.day, cell.spikes) for cell in published_cells()
+    }
+    assert len(original) == 153 and len({r.day for r in original}) == 23
+
+    others = [recording for recording in recordings if recording.recording_set == 'non_homogeneous']
+    assert len(others) == 81 and all(r.n_spikes is None for r in others)
+    assert not {r.day for r in original} & {r.day for r in others}
+    assert len({noise.sd_pa for noise in noise_of_day.values()}) == len(noise_of_day)  # each day has noise of its own
+    assert simulated_recordings.SOURCE in str(profile.to_json())
+
+
+def test_bands_of_the_published_days_do_not_depend_on_the_class():
+    share = []
+    for seed in range(40):
+        noise_of_day, recordings = simulated_recordings._plan(simulated_recordings.PROFILES['paper'], seed)
+        original = [recording for recording in recordings if recording.recording_set == 'original']
+        share.append(np.mean([(noise_of_day[r.day].line_hz < 13_300) == (r.label_name == 'SER') for r in original]))
+    assert np.mean(share) == pytest.approx(0.5, abs=0.06)
+
+
+@pytest.mark.parametrize('n_spikes', [15, 100, 700])
+def test_a_recording_of_a_given_number_of_spikes_has_exactly_so_many(tmp_path, n_spikes):
+    noise_of_day, recordings = simulated_recordings._plan(simulated_recordings.PROFILES['paper'], seed=0)
+    recording = dataclasses.replace(recordings[0], n_spikes=n_spikes, cell_id='A1#1')
+    (tmp_path / recording.path).parent.mkdir(parents=True)
+    truth = simulated_recordings._write_recording(tmp_path, recording, noise_of_day[recording.day], 100.0, seed=0)
+    current_pa = pyabf.ABF(str(tmp_path / recording.path)).sweepY
+    assert current_pa.size == truth['seconds'] * SAMPLING_RATE_HZ
+    assert 15 <= truth['seconds'] <= 200
+    assert np.count_nonzero(truth['spike_samples']) == len(truth['spike_samples']) == n_spikes
+    below = current_pa <= TRIGGER_PA
+    crossing = np.flatnonzero(below[1:] & ~below[:-1]) + 1
+    assert np.count_nonzero(np.diff(crossing, prepend=-SPIKE_SAMPLES) >= SPIKE_SAMPLES) == n_spikes
 
 
 def test_same_seed_gives_the_same_bytes_for_any_number_of_workers(root, tmp_path):

@@ -61,6 +61,18 @@ def test_each_cell_is_classified_once(by_day):
     assert (found['cell']['n'], found['spike']['n']) == (24, 144)
     assert found['spike']['accuracy'] > 0.6
     assert metrics['source'] == 'recorded'
+    assert {row['test_set'] for row in rows} == {'original/cross_validation_day'}
+
+
+def test_controls_are_trained_and_tested_on_the_cells_of_each_fold(by_day):
+    metrics = json.loads((by_day[0] / 'cross_validation' / 'day' / 'metrics.json').read_text())
+    controls = metrics['controls']['original/cross_validation_day']
+    for control in controls.values():
+        assert (control['cell']['n'], control['spike']['n']) == (24, 144)
+    # On days that are left out the day tells nothing, and the classes are even.
+    assert controls['day_only']['cell']['accuracy'] == 0.5
+    assert metrics['beside_noise_alone']['original/cross_validation_day']['words'] in by_day[1].stdout
+    assert by_day[1].stdout.count('  control: ') == 3
 
 
 def test_progress_names_each_fold(by_day):

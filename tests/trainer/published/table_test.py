@@ -109,6 +109,9 @@ def test_what_is_missing_is_one_line(tmp_path, capsys, monkeypatch):
     assert capsys.readouterr().err == (
         f'paper_table: {metrics}: has no baseline; evaluate the run with --baseline_workdir\n'
     )
+    metrics.write_text(json.dumps({key: value for key, value in METRICS.items() if key != 'non_homogeneous/test'}))
+    assert run_main(paper_table.main, arguments) == 1
+    assert 'has no non_homogeneous/test' in capsys.readouterr().err
     metrics.write_text('{')
     assert run_main(paper_table.main, arguments) == 1
     assert capsys.readouterr().err.startswith(f'paper_table: {metrics}: Expecting property name')
