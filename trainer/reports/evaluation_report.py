@@ -214,18 +214,16 @@ def _training(info: ModelInfo) -> dict[str, str]:
         'Split': {'by_cell': 'by cell', 'published': 'published (by spike)'}.get(info.protocol, info.protocol),
         'Network': info.architecture,
         'Members': _members(info.kernel_sizes),
-        'Examples seen': _examples(info),
+        'Examples seen': _count(info.examples_of_kept_epochs),
+        'Examples trained on in all': _count(info.examples_seen),
         'Made': (info.created or UNDEFINED)[:16].replace('T', ' '),
         'Versions': ', '.join(f'{name} {version}' for name, version in (info.versions or {}).items()) or UNDEFINED,
         'Data fingerprint': info.dataset_fingerprint or UNDEFINED,
     }
 
 
-def _examples(info: ModelInfo) -> str:
-    kept, seen = info.examples_of_kept_epochs, info.examples_seen
-    if kept is None:
-        return UNDEFINED
-    return f'{kept:,}' if seen in (kept, None) else f'{kept:,} (of {seen:,} trained on)'
+def _count(number: int | None) -> str:
+    return UNDEFINED if number is None else f'{number:,}'
 
 
 def _members(kernel_sizes: Sequence[int]) -> str:

@@ -92,7 +92,7 @@ def other_days_warnings(model: ModelResult) -> list[str]:
     if OTHER_DAYS in model.splits:
         return []
     return [
-        'there is no dataset non_homogeneous, so these are test cells of the days that were trained on;'
+        'there is no dataset non_homogeneous, so these are test cells of days most of which were trained on;'
         ' sero-evaluate --cross_validate=day judges days that were not'
     ]
 
