@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import os
 import struct
-from collections.abc import Iterator
 
 import numpy as np
 
 from beam_pipelines.recordings.current_channels import Channel, choose_currents
 from beam_pipelines.recordings.recording import RecordedCurrent
 from beam_pipelines.recordings.rejection import RecordingRejected, missing_library
+from beam_pipelines.recordings.silenced import silenced
 
 # Where the header of each version has the sizes of the file's parts, without its version and checksum.
 _SIZES_IN_HEADER = {1: '2xi', 2: '2xii', 3: '2xiii', 5: '4x14i'}
@@ -44,7 +42,7 @@ def read_igor_currents(path: str, channel: str | None = None) -> list[RecordedCu
         raise missing_library(path, 'igor2', 'formats') from None
     try:
         _check_size(path)
-        with _silent(logging.getLogger('igor2')):  # It logs the bytes that it cannot make sense of.
+        with silenced('igor2'):  # It logs the bytes that it cannot make sense of.
             wave = binarywave.load(path)['wave']
         values, header = wave['wData'], wave['wave_header']
         # Versions 1 to 3 have one axis, with other names.
@@ -83,16 +81,6 @@ def _check_size(path: str) -> None:
     promised = struct.unpack_from(f'{order}{sizes}', header)
     if min(promised) < 0 or sum(promised) > size:
         raise RecordingRejected('truncated', f'the header promises {sum(promised)} bytes, the file has {size}')
-
-
-@contextlib.contextmanager
-def _silent(logger: logging.Logger) -> Iterator[None]:
-    level = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _rate_hz(interval: float, unit: str) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 from beam_pipelines.recordings.current_channels import Channel, choose_currents
 from beam_pipelines.recordings.recording import RecordedCurrent, starts_with_gaps
 from beam_pipelines.recordings.rejection import RecordingRejected, missing_library
+from beam_pipelines.recordings.silenced import silenced
 
 if TYPE_CHECKING:
     from neo.rawio.baserawio import BaseRawIO
@@ -56,7 +57,8 @@ def _read(path: str, reader_name: str, channel: str | None) -> list[RecordedCurr
         raise missing_library(path, 'neo', 'formats') from None
     try:
         reader = getattr(rawio, reader_name)(filename=path)
-        reader.parse_header()
+        with silenced('neo'):
+            reader.parse_header()
         _check_size(reader, path)
         table = reader.header['signal_channels']
         channels = [Channel(name.strip(), unit) for name, unit in zip(table['name'], table['units'], strict=True)]
