@@ -1,5 +1,6 @@
 # make demo: from simulated recordings to classified cells, in minutes. make test: lint and all tests.
 # make paper: the published experiment, ending in the published figures beside ours; see docs/reproduce.md.
+# make real: real spike shapes of known types under simulated noise, told apart; see docs/evaluation.md.
 # make quick: lint and the quick tests. make lock: rewrites constraints.txt from setup.py.
 # All make .venv first if it does not exist; they need Python 3.10 to 3.13 with its venv module. For a second Python beside
 # the first: make quick PYTHON=python3.12 VENV=.venv-3.12
@@ -17,10 +18,16 @@ PAPER_PROTOCOL ?= published
 # A scale for two cores; the authors' is in trainer/configs/paper_original.py and paper_synthetic.py.
 PAPER_FLAGS ?= --config.precision=mixed_bfloat16 --config.examples_per_epoch=30328 --config.epochs=8
 
+# The CSV files of real mean spikes, and the types that play SER and NSER: E,FS or E,SOM or E,FS+SOM.
+REAL ?= ../shared/data/juxtacellular
+PAIR ?= E,FS
+COMMA := ,
+REAL_DIR = real/$(subst $(COMMA),-,$(PAIR))
+
 # Python is to keep what it compiles: otherwise every process would compile TensorFlow again, for ten seconds and more.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo paper test quick lint lock clean
+.PHONY: demo paper real test quick lint lock clean
 
 # Two models are trained, one on synthetic spikes and one on recorded spikes alone, and compared on other days' cells.
 demo: $(INSTALLED)
@@ -48,6 +55,20 @@ paper: $(INSTALLED)
 	    --data_dir $(PAPER)/data --workdir $(PAPER)/synthetic
 	$(BIN)/sero-evaluate --workdir $(PAPER)/synthetic --baseline_workdir $(PAPER)/original --data_dir $(PAPER)/data
 	$(BIN)/python -m trainer.published.table $(PAPER)/synthetic $(PAPER)/original
+
+# A second run goes on, as with paper.
+real: $(INSTALLED)
+	@test -e $(REAL_DIR)/recordings/REAL_SHAPES.json || test -e "$(REAL)/waveforms.csv" || \
+	    { echo 'There is no $(REAL)/waveforms.csv. docs/evaluation.md says where the files are; then: make real REAL=FOLDER'; \
+	    exit 1; } >&2
+	test -e $(REAL_DIR)/recordings/REAL_SHAPES.json || \
+	    $(BIN)/sero-simulate --output_dir $(REAL_DIR)/recordings --waveforms "$(REAL)" --pair $(PAIR)
+	test -e $(REAL_DIR)/data/sero_spikes/synthetic_small/1.1.0/dataset_info.json || \
+	    $(BIN)/sero-build --recordings $(REAL_DIR)/recordings --data_dir $(REAL_DIR)/data \
+	    --configs original,synthetic_small -- --direct_running_mode=multi_processing --direct_num_workers=2
+	$(BIN)/sero-evaluate --cross_validate=day --folds=5 --config trainer/configs/real.py \
+	    --data_dir $(REAL_DIR)/data --workdir $(REAL_DIR)/run
+	$(BIN)/python -m benchmarks.real_shapes --recordings $(REAL_DIR)/recordings --workdir $(REAL_DIR)/run
 
 # Two workers, for two cores. A file stays with one worker, so its fixtures are made once; session fixtures are made once
 # for both. tests/conftest.py sets the order.
@@ -90,4 +111,4 @@ lock: | $(BIN)/uv
 	    --custom-compile-command 'make lock' --output-file constraints.txt setup.py
 
 clean:
-	rm -rf .venv .venv-* demo paper paper_recorded build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv .venv-* demo paper paper_recorded real build dist *.egg-info .pytest_cache .ruff_cache

@@ -26,6 +26,7 @@ from beam_pipelines.cli.words import counted
 from beam_pipelines.datasets.configs import CONFIGS, PUBLISHED_EXAMPLES
 from beam_pipelines.errors import UsageError, UserError
 from beam_pipelines.planning import splits
+from beam_pipelines.recordings.sources import words_of_source
 from beam_pipelines.synthesis.synthesizer import Recipe
 
 if TYPE_CHECKING:  # They import Beam.
@@ -147,6 +148,7 @@ def _reading_options() -> ReadingOptions:
 def _summarize(built: Sequence[BuiltDataset], rejected_file: str) -> int:
     """Prints what became of files and triggers, and the datasets' folders; returns the number of rejected files."""
     from beam_pipelines.recordings.rejection import RejectedFile, screen_lines
+    from beam_pipelines.spikes.events import second_spikes_words
     from beam_pipelines.storage import files
 
     sets = {dataset.metadata.recording_set: dataset.metadata for dataset in built}
@@ -155,12 +157,13 @@ def _summarize(built: Sequence[BuiltDataset], rejected_file: str) -> int:
             f'{recording_set}: {counted(metadata.files_used + metadata.files_rejected, "file")} ='
             f' {metadata.files_used} used + {metadata.files_rejected} rejected;'
             f' {metadata.triggers} triggers = {metadata.spikes} spikes + {_dropped(metadata)}'
+            f'{second_spikes_words(metadata.second_spikes)}'
         )
     if files.exists(rejected_file):
         rejected = [RejectedFile(**json.loads(line)) for line in files.read_bytes(rejected_file).decode().splitlines()]
         print(*screen_lines(rejected, rejected_file), sep='\n', end='\n' if rejected else '')
     for dataset in built:
-        print(f'{dataset.config}: {dataset.folder} ({dataset.metadata.source} recordings)')
+        print(f'{dataset.config}: {dataset.folder} ({words_of_source(dataset.metadata.source)})')
     return sum(metadata.files_rejected for metadata in sets.values())
 
 

@@ -32,6 +32,9 @@ _DATES = tuple(
 _LETTERS_OF_MONTHS = {'o': 10, 'n': 11, 'd': 12}
 _FIRST_YEAR = 70  # 70 to 99 are of the last century
 
+# A day as the authors write it, which stays as it is: A140313.
+_PUBLISHED_DAY = re.compile(r'[A-Za-z]{1,3}[0-9]{4,6}')
+
 # The two sets of recordings under a recordings root.
 RECORDING_SETS = ('original', 'non_homogeneous')
 
@@ -60,10 +63,10 @@ def find_recording_day(cell_id: str, pattern: str | None = None) -> str | None:
         match = re.search(pattern, cell_id)
         return match[min(match.re.groups, 1)] or None if match else None
     day, hash_sign, _ = cell_id.partition('#')
-    if hash_sign:
-        return day or None
-    dates = filter(None, (date.search(cell_id) for date in _DATES))
-    return next(map(_iso_date, dates), None)
+    if hash_sign and _PUBLISHED_DAY.fullmatch(day):
+        return day
+    dates = filter(None, (date.search(day) for date in _DATES))
+    return next(map(_iso_date, dates), (day or None) if hash_sign else None)
 
 
 def _iso_date(match: re.Match[str]) -> str:

@@ -131,6 +131,10 @@ def _check_choices(config: FrozenConfigDict) -> None:
     for field, values in (('precision', PRECISIONS), ('learning_rate_schedule', SCHEDULES)):
         if config[field] not in values:
             raise UserError(f'{field} {config[field]!r}: expected one of {", ".join(values)}')
+    if config.held_out_days and not 2 <= config.held_out_days <= len(config.kernel_sizes):
+        raise UserError(
+            f'held_out_days {config.held_out_days}: must be 0, or 2..{len(config.kernel_sizes)}, the number of members'
+        )
     if config.input not in ('tfrecord', 'online', 'tfds'):
         raise UserError(f'input {config.input!r}: expected tfrecord, online or tfds')
 

@@ -24,6 +24,7 @@ from beam_pipelines.cli.command import refuse_arguments, run_command, say
 from beam_pipelines.cli.words import counted
 from beam_pipelines.errors import UsageError, UserError
 from beam_pipelines.recordings.folder_names import did_you_mean
+from beam_pipelines.recordings.sources import find_source
 
 _MOST_CELLS = 40
 
@@ -79,8 +80,8 @@ def _check_recordings(root: pathlib.Path) -> int:
         print(line)
     if len(differences) > _MOST_CELLS:
         print(f'... {counted(len(differences) - _MOST_CELLS, "more cell")} of original not as published')
-    if found.simulated_files:
-        print('These are SIMULATED recordings and not the published ones.')
+    if made := find_source(found.made_files):
+        print(f'These are {made.recordings} and not the published ones.')
     if found.rejected:
         first = found.rejected[0]
         files = counted(len(found.rejected), 'file')

@@ -39,6 +39,7 @@ from absl import flags
 
 from beam_pipelines.cli.command import refuse_arguments, run_command
 from beam_pipelines.errors import UsageError, UserError
+from beam_pipelines.recordings.sources import find_source
 from trainer.backend import start_keras
 from trainer.config import define_config_flag, parse_flags, read_config
 
@@ -143,7 +144,7 @@ def _check_flags(values: flags.FlagValues) -> None:
 
 def _cross_validate(config: FrozenConfigDict) -> int:
     from trainer.cross_validation.cross_validate import DIVISIONS, Division, cross_validate, read_headline, write_result
-    from trainer.reports.terminal import ALL_SIMULATED, beside_noise_words, division_table
+    from trainer.reports.terminal import beside_noise_words, division_table, source_line
 
     values = flags.FLAGS
     asked = Division(values.cross_validate, values.folds, values.day_pattern)
@@ -152,8 +153,8 @@ def _cross_validate(config: FrozenConfigDict) -> int:
     found = {division: read_headline(values.workdir, division) for division in DIVISIONS}
     print(division_table({division: metrics for division, metrics in found.items() if metrics}))
     print(f'{asked.by}: the ensembles are {beside_noise_words(result.name, result)}')
-    if result.source == 'simulated':
-        print(ALL_SIMULATED)
+    if made := find_source([result.source]):
+        print(source_line(made))
     print(f'cells: {os.path.join(folder, "cells.csv")}')
     return 0
 

@@ -27,6 +27,7 @@ from absl import flags
 from beam_pipelines.cli.command import refuse_arguments, run_command, say
 from beam_pipelines.cli.words import counted
 from beam_pipelines.errors import UserError
+from beam_pipelines.recordings.sources import words_of_source
 from trainer.backend import start_keras
 from trainer.config import define_config_flag, parse_flags, read_config
 
@@ -79,7 +80,7 @@ def main(argv: list[str]) -> int:
     kept = ', '.join(f'{name}: {epoch}' for name, epoch in sorted(info.best_epoch.items()))
     print(f'ended after epoch {info.epochs}; kept of each member the epoch that was best on validation ({kept})')
     print(
-        f'{counted(len(info.members), "member")} trained on {info.trained_on} ({info.source} recordings),'
+        f'{counted(len(info.members), "member")} trained on {info.trained_on} ({words_of_source(info.source)}),'
         f' {info.examples_seen:,} examples; model in {values.workdir}'
     )
     # The chief of several workers leaves a calibration; a run of an earlier version has none.

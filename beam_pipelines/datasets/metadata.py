@@ -57,7 +57,7 @@ class DatasetMetadata(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Attributes
     ----------
-    source : ``recorded`` or ``simulated``.
+    source : ``recorded``, ``simulated`` or ``real_shapes``; see ``recordings.sources``.
     protocol : ``by_cell`` or ``published``.
     seed : the build's seed.
     format_version : version of the record layout.
@@ -71,6 +71,7 @@ class DatasetMetadata(msgspec.Struct, frozen=True, omit_defaults=True):
     crc32c : file name of each shard -> CRC-32C of the file, eight hexadecimal digits.
     synthesis : only for a synthetic dataset.
     triggers_dropped_by_reason : see ``events.DROP_REASONS``; not in the file if none was dropped.
+    second_spikes : spikes in whose window another begins; not in the file if there is none.
     cutting : how its spikes were found and cut; not in the file if in the published way, as by early versions.
     """
 
@@ -92,3 +93,4 @@ class DatasetMetadata(msgspec.Struct, frozen=True, omit_defaults=True):
     synthesis: SynthesisMetadata | None = None
     triggers_dropped_by_reason: Mapping[str, int] = {}
     cutting: SpikeCutting = PUBLISHED_CUTTING
+    second_spikes: int = 0

@@ -13,6 +13,7 @@ import struct
 from typing import Any
 
 from beam_pipelines.recordings.rejection import RecordingRejected
+from beam_pipelines.recordings.sources import MADE, RECORDED
 
 _BLOCK_BYTES = 512
 _MAX_CHANNELS = 16
@@ -47,9 +48,8 @@ _FIRST_YEAR = 1980
 _ABF1_DATE, _ABF1_SECONDS, _ABF1_MILLISECONDS = 20, 24, 366
 _ABF2_DATE = 16
 
-# Where an ABF1 header holds its comment, and the comment that marks a simulated recording, even after it is copied.
+# Where an ABF1 header holds its comment, which says what made a recording.
 COMMENT = 310
-SIMULATED_COMMENT = b'SIMULATED by sero-spikes'
 
 
 def check_abf_header(path: str) -> None:
@@ -71,11 +71,15 @@ def check_abf_header(path: str) -> None:
         raise RecordingRejected('not_abf', f'the file starts with {signature!r}, not with ABF or ABF2')
 
 
-def is_simulated(path: str) -> bool:
-    """Whether an ABF file is marked as simulated by this project."""
+def read_source(path: str) -> str:
+    """Returns ``recorded``, or the name of what made an ABF file, if this project marked it."""
     with open(path, 'rb') as file:
         header = file.read(_ABF1_HEADER_BYTES)
-    return header[:4] == b'ABF ' and header[COMMENT:].startswith(SIMULATED_COMMENT)
+    if header[:4] == b'ABF ':
+        for source in MADE:
+            if header[COMMENT:].startswith(source.abf_comment):
+                return source.name
+    return RECORDED
 
 
 def is_float_abf1(path: str) -> bool:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from beam_pipelines.recordings.abf_header import check_abf_header, is_float_abf1, is_simulated
+from beam_pipelines.recordings.abf_header import check_abf_header, is_float_abf1, read_source
+from beam_pipelines.recordings.abf_stimulus import find_stimulus_steps
 from beam_pipelines.recordings.current_channels import Channel, choose_currents
 from beam_pipelines.recordings.neo_reader import read_float_abf1
 from beam_pipelines.recordings.recording import RecordedCurrent
@@ -43,16 +44,16 @@ def read_abf_currents(path: str, channel: str | None = None) -> list[RecordedCur
         check_abf_header(path)
         if is_float_abf1(path):
             return read_float_abf1(path, channel)
-        simulated = is_simulated(path)
+        source = read_source(path)
         abf = _open(path)
     except OSError as error:
         raise RecordingRejected('unreadable', error.strerror or str(error)) from error
     channels = [Channel(name.strip(), unit) for name, unit in zip(abf.adcNames, abf.adcUnits, strict=True)]
-    currents = []
+    currents, steps = [], find_stimulus_steps(abf)
     for number, pa_per_unit in choose_currents(channels, channel).items():
         sweeps = [_in_pa(sweep, pa_per_unit) for sweep in _sweeps(abf, number)]
-        name = (channels[number].name or str(number)) if len(channels) > 1 else ''
-        currents.append(RecordedCurrent(sweeps, abf.dataRate, name, _starts_s(abf, sweeps), simulated))
+        name = channels[number].name or str(number)
+        currents.append(RecordedCurrent(sweeps, abf.dataRate, name, _starts_s(abf, sweeps), source, steps))
     # pyABF's objects form reference cycles and live until the next garbage collection; this frees their arrays now.
     del abf.data, abf.sweepX, abf.sweepY
     return currents

@@ -6,15 +6,13 @@ import dataclasses
 import os
 from collections.abc import Iterable
 
-from beam_pipelines.recordings.formats import SUFFIXES, is_recording
+from beam_pipelines.recordings.formats import SUFFIXES, is_one_cell, is_recording
 from beam_pipelines.recordings.rejection import RecordingRejected, RejectedFile
-from beam_pipelines.recordings.spike_csv import is_spike_csv
-
-# In the root of simulated recordings: their parameters and the ground truth.
-SIMULATED_FILE = 'SIMULATED.json'
+from beam_pipelines.recordings.sources import MADE
+from beam_pipelines.recordings.spike_csv import is_misnamed_spike_csv, is_spike_csv
 
 # Files that are not recordings and need no report.
-_IGNORED_NAMES = ('thumbs.db', 'desktop.ini', SIMULATED_FILE.lower())
+_IGNORED_NAMES = ('thumbs.db', 'desktop.ini', *(source.root_file.lower() for source in MADE))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +42,8 @@ class RecordingFiles:
 
 def _cell_id(path: str) -> str:
     if is_recording(path):
+        if is_misnamed_spike_csv(path):
+            raise RecordingRejected('bad_name', 'the name is like that of a spike CSV, CELL_trigger_N.csv')
         cell_id = os.path.splitext(os.path.basename(path))[0]
     elif is_spike_csv(path):
         cell_id = os.path.basename(os.path.dirname(path))
@@ -62,7 +62,7 @@ def check_cell_id(cell_id: str) -> None:
 
 
 def is_ignored(path: str) -> bool:
-    """Whether a file is hidden, written by a file manager, or ``SIMULATED.json``."""
+    """Whether a file is hidden, written by a file manager, or says what made the recordings, as ``SIMULATED.json``."""
     name = os.path.basename(path)
     return name.startswith('.') or name.lower() in _IGNORED_NAMES
 
@@ -97,7 +97,10 @@ def group_files(
 
     of_cell: dict[str, list[RecordingFiles]] = {}
     for (recording_set, label, cell_id, _), paths in groups.items():
-        of_cell.setdefault(cell_id, []).append(RecordingFiles(recording_set, label, cell_id, tuple(sorted(paths))))
+        # Which cells are in a file of several is known when it is read.
+        of_cell.setdefault(cell_id if is_one_cell(paths[0]) else paths[0], []).append(
+            RecordingFiles(recording_set, label, cell_id, tuple(sorted(paths)))
+        )
     recordings = []
     for cell_id, candidates in of_cell.items():
         candidates.sort(key=lambda files: (files.recording_set != 'original', not files.is_recording, files.paths))

@@ -10,9 +10,13 @@ from beam_pipelines.recordings.rejection import RecordingRejected
 # Both characters for micro are in use.
 _MICRO = ('u', '\N{MICRO SIGN}', '\N{GREEK SMALL LETTER MU}')
 _EXPONENTS = {'k': 3, '': 0, 'm': -3, **dict.fromkeys(_MICRO, -6), 'n': -9, 'p': -12, 'f': -15, 'a': -18}
-_NAMES_OF_AMPERE = ('A', 'amp', 'Amp', 'amps', 'Amps', 'ampere', 'Ampere', 'amperes', 'Amperes')
-_PA_PER_UNIT = {
-    f'{prefix}{name}': 10.0 ** (exponent + 12) for prefix, exponent in _EXPONENTS.items() for name in _NAMES_OF_AMPERE
+_NAMES_OF_PREFIXES = {'': 0, 'milli': -3, 'micro': -6, 'nano': -9, 'pico': -12, 'femto': -15}
+_NAMES_OF_AMPERE = ('amp', 'amps', 'ampere', 'amperes')
+_PA_PER_UNIT = {f'{prefix}A': 10.0 ** (exponent + 12) for prefix, exponent in _EXPONENTS.items()} | {
+    written: 10.0 ** (exponent + 12)
+    for prefix, exponent in _NAMES_OF_PREFIXES.items()
+    for name in _NAMES_OF_AMPERE
+    for written in (f'{prefix}{name}', f'{prefix}{name}'.capitalize())
 }
 _VOLTS = {f'{prefix}{name}' for prefix in _EXPONENTS for name in ('V', 'volt', 'Volt', 'volts', 'Volts')}
 
@@ -25,8 +29,21 @@ class Channel:
     unit: str
 
 
+def all_currents(channels: Sequence[Channel], wanted: str | None) -> dict[int, float]:
+    """Returns all channels that hold a current, or the wanted one if it does; see ``choose_currents``."""
+    numbers = _wanted_numbers(channels, wanted)
+    units = {number: channels[number].unit.strip() for number in numbers}
+    currents = {number: _PA_PER_UNIT[unit] for number, unit in units.items() if unit in _PA_PER_UNIT}
+    if currents:
+        return currents
+    found = ', '.join(unit or 'no unit' for unit in units.values())
+    if units and all(unit in _VOLTS for unit in units.values()):
+        raise RecordingRejected('voltage', f'the channel is a voltage (in {found}); a current is needed')
+    raise RecordingRejected('wrong_unit', f'expected a channel in pA, the {len(channels)} channel(s) are in {found}')
+
+
 def choose_currents(channels: Sequence[Channel], wanted: str | None) -> dict[int, float]:
-    """Chooses the channels that hold a current.
+    """Chooses the channels of one recording that hold a current.
 
     Parameters
     ----------
@@ -43,25 +60,24 @@ def choose_currents(channels: Sequence[Channel], wanted: str | None) -> dict[int
     RecordingRejected
         If no channel is as wanted, or none holds a current.
     """
+    currents = all_currents(channels, wanted)
+    in_pa = {number: factor for number, factor in currents.items() if factor == 1}
+    # Where one channel is in pA, those in other units are seldom the neuron's current.
+    return in_pa or currents
+
+
+def _wanted_numbers(channels: Sequence[Channel], wanted: str | None) -> list[int]:
     numbers = list(range(len(channels)))
-    if wanted is not None:
-        # A name is more specific than a number.
-        numbers = [number for number in numbers if channels[number].name == wanted] or [
-            number for number in numbers if str(number) == wanted
-        ]
-        if not numbers:
-            names = ', '.join(channel.name for channel in channels)
-            raise RecordingRejected('wrong_channel', f'no channel {wanted}; there are {names}')
-    units = {number: channels[number].unit.strip() for number in numbers}
-    currents = {number: _PA_PER_UNIT[unit] for number, unit in units.items() if unit in _PA_PER_UNIT}
-    in_pa = {number: factor for number, factor in currents.items() if units[number] == 'pA'}
-    if currents:
-        # Where one channel is in pA, those in other units are seldom the neuron's current.
-        return in_pa or currents
-    found = ', '.join(unit or 'no unit' for unit in units.values())
-    if units and all(unit in _VOLTS for unit in units.values()):
-        raise RecordingRejected('voltage', f'the channel is a voltage (in {found}); a current is needed')
-    raise RecordingRejected('wrong_unit', f'expected a channel in pA, the {len(channels)} channel(s) are in {found}')
+    if wanted is None:
+        return numbers
+    # A name is more specific than a number.
+    found = [number for number in numbers if channels[number].name == wanted] or [
+        number for number in numbers if str(number) == wanted
+    ]
+    if not found:
+        names = ', '.join(channel.name for channel in channels)
+        raise RecordingRejected('wrong_channel', f'no channel {wanted}; there are {names}')
+    return found
 
 
 def several_currents_detail(names: Sequence[str]) -> str:

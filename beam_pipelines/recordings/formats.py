@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 from beam_pipelines.recordings.abf_header import check_abf_header
 from beam_pipelines.recordings.abf_reader import read_abf_currents
@@ -16,7 +16,8 @@ from beam_pipelines.recordings.recording import RecordedCurrent, Recording, at_4
 from beam_pipelines.recordings.rejection import RecordingRejected
 from beam_pipelines.recordings.spike_csv import is_spike_csv
 
-_READERS: dict[str, Callable[[str, str | None], list[RecordedCurrent]]] = {
+_Read = Callable[[str, str | None], Iterable[RecordedCurrent | RecordingRejected]]
+_READERS: dict[str, _Read] = {
     '.abf': read_abf_currents,
     **dict.fromkeys(NEO_READERS, read_neo_currents),
     '.ibw': read_igor_currents,
@@ -31,21 +32,22 @@ def is_recording(path: str) -> bool:
 
 
 def is_one_cell(path: str) -> bool:
-    """Whether a recording is of one cell, however many currents it holds; an NWB file has a cell in each of them."""
+    """Whether a recording is of one cell, however many currents it holds; an NWB file may hold many."""
     return _suffix(path) != '.nwb'
 
 
-def read_recordings(path: str, options: ReadingOptions) -> list[Recording]:
-    """Reads the currents in a recording.
+def read_recordings(path: str, options: ReadingOptions) -> Iterator[Recording | RecordingRejected]:
+    """Reads the currents in a recording, one after the other.
 
     Parameters
     ----------
     path : a local file for which ``is_recording``.
     options : how it is read.
 
-    Returns
-    -------
-    At least one; at 40 kHz and in pA, whatever the SI prefix of the channel's unit.
+    Yields
+    ------
+    At least one current, at 40 kHz and in pA, whatever the SI prefix of the channel's unit. Of a file of several cells,
+    in place of one that cannot be used, why.
 
     Raises
     ------
@@ -53,8 +55,17 @@ def read_recordings(path: str, options: ReadingOptions) -> list[Recording]:
         If the file cannot be used; gives the reason.
     """
     read = _READERS.get(_suffix(path))
-    currents = read(path, options.channel) if read else [read_plain_current(path, options.sampling_rate_hz)]
-    return [at_40_khz(current, options.resample) for current in currents]
+    currents = read(path, options.channel) if read else [read_plain_current(path, options)]
+    for current in currents:
+        if isinstance(current, RecordingRejected):
+            yield current
+            continue
+        try:
+            yield at_40_khz(current, options.resample)
+        except RecordingRejected as error:
+            if is_one_cell(path):
+                raise
+            yield RecordingRejected(error.reason, f'{current.name}: {error.detail}')
 
 
 def is_complete(path: str) -> bool:

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import os
+import struct
+from collections.abc import Iterator
+
 import numpy as np
 
 from beam_pipelines.recordings.current_channels import Channel, choose_currents
 from beam_pipelines.recordings.recording import RecordedCurrent
 from beam_pipelines.recordings.rejection import RecordingRejected, missing_library
+
+# Where the header of each version has the sizes of the file's parts, without its version and checksum.
+_SIZES_IN_HEADER = {1: '2xi', 2: '2xii', 3: '2xiii', 5: '4x14i'}
+_HEADER_BYTES = 64
 
 _SECONDS_PER_UNIT = {'s': 1.0, 'ms': 1e-3}
 
@@ -33,7 +43,9 @@ def read_igor_currents(path: str, channel: str | None = None) -> list[RecordedCu
     except ImportError:
         raise missing_library(path, 'igor2', 'formats') from None
     try:
-        wave = binarywave.load(path)['wave']
+        _check_size(path)
+        with _silent(logging.getLogger('igor2')):  # It logs the bytes that it cannot make sense of.
+            wave = binarywave.load(path)['wave']
         values, header = wave['wData'], wave['wave_header']
         # Versions 1 to 3 have one axis, with other names.
         interval, unit_of_time = (
@@ -41,7 +53,7 @@ def read_igor_currents(path: str, channel: str | None = None) -> list[RecordedCu
         )
         name = header['bname'].decode('utf-8', errors='replace').strip('\0 ')
         channels = [Channel(name, _text(header['dataUnits']))]
-    except MemoryError:
+    except (RecordingRejected, MemoryError):
         raise
     except OSError as error:
         raise RecordingRejected('unreadable', error.strerror or str(error)) from error
@@ -52,7 +64,35 @@ def read_igor_currents(path: str, channel: str | None = None) -> list[RecordedCu
     ((_, pa_per_unit),) = choose_currents(channels, channel).items()
     sweeps = np.ascontiguousarray(values.reshape(len(values), -1).T)
     in_pa = [(sweep * pa_per_unit).astype(np.float32) for sweep in sweeps]
-    return [RecordedCurrent(in_pa, _rate_hz(float(interval), _text(unit_of_time)))]
+    return [RecordedCurrent(in_pa, _rate_hz(float(interval), _text(unit_of_time)), name)]
+
+
+def _check_size(path: str) -> None:
+    """Rejects a file whose header promises more than it holds: igor2 would fill the memory."""
+    size = os.path.getsize(path)
+    with open(path, 'rb') as file:
+        header = file.read(_HEADER_BYTES)
+    if len(header) < 2:
+        raise RecordingRejected('truncated', f'{size} bytes are less than a header')
+    # The version is small, so its zero byte tells the order of bytes.
+    order = '>' if header[0] == 0 else '<'
+    (version,) = struct.unpack_from(f'{order}h', header)
+    sizes = _SIZES_IN_HEADER.get(version)
+    if sizes is None or len(header) < struct.calcsize(f'{order}{sizes}'):
+        raise RecordingRejected('bad_header', f'no Igor wave of version 1, 2, 3 or 5: {version}, {size} bytes')
+    promised = struct.unpack_from(f'{order}{sizes}', header)
+    if min(promised) < 0 or sum(promised) > size:
+        raise RecordingRejected('truncated', f'the header promises {sum(promised)} bytes, the file has {size}')
+
+
+@contextlib.contextmanager
+def _silent(logger: logging.Logger) -> Iterator[None]:
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _rate_hz(interval: float, unit: str) -> float:

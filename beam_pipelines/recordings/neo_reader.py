@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from beam_pipelines.recordings.current_channels import Channel, choose_currents
-from beam_pipelines.recordings.recording import RecordedCurrent
+from beam_pipelines.recordings.recording import RecordedCurrent, starts_with_gaps
 from beam_pipelines.recordings.rejection import RecordingRejected, missing_library
 
 if TYPE_CHECKING:
@@ -22,9 +22,6 @@ NEO_READERS = {
     '.axgd': 'AxographRawIO',
 }
 _ABF_READER = 'AxonRawIO'
-
-# A shorter pause between sweeps, in samples, is a rounding error.
-_LEAST_GAP = 1.5
 
 
 def read_neo_currents(path: str, channel: str | None = None) -> list[RecordedCurrent]:
@@ -64,7 +61,7 @@ def _read(path: str, reader_name: str, channel: str | None) -> list[RecordedCurr
         table = reader.header['signal_channels']
         channels = [Channel(name.strip(), unit) for name, unit in zip(table['name'], table['units'], strict=True)]
         return [
-            _read_channel(reader, number, pa_per_unit, _name(channels, number))
+            _read_channel(reader, number, pa_per_unit, channels[number].name or str(number))
             for number, pa_per_unit in choose_currents(channels, channel).items()
         ]
     except (RecordingRejected, MemoryError):
@@ -75,10 +72,6 @@ def _read(path: str, reader_name: str, channel: str | None) -> list[RecordedCurr
         if 'mmap length' in str(error):
             raise RecordingRejected('truncated', 'the header promises more samples than the file holds') from None
         raise RecordingRejected('unreadable', f'neo: {type(error).__name__}: {error}') from error
-
-
-def _name(channels: list[Channel], number: int) -> str:
-    return (channels[number].name or str(number)) if len(channels) > 1 else ''
 
 
 def _read_channel(reader: BaseRawIO, number: int, pa_per_unit: float, name: str) -> RecordedCurrent:
@@ -95,16 +88,7 @@ def _read_channel(reader: BaseRawIO, number: int, pa_per_unit: float, name: str)
             starts_s.append(float(reader.get_signal_t_start(0, segment, stream)))
     if not sweeps:
         raise RecordingRejected('bad_header', 'the file holds no sample')
-    return RecordedCurrent(sweeps, rate_hz, name, _gaps(starts_s, sweeps, rate_hz))
-
-
-def _gaps(starts_s: list[float], sweeps: list[np.ndarray], rate_hz: float) -> tuple[float, ...]:
-    """Returns when each sweep started; nothing if they follow each other, or the file gives them all one start."""
-    starts = np.array(starts_s) - starts_s[0]
-    pauses = np.diff(starts) - np.array([len(sweep) for sweep in sweeps[:-1]]) / rate_hz
-    if not len(pauses) or pauses.min() < -_LEAST_GAP / rate_hz or pauses.max() <= _LEAST_GAP / rate_hz:
-        return ()
-    return tuple(starts.tolist())
+    return RecordedCurrent(sweeps, rate_hz, name, starts_with_gaps(starts_s, sweeps, rate_hz))
 
 
 def _check_size(reader: BaseRawIO, path: str) -> None:

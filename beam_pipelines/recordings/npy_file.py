@@ -21,13 +21,15 @@ def map_npy(path: str) -> np.ndarray:
         if magic != np.lib.format.MAGIC_PREFIX:
             raise RecordingRejected('bad_array', f'the file starts with {magic!r}, not as an .npy file does')
         return np.load(path, mmap_mode='r', allow_pickle=False)
+    except (RecordingRejected, MemoryError):
+        raise
     except OSError as error:
         raise RecordingRejected('unreadable', error.strerror or str(error)) from error
-    except (ValueError, EOFError, SyntaxError, TypeError, KeyError, OverflowError) as error:
+    except Exception as error:  # NumPy parses the header as Python text, whose errors are many.
         words = str(error)
-        if 'object' in words:
+        if 'Python objects in dtype' in words:
             raise RecordingRejected(
                 'bad_array', 'the array holds Python objects, which only pickle could read; save it as numbers or text'
             ) from None
         reason = 'truncated' if 'mmap length' in words else 'bad_array'
-        raise RecordingRejected(reason, words or type(error).__name__) from None
+        raise RecordingRejected(reason, f'{type(error).__name__}: {words}') from None

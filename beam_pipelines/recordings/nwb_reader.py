@@ -1,38 +1,42 @@
-"""Reads the currents of an NWB file through pynwb: each current series is a cell of its own."""
+"""Reads the currents of an NWB file through pynwb: each electrode, or each series without one, is a cell of its own."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from beam_pipelines.recordings.current_channels import Channel, choose_currents
-from beam_pipelines.recordings.recording import RecordedCurrent
+from beam_pipelines.recordings.current_channels import Channel, all_currents
+from beam_pipelines.recordings.recording import RecordedCurrent, starts_with_gaps
 from beam_pipelines.recordings.rejection import RecordingRejected, missing_library
+from beam_pipelines.recordings.sources import MADE, RECORDED
 
 if TYPE_CHECKING:
     import pynwb
 
-# HDF5's strongest usual compression of anything; more is a promise that the file does not hold.
-_MOST_COMPRESSION = 1100
+# A recorded current has noise, and is never compressed so much: more is a promise that the file does not hold.
+_MOST_COMPRESSION = 50
 # Timestamps of an evenly sampled current differ from an even grid by less, as a share of the interval.
 _MOST_UNEVEN = 0.01
+_BLOCK_SAMPLES = 1 << 22
 
-_SIMULATED_KEYWORD = 'simulated recording'
 
+def read_nwb_currents(path: str, channel: str | None = None) -> Iterator[RecordedCurrent | RecordingRejected]:
+    """Reads the currents among the acquired series of an ``.nwb`` file, one after the other.
 
-def read_nwb_currents(path: str, channel: str | None = None) -> list[RecordedCurrent]:
-    """Reads the recorded currents in an ``.nwb`` file; commanded ones, among the stimuli, are left out.
+    The series of one electrode are the sweeps of one cell, in the order of their starts. Commands, which are stimuli,
+    and processed copies are left out.
 
     Parameters
     ----------
     path : a local file.
-    channel : name or number (from 0) of the one series to read; None: all that hold a current.
+    channel : name or number (from 0) of the one electrode or series to read; None: all that hold a current.
 
-    Returns
-    -------
-    At least one, in pA.
+    Yields
+    ------
+    At least one current in pA; in place of one that cannot be used, why. The name of the only one is empty.
 
     Raises
     ------
@@ -47,53 +51,88 @@ def read_nwb_currents(path: str, channel: str | None = None) -> list[RecordedCur
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')  # Files of older versions of the standard are read all the same.
             with pynwb.NWBHDF5IO(path, 'r', load_namespaces=True) as io:
-                return _read(io.read(), channel)
+                yield from _read(io.read(), channel)
     except (RecordingRejected, MemoryError):
         raise
     except Exception as error:  # A damaged file can make HDF5 and pynwb raise anything.
         raise RecordingRejected('unreadable', f'pynwb: {type(error).__name__}: {error}') from error
 
 
-def _read(file: pynwb.NWBFile, wanted: str | None) -> list[RecordedCurrent]:
+def _read(file: pynwb.NWBFile, wanted: str | None) -> Iterator[RecordedCurrent | RecordingRejected]:
+    cells = _group_by_electrode(file)
+    if not cells:
+        raise RecordingRejected('wrong_unit', 'the file holds no acquired series')
+    currents = all_currents([Channel(name, str(series[0].unit)) for name, series in cells], wanted)
+    keywords = file.keywords[:] if file.keywords is not None else ()
+    source = next((made.name for made in MADE if made.nwb_keyword in keywords), RECORDED)
+    for number, pa_per_unit in currents.items():
+        name, sweeps = cells[number]
+        try:
+            rates_hz = [_rate_hz(series) for series in sweeps]
+            if max(rates_hz) - min(rates_hz) > 1e-6 * max(rates_hz):
+                raise RecordingRejected('wrong_rate', f'sweeps of {min(rates_hz):g} to {max(rates_hz):g} Hz')
+            currents_pa = [_current_pa(series, pa_per_unit) for series in sweeps]
+            starts = starts_with_gaps([_start_s(series) for series in sweeps], currents_pa, rates_hz[0])
+        except RecordingRejected as error:
+            yield RecordingRejected(error.reason, f'{name}: {error.detail}')
+        else:
+            yield RecordedCurrent(currents_pa, rates_hz[0], name if len(currents) > 1 else '', starts, source)
+
+
+def _group_by_electrode(file: pynwb.NWBFile) -> list[tuple[str, list[pynwb.TimeSeries]]]:
+    """Returns the name and the series of each cell; a series without an electrode is a cell of its own."""
     import pynwb
 
-    commanded = {id(series) for series in (*file.stimulus.values(), *file.stimulus_template.values())}
-    every = [series for series in file.objects.values() if isinstance(series, pynwb.TimeSeries)]
-    recorded = sorted((series for series in every if id(series) not in commanded), key=lambda series: series.name)
-    if not recorded:
-        raise RecordingRejected('wrong_unit', 'the file holds no recorded series')
-    is_simulated = _SIMULATED_KEYWORD in (file.keywords[:] if file.keywords is not None else ())
-    currents = []
-    for number, pa_per_unit in choose_currents([Channel(of.name, str(of.unit)) for of in recorded], wanted).items():
-        series = recorded[number]
-        current_pa = (_samples(series) * (series.conversion * pa_per_unit) + series.offset * pa_per_unit).astype(
-            np.float32
-        )
-        currents.append(RecordedCurrent([current_pa], _rate_hz(series), series.name, is_simulated=is_simulated))
-    return currents
+    groups: dict[tuple[int, str], list[pynwb.TimeSeries]] = {}
+    for series in sorted(file.acquisition.values(), key=lambda one: one.name):
+        if isinstance(series, pynwb.TimeSeries):
+            electrode = getattr(series, 'electrode', None)
+            # An electrode may hold a current in one series and a potential in another.
+            groups.setdefault((id(series if electrode is None else electrode), str(series.unit)), []).append(series)
+    cells = []
+    for of_group in groups.values():
+        sweeps = sorted(of_group, key=_start_s)
+        cells.append((sweeps[0].name if len(sweeps) == 1 else str(sweeps[0].electrode.name), sweeps))
+    return sorted(cells, key=lambda cell: cell[0])
 
 
-def _samples(series: pynwb.TimeSeries) -> np.ndarray:
-    """Returns the stored numbers, (n,) float64, if they are one current that the file really holds."""
+def _start_s(series: pynwb.TimeSeries) -> float:
+    if series.rate is not None:
+        return float(series.starting_time or 0.0)
+    return float(series.timestamps[0]) if len(series.timestamps) else 0.0
+
+
+def _current_pa(series: pynwb.TimeSeries, pa_per_unit: float) -> np.ndarray:
+    """Returns the current, (n,) float32 in pA, if it is one that the file really holds."""
     data: Any = series.data
     if data.dtype.kind not in 'fiu' or not (data.ndim == 1 or (data.ndim == 2 and data.shape[1] == 1)) or not data.size:
-        raise RecordingRejected('wrong_unit', f'{series.name} is {data.dtype} of shape {data.shape}, not one current')
+        raise RecordingRejected('wrong_unit', f'{data.dtype} of shape {data.shape} is not one current')
+    _check_held(data)
+    current_pa = np.empty(len(data), np.float32)
+    for first in range(0, len(data), _BLOCK_SAMPLES):
+        block = data[first : first + _BLOCK_SAMPLES].reshape(-1).astype(np.float64)
+        current_pa[first : first + len(block)] = (block * series.conversion + series.offset) * pa_per_unit
+    return current_pa
+
+
+def _check_held(data: Any) -> None:
     if data.external:
-        raise RecordingRejected('unreadable', f'{series.name} lies in other files')
+        raise RecordingRejected('unreadable', 'the samples lie in other files')
     promised, stored = data.size * data.dtype.itemsize, data.id.get_storage_size()
     if promised > _MOST_COMPRESSION * stored:
-        raise RecordingRejected('truncated', f'{series.name} promises {promised} bytes, the file holds {stored}')
-    return data[:].reshape(-1).astype(np.float64)
+        raise RecordingRejected('truncated', f'{promised} bytes are promised, the file holds {stored}')
 
 
 def _rate_hz(series: pynwb.TimeSeries) -> float:
     if series.rate is not None:
         return float(series.rate)
-    times_s = np.asarray(series.timestamps[:], np.float64)
-    intervals = np.diff(times_s)
-    if len(times_s) != len(series.data) or len(intervals) < 1 or not np.isfinite(times_s).all():
-        raise RecordingRejected('bad_header', f'{series.name} has {len(times_s)} times for {len(series.data)} samples')
+    times: Any = series.timestamps
+    if len(times) != len(series.data) or len(times) < 2:
+        raise RecordingRejected('bad_header', f'there are {len(times)} times for {len(series.data)} samples')
+    _check_held(times)
+    times_s = np.asarray(times[:], np.float64)
+    intervals: Sequence[float] | np.ndarray = np.diff(times_s)
     usual = (times_s[-1] - times_s[0]) / len(intervals)
-    if not usual > 0 or np.abs(intervals - usual).max() > _MOST_UNEVEN * usual:
-        raise RecordingRejected('wrong_rate', f'{series.name} is not sampled evenly')
+    if not usual > 0 or not np.abs(intervals - usual).max() <= _MOST_UNEVEN * usual:
+        raise RecordingRejected('wrong_rate', 'the samples are not evenly spaced')
     return 1 / usual

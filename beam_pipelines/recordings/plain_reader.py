@@ -2,48 +2,67 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 
 import numpy as np
 
+from beam_pipelines.recordings.current_channels import Channel, all_currents
 from beam_pipelines.recordings.npy_file import map_npy
+from beam_pipelines.recordings.reading_options import ReadingOptions
 from beam_pipelines.recordings.recording import RecordedCurrent
 from beam_pipelines.recordings.rejection import RecordingRejected
 
 PLAIN_SUFFIXES = ('.csv', '.npy')
 
+# Shorter currents are single spikes, cut from a recording and named in another way.
+_LEAST_SECONDS = 0.5
 # Times of an evenly sampled current, written with few digits, differ from an even grid by less, in intervals.
 _MOST_UNEVEN = 0.6
 _LEAST_ROWS = 2
+# A column of times that runs so much slower than 40 kHz is in ms, or counts the rows.
+_SLOW_HZ = 100
+
+_UNIT = re.compile(r'[(\[]\s*([^()\[\]]+?)\s*[)\]]\s*$')
 
 
-def read_plain_current(path: str, sampling_rate_hz: float | None) -> RecordedCurrent:
+def read_plain_current(path: str, options: ReadingOptions) -> RecordedCurrent:
     """Reads the current in a ``.csv`` or ``.npy`` file.
 
     Parameters
     ----------
-    path : a local file. ``.npy``: (n,) numbers in pA. ``.csv``: a column of currents in pA, or two columns of time in s
-        and current in pA, after at most one line of titles.
-    sampling_rate_hz : the rate; None: from the column of times.
+    path : a local file. ``.npy``: (n,) numbers in pA. ``.csv``: a column of currents, or two columns of time in s and
+        current, after at most one line of titles. The current is in pA, or in the unit in brackets in its title.
+    options : its ``sampling_rate_hz`` is the rate; None: from the column of times.
 
     Raises
     ------
     RecordingRejected
         If it is not such a file, or its rate is not known.
     """
+    if options.channel is not None:
+        raise RecordingRejected('wrong_channel', f'no channel {options.channel}; a plain file has one current, unnamed')
+    rate_hz, given_hz, title = None, options.sampling_rate_hz, ''
     if path.lower().endswith('.npy'):
-        current_pa, rate_hz = _read_npy(path), None
+        current_pa = _read_npy(path)
     else:
-        current_pa, rate_hz = _read_csv(path)
-    if sampling_rate_hz is None and rate_hz is None:
+        current_pa, rate_hz, title = _read_csv(path, given_hz is not None)
+    if given_hz is None and rate_hz is None:
         raise RecordingRejected(
             'wrong_rate', 'the file does not say at which rate it was sampled; name it with --sampling_rate_hz'
         )
-    if sampling_rate_hz is not None and rate_hz is not None and abs(rate_hz / sampling_rate_hz - 1) > 0.01:
+    if given_hz is not None and rate_hz is not None and abs(rate_hz / given_hz - 1) > 0.01:
         raise RecordingRejected(
-            'wrong_rate', f'the column of times runs at {rate_hz:.6g} Hz, --sampling_rate_hz is {sampling_rate_hz:.6g}'
+            'wrong_rate', f'the column of times runs at {rate_hz:.6g} Hz, --sampling_rate_hz is {given_hz:.6g}'
         )
-    return RecordedCurrent([current_pa], float(sampling_rate_hz if sampling_rate_hz is not None else rate_hz or 0))
+    used_hz = float(given_hz if given_hz is not None else rate_hz or 0)
+    if len(current_pa) < _LEAST_SECONDS * used_hz:
+        raise RecordingRejected(
+            'bad_csv' if rate_hz or path.lower().endswith('.csv') else 'bad_array',
+            f'{len(current_pa)} samples are {1e3 * len(current_pa) / used_hz:.3g} ms, and no recording; a spike is a'
+            ' file CELL/CELL_trigger_N.csv',
+        )
+    return RecordedCurrent([current_pa], used_hz, title)
 
 
 def _read_npy(path: str) -> np.ndarray:
@@ -54,15 +73,16 @@ def _read_npy(path: str) -> np.ndarray:
         return np.array(array, np.float32)
 
 
-def _read_csv(path: str) -> tuple[np.ndarray, float | None]:
-    """Returns (n,) float32 in pA, and the rate of the column of times, if there is one."""
+def _read_csv(path: str, is_rate_given: bool) -> tuple[np.ndarray, float | None, str]:
+    """Returns (n,) float32 in pA, the rate of the column of times if there is one, and the title of the current."""
     try:
-        with open(path, encoding='utf-8') as file:
-            titles = 0 if _is_numbers(file.readline(4096)) else 1
+        with open(path, encoding='utf-8-sig') as file:
+            first = file.readline(4096)
+        titles = 0 if _begins_with_numbers(first) else 1
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')  # An empty file is rejected below.
             table = np.loadtxt(
-                path, np.float64, delimiter=',', skiprows=titles, ndmin=2, comments=None, encoding='utf-8'
+                path, np.float64, delimiter=',', skiprows=titles, ndmin=2, comments=None, encoding='utf-8-sig'
             )
     except OSError as error:
         raise RecordingRejected('unreadable', error.strerror or str(error)) from error
@@ -75,22 +95,34 @@ def _read_csv(path: str) -> tuple[np.ndarray, float | None]:
             'bad_csv',
             f'{len(table)} rows of {table.shape[1]} columns; expected current in pA, or time in s and current in pA',
         )
+    title = first.strip().split(',')[-1].strip(' "') if titles else ''
     with np.errstate(over='ignore'):
-        current_pa = table[:, -1].astype(np.float32)
-    return current_pa, _rate_hz(table[:, 0]) if table.shape[1] > 1 else None
+        current_pa = (table[:, -1] * _pa_per_unit(title)).astype(np.float32)
+    return current_pa, _rate_hz(table[:, 0], is_rate_given) if table.shape[1] > 1 else None, title
 
 
-def _rate_hz(time_s: np.ndarray) -> float:
+def _pa_per_unit(title: str) -> float:
+    """Returns the factor to pA of the unit in brackets at the end of a title; pA without one."""
+    unit = _UNIT.search(title)
+    return all_currents([Channel(title, unit[1])], None)[0] if unit else 1.0
+
+
+def _rate_hz(time_s: np.ndarray, is_rate_given: bool) -> float:
     interval_s = (time_s[-1] - time_s[0]) / (len(time_s) - 1)
     even = time_s[0] + interval_s * np.arange(len(time_s))
-    if not interval_s > 0 or not np.abs(time_s - even).max() <= _MOST_UNEVEN * interval_s:
+    # Where the rate is given, the times may be rounded to more than an interval.
+    is_even = (
+        (np.diff(time_s) >= 0).all() if is_rate_given else np.abs(time_s - even).max() <= _MOST_UNEVEN * interval_s
+    )
+    if not interval_s > 0 or not is_even:
         raise RecordingRejected('bad_csv', 'the column of times does not ascend evenly')
+    if 1 / interval_s <= _SLOW_HZ:
+        raise RecordingRejected(
+            'wrong_rate', f'the first column runs at {1 / interval_s:.4g} Hz: it is not a time in s, but perhaps in ms'
+        )
     return 1 / interval_s
 
 
-def _is_numbers(line: str) -> bool:
-    try:
-        list(map(float, line.split(',')))
-    except ValueError:
-        return False
-    return True
+def _begins_with_numbers(line: str) -> bool:
+    """Whether a line is a row of the table, perhaps a spoiled one: one of its fields begins like a number."""
+    return any(re.match(r'\s*"?[-+.]?\d', field) for field in line.split(','))

@@ -62,14 +62,16 @@ def group_arrays(paths: Iterable[str]) -> tuple[list[ArrayFiles], list[RejectedF
     rejected = []
     for path in sorted(paths):
         folder, name = os.path.split(path)
-        match = _KIND.search(name)
+        match = next(reversed(list(_KIND.finditer(name))), None)
         if match is None or not name.lower().endswith('.npy'):
             rejected.append(
                 RejectedFile(path, 'unknown_format', f'expected NAME_{{{",".join(_KINDS)}}}.npy, see docs/reproduce.md')
             )
             continue
         key = f'{folder}/{name[: match.start()]}*{name[match.end() :]}'
-        sets.setdefault(key, {})[match[0].lower()] = path
+        first = sets.setdefault(key, {}).setdefault(match[0].lower(), path)
+        if first != path:
+            rejected.append(RejectedFile(path, 'bad_name', f'{first} has the same part of the same set'))
     complete = []
     for of_kind in sets.values():
         missing = [kind for kind in _KINDS if kind not in of_kind]

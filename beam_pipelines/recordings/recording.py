@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import fractions
+from collections.abc import Sequence
 
 import numpy as np
 
 from beam_pipelines import domain
 from beam_pipelines.recordings.rejection import RecordingRejected
+from beam_pipelines.recordings.sources import RECORDED
 
 # Sampled more slowly than this, a 4 ms spike loses the shape that the networks use.
 _MIN_RESAMPLED_RATE_HZ = 10_000
-# Resampling from a rate with a large common denominator to 40 kHz needs filters longer than most recordings.
+# No rig is faster, and a header that says so is damaged.
 _MAX_RESAMPLED_RATE_HZ = 1_000_000
+# The ratio of the rates as a fraction: a larger denominator needs a filter longer than many recordings, and this one
+# is exact to 1 ms in 16 minutes.
+_MOST_DENOMINATOR = 1000
+
+# A shorter pause between sweeps, in samples, is a rounding error.
+_LEAST_GAP = 1.5
 
 # pyABF truncates the rate to whole Hz: an interval that is a rounding error above 25 us gives 39999.
 _RATE_TOLERANCE_HZ = 1
@@ -26,17 +35,19 @@ class RecordedCurrent:
     ----------
     sweeps : arrays of (n,) float32 in pA; a gap-free recording is one sweep.
     sampling_rate_hz : the file's own rate.
-    name : of its channel or series; empty if the file has only one.
+    name : of its channel or series; empty if it has none.
     sweep_starts_s : when each sweep started, in s from the first; empty if they follow each other without gaps, or the
         file does not say.
-    is_simulated : whether the file is marked as simulated by this project.
+    source : ``recorded``, or the name of what made the file, by its mark; see ``sources``.
+    stimulus_steps : for each sweep, (k,) int64, at which of its samples the stimulus jumped; empty if not known.
     """
 
     sweeps: list[np.ndarray]
     sampling_rate_hz: float
     name: str = ''
     sweep_starts_s: tuple[float, ...] = ()
-    is_simulated: bool = False
+    source: str = RECORDED
+    stimulus_steps: Sequence[np.ndarray] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,16 +58,18 @@ class Recording:
     ----------
     sweeps : arrays of (n,) float32 in pA at 40 kHz; a gap-free recording is one sweep.
     sampling_rate_hz : the file's own rate; not 40 kHz if the sweeps were resampled.
-    channel : name of its channel or series; empty if the file has only one.
+    channel : name of its channel or series; empty if it has none.
     sweep_starts_s : when each sweep started, in s from the first; empty if they follow each other without gaps.
-    is_simulated : whether the file is marked as simulated by this project.
+    source : ``recorded``, or the name of what made the file, by its mark; see ``sources``.
+    stimulus_steps : (k,) int64, at which samples the stimulus jumped, in the sweeps one after the other, ascending.
     """
 
     sweeps: list[np.ndarray]
     sampling_rate_hz: float
-    is_simulated: bool = False
+    source: str = RECORDED
     channel: str = ''
     sweep_starts_s: tuple[float, ...] = ()
+    stimulus_steps: np.ndarray = dataclasses.field(default_factory=lambda: np.empty(0, np.int64))
 
     @property
     def duration_s(self) -> float:
@@ -82,6 +95,24 @@ class Recording:
         return np.array(self.sweep_starts_s)[sweep] + (sample - first[sweep]) / domain.SAMPLING_RATE_HZ
 
 
+def starts_with_gaps(
+    starts_s: Sequence[float], sweeps: Sequence[np.ndarray], sampling_rate_hz: float
+) -> tuple[float, ...]:
+    """Returns when each sweep started, in s from the first; nothing if they follow each other or it is not known.
+
+    Parameters
+    ----------
+    starts_s : as a file has them; all the same where it does not know.
+    sweeps : (n,) arrays, in the order of time.
+    sampling_rate_hz : of the sweeps.
+    """
+    starts = np.array(starts_s) - starts_s[0]
+    pauses = np.diff(starts) * sampling_rate_hz - np.array([len(sweep) for sweep in sweeps[:-1]])
+    if not len(pauses) or pauses.min() < -_LEAST_GAP or pauses.max() <= _LEAST_GAP:
+        return ()
+    return tuple(starts.tolist())
+
+
 def at_40_khz(current: RecordedCurrent, resample: bool) -> Recording:
     """Returns a current as a recording at 40 kHz.
 
@@ -99,7 +130,13 @@ def at_40_khz(current: RecordedCurrent, resample: bool) -> Recording:
     if not all(np.isfinite(sweep).all() for sweep in current.sweeps):
         raise RecordingRejected('not_finite', 'a sample is not a finite number')
     sweeps = [_resample(sweep, rate_hz) for sweep in current.sweeps]
-    return Recording(sweeps, rate_hz, current.is_simulated, current.name, current.sweep_starts_s)
+    starts = np.cumsum([0, *map(len, sweeps)])
+    steps = [
+        np.round(of_sweep * domain.SAMPLING_RATE_HZ / rate_hz).astype(np.int64) + start
+        for of_sweep, start in zip(current.stimulus_steps, starts, strict=False)
+    ]
+    stimulus = np.concatenate([np.empty(0, np.int64), *steps])
+    return Recording(sweeps, rate_hz, current.source, current.name, current.sweep_starts_s, stimulus)
 
 
 def _usable_rate_hz(rate_hz: float, resample: bool) -> float:
@@ -123,4 +160,5 @@ def _resample(current_pa: np.ndarray, rate_hz: float) -> np.ndarray:
         return current_pa
     from scipy import signal  # Imported here because most recordings never need it.
 
-    return signal.resample_poly(current_pa, domain.SAMPLING_RATE_HZ, round(rate_hz)).astype(np.float32)
+    ratio = fractions.Fraction(domain.SAMPLING_RATE_HZ / rate_hz).limit_denominator(_MOST_DENOMINATOR)
+    return signal.resample_poly(current_pa, ratio.numerator, ratio.denominator).astype(np.float32)

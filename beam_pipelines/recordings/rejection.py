@@ -93,4 +93,4 @@ class RecordingRejected(Exception):
 def missing_library(path: str, library: str, extra: str) -> RecordingRejected:
     """Returns the rejection of a file whose format needs a library that is not installed."""
     suffix = os.path.splitext(path)[1]
-    return RecordingRejected('missing_library', f"{suffix} files need {library}: pip install 'sero-spikes[{extra}]'")
+    return RecordingRejected('missing_library', f"{suffix} files need {library}: pip install '.[{extra}]'")

@@ -11,6 +11,7 @@ from beam_pipelines import domain
 from beam_pipelines.recordings.rejection import RecordingRejected
 
 _FILE_NAME = re.compile(r'(?P<cell>.+)_trigger_(?P<trigger>\d+)\.csv', re.IGNORECASE)
+_LIKE_FILE_NAME = re.compile(r'_trig.*\.csv$', re.IGNORECASE)
 
 # A spike file has about 4 kB; a far larger file is something else.
 _MAX_BYTES = 64 * 1024
@@ -22,6 +23,11 @@ _LEAST_STEP, _MOST_STEP = 0.5, 1.5
 def is_spike_csv(path: str) -> bool:
     """Whether a file is a spike CSV by its name, ``CELL_trigger_N.csv``."""
     return _FILE_NAME.fullmatch(os.path.basename(path)) is not None
+
+
+def is_misnamed_spike_csv(path: str) -> bool:
+    """Whether a file's name is like that of a spike CSV, as a copy's is: ``CELL_trigger_5 (1).csv``."""
+    return _LIKE_FILE_NAME.search(os.path.basename(path)) is not None and not is_spike_csv(path)
 
 
 def parse_file_name(name: str, cell_id: str) -> int:

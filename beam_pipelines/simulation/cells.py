@@ -103,15 +103,25 @@ class SpikeVariation:
 SPIKE_VARIATION = SpikeVariation()
 
 
+def draw_amplitude_pa(gain: float, rng: np.random.Generator) -> float:
+    """Draws the depth of a cell's mean trough, in pA; ``gain`` multiplies it."""
+    return float(np.clip(gain * rng.lognormal(np.log(88), 0.18), 72, 130))
+
+
+def draw_drift(rng: np.random.Generator) -> float:
+    """Draws a cell's drift, see `Cell`."""
+    return float(rng.uniform(-0.08, 0.08))
+
+
 def draw_cell(label_name: str, udi_ms: float, gain: float, rng: np.random.Generator) -> Cell:
     """Draws a cell of the class with the given spike width; ``gain`` multiplies its amplitude."""
     traits = CLASS_TRAITS[label_name]
-    amplitude_pa = float(np.clip(gain * rng.lognormal(np.log(88), 0.18), 72, 130))
+    amplitude_pa = draw_amplitude_pa(gain, rng)
     return Cell(
         label_name=label_name,
         udi_ms=min(udi_ms, WIDEST_UDI_MS),
         amplitude_pa=amplitude_pa,
-        drift=float(rng.uniform(-0.08, 0.08)),
+        drift=draw_drift(rng),
         shoulder=min(_normal_within_2_sd(traits.shoulder, rng), _DEEPEST_SHOULDER_PA / amplitude_pa),
         hump=_normal_within_2_sd(traits.hump, rng),
         tail_ms=_normal_within_2_sd(traits.tail_ms, rng),
@@ -143,15 +153,20 @@ def counted_spike_times_s(cell: Cell, n_spikes: int, rng: np.random.Generator) -
     return times_s, float(np.ceil(times_s[-1] + 0.02))
 
 
+def spike_amplitudes_pa(mean_pa: float, drift: float, place: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Returns the depth of each trough, in pA, for spikes at ``place``: 0 is the recording's start and 1 its end."""
+    amplitude_pa = mean_pa * (1 + drift * (2 * place - 1)) * _around_one(SPIKE_VARIATION.amplitude, place.size, rng)
+    return np.clip(amplitude_pa, LOWEST_AMPLITUDE_PA, HIGHEST_AMPLITUDE_PA)
+
+
 def add_spikes(
     current_pa: np.ndarray, cell: Cell, times_s: np.ndarray, sampling_rate_hz: float, rng: np.random.Generator
 ) -> None:
     """Adds the cell's spikes to ``current_pa`` (float32, at ``sampling_rate_hz``), each slightly different."""
     n_spikes = times_s.size
     variation = SPIKE_VARIATION
-    drift = cell.drift * (2 * times_s * sampling_rate_hz / current_pa.size - 1)
-    amplitude_pa = cell.amplitude_pa * (1 + drift) * _around_one(variation.amplitude, n_spikes, rng)
-    amplitude_pa = np.clip(amplitude_pa, LOWEST_AMPLITUDE_PA, HIGHEST_AMPLITUDE_PA)
+    place = times_s * sampling_rate_hz / current_pa.size
+    amplitude_pa = spike_amplitudes_pa(cell.amplitude_pa, cell.drift, place, rng)
     width = _around_one(variation.width, n_spikes, rng)
     shoulder = _around_one(variation.shoulder, n_spikes, rng)
     hump = _around_one(variation.hump, n_spikes, rng)

@@ -26,32 +26,29 @@ noise of each day) and ``recordings``, a list of
 Spikes are at least 20 ms apart, and every window lies within the recording, so a detector drops none.
 """
 
-import concurrent.futures
 import dataclasses
 import json
 import os
-import shutil
 from pathlib import Path
 
 import numpy as np
-from absl import logging
 
 from beam_pipelines.domain import LABEL_NAMES, RECORDING_SETS, SAMPLING_RATE_HZ, TRIGGER_PA
 from beam_pipelines.errors import UserError
-from beam_pipelines.recordings import abf_header
 from beam_pipelines.recordings.abf_writer import write_abf
-from beam_pipelines.recordings.cell_files import SIMULATED_FILE
 from beam_pipelines.recordings.published_cells import SOURCE
+from beam_pipelines.recordings.sources import SIMULATED
 from beam_pipelines.simulation import cells as simulated_cells
 from beam_pipelines.simulation import noise as simulated_noise
 from beam_pipelines.simulation.days import invented_days, published_days
+from beam_pipelines.simulation.root import write_recordings, write_root
 from beam_pipelines.spikes import published_udi
 from beam_pipelines.storage.atomic_files import write_text
 
 FORMAT_VERSION = 1
 
 # Where the high tone of a day's noise lies, see `days`.
-_LINE_BANDS_HZ = {'SER': (11_500.0, 12_600.0), 'NSER': (14_100.0, 15_200.0)}
+LINE_BANDS_HZ = {'SER': (11_500.0, 12_600.0), 'NSER': (14_100.0, 15_200.0)}
 
 # A spike's trigger and lowest sample are searched within these limits around its trough.
 _SAMPLES_BEFORE_TROUGH, _SAMPLES_AFTER_TROUGH = 24, 12
@@ -142,62 +139,34 @@ def simulate(output_dir: str | os.PathLike, profile: str | Profile, seed: int = 
         if profile not in PROFILES:
             raise UserError(f'unknown profile {profile!r}; there are {", ".join(PROFILES)}')
         profile = PROFILES[profile]
-    import joblib  # Imported here because it is slow to import and --help must be fast.
-
-    root = Path(output_dir).resolve()
-    try:
-        if root.exists() and (not root.is_dir() or any(root.iterdir())):
-            raise UserError(f'{root} exists and is not an empty folder; nothing was written')
-        root.parent.mkdir(parents=True, exist_ok=True)
-        partial_root = root.with_name(f'.{root.name}.partial')
-        # The name is always the same, so the next run removes the leftovers of a killed one.
-        shutil.rmtree(partial_root, ignore_errors=True)
-        try:
-            partial_root.mkdir()
-            _write_root(partial_root, profile, seed, workers or joblib.cpu_count())
-            partial_root.replace(root)
-        finally:
-            shutil.rmtree(partial_root, ignore_errors=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise UserError(f'{root} cannot be written: what it should lie in is not a folder') from error
-    except OSError as error:
-        raise UserError(f'{root} cannot be written: {error.strerror}') from error
-    return root
+    chosen = profile
+    return write_root(output_dir, lambda root: _fill_root(root, chosen, seed, workers))
 
 
-def _write_root(root: Path, profile: Profile, seed: int, workers: int) -> None:
+def _fill_root(root: Path, profile: Profile, seed: int, workers: int | None) -> None:
     noise_of_day, recordings = _plan(profile, seed)
     for recording in recordings:
         (root / recording.path).parent.mkdir(parents=True, exist_ok=True)
-    # Threads are enough: NumPy does the work and releases the interpreter lock.
-    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        try:
-            futures = [
-                pool.submit(_write_recording, root, recording, noise_of_day[recording.day], profile.seconds, seed)
-                for recording in recordings
-            ]
-            for n_done, _ in enumerate(concurrent.futures.as_completed(futures), start=1):
-                if n_done % max(1, len(futures) // 10) == 0 or n_done == len(futures):
-                    logging.info('simulated %d of %d recordings', n_done, len(futures))
-            truths = [future.result() for future in futures]
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    truths = write_recordings(
+        recordings,
+        lambda recording: _write_recording(root, recording, noise_of_day[recording.day], profile.seconds, seed),
+        workers,
+    )
     truth = {
         'format_version': FORMAT_VERSION,
-        'source': 'simulated',
+        'source': SIMULATED.name,
         'profile': profile.name,
         'seed': seed,
         'parameters': {
             'profile': profile.to_json(),
             'class_traits': {name: dataclasses.asdict(traits) for name, traits in simulated_cells.CLASS_TRAITS.items()},
             'spike_variation': dataclasses.asdict(simulated_cells.SPIKE_VARIATION),
-            'line_bands_hz': _LINE_BANDS_HZ,
+            'line_bands_hz': LINE_BANDS_HZ,
         },
         'days': {day: dataclasses.asdict(noise) for day, noise in noise_of_day.items()},
         'recordings': truths,
     }
-    write_text(root / SIMULATED_FILE, json.dumps(truth, separators=(',', ':')) + '\n')
+    write_text(root / SIMULATED.root_file, json.dumps(truth, separators=(',', ':')) + '\n')
 
 
 def _plan(profile: Profile, seed: int) -> tuple[dict[str, simulated_noise.DayNoise], list[_Recording]]:
@@ -213,7 +182,7 @@ def _plan(profile: Profile, seed: int) -> tuple[dict[str, simulated_noise.DayNoi
         else:
             days = invented_days(recording_set, n_cells, rng)
         for day in days:
-            noise_of_day[day.name] = simulated_noise.draw_day_noise(_LINE_BANDS_HZ[day.band], rng)
+            noise_of_day[day.name] = simulated_noise.draw_day_noise(LINE_BANDS_HZ[day.band], rng)
             for label_name, cell_id, n_spikes in day.cells:
                 recordings.append(
                     _Recording(
@@ -248,7 +217,7 @@ def _write_recording(
         times_s, seconds = simulated_cells.counted_spike_times_s(cell, recording.n_spikes, rng)
     current_pa = simulated_noise.background_pa(noise, round(seconds * SAMPLING_RATE_HZ), rng)
     simulated_cells.add_spikes(current_pa, cell, times_s, SAMPLING_RATE_HZ, rng)
-    as_read_pa = write_abf(root / recording.path, current_pa, SAMPLING_RATE_HZ, abf_header.SIMULATED_COMMENT)
+    as_read_pa = write_abf(root / recording.path, current_pa, SAMPLING_RATE_HZ, SIMULATED.abf_comment)
     trigger, trough_pa = _triggers(as_read_pa, times_s)
     traits = {k: v for k, v in dataclasses.asdict(cell).items() if k != 'label_name'}
     return {

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from beam_pipelines.errors import UserError
-from beam_pipelines.recordings.cell_files import SIMULATED_FILE
+from beam_pipelines.recordings.sources import SIMULATED
 from beam_pipelines.simulation.recordings import Profile, simulate
 from beam_pipelines.storage import files
 from beam_pipelines.storage.object_store import check_access
@@ -36,7 +36,7 @@ def simulate_into(url: str, profile: str | Profile, seed: int = 0) -> str:
     try:
         check_access(url)
         present = {path[len(url) + 1 :] for path in files.list_files(url)}
-        if SIMULATED_FILE in present:
+        if SIMULATED.root_file in present:
             raise UserError(f'{url} holds simulated recordings already; nothing was written')
         with tempfile.TemporaryDirectory() as folder:
             root = simulate(Path(folder) / 'recordings', profile, seed)
@@ -45,10 +45,10 @@ def simulate_into(url: str, profile: str | Profile, seed: int = 0) -> str:
                 raise UserError(f'{url} holds other files, such as {min(strange)}; nothing was written')
             for name in present.difference(names):
                 files.remove(f'{url}/{name}')
-            names.remove(SIMULATED_FILE)
+            names.remove(SIMULATED.root_file)
             with concurrent.futures.ThreadPoolExecutor(_COPIES_AT_A_TIME) as pool:
                 list(pool.map(lambda name: files.upload(os.path.join(root, name), f'{url}/{name}'), names))
-            files.upload(os.path.join(root, SIMULATED_FILE), f'{url}/{SIMULATED_FILE}')
+            files.upload(os.path.join(root, SIMULATED.root_file), f'{url}/{SIMULATED.root_file}')
     except OSError as error:
         raise UserError(f'{error.filename or url}: cannot be written: {error.strerror or error}') from error
     return url

@@ -9,7 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from beam_pipelines import domain
-from beam_pipelines.spikes.events import find_non_spikes
+from beam_pipelines.spikes.events import are_at_steps, find_non_spikes
+
+_NO_STEPS = np.empty(0, np.int64)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,12 +25,14 @@ class DetectedSpikes:
     found : all triggers of each sweep, (k,) int64, sample indices in the sweep; not all of them are spikes. Empty for
         spike CSVs, which have no sweeps.
     dropped : how many triggers are no spikes, by reason, see ``events.DROP_REASONS``.
+    second_spikes : how many windows hold the beginning of another spike, which has no window of its own.
     """
 
     waveforms: np.ndarray
     triggers: np.ndarray
     found: tuple[np.ndarray, ...] = ()
     dropped: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
+    second_spikes: int = 0
 
     @property
     def triggers_found(self) -> int:
@@ -56,13 +60,16 @@ def detect_spikes(sweeps: Sequence[np.ndarray], trigger_pa: float = domain.TRIGG
     return dataclasses.replace(spikes, dropped=+collections.Counter({'window': without_window}))
 
 
-def drop_non_spikes(spikes: DetectedSpikes, recorded: Sequence[np.ndarray]) -> DetectedSpikes:
+def drop_non_spikes(
+    spikes: DetectedSpikes, recorded: Sequence[np.ndarray], stimulus_steps: np.ndarray = _NO_STEPS
+) -> DetectedSpikes:
     """Leaves out the events that are no usable spikes, and counts them.
 
     Parameters
     ----------
     spikes : all events, from ``detect_spikes``.
     recorded : the recording's sweeps as they were recorded, before anything was taken off.
+    stimulus_steps : (k,) int64, at which samples of the recording the stimulus jumped.
     """
     if not len(spikes.triggers):
         return spikes
@@ -70,6 +77,7 @@ def drop_non_spikes(spikes: DetectedSpikes, recorded: Sequence[np.ndarray]) -> D
     windows, _ = cut_windows(current, spikes.triggers)
     rails = float(current.min()), float(current.max())
     reason = find_non_spikes(spikes.waveforms, windows, rails)
+    reason[are_at_steps(spikes.triggers, stimulus_steps) & (reason != 'clipped')] = 'stimulus'
     kept = reason == ''
     dropped = spikes.dropped + collections.Counter(reason[~kept].tolist())
     return DetectedSpikes(spikes.waveforms[kept], spikes.triggers[kept], spikes.found, dropped)

@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from beam_pipelines import keyed_random
+from beam_pipelines import domain, keyed_random
 from beam_pipelines.recordings.cell_files import RecordingFiles, check_cell_id
 from beam_pipelines.recordings.current_channels import several_currents_detail
 from beam_pipelines.recordings.formats import is_one_cell, read_recordings
 from beam_pipelines.recordings.reading_options import ReadingOptions, SpikeCutting
 from beam_pipelines.recordings.recording import Recording
 from beam_pipelines.recordings.rejection import RecordingRejected, RejectedFile
+from beam_pipelines.recordings.sources import RECORDED
 from beam_pipelines.recordings.spike_csv import parse_file_name, read_spike_csv
 from beam_pipelines.spikes import noise_masks
 from beam_pipelines.spikes.baseline import Baseline
@@ -119,8 +120,9 @@ class ExtractionReport:
     rejected : the files that did not, with the reason.
     triggers, spikes, dropped : triggers found, spikes cut, and triggers that gave no spike.
     duration_s : length of the recording; 0 for spike CSVs, which do not hold it.
-    simulated_files : used files that are marked as simulated.
+    made_files : used files that nobody recorded, by the name of what made them; see ``recordings.sources``.
     dropped_by_reason : ``dropped`` by reason, see ``events.DROP_REASONS``.
+    second_spikes : spikes in whose window another begins, which is not counted among them.
     """
 
     used_files: int = 0
@@ -129,8 +131,9 @@ class ExtractionReport:
     spikes: int = 0
     dropped: int = 0
     duration_s: float = 0.0
-    simulated_files: int = 0
+    made_files: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     dropped_by_reason: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
+    second_spikes: int = 0
 
     def plus(self, other: ExtractionReport) -> ExtractionReport:
         """Returns the sum of both reports."""
@@ -179,9 +182,10 @@ def extract_cells(
 
 def _with_masks(cell: RecordedCell, seed: int, max_masks: int) -> CellSpikes:
     sweeps = cell.current.sweeps if cell.current else []
+    trigger_pa = cell.current.trigger_pa if cell.current else domain.TRIGGER_PA
     starts = np.cumsum([0, *map(len, sweeps)])
     stretches = [
-        noise_masks.find_quiet_stretches(current_pa, found) + start
+        noise_masks.find_quiet_stretches(current_pa, found, trigger_pa) + start
         for current_pa, found, start in zip(sweeps, cell.spikes.found, starts[:-1], strict=True)
     ]
     mask_starts = _choose(np.concatenate([_NO_MASKS, *stretches]), max_masks, seed, cell.cell_id)
@@ -225,19 +229,32 @@ def _read_recording(
     try:
         with local_copy(path) as local_path:
             recordings = read_recordings(local_path, options)
+            if is_one_cell(path):
+                currents = [current for current in recordings if isinstance(current, Recording)]
+                yield _find_cell(files.cell_id, path, currents, options)
+                return
+            for recording in recordings:
+                yield _find_one_of_several(files.cell_id, path, recording, options)
     except RecordingRejected as error:
         yield None, rejection_report(RejectedFile(path, error.reason, error.detail))
-        return
-    if len(recordings) == 1 or is_one_cell(path):
-        yield _find_cell(files.cell_id, path, recordings, options)
-        return
-    for recording in recordings:
-        cell, report = _find_cell(f'{files.cell_id}#{recording.channel}', path, [recording], options)
-        # All are of the same file: the name of the series tells them apart.
-        rejected = tuple(
-            dataclasses.replace(file, detail=f'{recording.channel}: {file.detail}') for file in report.rejected
-        )
-        yield cell, dataclasses.replace(report, rejected=rejected)
+    except MemoryError:
+        yield None, rejection_report(RejectedFile(path, 'unreadable', 'it takes more memory than there is'))
+
+
+def _find_one_of_several(
+    file_id: str, path: str, recording: Recording | RecordingRejected, options: ReadingOptions
+) -> tuple[RecordedCell | None, ExtractionReport]:
+    """Finds the spikes of one of the cells in a file."""
+    if isinstance(recording, RecordingRejected):
+        return None, rejection_report(RejectedFile(path, recording.reason, recording.detail))
+    if not recording.channel:
+        return _find_cell(file_id, path, [recording], options)
+    cell, report = _find_cell(f'{file_id}#{recording.channel}', path, [recording], options)
+    # All are of the same file: the name of the series tells them apart.
+    rejected = tuple(
+        dataclasses.replace(file, detail=f'{recording.channel}: {file.detail}') for file in report.rejected
+    )
+    return cell, dataclasses.replace(report, rejected=rejected)
 
 
 def _find_cell(
@@ -252,9 +269,12 @@ def _find_cell(
     found, kept = spikes.triggers_found, len(spikes.triggers)
     if not kept:
         rejected = RejectedFile(path, *explain_no_spikes(spikes, current, options.cutting))
-        return None, ExtractionReport(0, (rejected,), found, 0, found, recording.duration_s, 0, spikes.dropped)
+        return None, ExtractionReport(
+            0, (rejected,), found, 0, found, recording.duration_s, dropped_by_reason=spikes.dropped
+        )
+    made = collections.Counter[str]() if recording.source == RECORDED else collections.Counter([recording.source])
     report = ExtractionReport(
-        1, (), found, kept, found - kept, recording.duration_s, int(recording.is_simulated), spikes.dropped
+        1, (), found, kept, found - kept, recording.duration_s, made, spikes.dropped, spikes.second_spikes
     )
     return RecordedCell(cell_id, path, spikes, recording, current, len(recordings) > 1), report
 
@@ -265,7 +285,7 @@ def _choose_current(
     """Finds the spikes in the one current of a file; in that which spikes, if the file has several."""
     found = []
     for recording in recordings:
-        found.append((recording, *find_spikes(recording.sweeps, cutting)))
+        found.append((recording, *find_spikes(recording.sweeps, cutting, recording.stimulus_steps)))
     if len(found) == 1:
         return found[0]
     spiking = [channel for channel in found if len(channel[2].triggers)]

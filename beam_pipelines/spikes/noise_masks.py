@@ -14,16 +14,19 @@ _SAMPLES_BEFORE = 80
 _SAMPLES_AFTER = 800
 # ... and its current stays within half the threshold in both directions: neither a spike too small to trigger nor a
 # stimulus artefact is noise.
-_QUIET_PA = abs(domain.TRIGGER_PA) / 2
+_QUIET_SHARE = 0.5
 
 
-def find_quiet_stretches(current_pa: np.ndarray, triggers: np.ndarray) -> np.ndarray:
+def find_quiet_stretches(
+    current_pa: np.ndarray, triggers: np.ndarray, trigger_pa: float = domain.TRIGGER_PA
+) -> np.ndarray:
     """Finds non-overlapping spike-free stretches as long as a mask.
 
     Parameters
     ----------
     current_pa : (n,) float32, one sweep in pA.
     triggers : (k,) int64, all triggers of the sweep.
+    trigger_pa : the threshold, negative.
 
     Returns
     -------
@@ -31,7 +34,8 @@ def find_quiet_stretches(current_pa: np.ndarray, triggers: np.ndarray) -> np.nda
     """
     stretches = len(current_pa) // MASK_SAMPLES
     whole = current_pa[: stretches * MASK_SAMPLES].reshape(stretches, MASK_SAMPLES)
-    quiet = (whole.min(axis=1, initial=0) > -_QUIET_PA) & (whole.max(axis=1, initial=0) < _QUIET_PA)
+    quiet_pa = _QUIET_SHARE * abs(trigger_pa)
+    quiet = (whole.min(axis=1, initial=0) > -quiet_pa) & (whole.max(axis=1, initial=0) < quiet_pa)
     first = np.maximum(triggers - _SAMPLES_BEFORE, 0) // MASK_SAMPLES
     last = (triggers + _SAMPLES_AFTER) // MASK_SAMPLES
     for start, stop in zip(first, last, strict=True):

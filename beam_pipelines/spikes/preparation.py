@@ -11,6 +11,7 @@ from beam_pipelines.recordings.reading_options import SpikeCutting
 from beam_pipelines.recordings.rejection import RecordingRejected
 from beam_pipelines.spikes.baseline import Baseline, subtract_baseline
 from beam_pipelines.spikes.detection import DetectedSpikes, detect_spikes, drop_non_spikes, find_triggers
+from beam_pipelines.spikes.events import count_second_spikes
 from beam_pipelines.spikes.recording_noise import measure_recording_noise_pa
 from beam_pipelines.spikes.scale import check_scale
 
@@ -20,6 +21,9 @@ LEAST_PEAK_TO_NOISE = 6.0
 _LEAST_RATIO_OF_PEAKS = 1.2
 # The larger phase of a spike is searched within 0.5 ms before and 1.5 ms after the threshold is crossed.
 _SAMPLES_BEFORE, _SAMPLES_AFTER = 20, 60
+
+
+_NO_STEPS = np.empty(0, np.int64)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,13 +46,16 @@ class PreparedCurrent:
     baselines: tuple[Baseline, ...]
 
 
-def find_spikes(recorded: Sequence[np.ndarray], cutting: SpikeCutting) -> tuple[PreparedCurrent, DetectedSpikes]:
+def find_spikes(
+    recorded: Sequence[np.ndarray], cutting: SpikeCutting, stimulus_steps: np.ndarray = _NO_STEPS
+) -> tuple[PreparedCurrent, DetectedSpikes]:
     """Finds the spikes of a recording.
 
     Parameters
     ----------
     recorded : its sweeps as they were recorded, arrays of (n,) float32 in pA at 40 kHz.
     cutting : how spikes are found; with a running baseline, events that are no spikes are left out.
+    stimulus_steps : (k,) int64, at which samples the stimulus jumped, in the sweeps one after the other.
 
     Returns
     -------
@@ -64,7 +71,9 @@ def find_spikes(recorded: Sequence[np.ndarray], cutting: SpikeCutting) -> tuple[
     spikes = detect_spikes(current.sweeps, current.trigger_pa)
     if cutting.baseline == 'none':
         return current, spikes
-    spikes = drop_non_spikes(spikes, recorded)
+    spikes = drop_non_spikes(spikes, recorded, stimulus_steps)
+    second = count_second_spikes(spikes.waveforms, current.trigger_pa)
+    spikes = dataclasses.replace(spikes, second_spikes=second)
     clipped = spikes.dropped['clipped']
     if clipped > len(spikes.triggers):
         low, high = min(sweep.min() for sweep in recorded), max(sweep.max() for sweep in recorded)

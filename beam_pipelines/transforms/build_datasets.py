@@ -26,7 +26,7 @@ from beam_pipelines.transforms.finish_dataset import (
     write_rejected,
 )
 from beam_pipelines.transforms.paths import BuildPaths
-from beam_pipelines.transforms.read_recordings import FindAndIngest, IngestResult, are_simulated
+from beam_pipelines.transforms.read_recordings import FindAndIngest, IngestResult, source_of_root
 from beam_pipelines.transforms.write_shards import FailedShard, ShardTask, WriteShards, WrittenShard
 
 
@@ -158,8 +158,7 @@ class _Finish(beam.DoFn):
             reports = [result.report for result in ingested if result.recording_set == recording_set]
             shards = [shard for shard in written if isinstance(shard, WrittenShard)]
             folder = self._paths.staged(config, plan.fingerprint)
-            source = 'simulated' if are_simulated(self._options.recordings) else 'recorded'
-            finish_dataset(plan, reports, shards, folder, source)
+            finish_dataset(plan, reports, shards, folder, source_of_root(self._options.recordings))
             if self._publish:
                 publish_dataset(plan, self._paths)
 

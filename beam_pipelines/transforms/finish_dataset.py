@@ -30,6 +30,7 @@ from beam_pipelines.errors import UserError
 from beam_pipelines.planning.example_source import read_bank
 from beam_pipelines.planning.plan import DatasetPlan
 from beam_pipelines.recordings.rejection import rejected_lines
+from beam_pipelines.recordings.sources import find_source
 from beam_pipelines.spikes.extraction import ExtractionReport
 from beam_pipelines.storage import files as storage
 from beam_pipelines.transforms.paths import BuildPaths
@@ -49,7 +50,7 @@ def finish_dataset(
     reports : the reports on the files of its recordings.
     written : its shards, in any order.
     folder : the folder that holds them.
-    source : ``recorded`` or ``simulated``; simulated files among the recordings make it ``simulated``.
+    source : of the recordings by the files in their root; the mark of a single recording can make it less real.
 
     Raises
     ------
@@ -134,8 +135,9 @@ def _metadata(
     source: str,
     synthesis: SynthesisMetadata | None,
 ) -> DatasetMetadata:
+    made = find_source({source, *(name for report in reports for name in report.made_files)})
     return DatasetMetadata(
-        source='simulated' if any(report.simulated_files for report in reports) else source,
+        source=made.name if made else source,
         protocol=plan.protocol,
         seed=plan.seed,
         format_version=record_layout.FORMAT_VERSION,
@@ -153,6 +155,7 @@ def _metadata(
         synthesis=synthesis,
         triggers_dropped_by_reason=dict(sum((report.dropped_by_reason for report in reports), collections.Counter())),
         cutting=plan.cutting,
+        second_spikes=sum(report.second_spikes for report in reports),
     )
 
 

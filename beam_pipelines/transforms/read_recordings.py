@@ -16,10 +16,11 @@ from beam_pipelines.errors import UserError
 from beam_pipelines.planning.array_plan import IngestedArrays
 from beam_pipelines.planning.options import BuildOptions
 from beam_pipelines.planning.plan import IngestedCell
-from beam_pipelines.recordings.cell_files import SIMULATED_FILE, RecordingFiles, group_files, is_ignored
+from beam_pipelines.recordings.cell_files import RecordingFiles, group_files, is_ignored
 from beam_pipelines.recordings.folder_names import did_you_mean, explain_missing_recordings
 from beam_pipelines.recordings.published_arrays import ArrayFiles, SpikeArrays, group_arrays
 from beam_pipelines.recordings.rejection import RecordingRejected, RejectedFile
+from beam_pipelines.recordings.sources import MADE, RECORDED
 from beam_pipelines.spikes.extraction import CellSpikes, ExtractionReport, extract_cells, rejection_report
 from beam_pipelines.storage import files
 from beam_pipelines.transforms.paths import BuildPaths
@@ -108,9 +109,9 @@ def find_inputs(
     return [*recordings, *arrays], [*rejected, *((ARRAYS, file) for file in unusable)]
 
 
-def are_simulated(root: str) -> bool:
-    """Whether ``sero-simulate`` wrote the recordings below a root."""
-    return files.exists(FileSystems.join(root, SIMULATED_FILE))
+def source_of_root(root: str) -> str:
+    """Returns ``recorded``, or what ``sero-simulate`` made the recordings below a root of."""
+    return next((made.name for made in MADE if files.exists(FileSystems.join(root, made.root_file))), RECORDED)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -249,7 +250,7 @@ class _CountFiles(beam.DoFn):
 
     def process(self, result: IngestResult) -> Iterator[IngestResult]:
         report = result.report
-        beam.metrics.Metrics.counter('recordings', 'used').inc(result.cell is not None)
+        beam.metrics.Metrics.counter('recordings', 'used').inc(result.cell is not None or result.arrays is not None)
         beam.metrics.Metrics.counter('recordings', 'rejected').inc(len(report.rejected))
         for file in report.rejected:
             beam.metrics.Metrics.counter('rejected', file.reason).inc()

@@ -132,7 +132,7 @@ def test_an_empty_class_folder_is_an_error_that_names_it(recordings, tmp_path):
     folder.mkdir()
     (folder / '.DS_Store').touch()
     line = error_line(_build(recordings, tmp_path / 'data'))
-    assert f'{folder}: no recordings; expected .abf files or CELL/CELL_trigger_N.csv' in line
+    assert f'{folder}: no recordings; expected CELL.abf or CELL/CELL_trigger_N.csv' in line
 
 
 def test_a_class_folder_of_another_name_is_an_error_that_names_both(recordings, tmp_path):
@@ -169,7 +169,8 @@ def test_an_output_that_cannot_be_written_is_an_error(recordings_root, tmp_path,
 def test_an_unknown_config_is_an_error_that_lists_those_there_are(recordings_root, tmp_path):
     line = error_line(_build(recordings_root, tmp_path, configs='original,big'))
     assert line == (
-        "sero-build: --configs: no dataset 'big'; there are original, non_homogeneous, synthetic_small, synthetic"
+        "sero-build: --configs: no dataset 'big'; there are original, non_homogeneous, synthetic_small, synthetic,"
+        ' published_synthetic'
     )
 
 
@@ -280,7 +281,7 @@ def test_files_of_other_laboratories_are_used_or_rejected_and_none_is_forgotten(
         used = {f'{cell}.abf' for cell in cells} & names
         assert used | rejected == names
         assert not used & rejected
-    assert '18702001-step.abf' in used
+    assert '171116sh_0014.abf' in used
 
 
 def test_a_shard_that_cannot_be_written_is_an_error_and_the_next_build_ends_in_the_same_bytes(

@@ -1,7 +1,10 @@
 import subprocess
 import sys
 
+import pytest
+
 from tests.support.commands import help_of, run_command
+from tests.support.mean_spikes import write_mean_spikes
 
 
 def _sero_simulate(*args: object) -> subprocess.CompletedProcess:
@@ -21,7 +24,7 @@ def test_demo_is_written_with_progress(tmp_path):
     process = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert process.returncode == 0, process.stderr
     assert process.stdout == f'{root}\n'
-    assert 'simulated 60 of 60 recordings' in process.stderr
+    assert 'wrote 60 of 60 recordings' in process.stderr
     n_files = {
         folder: len(list((root / folder).glob('*.abf')))
         for folder in ('original/SER', 'original/NSER', 'non_homogeneous/SER', 'non_homogeneous/NSER')
@@ -73,3 +76,30 @@ def test_neither_beam_nor_tensorflow_is_imported():
         'sys.exit(any(name in sys.modules for name in ("apache_beam", "tensorflow", "scipy")))'
     )
     assert subprocess.run([sys.executable, '-c', program], timeout=60).returncode == 0
+
+
+def test_mean_spikes_of_real_neurons_become_recordings(tmp_path):
+    write_mean_spikes(tmp_path / 'spikes', ['E  4.0', 'FS 5.0'])
+    root = tmp_path / 'recordings'
+    process = _sero_simulate('--output_dir', root, '--waveforms', tmp_path / 'spikes')
+    assert (process.returncode, process.stdout) == (0, f'{root}\n')
+    assert sorted(path.name for path in root.iterdir()) == ['REAL_SHAPES.json', 'original']
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'text'),
+    [
+        (['--pair=E,FS'], '--pair goes with --waveforms'),
+        (['--waveforms=spikes', '--profile=demo'], '--profile does not go with --waveforms'),
+    ],
+)
+def test_flags_that_do_not_go_together(tmp_path, arguments, text):
+    process = _sero_simulate('--output_dir', tmp_path / 'recordings', *arguments)
+    assert process.returncode == 2
+    assert text in process.stderr and 'Traceback' not in process.stderr
+
+
+def test_waveforms_that_are_not_there(tmp_path):
+    process = _sero_simulate('--output_dir', tmp_path / 'recordings', '--waveforms', tmp_path / 'spikes')
+    _assert_one_line_error(process, 1, 'spikes/waveforms.csv: cannot be read: No such file or directory; expected a ')
+    assert not (tmp_path / 'recordings').exists()

@@ -31,7 +31,7 @@ def make_cell(name: str, path: str | pathlib.Path, spikes: int = 7, seed: int = 
         intervals_s=((0.0, 5.0),),
         saliency=np.zeros(160),
         warnings=(),
-        is_simulated=False,
+        source='recorded',
     )
     of_result = {field.name for field in dataclasses.fields(CellResult)} & changes.keys()
     result = dataclasses.replace(result, **{field: changes.pop(field) for field in of_result})

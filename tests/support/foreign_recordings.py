@@ -13,7 +13,11 @@ _RATE_HZ = 40_000
 
 
 def write_wcp(path: pathlib.Path, sweeps_pa: np.ndarray, unit: str = 'pA') -> np.ndarray:
-    """Writes sweeps, (s, n) in ``unit``, as a WinWCP file beside a voltage; returns them as stored, to 16 bits."""
+    """Writes sweeps, (s, n) in ``unit``, as a WinWCP file beside a voltage; returns them as stored, to 16 bits.
+
+    WinWCP records whole sectors, so n is a multiple of 128.
+    """
+    assert sweeps_pa.shape[1] % 128 == 0
     full_scale, resolution = float(np.abs(sweeps_pa).max()) * 1.01, 32_767
     stored = np.round(sweeps_pa / full_scale * resolution).astype('<i2')
     sectors = -(-stored.shape[1] * 4 // 512)
@@ -29,9 +33,7 @@ def write_wcp(path: pathlib.Path, sweeps_pa: np.ndarray, unit: str = 'pA') -> np
         frames[: len(sweep), 0] = sweep
         content += analysis.ljust(1024, b'\0') + frames.tobytes()
     path.write_bytes(content)
-    padded = np.zeros((len(stored), sectors * 128))
-    padded[:, : stored.shape[1]] = stored * (full_scale / resolution)
-    return padded
+    return stored * (full_scale / resolution)
 
 
 def write_smr(path: pathlib.Path, current_pa: np.ndarray, unit: str = 'pA', pause_after: int | None = None) -> None:
@@ -83,30 +85,57 @@ def write_ibw(path: pathlib.Path, values: np.ndarray, unit: str = 'pA', rate_hz:
     wave.save(str(path))
 
 
-def write_nwb(path: pathlib.Path, currents_pa: dict[str, np.ndarray], keywords: list[str] | None = None) -> None:
-    """Writes currents, {series: (n,)}, as voltage-clamp series of an NWB file, beside a command and a voltage."""
+def write_nwb(
+    path: pathlib.Path,
+    currents_pa: dict[str, np.ndarray],
+    keywords: list[str] | None = None,
+    starts_s: dict[str, float] | None = None,
+    rate_hz: float = _RATE_HZ,
+) -> None:
+    """Writes currents, {series: (n,)}, as voltage-clamp series of an NWB file, beside a command and a potential.
+
+    Each has an electrode of its own; with ``starts_s``, all are sweeps of one.
+    """
     import pynwb
 
     start = datetime.datetime(2024, 3, 7, 12, tzinfo=datetime.timezone.utc)
     file = pynwb.NWBFile('a test', 'id', start, keywords=keywords)
-    electrode = file.create_icephys_electrode(
-        name='pipette', description='loose patch', device=file.create_device('amplifier')
-    )
+    amplifier = file.create_device('amplifier')
+
+    def electrode(name: str):
+        return file.create_icephys_electrode(name=name, description='loose patch', device=amplifier)
+
+    pipette = electrode('pipette')
     for name, current_pa in currents_pa.items():
         # Stored as rigs do: integers with a conversion to A.
-        scale_pa = float(np.abs(current_pa).max()) / 32_000 or 1.0
-        data = np.round(current_pa / scale_pa).astype(np.int16)
-        file.add_acquisition(
-            pynwb.icephys.VoltageClampSeries(
-                name=name, data=data, electrode=electrode, gain=1.0, rate=float(_RATE_HZ), conversion=scale_pa * 1e-12
-            )
+        scale_pa = float(np.nanmax(np.abs(current_pa))) / 32_000 or 1.0
+        data = np.round(current_pa / scale_pa)
+        series = pynwb.icephys.VoltageClampSeries(
+            name=name,
+            data=data.astype(np.int16) if np.isfinite(data).all() else data,
+            electrode=pipette if starts_s else electrode(f'pipette of {name}'),
+            gain=1.0,
+            rate=float(rate_hz),
+            conversion=scale_pa * 1e-12,
+            starting_time=starts_s[name] if starts_s else 0.0,
         )
+        file.add_acquisition(series)
     silence = np.zeros(400)
     file.add_stimulus(
         pynwb.icephys.CurrentClampStimulusSeries(
-            name='command', data=silence, electrode=electrode, gain=1.0, rate=float(_RATE_HZ)
+            name='command', data=silence, electrode=pipette, gain=1.0, rate=float(_RATE_HZ)
         )
     )
     file.add_acquisition(pynwb.TimeSeries(name='potential', data=silence, unit='volts', rate=float(_RATE_HZ)))
     with pynwb.NWBHDF5IO(path, 'w') as io:
+        io.write(file)
+
+
+def add_series(path: pathlib.Path, name: str, values: np.ndarray, unit: str) -> None:
+    """Adds a plain series without an electrode to an NWB file."""
+    import pynwb
+
+    with pynwb.NWBHDF5IO(path, 'a') as io:
+        file = io.read()
+        file.add_acquisition(pynwb.TimeSeries(name=name, data=values, unit=unit, rate=float(_RATE_HZ)))
         io.write(file)

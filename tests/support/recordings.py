@@ -40,7 +40,7 @@ def read_abf(path: str, resample: bool = False):
     from beam_pipelines.recordings.reading_options import ReadingOptions
     from beam_pipelines.recordings.rejection import RecordingRejected
 
-    recordings = read_recordings(path, ReadingOptions(resample))
+    recordings = list(read_recordings(path, ReadingOptions(resample)))
     if len(recordings) != 1:
         raise RecordingRejected('wrong_unit', several_currents_detail([of.channel for of in recordings]))
     return recordings[0]

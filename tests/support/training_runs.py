@@ -18,6 +18,7 @@ TINY_RUN = {
     'examples_per_epoch': 1_500,
     'epochs': 3,
     'patience': 10,
+    'held_out_days': 0,
     'precision': 'float32',
     'checkpoint_seconds': 300.0,
     'checkpoint_steps': 0,

@@ -233,7 +233,7 @@ def test_count_is_of_what_can_be_used(recordings_root):
         of_folder = [recording for recording in truth if recording['path'].startswith(f'{name}/')]
         triggers = [len([t for t in recording['spike_samples'] if t is not None]) for recording in of_folder]
         assert found.folders[name] == Count(len(of_folder), sum(triggers))
-    assert found.simulated_files == len(truth)
+    assert found.made_files == {'simulated': len(truth)}
     assert found.rejected == ()
 
 

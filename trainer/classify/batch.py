@@ -11,7 +11,8 @@ from beam_pipelines.cli.words import counted
 from beam_pipelines.errors import UserError
 from beam_pipelines.recordings.cell_files import RecordingFiles
 from beam_pipelines.recordings.rejection import RejectedFile
-from beam_pipelines.spikes.events import dropped_words
+from beam_pipelines.recordings.sources import MADE
+from beam_pipelines.spikes.events import dropped_words, second_spikes_words
 from beam_pipelines.spikes.extraction import ExtractionReport, duplicate_cell, rejection_report
 from trainer.classify.classifier import Classifier
 from trainer.classify.inputs import count_files
@@ -93,21 +94,23 @@ def read_results(
 
 
 def findings_lines(findings: Findings, classifier: Classifier) -> list[str]:
-    """Returns what became of all files, triggers and cells, what calibrated the model, and what is simulated."""
+    """Returns what became of all files, triggers and cells, what calibrated the model, and what nobody recorded."""
     cells, counts, rejected = findings.sorted_cells(), findings.counts, len(findings.rejected)
     verdicts = [cell.result.verdict for cell in cells]
     by_verdict = ', '.join(f'{verdicts.count(name)} {name}' for name in ('SER', 'NSER', 'undecided'))
     lines = [
         f'{counted(counts.used_files + rejected, "file")} = {counts.used_files:,} used + {rejected:,} rejected;'
         f' {counted(counts.triggers, "trigger")} = {counted(counts.spikes, "spike")}'
-        f' + {dropped_words(counts.dropped_by_reason)}',
+        f' + {dropped_words(counts.dropped_by_reason)}{second_spikes_words(counts.second_spikes)}',
         f'{counted(len(cells), "cell")}: {by_verdict}; {sum(bool(cell.warnings) for cell in cells)} with warnings',
         f'{classifier.ensemble.title}: {calibration_words(classifier.calibration)}',
     ]
-    simulated = sum(cell.is_simulated for cell in cells)
-    if simulated:
-        verb, whose = ('is', 'its verdict says') if simulated == 1 else ('are', 'their verdicts say')
-        lines.append(f'{simulated} of the recordings {verb} SIMULATED; {whose} nothing about real neurons.')
-    if classifier.is_simulated:
-        lines.append('The model was trained on SIMULATED recordings; its verdicts say nothing about real neurons.')
+    for made in MADE:
+        if count := sum(cell.source == made.name for cell in cells):
+            verb, whose = ('is', 'its verdict says') if count == 1 else ('are', 'their verdicts say')
+            lines.append(f'{count} of the recordings {verb} {made.predicate}; {whose} nothing about {made.not_about}.')
+    if made_model := classifier.source:
+        lines.append(
+            f'The model was trained on {made_model.recordings}; its verdicts say nothing about {made_model.not_about}.'
+        )
     return lines

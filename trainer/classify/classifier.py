@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from beam_pipelines.recordings.reading_options import ReadingOptions
+from beam_pipelines.recordings.sources import Source, find_source
 from beam_pipelines.spikes.waveform_features import measure_amplitude_pa, measure_firing_rate_hz
 from trainer.classify import saliency
 from trainer.classify.measured_cell import MeasuredCell, measure_current
@@ -22,8 +23,6 @@ from trainer.models import model_info
 from trainer.models.ensemble import uses_xla
 from trainer.models.scoring import score_spikes
 from trainer.models.trained import TrainedEnsemble, load_ensemble
-
-_SIMULATED_MODEL = 'The model was trained on SIMULATED recordings; its verdict says nothing about real neurons.'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,9 +39,9 @@ class Classifier:
     training_range: training_range.TrainingRange
 
     @property
-    def is_simulated(self) -> bool:
-        """Whether the model was trained on simulated recordings."""
-        return self.ensemble.info.source == 'simulated'
+    def source(self) -> Source | None:
+        """What made the recordings that the model was trained on; None if they were recorded."""
+        return find_source([self.ensemble.info.source])
 
     @property
     def description(self) -> dict:
@@ -72,8 +71,10 @@ class Classifier:
         cutting = msgspec.structs.replace(self.ensemble.info.cutting, polarity='auto')
         options = ReadingOptions(resample, cutting=cutting)
         result, spikes, warnings = self._classify(measure_current(current_pa, sampling_rate_hz, options))
-        if self.is_simulated:
-            warnings += (_SIMULATED_MODEL,)
+        if made := self.source:
+            warnings += (
+                f'The model was trained on {made.recordings}; its verdict says nothing about {made.not_about}.',
+            )
         return Classification(
             result.verdict,
             result.p_ser,
@@ -102,7 +103,7 @@ class Classifier:
             cell.duration_s,
             saliency.consensus_saliency(self.ensemble.model, result.mean_waveform, baseline),
             warnings,
-            cell.is_simulated,
+            cell.source,
             cell.intervals_s,
         )
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from absl import flags
@@ -28,6 +29,7 @@ from beam_pipelines.recordings.folder_names import did_you_mean
 from trainer.backend import start_keras
 
 if TYPE_CHECKING:
+    from beam_pipelines.recordings.cell_files import RecordingFiles
     from beam_pipelines.recordings.reading_options import ReadingOptions
     from trainer.classify.batch import Findings
     from trainer.classify.classifier import Classifier
@@ -60,11 +62,11 @@ def main(argv: list[str]) -> int:
     _check_flags(paths)
     # Imported here, so that --help is immediate.
     from trainer.classify.inputs import find_recordings
-    from trainer.classify.outputs import OUTPUT_NAMES, check_can_export, make_folder, write_outputs
+    from trainer.classify.outputs import OUTPUT_NAMES, make_folder, write_outputs
     from trainer.classify.reading_pool import ReadingPool
 
     recordings, rejected = find_recordings(paths, str(folder), OUTPUT_NAMES) if paths else ([], [])
-    check_can_export(folder, [recording.cell_id for recording in recordings], flags.FLAGS.export)
+    _check_exports(folder, recordings)
     make_folder(folder)
     # Reading starts before TensorFlow is loaded, which takes longer than reading a recording.
     with ReadingPool(_reading_options(), len(recordings)) as pool:
@@ -118,6 +120,19 @@ def _check_flags(paths: list[str]) -> None:
     # A recording that names no cluster would end the watch in the middle of an experiment.
     if watched and 'phy' in exports and is_phy_folder(phy := find_phy_folder(pathlib.Path(flags.FLAGS.output_dir))):
         raise UserError('is a folder of phy; --watch cannot write there, so choose another --output_dir', file=phy)
+
+
+def _check_exports(folder: pathlib.Path, recordings: Sequence[RecordingFiles]) -> None:
+    """Raises UserError if exports would be refused, as far as that is known before the recordings are read."""
+    from beam_pipelines.recordings.formats import is_one_cell
+    from trainer.classify.outputs import check_can_export
+    from trainer.classify.phy_export import find_phy_folder, is_phy_folder
+
+    several = [recording.paths[0] for recording in recordings if not is_one_cell(recording.paths[0])]
+    if several and 'phy' in flags.FLAGS.export and is_phy_folder(phy := find_phy_folder(folder)):
+        raise UserError(f'may hold several cells, and which clusters of {phy} they are is not known', file=several[0])
+    one_cell = [recording.cell_id for recording in recordings if is_one_cell(recording.paths[0])]
+    check_can_export(folder, one_cell, flags.FLAGS.export)
 
 
 def _print_findings(findings: Findings, classifier: Classifier, report: pathlib.Path) -> None:

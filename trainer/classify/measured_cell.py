@@ -11,6 +11,8 @@ from beam_pipelines.recordings.cell_files import RecordingFiles
 from beam_pipelines.recordings.reading_options import ReadingOptions
 from beam_pipelines.recordings.recording import RecordedCurrent, Recording, at_40_khz
 from beam_pipelines.recordings.rejection import RecordingRejected
+from beam_pipelines.recordings.sources import RECORDED
+from beam_pipelines.spikes.detection import DetectedSpikes
 from beam_pipelines.spikes.extraction import ExtractionReport, RecordedCell, read_cells
 from beam_pipelines.spikes.no_spikes import explain_no_spikes
 from beam_pipelines.spikes.preparation import PreparedCurrent, find_spikes
@@ -38,7 +40,7 @@ class MeasuredCell:
     duration_s : of the recording, without pauses between sweeps; 0 where unknown.
     intervals_s : start and end of each stretch that was recorded; empty where unknown.
     sampling_rate_hz : that of the recording; the spikes are always at 40 kHz.
-    is_simulated : whether the recording says so.
+    source : of the recording, ``recorded`` or the name of what made it; see ``recordings.sources``.
     warnings : sentences on what was done to the recording, or is wrong with it.
     """
 
@@ -52,7 +54,7 @@ class MeasuredCell:
     duration_s: float
     intervals_s: tuple[tuple[float, float], ...]
     sampling_rate_hz: float
-    is_simulated: bool
+    source: str
     warnings: tuple[str, ...]
 
 
@@ -104,16 +106,16 @@ def _measure(cell: RecordedCell, options: ReadingOptions) -> MeasuredCell:
         recording.seconds_at(triggers) if recording else triggers / domain.SAMPLING_RATE_HZ,
         cell.spikes.waveforms,
         measure_spikes(cell.spikes.waveforms),
-        trace=_envelope(recording, cell.current) if recording and cell.current else None,
+        trace=_envelope(recording, cell.current, cell.spikes) if recording and cell.current else None,
         duration_s=recording.duration_s if recording else 0.0,
         intervals_s=tuple(recording.intervals_s) if recording else (),
         sampling_rate_hz=recording.sampling_rate_hz if recording else domain.SAMPLING_RATE_HZ,
-        is_simulated=recording.is_simulated if recording else False,
+        source=recording.source if recording else RECORDED,
         warnings=recording_warnings(cell, options),
     )
 
 
-def _envelope(recording: Recording, current: PreparedCurrent) -> TraceEnvelope:
+def _envelope(recording: Recording, current: PreparedCurrent, spikes: DetectedSpikes) -> TraceEnvelope:
     current_pa = np.concatenate(current.sweeps) if len(current.sweeps) > 1 else current.sweeps[0]
     stretches = min(_STRETCHES_OF_TRACE, len(current_pa))
     edges = np.linspace(0, len(current_pa), stretches + 1).round().astype(np.int64)
@@ -122,4 +124,11 @@ def _envelope(recording: Recording, current: PreparedCurrent) -> TraceEnvelope:
         np.minimum.reduceat(current_pa, edges[:-1]).astype(np.float32, copy=False),
         np.maximum.reduceat(current_pa, edges[:-1]).astype(np.float32, copy=False),
         current.trigger_pa,
+        recording.seconds_at(np.setdiff1d(_all_triggers(current, spikes), spikes.triggers)),
     )
+
+
+def _all_triggers(current: PreparedCurrent, spikes: DetectedSpikes) -> np.ndarray:
+    """Returns the triggers of spikes and of all that was left out, (k,) int64, in the sweeps one after the other."""
+    starts = np.cumsum([0, *map(len, current.sweeps)])
+    return np.concatenate([found + start for found, start in zip(spikes.found, starts, strict=False)])

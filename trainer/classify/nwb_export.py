@@ -21,6 +21,7 @@ import beam_pipelines
 from beam_pipelines import domain
 from beam_pipelines.errors import UserError
 from beam_pipelines.recordings.abf_header import read_start_time
+from beam_pipelines.recordings.sources import RECORDED, find_source
 from beam_pipelines.storage.atomic_files import staged
 from trainer.evaluation.results import ClassifiedCell
 
@@ -212,8 +213,9 @@ def _amperes(current_pa: np.ndarray) -> np.ndarray:
 
 
 def _session_description(cell: ClassifiedCell, start: datetime.datetime | None) -> str:
-    if cell.is_simulated:
-        first = 'SIMULATED recording, which says nothing about real neurons.'
+    made = find_source([cell.source])
+    if made:
+        first = f'{made.nwb_keyword.upper()}: it says nothing about {made.not_about}.'
     else:
         first = 'Loose-patch recording of one cell.'
     if start:
@@ -224,7 +226,8 @@ def _session_description(cell: ClassifiedCell, start: datetime.datetime | None) 
 
 
 def _model_description(info: Mapping) -> str:
-    stamp = ' The model was trained on SIMULATED recordings.' if info.get('source') == 'simulated' else ''
+    made = find_source([info.get('source', RECORDED)])
+    stamp = f' The model was trained on {made.recordings}.' if made else ''
     fields = ('trained_on', 'source', 'protocol', 'architecture', 'kernel_sizes', 'created', 'dataset_fingerprint')
     known = ', '.join(f'{field} {info[field]}' for field in fields if info.get(field))
     is_calibrated = info['calibration']['method'] != 'none'
@@ -234,8 +237,8 @@ def _model_description(info: Mapping) -> str:
 
 def _keywords(cell: ClassifiedCell, info: Mapping) -> list[str]:
     keywords = ['loose patch', 'dorsal raphe', 'cell type classification']
-    if cell.is_simulated:
-        keywords.append('simulated recording')
-    if info.get('source') == 'simulated':
-        keywords.append('model trained on simulated recordings')
+    if made := find_source([cell.source]):
+        keywords.append(made.nwb_keyword)
+    if made := find_source([info.get('source', RECORDED)]):
+        keywords.append(f'model trained on {made.recordings.lower()}')
     return keywords

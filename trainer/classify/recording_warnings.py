@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
+import numpy as np
+
 from beam_pipelines.cli.words import counted
 from beam_pipelines.recordings.reading_options import ReadingOptions
 from beam_pipelines.spikes.detection import find_triggers
@@ -11,6 +15,9 @@ from beam_pipelines.spikes.preparation import LEAST_PEAK_TO_NOISE
 
 # Smaller peaks may be the end of a spike.
 _PEAK_TO_THRESHOLD = 0.6
+# Names of channels that hold a potential, and where a neuron's potential is at rest and at the peak of a spike, in mV.
+_VOLTAGE_NAME = re.compile(r'volt|(^|[^a-z])v_?m(?![a-z])|vmemb', re.IGNORECASE)
+_RESTING_MV, _PEAK_MV = (-95, -35), (-15, 70)
 # So many more events above the threshold, as a share of the spikes, are more than noise and small neighbours.
 _MOST_MISSED = 0.2
 
@@ -24,7 +31,18 @@ def recording_warnings(cell: RecordedCell, options: ReadingOptions) -> tuple[str
     options : how it was read.
     """
     return tuple(
-        filter(None, (_channel(cell, options), _polarity(cell, options), _hum(cell), _left_out(cell), _threshold(cell)))
+        filter(
+            None,
+            (
+                _channel(cell, options),
+                _voltage(cell),
+                _polarity(cell, options),
+                _hum(cell),
+                _left_out(cell),
+                _bursts(cell),
+                _threshold(cell),
+            ),
+        )
     )
 
 
@@ -32,6 +50,24 @@ def _channel(cell: RecordedCell, options: ReadingOptions) -> str | None:
     if options.channel is not None or cell.recording is None or not cell.several_currents:
         return None
     return f'The file has several currents; the only one with spikes was read, {cell.recording.channel}.'
+
+
+def _voltage(cell: RecordedCell) -> str | None:
+    """Tells a membrane potential, in mV, whose channel is labelled as a current."""
+    if cell.recording is None or cell.current is None:
+        return None
+    name = cell.recording.channel
+    if _VOLTAGE_NAME.search(name):
+        return f'The channel is named {name}, but its unit is one of a current: check which channel was recorded.'
+    low, high = _RESTING_MV
+    rest = float(np.median([np.median(sweep) for sweep in cell.recording.sweeps]))
+    peak = max(float(sweep.max()) for sweep in cell.recording.sweeps)
+    if not cell.current.is_inverted or not low <= rest <= high or not _PEAK_MV[0] <= peak <= _PEAK_MV[1]:
+        return None
+    return (
+        f'The values may be a membrane potential in mV (at rest {rest:.0f}, spikes up to {peak:.0f}) and no current:'
+        ' check the unit of the channel.'
+    )
 
 
 def _polarity(cell: RecordedCell, options: ReadingOptions) -> str | None:
@@ -53,6 +89,16 @@ def _left_out(cell: RecordedCell) -> str | None:
         return None
     named = ', '.join(f'{count} {DROP_REASONS[reason]}' for reason, count in reasons.items())
     return f'{counted(sum(reasons.values()), "event")} of {cell.spikes.triggers_found} were left out: {named}.'
+
+
+def _bursts(cell: RecordedCell) -> str | None:
+    second = cell.spikes.second_spikes
+    if not second:
+        return None
+    return (
+        f'In {second} of {counted(len(cell.spikes.triggers), "spike window")} another spike begins (a burst, closer'
+        ' than 4 ms). It is not counted, and the window shows both.'
+    )
 
 
 def _threshold(cell: RecordedCell) -> str | None:

@@ -29,6 +29,11 @@ def get_config() -> ml_collections.ConfigDict:
             # Each member keeps the weights of its best epoch on validation; training ends when no member has improved
             # for this many epochs.
             'patience': 10,
+            # Into how many groups the recording days are divided. Each member leaves one group out, in turn, so that
+            # every cell of original/train and original/validation can select epochs and calibrate, by members that
+            # have not seen its day. 0, the published way: all members train on the same cells, and only those of
+            # original/validation select and calibrate.
+            'held_out_days': 0,
             # float32, mixed_bfloat16 or mixed_float16.
             'precision': 'float32',
             # A checkpoint is saved after each epoch, every so many seconds, and (unless 0) every so many steps; the

@@ -28,7 +28,9 @@ _BATCHES_READY = 8
 _TFDS_SHUFFLED_ROWS = 16_384
 
 
-def training_batches(split: StoredSplit, batch_size: int, seed: int, first_batch: int = 0) -> tf.data.Dataset:
+def training_batches(
+    split: StoredSplit, batch_size: int, seed: int, first_batch: int = 0, with_cell: bool = False
+) -> tf.data.Dataset:
     """Returns an endless stream of training batches, in a new order for each pass over the data.
 
     Parameters
@@ -37,10 +39,11 @@ def training_batches(split: StoredSplit, batch_size: int, seed: int, first_batch
     batch_size : rows in a batch; every batch is full, and one may hold the end of a pass and the start of the next.
     seed : the order is a function of it.
     first_batch : how many batches an earlier run has consumed; the stream resumes after them and reads nothing twice.
+    with_cell : gives the cells too.
 
     Returns
     -------
-    Dataset of (waveform (b, 160) float32 in pA, label (b,) int64).
+    Dataset of (waveform (b, 160) float32 in pA, label (b,) int64), and if asked for cell (b,) int64.
 
     Raises
     ------
@@ -51,9 +54,10 @@ def training_batches(split: StoredSplit, batch_size: int, seed: int, first_batch
     """
     records = _MappedRecords(split)
 
-    def read(shard: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def read(shard: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, ...]:
         words = records.gather(shard, rows)
-        return _waveform(words), _decode_varint(words, 'label')
+        columns = _waveform(words), _decode_varint(words, 'label')
+        return (*columns, _decode_varint(words, 'cell')) if with_cell else columns
 
     return shuffled_batches(split, batch_size, seed, first_batch, read)
 
@@ -92,18 +96,20 @@ def shuffled_batches(
     return _batches(chunks.map(read_chunk, num_parallel_calls=_PARALLEL_CHUNKS, deterministic=True), batch_size)
 
 
-def tfds_batches(split: StoredSplit, batch_size: int, seed: int, first_batch: int = 0) -> tf.data.Dataset:
+def tfds_batches(
+    split: StoredSplit, batch_size: int, seed: int, first_batch: int = 0, with_cell: bool = False
+) -> tf.data.Dataset:
     """Returns an endless stream of training batches as a stock ``tfds.load`` gives them, for comparison.
 
     It resumes exactly after the batches that an earlier run consumed, but has to read them all again to skip them.
 
     Parameters
     ----------
-    split, batch_size, seed, first_batch : see ``training_batches``.
+    split, batch_size, seed, first_batch, with_cell : see ``training_batches``.
 
     Returns
     -------
-    Dataset of (waveform (b, 160) float32 in pA, label (b,) int64).
+    What ``training_batches`` returns.
     """
     import tensorflow_datasets as tfds  # takes seconds
 
@@ -116,7 +122,8 @@ def tfds_batches(split: StoredSplit, batch_size: int, seed: int, first_batch: in
     )
     rows = rows.shuffle(min(_TFDS_SHUFFLED_ROWS, split.examples), seed=seed, reshuffle_each_iteration=True).repeat()
     batches = rows.skip(first_batch * batch_size).batch(batch_size, drop_remainder=True)
-    return batches.map(lambda row: (row['waveform'], row['label'])).prefetch(tf.data.AUTOTUNE)
+    columns = ('waveform', 'label', 'cell') if with_cell else ('waveform', 'label')
+    return batches.map(lambda row: tuple(row[column] for column in columns)).prefetch(tf.data.AUTOTUNE)
 
 
 def evaluation_batches(split: StoredSplit, batch_size: int) -> tf.data.Dataset:

@@ -36,7 +36,7 @@ def open_spike_bank(split: StoredSplit) -> Synthesizer:
         raise UserError(f'{split.folder}: input online makes synthetic spikes, and {split.name} holds recorded ones')
     if not synthesis.spike_bank or synthesis.spike_bank_examples is None:
         raise UserError(f'{split.folder}/{METADATA_FILE}: synthesis has no spike_bank; build the dataset anew')
-    bank = Shard(os.path.join(split.folder, synthesis.spike_bank), synthesis.spike_bank_examples)
+    bank = _bank_shard(split)
     rows = read_rows(bank, 0, bank.examples)
     records = record_layout.view_records(rows)
     _check_crc32c(bank.path, rows.tobytes(), synthesis.spike_bank_crc32c)
@@ -50,6 +50,18 @@ def open_spike_bank(split: StoredSplit) -> Synthesizer:
         split.metadata.seed,
         Recipe(*synthesis.masks_per_spike, *synthesis.weights),
     )
+
+
+def read_bank_cells(split: StoredSplit) -> np.ndarray:
+    """Returns the cell of each spike of the bank that ``open_spike_bank`` has opened: (s,) int64."""
+    bank = _bank_shard(split)
+    return record_layout.decode_varints(record_layout.view_records(read_rows(bank, 0, bank.examples))['cell'])
+
+
+def _bank_shard(split: StoredSplit) -> Shard:
+    synthesis = split.metadata.synthesis
+    assert synthesis and synthesis.spike_bank and synthesis.spike_bank_examples is not None
+    return Shard(os.path.join(split.folder, synthesis.spike_bank), synthesis.spike_bank_examples)
 
 
 def online_batches(

@@ -58,6 +58,8 @@ class Calibration:
         to choose it.
     cells, wrong, decided : how many validation cells there were; of them, how many were decided at that confidence and
         how many of these wrong, each with a calibration that was fitted on the other cells.
+    days : of how many recording days these cells are, if each was classified by members that had not seen its day;
+        0 if no member had seen the cells.
     log_loss : mean log loss of the validation cells, each with a calibration that was fitted on the others, by method.
     """
 
@@ -71,6 +73,7 @@ class Calibration:
     decided: int = 0
     log_loss: dict[str, float] = dataclasses.field(default_factory=dict)
     least_p: float = 0.0
+    days: int = 0
 
     def apply(self, consensus: np.ndarray) -> np.ndarray:
         """Returns the probability of SER of each consensus, 0..1; any shape."""
@@ -187,6 +190,8 @@ def load(folder: str) -> Calibration:
     except (OSError, ValueError) as error:
         raise CalibrationError(f'{path}: {error}') from None
     fields = {field.name for field in dataclasses.fields(Calibration)}
+    if isinstance(content, dict):
+        content.setdefault('days', 0)  # early versions
     if not isinstance(content, dict) or set(content) != fields:
         raise CalibrationError(f'{path}: is not a calibration; expected the fields {", ".join(sorted(fields))}')
     for name, is_possible in _POSSIBLE.items():
@@ -225,6 +230,7 @@ _POSSIBLE = {
     'cells': lambda value: value >= 0,
     'wrong': lambda value: value >= 0,
     'decided': lambda value: value >= 0,
+    'days': lambda value: value >= 0,
     'least_p': lambda value: 0 <= value < 0.5,
     'log_loss': lambda value: all(0 <= loss < math.inf for loss in dict(value).values()),
 }

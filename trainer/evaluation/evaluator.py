@@ -114,8 +114,8 @@ def read_triggers(split: StoredSplit) -> np.ndarray:
     return record_layout.decode_varints(read_records(split.shards)['trigger'])
 
 
-def calibrate(scores: np.ndarray, label: np.ndarray, cell: np.ndarray) -> Calibration:
-    """Fits a calibration on cells that no member was trained on.
+def calibrate(scores: np.ndarray, label: np.ndarray, cell: np.ndarray, sees: np.ndarray | None = None) -> Calibration:
+    """Fits a calibration on cells that no member was trained on, or on days that some members were not trained on.
 
     With too few cells it prints a warning and returns a calibration that changes nothing.
 
@@ -123,9 +123,15 @@ def calibrate(scores: np.ndarray, label: np.ndarray, cell: np.ndarray) -> Calibr
     ----------
     scores : (n, m, 2) float, the scores of n spikes by m members.
     label, cell : (n,) int, of the spikes.
+    sees : (m, c) bool, which member was trained on the day of which cell: the others make the cell's consensus. None:
+        no member was trained on any of the cells.
     """
-    spikes_of_cells = [cell == number for number in np.unique(cell)]
-    of_cells = np.array([consensus(scores[of_cell]) for of_cell in spikes_of_cells])
+    numbers = np.unique(cell)
+    spikes_of_cells = [cell == number for number in numbers]
+    testing = [slice(None) if sees is None else ~sees[:, number] for number in numbers]
+    of_cells = np.array(
+        [consensus(scores[of_cell][:, members]) for of_cell, members in zip(spikes_of_cells, testing, strict=True)]
+    )
     labels = np.array([label[of_cell][0] for of_cell in spikes_of_cells])
     try:
         return fit_calibration(of_cells, labels)

@@ -56,7 +56,8 @@ def _metrics_of(model: ModelResult) -> dict:
 
 def _described(calibration: Calibration, is_fitted_here: bool) -> dict:
     fitted_by = 'sero-evaluate' if is_fitted_here else 'sero-train'
-    return dataclasses.asdict(calibration) | {'fitted_on': 'original/validation', 'fitted_by': fitted_by}
+    fitted_on = 'original, days left out' if calibration.days else 'original/validation'
+    return dataclasses.asdict(calibration) | {'fitted_on': fitted_on, 'fitted_by': fitted_by}
 
 
 def without_nan(content: object) -> object:

@@ -83,7 +83,7 @@ class SplitResult:
     Attributes
     ----------
     name : ``CONFIG/SPLIT``, such as ``non_homogeneous/test``.
-    source : ``recorded`` or ``simulated``, of the recordings that it is made of.
+    source : of the recordings that it is made of, ``recorded`` or the name of what made them.
     spike_p_ser : (n,) float, the consensus probability of each spike.
     spike_label : (n,) int, 0 SER or 1 NSER.
     cells : the cells, in the order of their names.
@@ -170,12 +170,14 @@ class TraceEnvelope:
     time_s : (t,) float64, middle of each stretch.
     low_pa, high_pa : (t,) float32.
     trigger_pa : the threshold that was used.
+    left_out_s : (k,) float64, when events were left out that are no spikes.
     """
 
     time_s: np.ndarray
     low_pa: np.ndarray
     high_pa: np.ndarray
     trigger_pa: float = domain.TRIGGER_PA
+    left_out_s: np.ndarray = dataclasses.field(default_factory=lambda: np.empty(0))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,7 +193,7 @@ class ClassifiedCell:
     duration_s : of the recording, without pauses between sweeps; 0 where unknown.
     saliency : (160,) float, how much each sample of the mean spike speaks for SER (positive) or NSER (negative).
     warnings : sentences on how the recording differs from those that the model was trained on.
-    is_simulated : whether the recording says that it was simulated.
+    source : of the recording, ``recorded`` or the name of what made it; see ``recordings.sources``.
     intervals_s : start and end of each stretch that was recorded; empty where unknown.
     """
 
@@ -202,7 +204,7 @@ class ClassifiedCell:
     duration_s: float
     saliency: np.ndarray
     warnings: tuple[str, ...]
-    is_simulated: bool
+    source: str
     intervals_s: tuple[tuple[float, float], ...] = ()
 
 

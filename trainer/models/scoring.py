@@ -78,6 +78,11 @@ def score_batches(
     for batch in batches.as_numpy_iterator():
         scores, valid = _stack(score(batch['waveform']), members), batch['valid']
         parts.append(SpikeScores(scores[valid], *(batch[name][valid] for name in ('waveform', 'label', 'cell'))))
+    return join_scores(parts)
+
+
+def join_scores(parts: Sequence[SpikeScores]) -> SpikeScores:
+    """Returns the scores of several sets of spikes, one after the other."""
     return SpikeScores(
         *(np.concatenate([getattr(part, field.name) for part in parts]) for field in dataclasses.fields(SpikeScores))
     )

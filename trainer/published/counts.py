@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import os
 import pathlib
@@ -40,13 +41,13 @@ class RootCount:
     ----------
     folders : cells and spikes that can be used, by ``SET/CLASS``.
     rejected : the files that cannot be used.
-    simulated_files : used files that are marked as simulated.
+    made_files : used files that nobody recorded, by the name of what made them; see ``recordings.sources``.
     spikes_of_cells : spikes that can be used of each cell of ``original``, by ``CLASS/CELL``.
     """
 
     folders: dict[str, Count]
     rejected: tuple[RejectedFile, ...]
-    simulated_files: int
+    made_files: collections.Counter[str]
     spikes_of_cells: dict[str, int] = dataclasses.field(default_factory=dict)
 
 
@@ -68,17 +69,17 @@ def count_root(root: pathlib.Path) -> RootCount:
     rejected = [file for _, file in of_no_cell]
     folders = dict.fromkeys(PUBLISHED, Count(0, 0))
     spikes_of_cells: dict[str, int] = {}
-    simulated_files = 0
+    made_files: collections.Counter[str] = collections.Counter()
     for recording in recordings:
         name = f'{recording.recording_set}/{domain.LABEL_NAMES[recording.label]}'
         for cell, report in read_cells(recording, ReadingOptions(cutting=PUBLISHED_CUTTING)):
             rejected.extend(report.rejected)
-            simulated_files += report.simulated_files
+            made_files += report.made_files
             if cell is not None:
                 folders[name] = Count(folders[name].cells + 1, folders[name].spikes + report.spikes)
                 if recording.recording_set == 'original':
                     spikes_of_cells[f'{domain.LABEL_NAMES[recording.label]}/{cell.cell_id}'] = report.spikes
-    return RootCount(folders, tuple(rejected), simulated_files, spikes_of_cells)
+    return RootCount(folders, tuple(rejected), made_files, spikes_of_cells)
 
 
 def _files_below(folder: pathlib.Path) -> list[str]:

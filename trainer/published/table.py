@@ -13,6 +13,7 @@ import os
 from beam_pipelines import domain
 from beam_pipelines.cli.command import run_command
 from beam_pipelines.errors import UsageError, UserError
+from beam_pipelines.recordings.sources import find_source
 from trainer.published import results as published_results
 from trainer.published.results import TRAINED_ON_ORIGINAL, TRAINED_ON_SYNTHETIC
 
@@ -78,8 +79,8 @@ def _notes(metrics: dict) -> list[str]:
         f' ({baseline["examples_seen"]:,} examples); protocol {model["protocol"]}',
     ]
     sources = {model['source'], baseline['source'], *metrics['evaluated_recordings'].values()}
-    if 'simulated' in sources:
-        notes.append('All figures on the right are of SIMULATED recordings and say nothing about real neurons.')
+    if made := find_source(sources):
+        notes.append(f'All figures on the right are of {made.recordings} and say nothing about {made.not_about}.')
     return notes
 
 

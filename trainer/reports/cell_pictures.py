@@ -86,13 +86,15 @@ class CellPictures:
                 trace.uprights(time_s, low_pa, high_pa, max(1.0, width_px / len(time_s)), 'trace'),
                 trace.level_rule(cell.trace.trigger_pa, 'threshold'),
                 trace.ticks_at(cell.spikes.time_s, 114, 8, 'trigger'),
+                trace.ticks_at(cell.trace.left_out_s, 124, 6, 'left-out'),
                 trace.y_axis('current (pA)', 4),
             ]
             beyond = (cell.trace.low_pa < trace.y_range[0]) | (cell.trace.high_pa > trace.y_range[1])
             cut = ' (artefacts reach beyond the picture)' if beyond.any() else ''
             top_px = 136
+            left_out = ', a grey one for each event that was left out,' if len(cell.trace.left_out_s) else ''
             caption = (
-                f'Above, the recording{cut} with a stroke for each spike and the trigger level of '
+                f'Above, the recording{cut} with a stroke for each spike{left_out} and the trigger level of '
                 f'{svg_plot.MINUS}{-cell.trace.trigger_pa:.0f} pA dashed; below, '
             )
         panel = Panel(_LEFT_PX, top_px, width_px, 84, (0, last_s), (-0.04, 1.04))

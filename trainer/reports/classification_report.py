@@ -17,6 +17,7 @@ import numpy as np
 from beam_pipelines import domain
 from beam_pipelines.cli.words import counted
 from beam_pipelines.recordings.rejection import REASONS, RejectedFile
+from beam_pipelines.recordings.sources import MADE, RECORDED, Source, find_source
 from beam_pipelines.storage.atomic_files import write_files
 from trainer.evaluation.results import CellResult, ClassifiedCell
 from trainer.evaluation.training_range import TrainingRange
@@ -81,6 +82,10 @@ class _CellSection:
     def result(self) -> CellResult:
         return self.cell.result
 
+    @property
+    def made(self) -> Source | None:
+        return find_source([self.cell.source])
+
 
 def _page(
     cells: Sequence[ClassifiedCell], rejected: Sequence[RejectedFile], info: dict, training_range: TrainingRange
@@ -105,7 +110,7 @@ def _page(
         'rejected': [{'path': file.path, 'reason': REASONS[file.reason], 'detail': file.detail} for file in rejected],
         'rejected_count': counted(len(rejected), 'file'),
         'warned_words': _warned_words(cells),
-        'simulated_words': _simulated_words(cells, info),
+        **_source_words(cells, info),
         'model': _model_words(info),
         'is_published_protocol': info.get('protocol') == 'published',
         'is_calibrated': info['calibration']['method'] != 'none',
@@ -120,16 +125,18 @@ def _summary(cells: Sequence[ClassifiedCell]) -> list[tuple[str, int]]:
     return [(verdict, counts[verdict]) for verdict in _VERDICTS]
 
 
-def _simulated_words(cells: Sequence[ClassifiedCell], info: dict) -> str | None:
-    """Says whether the model or the recordings are simulated; None if neither is."""
-    simulated = sum(cell.is_simulated for cell in cells)
+def _source_words(cells: Sequence[ClassifiedCell], info: dict) -> dict:
+    """Says what made the recordings of the model and of the cells; no words if all were recorded."""
     words = []
-    if info.get('source') == 'simulated':
-        words.append('trained on simulated recordings')
-    if simulated:
-        which = 'the recordings are' if simulated == len(cells) else f'{simulated} of {len(cells)} recordings are'
-        words.append(f'{which} simulated')
-    return '; '.join(words) or None
+    model_source = info.get('source', RECORDED)
+    if made := find_source([model_source]):
+        words.append(f'trained on {made.recordings.lower()}')
+    for made in MADE:
+        if count := sum(cell.source == made.name for cell in cells):
+            which = 'the recordings are' if count == len(cells) else f'{count} of {len(cells)} recordings are'
+            words.append(f'{which} {made.predicate.lower()}')
+    least_real = find_source({model_source, *(cell.source for cell in cells)})
+    return {'source_words': '; '.join(words), 'not_about': least_real and least_real.not_about}
 
 
 def _warned_words(cells: Sequence[ClassifiedCell]) -> str:

@@ -15,6 +15,7 @@ import jinja2
 
 from beam_pipelines import domain
 from beam_pipelines.cli.words import counted
+from beam_pipelines.recordings.sources import find_source
 from beam_pipelines.storage.atomic_files import write_files
 from trainer.evaluation.controls import TITLES
 from trainer.evaluation.results import ORIGINAL_TEST, OTHER_DAYS, CellResult, ModelResult
@@ -28,8 +29,8 @@ from trainer.reports.terminal import (
     beside_noise_words,
     calibration_line,
     control_metrics,
-    is_simulated,
     other_days_warnings,
+    source_of,
     trained_on_warnings,
 )
 
@@ -177,7 +178,8 @@ def _page(models: Sequence[ModelResult], sections: Sequence[_Section]) -> dict:
         'published_rows': [_headline_row(result.title, result.metrics) for result in published],
         'published_source': published_results.SOURCE,
         'published_remarks': [result.remark for result in published if result.remark],
-        'is_simulated': is_simulated(models),
+        'made': source_of(models),
+        'is_model_made': find_source([models[0].info.source]) is not None,
         'warnings': [*other_days_warnings(models[0]), *trained_on_warnings(models)],
         'has_controls': any(split.controls for split in models[0].splits.values()),
         'is_published_protocol': any(model.info.protocol == 'published' for model in models),
@@ -208,7 +210,7 @@ def _training(info: ModelInfo) -> dict[str, str]:
     """Returns what a model was trained on, heading -> text."""
     return {
         'Data': info.trained_on,
-        'Recordings': info.source,
+        'Recordings': made.nwb_keyword if (made := find_source([info.source])) else info.source,
         'Split': {'by_cell': 'by cell', 'published': 'published (by spike)'}.get(info.protocol, info.protocol),
         'Network': info.architecture,
         'Members': _members(info.kernel_sizes),

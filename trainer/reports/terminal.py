@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from beam_pipelines import domain
 from beam_pipelines.cli.words import counted
+from beam_pipelines.recordings.sources import Source, find_source
 from trainer.evaluation.calibration import Calibration
 from trainer.evaluation.controls import TITLES, compare_with_noise
 from trainer.evaluation.metrics import accuracy_difference
 from trainer.evaluation.results import ORIGINAL_TEST, OTHER_DAYS, CellResult, ModelResult, SplitResult
-
-ALL_SIMULATED = 'All of this is of SIMULATED recordings and says nothing about real neurons.'
 
 _MOST_VERDICTS = 40
 
@@ -34,8 +33,8 @@ def evaluation_lines(model: ModelResult, baseline: ModelResult | None, cells_fil
     warnings = (*other_days_warnings(model), *unfinished_warnings(models), *trained_on_warnings(models))
     lines += [f'WARNING: {warning}' for warning in warnings]
     lines += [calibration_line(result) for result in models]
-    if is_simulated(models):
-        lines.append(ALL_SIMULATED)
+    if made := source_of(models):
+        lines.append(source_line(made))
     return lines
 
 
@@ -152,11 +151,16 @@ def _division_row(title: str, metric: Mapping[str, Mapping]) -> tuple[str, ...]:
     )
 
 
-def is_simulated(models: Sequence[ModelResult]) -> bool:
-    """Whether any model was trained or evaluated on simulated recordings."""
+def source_line(made: Source) -> str:
+    """Says that all results are on recordings that nobody recorded."""
+    return f'All of this is of {made.recordings} and says nothing about {made.not_about}.'
+
+
+def source_of(models: Sequence[ModelResult]) -> Source | None:
+    """Returns what made the recordings that a model was trained or evaluated on; None if all were recorded."""
     sources = [model.info.source for model in models]
     sources += [split.source for model in models for split in model.splits.values()]
-    return 'simulated' in sources
+    return find_source(sources)
 
 
 def unfinished_warnings(models: Sequence[ModelResult]) -> list[str]:
@@ -199,7 +203,13 @@ def calibration_words(calibration: Calibration, where: str = '') -> str:
     if calibration.method == 'none':
         return 'not calibrated, the probabilities are the published consensus; no confidence is chosen'
     by = f'temperature {calibration.temperature:.2f}' if calibration.method == 'temperature' else 'isotonic regression'
-    words = f'probabilities calibrated on {counted(calibration.cells, "cell")} of original/validation{where} ({by})'
+    cells = f'{counted(calibration.cells, "cell")} of original/validation'
+    if calibration.days:
+        cells = (
+            f'{counted(calibration.cells, "cell")} of {counted(calibration.days, "recording day")}, each by the members'
+            ' that were not trained on its day'
+        )
+    words = f'probabilities calibrated on {cells}{where} ({by})'
     if not calibration.has_chosen_confidence:
         return f'{words}; these are too few to choose a confidence on, so how many verdicts are wrong is not known'
     decided, wrong = calibration.decided, calibration.wrong

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 import keras
+import numpy as np
 import tensorflow as tf
 from ml_collections import FrozenConfigDict
 
@@ -15,16 +16,19 @@ from beam_pipelines import domain
 from beam_pipelines.cli.signals import StopRequests
 from beam_pipelines.cli.words import counted
 from beam_pipelines.errors import UserError
+from beam_pipelines.recordings.sources import words_of_source
 from beam_pipelines.synthesis.synthesizer import Synthesizer
 from trainer.backend import describe_device
 from trainer.data.batches import dataset_errors, tfds_batches, training_batches
-from trainer.data.online_batches import online_batches, open_spike_bank
+from trainer.data.online_batches import online_batches, open_spike_bank, read_bank_cells
 from trainer.data.stored_dataset import StoredSplit, open_split
 from trainer.models import published as published_models
 from trainer.models.model_info import ModelInfo
 from trainer.models.online_synthesis import OnlineEnsemble
 from trainer.training import checkpoints
 from trainer.training.distributed_fit import Extent
+from trainer.training.held_out_days import HeldOutDays, deal_days
+from trainer.training.held_out_validation import HeldOutValidation
 from trainer.training.input_wait import InputWait, LogInputWait
 from trainer.training.optimization import member_losses
 from trainer.training.progress import TrainingProgress
@@ -57,12 +61,16 @@ class TrainingOptions:
 
 @dataclasses.dataclass(frozen=True)
 class _Data:
-    """The splits that a run needs, checked against each other; ``bank`` is set for the input ``online`` only."""
+    """The splits that a run needs, checked against each other.
+
+    ``bank`` is set for the input ``online`` only, ``held_out`` if the members leave out days.
+    """
 
     train: StoredSplit
     validation: StoredSplit
     recorded: StoredSplit
     bank: Synthesizer | None
+    held_out: HeldOutDays | None
 
 
 @dataset_errors()
@@ -116,7 +124,7 @@ def train(
     _fit(run, data, strategy, options.profile)
     if not strategy.is_chief:
         return run.info()
-    return complete_run(workdir, run.info(), data.validation, data.recorded)
+    return complete_run(workdir, run.info(), data.validation, data.recorded, data.held_out)
 
 
 def _check_devices(config: FrozenConfigDict, strategy: OneDevice) -> None:
@@ -143,7 +151,15 @@ def _open_data(config: FrozenConfigDict, data_dir: str, verify_records: bool) ->
             f' {train_split.name} too; build both datasets together'
         )
     bank = open_spike_bank(train_split) if config.input == 'online' else None
-    return _Data(train_split, validation_split, recorded_split, bank)
+    held_out = _hold_out_days(config, recorded_split) if config.held_out_days else None
+    return _Data(train_split, validation_split, recorded_split, bank, held_out)
+
+
+def _hold_out_days(config: FrozenConfigDict, recorded_split: StoredSplit) -> HeldOutDays:
+    """Deals the days of the cells that are trained on or validate; those of the test cells are in no group."""
+    cells = recorded_split.metadata.cells
+    label_of = {cell.cell_id: cell.label for cell in cells if cell.split in ('train', 'validation', None)}
+    return deal_days(label_of, config.held_out_days, len(config.kernel_sizes), config.seed)
 
 
 def _fit(run: Run, data: _Data, strategy: OneDevice, profile: bool) -> None:
@@ -155,7 +171,8 @@ def _fit(run: Run, data: _Data, strategy: OneDevice, profile: bool) -> None:
             return
         with strategy.scope():
             _announce(data, config, state['step'])
-        validation = Validation(run.ensemble, data.validation, strategy.agree)
+        validation = _open_validation(run.ensemble, data, strategy)
+        weights = None if data.held_out is None else _weights(data, data.held_out)
         loggers = _tensorboard_loggers(run, profile) if strategy.is_chief else []
         # Keras starts at the beginning of an epoch: it sees the rest of an interrupted one as a shorter epoch.
         made = state['step'] % run.steps_per_epoch
@@ -164,13 +181,15 @@ def _fit(run: Run, data: _Data, strategy: OneDevice, profile: bool) -> None:
             if run.finished:
                 break
             with strategy.scope():
-                model, batches = _open_input(run, data.bank)
+                model, batches = _open_input(run, data)
             input_wait = InputWait()
             progress = TrainingProgress(config.batch_size, run.steps_per_epoch, config.epochs, steps_made)
             shown = [progress, *loggers] if strategy.is_chief else []
             strategy.fit(
                 model,
-                strategy.feed(input_wait.measure(_with_targets(strategy.share(batches), run.ensemble.output_names))),
+                strategy.feed(
+                    input_wait.measure(_with_targets(strategy.share(batches), run.ensemble.output_names, weights))
+                ),
                 Extent(state['epoch'], epochs, run.steps_per_epoch - steps_made),
                 [LogInputWait(input_wait), validation, *shown, keeper],
             )
@@ -178,7 +197,7 @@ def _fit(run: Run, data: _Data, strategy: OneDevice, profile: bool) -> None:
 
 def _announce(data: _Data, config: FrozenConfigDict, steps_made: int) -> None:
     what = f'going on from step {steps_made:,} with' if steps_made else 'training'
-    trained_on = f'{data.train.name} ({data.train.examples:,} spikes, {data.train.metadata.source} recordings'
+    trained_on = f'{data.train.name} ({data.train.examples:,} spikes, {words_of_source(data.train.metadata.source)}'
     validated_on = f'{data.validation.name} ({data.validation.examples:,})'
     print(
         f'{what} {counted(len(config.kernel_sizes), "member")} on {trained_on}, input {config.input}),'
@@ -195,23 +214,40 @@ def _tensorboard_loggers(run: Run, profile: bool) -> list[keras.callbacks.Callba
     return [log, StepProfile(folder)] if profile else [log]
 
 
-def _open_input(run: Run, bank: Synthesizer | None) -> tuple[keras.Model, tf.data.Dataset]:
+def _open_validation(ensemble: keras.Model, data: _Data, strategy: OneDevice) -> keras.callbacks.Callback:
+    if data.held_out is None:
+        return Validation(ensemble, data.validation, strategy.agree)
+    return HeldOutValidation(ensemble, (data.recorded, data.validation), data.held_out, strategy.agree)
+
+
+def _weights(data: _Data, held_out: HeldOutDays) -> np.ndarray:
+    """Returns what each cell, or each spike of the bank, weighs for each member: (m, c) float32."""
+    sees = held_out.sees(data.train.cell_names).astype(np.float32)
+    return sees if data.bank is None else sees[:, read_bank_cells(data.train)]
+
+
+def _open_input(run: Run, data: _Data) -> tuple[keras.Model, tf.data.Dataset]:
     """Returns the model to fit and the batches to fit it on, from the run's next step on."""
-    config, ensemble, first_batch = run.config, run.ensemble, run.state['step']
+    config, ensemble, first_batch, bank = run.config, run.ensemble, run.state['step'], data.bank
     if bank is None:
         open_batches = {'tfds': tfds_batches, 'tfrecord': training_batches}[config.input]
-        return ensemble, open_batches(run.train_split, config.batch_size, config.seed, first_batch)
+        with_cell = data.held_out is not None
+        return ensemble, open_batches(run.train_split, config.batch_size, config.seed, first_batch, with_cell)
     model = OnlineEnsemble(bank, ensemble)
     # One optimizer for both: it is saved with the ensemble.
     model.compile(optimizer=ensemble.optimizer, loss=member_losses(ensemble), jit_compile=ensemble.jit_compile)
     return model, online_batches(run.train_split, bank, config.batch_size, config.seed, first_batch)
 
 
-def _with_targets(batches: tf.data.Dataset, output_names: Sequence[str]) -> tf.data.Dataset:
-    def add_targets(
-        waveform: tf.Tensor | dict[str, tf.Tensor], label: tf.Tensor
-    ) -> tuple[tf.Tensor | dict[str, tf.Tensor], dict[str, tf.Tensor]]:
-        one_hot = tf.one_hot(label, len(domain.LABEL_NAMES))
-        return waveform, dict.fromkeys(output_names, one_hot)
+def _with_targets(batches: tf.data.Dataset, output_names: Sequence[str], weights: np.ndarray | None) -> tf.data.Dataset:
+    """Adds what Keras fits to: the targets of each member, and the weights of the rows, see ``_weights``."""
+    of_member = None if weights is None else dict(zip(output_names, map(tf.constant, weights), strict=True))
+
+    def add_targets(inputs: tf.Tensor | dict[str, tf.Tensor], label: tf.Tensor, *cell: tf.Tensor) -> tuple:
+        targets = dict.fromkeys(output_names, tf.one_hot(label, len(domain.LABEL_NAMES)))
+        if of_member is None:
+            return inputs, targets
+        source = inputs['spike'] if isinstance(inputs, dict) else cell[0]
+        return inputs, targets, {name: tf.gather(weight, source) for name, weight in of_member.items()}
 
     return batches.map(add_targets, num_parallel_calls=1).prefetch(_BATCHES_READY)

@@ -23,10 +23,11 @@ from trainer.models import exported_consensus, model_info
 from trainer.models import published as published_models
 from trainer.models.ensemble import build_ensemble, join_members, uses_xla
 from trainer.models.model_info import ModelInfo
-from trainer.models.scoring import score_split
+from trainer.models.scoring import join_scores, score_split
 from trainer.models.trained import MEMBERS_FOLDER, TrainedEnsemble, load_members
 from trainer.training import checkpoints
 from trainer.training.description import describe_run
+from trainer.training.held_out_days import HeldOutDays
 from trainer.training.optimization import compile_ensemble, learning_rate_over_run
 
 _CONFIG_FILE = 'config.json'
@@ -172,7 +173,11 @@ def start_run(workdir: str, config: FrozenConfigDict, train_split: StoredSplit, 
 
 
 def complete_run(
-    workdir: str, info: ModelInfo, validation_split: StoredSplit, recorded_split: StoredSplit
+    workdir: str,
+    info: ModelInfo,
+    validation_split: StoredSplit,
+    recorded_split: StoredSplit,
+    held_out: HeldOutDays | None,
 ) -> ModelInfo:
     """Writes what a finished run derives from its saved members, unless it exists already.
 
@@ -182,6 +187,8 @@ def complete_run(
     info : the content of ``model_info.json`` so far.
     validation_split : the members are measured on it, and their consensus is calibrated on its cells.
     recorded_split : ``original/train``, with which new recordings are compared.
+    held_out : if the members leave out days, the consensus is calibrated on the cells of both splits, each by the
+        members that have not seen its day.
 
     Returns
     -------
@@ -195,7 +202,7 @@ def complete_run(
         If a shard has changed since it was opened.
     """
     if not exported_consensus.is_written(workdir):
-        _write_outcome(workdir, info, validation_split, recorded_split)
+        _write_outcome(workdir, info, validation_split, recorded_split, held_out)
     return model_info.read(workdir)
 
 
@@ -205,14 +212,21 @@ def _check_same_config(path: str, config: dict) -> None:
     # The cosine schedule depends on the length of the run.
     free = [field for field in _FREE_FIELDS if field != 'epochs' or config['learning_rate_schedule'] == 'constant']
     for field, value in config.items():
-        if field not in free and value != earlier.get(field):
+        # Runs of earlier versions left out no days.
+        if field not in free and value != earlier.get(field, 0 if field == 'held_out_days' else None):
             raise UserError(
                 f'{os.path.dirname(path)}: holds a run with {field} {earlier.get(field)!r}, asked for {value!r};'
                 ' use another --workdir'
             )
 
 
-def _write_outcome(workdir: str, info: ModelInfo, validation_split: StoredSplit, recorded_split: StoredSplit) -> None:
+def _write_outcome(
+    workdir: str,
+    info: ModelInfo,
+    validation_split: StoredSplit,
+    recorded_split: StoredSplit,
+    held_out: HeldOutDays | None,
+) -> None:
     members = load_members(workdir, info.members)
     ensemble = TrainedEnsemble(join_members(members), info)
     spikes = score_split(ensemble, validation_split)
@@ -221,7 +235,12 @@ def _write_outcome(workdir: str, info: ModelInfo, validation_split: StoredSplit,
     }
     validation = {name: _accuracy_and_auc(part, spikes.label) for name, part in scores.items()}
     model_info.write(workdir, msgspec.structs.replace(info, validation=validation))
-    calibration.write(workdir, calibrate(spikes.scores, spikes.label, spikes.cell))
+    sees = None
+    if held_out:
+        spikes = join_scores([score_split(ensemble, recorded_split), spikes])
+        sees = held_out.sees(recorded_split.cell_names)
+    fitted = calibrate(spikes.scores, spikes.label, spikes.cell, sees)
+    calibration.write(workdir, dataclasses.replace(fitted, days=held_out.days if held_out else 0))
     training_range.write(workdir, training_range.measure_training_range(recorded_split))
     # Comes last: where it exists, everything else does.
     exported_consensus.write_consensus(workdir, members)

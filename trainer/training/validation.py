@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -43,11 +43,7 @@ class Validation(keras.callbacks.Callback):
         self._names = ensemble.output_names
         self._batches = evaluation_batches(split, SPLIT_BATCH)
         self._agree = agree
-        if keras.backend.backend() == 'tensorflow':
-            # Unlike Keras's predict it is the same on one device and within a tf.distribute strategy.
-            self._score = tf.function(functools.partial(ensemble, training=False))
-        else:
-            self._score = ensemble.predict_on_batch
+        self._score = scorer(ensemble)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         spikes = score_batches(self._score, self._names, self._batches)
@@ -56,7 +52,7 @@ class Validation(keras.callbacks.Callback):
         found = {}
         for name, part in (of_members | {CONSENSUS: scores}).items():
             metrics = binary_metrics(spike_p_ser(part), label)
-            found[f'val_{name}_loss'] = _binary_crossentropy(part.mean(axis=1), label)
+            found[f'val_{name}_loss'] = float(spike_losses(part.mean(axis=1), label).mean())
             found[f'val_{name}_accuracy'] = metrics['accuracy']
             found[f'val_{name}_auc'] = metrics['auc']
         # They decide which members are saved and stopped: processes that differ in a last digit would diverge.
@@ -64,7 +60,15 @@ class Validation(keras.callbacks.Callback):
         logs['val_loss'] = sum(logs[f'val_{name}_loss'] for name in self._names)
 
 
-def _binary_crossentropy(scores: np.ndarray, label: np.ndarray) -> float:
-    """Returns the mean over n spikes and both outputs, as Keras's loss of the same name does; scores (n, 2)."""
+def scorer(ensemble: keras.Model) -> Callable[[np.ndarray], Mapping[str, object]]:
+    """Returns the ensemble as a function from (b, 160) float32 in pA to {member: (b, 2) scores}."""
+    if keras.backend.backend() == 'tensorflow':
+        # Unlike Keras's predict it is the same on one device and within a tf.distribute strategy.
+        return tf.function(functools.partial(ensemble, training=False))
+    return ensemble.predict_on_batch
+
+
+def spike_losses(scores: np.ndarray, label: np.ndarray) -> np.ndarray:
+    """Returns the binary cross-entropy of (n, 2) scores, the mean over both outputs as in Keras: (n,) float64."""
     of_truth = np.where(label[:, np.newaxis] == np.arange(scores.shape[1]), scores, 1 - scores.astype(np.float64))
-    return float(-np.log(np.clip(of_truth, keras.config.epsilon(), 1)).mean())
+    return -np.log(np.clip(of_truth, keras.config.epsilon(), 1)).mean(axis=1)

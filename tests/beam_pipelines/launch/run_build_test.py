@@ -16,10 +16,12 @@ from beam_pipelines.launch.resume import reserve
 from beam_pipelines.launch.run_build import run_build
 from beam_pipelines.planning.options import BuildOptions
 from beam_pipelines.recordings.reading_options import DEFAULT_CUTTING, PUBLISHED_CUTTING, ReadingOptions, SpikeCutting
+from beam_pipelines.simulation.real_shapes import make_recordings
 from beam_pipelines.transforms.build_datasets import build_pipeline
 from beam_pipelines.transforms.paths import BuildPaths
 from beam_pipelines.transforms.read_recordings import FindAndIngest
 from tests.support.folders import files_of
+from tests.support.mean_spikes import write_mean_spikes
 from tests.support.published_arrays import write_arrays
 from tests.support.recordings import copy_without_stamp
 
@@ -45,6 +47,24 @@ def test_a_build_returns_the_datasets_with_their_metadata(recordings_root, tmp_p
 def test_the_stamp_goes_with_the_simulated_files(recordings_root, tmp_path):
     root = tmp_path / 'recordings'
     shutil.copytree(recordings_root, root, ignore=shutil.ignore_patterns('SIMULATED.json'))
+    (dataset,) = _run(root, tmp_path / 'data')
+    assert dataset.metadata.source == 'simulated'
+
+
+@pytest.mark.parametrize('lost', ['REAL_SHAPES.json', 'nothing'])
+def test_recordings_of_real_shapes_say_so_in_their_dataset(tmp_path, lost):
+    waveforms = write_mean_spikes(tmp_path / 'spikes', ['E  4.0', 'FS 5.0'] * 3)
+    root = make_recordings(tmp_path / 'recordings', waveforms, 'E,FS')
+    (root / lost).unlink(missing_ok=True)
+    (dataset,) = _run(root, tmp_path / 'data')
+    assert dataset.metadata.source == 'real_shapes'
+
+
+def test_a_dataset_is_as_real_as_its_least_real_recording(recordings_root, tmp_path):
+    waveforms = write_mean_spikes(tmp_path / 'spikes', ['E  4.0', 'FS 5.0'])
+    root = make_recordings(tmp_path / 'recordings', waveforms, 'E,FS')
+    for path in (recordings_root / 'original').rglob('*.abf'):
+        shutil.copy(path, root / 'original' / path.parent.name)
     (dataset,) = _run(root, tmp_path / 'data')
     assert dataset.metadata.source == 'simulated'
 

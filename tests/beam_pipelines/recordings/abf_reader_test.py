@@ -105,7 +105,7 @@ def test_a_channel_can_be_named_or_numbered(tmp_path, noise_pa):
         (recording,) = read_recordings(str(path), ReadingOptions(channel=channel))
         np.testing.assert_array_equal(recording.sweeps[0], as_read)
     with pytest.raises(RecordingRejected) as raised:
-        read_recordings(str(path), ReadingOptions(channel='7'))
+        list(read_recordings(str(path), ReadingOptions(channel='7')))
     assert raised.value.reason == 'wrong_channel'
 
 
@@ -319,3 +319,22 @@ def test_a_file_cut_within_any_section_is_rejected(tmp_path, name):
     for start in {*starts, 512, 2048}:
         path.write_bytes(content[: min(start + 7, len(content) - 1)])
         assert _rejection(path, resample=True).reason in ('truncated', 'bad_header', 'unreadable')
+
+
+@needs_shared
+@pytest.mark.parametrize('name', ['model_vc_step.abf', '2018_11_16_sh_0006.abf'])
+def test_steps_of_the_stimulus_are_where_the_command_jumps(name):
+    path = str(SHARED / 'data/abf' / name)
+    recording = next(iter(read_recordings(path, ReadingOptions(resample=True))))
+    original = pyabf.ABF(path)
+    per_sample, expected = 40_000 / original.dataRate, []
+    for sweep in original.sweepList:
+        original.setSweep(sweep)
+        jumps = np.flatnonzero(np.abs(np.diff(original.sweepC)) > 0) + 1
+        expected.extend((sweep * original.sweepPointCount + jumps) * per_sample)
+    assert expected and set(np.round(expected).astype(int)) <= set(recording.stimulus_steps.tolist())
+
+
+def test_a_gap_free_recording_has_no_stimulus(tmp_path, noise_pa):
+    path, _ = _write(tmp_path, noise_pa)
+    assert not len(read_abf(str(path)).stimulus_steps)

@@ -120,3 +120,13 @@ def test_paths_of_windows_are_understood(monkeypatch):
     }
     assert [line.partition('  ')[0] for line in lines] == ['notes.txt']
     assert is_hidden
+
+
+@pytest.mark.parametrize('name', ['A1#1_trigger_5 (1).csv', 'A1#1_trig_5.csv', 'A1#1_Trigger_5_filtered.csv'])
+def test_a_copy_of_a_spike_csv_is_no_recording(name):
+    assert _group(('original', 0, f'r/A1#1/{name}')) == ([], {f'r/A1#1/{name}': 'bad_name'})
+
+
+def test_files_of_several_cells_may_have_the_same_name():
+    recordings, rejected = group_files([('original', 0, 'r/SER/day.nwb'), ('original', 1, 'r/NSER/day.nwb')])
+    assert [recording.label for recording in recordings] in ([0, 1], [1, 0]) and rejected == []

@@ -9,18 +9,21 @@ from tests.support import foreign_recordings as write
 
 @pytest.fixture
 def current_pa():
-    return np.random.default_rng(0).normal(0, 20, 20_000)
+    return np.random.default_rng(0).normal(0, 20, 20_480)
 
 
 def _read(path, **options):
-    return read_recordings(str(path), ReadingOptions(**options))
+    return list(read_recordings(str(path), ReadingOptions(**options)))
 
 
 def _rejection(path, **options) -> RecordingRejected:
-    with pytest.raises(RecordingRejected) as raised:
-        _read(path, **options)
-    assert '\n' not in str(raised.value)
-    return raised.value
+    """Returns why a file, or the first current in a file of several, is rejected."""
+    try:
+        rejected = next(of for of in _read(path, **options) if isinstance(of, RecordingRejected))
+    except RecordingRejected as error:
+        rejected = error
+    assert '\n' not in str(rejected)
+    return rejected
 
 
 def _assert_same(recording, current_pa, atol=1e-3):
@@ -29,7 +32,7 @@ def _assert_same(recording, current_pa, atol=1e-3):
 
 
 def test_a_winwcp_file_gives_its_current_and_not_its_voltage(tmp_path, current_pa):
-    stored = write.write_wcp(tmp_path / 'a.wcp', current_pa.reshape(2, 10_000))
+    stored = write.write_wcp(tmp_path / 'a.wcp', current_pa.reshape(2, 10_240))
     (recording,) = _read(tmp_path / 'a.wcp')
     assert recording.channel == 'Im' and len(recording.sweeps) == 2
     _assert_same(recording, stored.ravel())
@@ -45,7 +48,7 @@ def test_a_spike2_file_with_a_pause_has_two_sweeps_at_their_times(tmp_path, curr
     write.write_smr(tmp_path / 'a.smr', current_pa, pause_after=8_000)
     (recording,) = _read(tmp_path / 'a.smr')
     _assert_same(recording, current_pa)
-    assert [len(sweep) for sweep in recording.sweeps] == [8_000, 12_000]
+    assert [len(sweep) for sweep in recording.sweeps] == [8_000, 12_480]
     assert recording.sweep_starts_s == pytest.approx((0, 1.2))
 
 
@@ -55,7 +58,7 @@ def test_an_axograph_file_in_amperes_is_converted(tmp_path, current_pa):
 
 
 def test_an_igor_wave_has_a_sweep_in_each_column(tmp_path, current_pa):
-    write.write_ibw(tmp_path / 'a.ibw', current_pa.reshape(2, 10_000).T)
+    write.write_ibw(tmp_path / 'a.ibw', current_pa.reshape(2, 10_240).T)
     (recording,) = _read(tmp_path / 'a.ibw')
     assert len(recording.sweeps) == 2
     _assert_same(recording, current_pa)
@@ -78,12 +81,48 @@ def test_each_recorded_current_of_an_nwb_file_is_a_recording(tmp_path, current_p
     (only,) = _read(tmp_path / 'a.nwb', channel='two')
     np.testing.assert_array_equal(only.sweeps[0], two.sweeps[0])
     assert _rejection(tmp_path / 'a.nwb', channel='three').reason == 'wrong_channel'
-    assert not one.is_simulated
+    assert one.source == 'recorded'
 
 
-def test_an_nwb_file_that_says_so_is_simulated(tmp_path, current_pa):
+def test_series_of_one_electrode_are_sweeps_of_one_cell_in_the_order_of_their_starts(tmp_path, current_pa):
+    starts_s = {'b': 0.0, 'a': 7.5, 'c': 11.0}
+    write.write_nwb(
+        tmp_path / 'a.nwb', {name: current_pa * number for number, name in enumerate('abc', 1)}, None, starts_s
+    )
+    (recording,) = _read(tmp_path / 'a.nwb')
+    assert recording.sweep_starts_s == (0.0, 7.5, 11.0)
+    _assert_same(recording, np.concatenate([2 * current_pa, current_pa, 3 * current_pa]), atol=1e-2)
+
+
+def test_cells_of_an_nwb_file_in_other_units_stay(tmp_path, current_pa):
+    write.write_nwb(tmp_path / 'a.nwb', {'one': current_pa, 'two': current_pa})
+    write.add_series(tmp_path / 'a.nwb', 'three', current_pa / 1000, 'nA')
+    write.add_series(tmp_path / 'a.nwb', 'four', current_pa, 'picoamperes')
+    recordings = _read(tmp_path / 'a.nwb')
+    assert sorted(recording.channel for recording in recordings) == ['four', 'one', 'three', 'two']
+    for recording in recordings:
+        _assert_same(recording, current_pa, atol=1e-2)
+
+
+def test_a_spoiled_series_of_an_nwb_file_leaves_the_others(tmp_path, current_pa):
+    spoiled_pa = np.append(current_pa, np.nan)
+    write.write_nwb(tmp_path / 'a.nwb', {'good': current_pa, 'spoiled': spoiled_pa})
+    good, rejected = _read(tmp_path / 'a.nwb')
+    _assert_same(good, current_pa, atol=1e-2)
+    assert rejected.reason == 'not_finite' and rejected.detail.startswith('spoiled: ')
+
+
+def test_an_nwb_file_of_another_rate_is_rejected_or_resampled(tmp_path, current_pa):
+    write.write_nwb(tmp_path / 'a.nwb', {'one': current_pa}, rate_hz=20_000)
+    assert _rejection(tmp_path / 'a.nwb').reason == 'wrong_rate'
+    assert len(_read(tmp_path / 'a.nwb', resample=True)[0].sweeps[0]) == 2 * len(current_pa)
+
+
+def test_an_nwb_file_says_what_made_it(tmp_path, current_pa):
     write.write_nwb(tmp_path / 'a.nwb', {'one': current_pa}, ['simulated recording'])
-    assert _read(tmp_path / 'a.nwb')[0].is_simulated
+    assert _read(tmp_path / 'a.nwb')[0].source == 'simulated'
+    write.write_nwb(tmp_path / 'b.nwb', {'one': current_pa}, ['real spike shapes, simulated noise'])
+    assert _read(tmp_path / 'b.nwb')[0].source == 'real_shapes'
 
 
 def test_samples_that_an_nwb_file_only_promises_are_not_read(tmp_path, current_pa):
@@ -114,8 +153,8 @@ def test_a_plain_array_needs_its_rate(tmp_path, current_pa, dtype):
         (np.zeros(4, complex), 'bad_array'),
         (np.array([{}, 1], object), 'bad_array'),
         (np.array(['a']), 'bad_array'),
-        (np.array([1.0, np.nan]), 'not_finite'),
-        (np.array([1e300, 1.0]), 'not_finite'),
+        (np.append(np.zeros(30_000), np.nan), 'not_finite'),
+        (np.append(np.zeros(30_000), 1e300), 'not_finite'),
     ],
 )
 def test_an_array_that_is_no_current_is_rejected(tmp_path, array, reason):
@@ -128,10 +167,82 @@ def test_a_plain_csv_may_have_titles_and_times(tmp_path, current_pa):
     np.savetxt(path, current_pa)
     _assert_same(_read(path, sampling_rate_hz=rate)[0], current_pa)
     np.savetxt(
-        path, np.column_stack([np.arange(20_000) / rate, current_pa]), '%.7g', ',', header='time_s,pA', comments=''
+        path,
+        np.column_stack([np.arange(len(current_pa)) / rate, current_pa]),
+        '%.7g',
+        ',',
+        header='time_s,pA',
+        comments='',
     )
     _assert_same(_read(path)[0], current_pa)
     assert _rejection(path, sampling_rate_hz=20_000.0).reason == 'wrong_rate'
+
+
+def test_a_byte_order_mark_is_no_title(tmp_path, current_pa):
+    path = tmp_path / 'a.csv'
+    np.savetxt(path, current_pa)
+    path.write_bytes(b'\xef\xbb\xbf' + path.read_bytes())
+    _assert_same(_read(path, sampling_rate_hz=40_000.0)[0], current_pa)
+
+
+@pytest.mark.parametrize(
+    ('title', 'pa_per_unit'), [('Im (nA)', 1e3), ('"current [pA]"', 1), ('I', 1), ('current (A)', 1e12)]
+)
+def test_the_unit_in_a_title_is_that_of_the_current(tmp_path, current_pa, title, pa_per_unit):
+    rows = '\n'.join(f'{value / pa_per_unit:.9g}' for value in current_pa)
+    (tmp_path / 'a.csv').write_text(f'{title}\n{rows}\n')
+    _assert_same(_read(tmp_path / 'a.csv', sampling_rate_hz=40_000.0)[0], current_pa, atol=1e-2)
+
+
+def test_a_voltage_in_a_title_is_rejected(tmp_path, current_pa):
+    np.savetxt(tmp_path / 'a.csv', current_pa, header='Vm (mV)', comments='')
+    assert _rejection(tmp_path / 'a.csv', sampling_rate_hz=40_000.0).reason == 'voltage'
+
+
+def test_times_in_ms_and_numbers_of_rows_are_told(tmp_path, current_pa):
+    for step in (0.025, 1):
+        times = step * np.arange(len(current_pa))
+        np.savetxt(tmp_path / 'a.csv', np.column_stack([times, current_pa]), delimiter=',')
+        rejected = _rejection(tmp_path / 'a.csv')
+        assert rejected.reason == 'wrong_rate' and 'not a time in s' in rejected.detail
+
+
+def test_a_single_spike_is_no_recording(tmp_path, current_pa):
+    np.savetxt(tmp_path / 'a.csv', current_pa[:160])
+    np.save(tmp_path / 'a.npy', current_pa[:160])
+    for suffix in ('csv', 'npy'):
+        rejected = _rejection(tmp_path / f'a.{suffix}', sampling_rate_hz=40_000.0)
+        assert rejected.reason == f'bad_{"csv" if suffix == "csv" else "array"}' and '4 ms' in rejected.detail
+
+
+def test_a_plain_file_has_no_channels(tmp_path, current_pa):
+    np.save(tmp_path / 'a.npy', current_pa)
+    assert _rejection(tmp_path / 'a.npy', sampling_rate_hz=40_000.0, channel='Im').reason == 'wrong_channel'
+
+
+@pytest.mark.parametrize(
+    'header',
+    [
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (4,",
+        "{'descr': (), 'shape': (4,)}",
+        '(' * 500,
+        "{'a': 10**9**9}",
+    ],
+)
+def test_a_damaged_header_of_an_array_is_rejected(tmp_path, header):
+    content = b'\x93NUMPY\x01\x00' + len(header).to_bytes(2, 'little') + header.encode()
+    (tmp_path / 'a.npy').write_bytes(content + bytes(100))
+    assert _rejection(tmp_path / 'a.npy', sampling_rate_hz=40_000.0).reason == 'bad_array'
+
+
+def test_an_igor_wave_that_promises_more_than_it_holds_is_rejected(tmp_path, current_pa, caplog):
+    write.write_ibw(tmp_path / 'a.ibw', current_pa)
+    content = (tmp_path / 'a.ibw').read_bytes()
+    for position in range(4, 60, 4):
+        damaged = content[:position] + (2**31 - 1).to_bytes(4, 'little') + content[position + 4 :]
+        (tmp_path / 'a.ibw').write_bytes(damaged)
+        assert _rejection(tmp_path / 'a.ibw').reason == 'truncated'
+    assert not caplog.records
 
 
 @pytest.mark.parametrize('content', ['', 'a\nb\n', '1,2,3\n4,5,6\n', '1\n2,3\n', '0.1,5\n0.1,5\n0.1,5\n', '\xff\n1\n'])

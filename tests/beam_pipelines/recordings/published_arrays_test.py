@@ -27,6 +27,12 @@ def test_a_set_differs_in_the_words_only():
     }  # fmt: skip
 
 
+def test_the_last_word_tells_the_part_and_a_second_file_of_a_part_is_rejected():
+    names = [f'r/synthetic_cells_{kind}.npy' for kind in ('observations', 'labels', 'cells')]
+    sets, rejected = group_arrays([*names, 'r/synthetic_cells_Labels.npy'])
+    assert len(sets) == 1 and [file.reason for file in rejected] == ['bad_name']
+
+
 @pytest.mark.parametrize(
     'name',
     ['A140313#073', 'A140313#073.abf', 'A140313#073_trigger_5.csv', r'C:\A140313#073.abf', 'r/A140313#073.ABF'],

@@ -54,3 +54,22 @@ def test_the_published_way_takes_all_events(current_pa):
     _, spikes = find_spikes([np.maximum(current_pa, -70)], PUBLISHED_CUTTING)
     assert 20_000 in spikes.triggers
     assert not spikes.dropped
+
+
+def test_events_at_steps_of_the_stimulus_are_left_out_whatever_their_shape(current_pa):
+    _, expected = find_spikes([current_pa], DEFAULT_CUTTING)
+    locked, free = expected.triggers[::2], expected.triggers[1::2]
+    current, spikes = find_spikes([current_pa], DEFAULT_CUTTING, np.sort(np.concatenate([locked - 10, free - 100])))
+    assert spikes.triggers.tolist() == free.tolist()
+    assert spikes.dropped == {'stimulus': len(locked)}
+
+
+def test_the_second_spike_of_a_burst_is_counted(current_pa):
+    _, alone = find_spikes([current_pa], DEFAULT_CUTTING)
+    assert alone.second_spikes == 0
+    burst = current_pa.copy()
+    for trigger in alone.triggers[2:5]:
+        burst[trigger + 40 : trigger + 150] += current_pa[trigger - 40 : trigger + 70]
+    _, spikes = find_spikes([burst], DEFAULT_CUTTING)
+    assert spikes.triggers.tolist() == alone.triggers.tolist()
+    assert spikes.second_spikes == 3

@@ -209,7 +209,7 @@ def test_a_cell_is_read_with_its_recording(tmp_path):
     ((cell, report),) = read_cells(_recording(tmp_path / 'A1#1.abf'), _options())
     assert cell.path == str(tmp_path / 'A1#1.abf')
     np.testing.assert_array_equal(np.concatenate(cell.recording.sweeps), current_pa)
-    assert (cell.recording.duration_s, cell.recording.is_simulated) == (2.0, False)
+    assert (cell.recording.duration_s, cell.recording.source) == (2.0, 'recorded')
     assert report == _extract(_recording(tmp_path / 'A1#1.abf'))[1]
 
 
@@ -222,7 +222,7 @@ def test_a_cell_of_spike_csvs_is_its_folder_and_has_no_recording(tmp_path):
 def test_a_simulated_recording_says_so(recordings_root):
     path = min(recordings_root.rglob('*.abf'))
     ((cell, report),) = read_cells(_recording(path, cell_id=path.stem), _options())
-    assert cell.recording.is_simulated and report.simulated_files == 1
+    assert cell.recording.source == 'simulated' and report.made_files == {'simulated': 1}
 
 
 def test_a_file_that_went_away_is_rejected(tmp_path):

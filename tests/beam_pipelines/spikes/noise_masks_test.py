@@ -78,3 +78,11 @@ def test_too_little_silence_is_an_error_with_the_numbers():
         UserError, match=r'not enough silence: 600 noise masks of 4 ms wanted, .* the 2 training recordings hold 17'
     ):
         noise_masks.spread_over_recordings([10, 7], 600)
+
+
+def test_what_is_quiet_depends_on_the_threshold():
+    current_pa = _noise(1_600)
+    current_pa[[200, 500, 900]] = -15, -24, 30
+    assert len(noise_masks.find_quiet_stretches(current_pa, np.empty(0, np.int64))) == 9
+    assert len(noise_masks.find_quiet_stretches(current_pa, np.empty(0, np.int64), -25.0)) == 7
+    assert len(noise_masks.find_quiet_stretches(current_pa, np.empty(0, np.int64), -100.0)) == 10

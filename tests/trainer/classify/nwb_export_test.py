@@ -38,7 +38,7 @@ def read(path) -> pynwb.NWBFile:
 @pytest.fixture
 def simulated(recordings_root):
     path = next((recordings_root / 'original' / 'SER').glob('*.abf'))
-    return make_cell(path.stem, path, is_simulated=True)
+    return make_cell(path.stem, path, source='simulated')
 
 
 def test_file_is_valid_by_pynwb_and_holds_what_was_found(simulated, tmp_path):
@@ -74,6 +74,21 @@ def test_simulated_stamps_of_recording_and_model_follow(simulated, tmp_path):
     assert 'SIMULATED' in file.session_description
     assert 'SIMULATED' in file.notes
     assert 'synthetic_small' in file.notes
+
+
+def test_stamps_of_real_shapes_follow_and_are_read_again(recordings_root, tmp_path):
+    path = next((recordings_root / 'original' / 'SER').glob('*.abf'))
+    cell = make_cell(path.stem, path, source='real_shapes')
+    file = read(export_nwb(tmp_path, [cell], INFO | {'source': 'real_shapes'})[0])
+    assert file.session_description.startswith(
+        'REAL SPIKE SHAPES, SIMULATED NOISE: it says nothing about raphe neurons'
+    )
+    assert 'The model was trained on recordings of REAL SPIKE SHAPES under SIMULATED NOISE.' in file.notes
+    assert set(file.keywords) >= {
+        'real spike shapes, simulated noise',
+        'model trained on recordings of real spike shapes under simulated noise',
+    }
+    assert 'simulated recording' not in file.keywords[:]
 
 
 def test_recorded_cell_and_model_carry_no_stamp(tmp_path):

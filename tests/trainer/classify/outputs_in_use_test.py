@@ -11,6 +11,7 @@ import pytest
 
 from beam_pipelines.recordings.reading_options import ReadingOptions
 from beam_pipelines.recordings.rejection import RejectedFile
+from beam_pipelines.recordings.sources import SIMULATED
 from tests.support.places import ROOT
 from trainer.classify import watch
 from trainer.classify.batch import Findings
@@ -31,7 +32,7 @@ def classifier():
         ensemble=types.SimpleNamespace(title='model'),
         calibration=found,
         training_range=training_range.load(MODEL),
-        is_simulated=True,
+        source=SIMULATED,
     )
 
 

@@ -64,3 +64,14 @@ def test_spikes_below_the_threshold_are_counted(current_pa):
 def test_the_one_current_with_spikes_is_named(current_pa):
     (warning,) = warnings_of(current_pa, 'IN 1')
     assert warning == 'The file has several currents; the only one with spikes was read, IN 1.'
+
+
+@pytest.mark.parametrize('name', ['Voltage 0', 'Vm', '10_Vm', 'Vmemb', 'IN volts'])
+def test_a_current_in_a_channel_named_as_a_voltage_is_told(current_pa, name):
+    assert any(warning.startswith(f'The channel is named {name}') for warning in warnings_of(current_pa, name))
+
+
+def test_a_membrane_potential_labelled_as_a_current_is_told(current_pa):
+    potential_mv = -62 + 95 * current_pa / current_pa.min()
+    warnings = warnings_of(potential_mv.astype(np.float32))
+    assert any(warning.startswith('The values may be a membrane potential in mV (at rest -6') for warning in warnings)

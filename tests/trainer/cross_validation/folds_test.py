@@ -92,3 +92,20 @@ def test_published_division_has_spikes_of_a_cell_on_all_sides():
     assert [len(rows) for rows in (fold.train, fold.validation, fold.test)] == [42, 9, 9]
     assert set(CELL[fold.test]) & set(CELL[fold.train])
     assert sorted(np.concatenate([fold.train, fold.validation, fold.test])) == list(range(len(CELL)))
+
+
+def test_cells_dealt_out_to_days_at_random_never_stand_on_two_sides():
+    """As ``make real`` divides them: 155 cells of both classes on days of 2 to 4."""
+    rng = np.random.default_rng(0)
+    names = [f'REAL{day:04d}#{number}' for day in range(52) for number in range(int(rng.integers(2, 5)))]
+    of_cell = rng.permutation(np.arange(len(names)) % 3 == 0).astype(int)
+    cell = np.repeat(np.arange(len(names)), 4)
+    folds = fold_by_day(cell, of_cell[cell], days_of_cells(names, None), 5, seed=0)
+    tested = [set(cell[fold.test].tolist()) for fold in folds]
+    assert sum(map(len, tested)) == len(set().union(*tested)) == len(names)
+    for fold, tested_here in zip(folds, tested, strict=True):
+        train, validation = set(cell[fold.train].tolist()), set(cell[fold.validation].tolist())
+        assert not (train & tested_here or validation & tested_here or train & validation)
+        assert len(train | validation | tested_here) == len(names)
+        for cells in (train, validation, tested_here):
+            assert {0, 1} == set(of_cell[list(cells)].tolist())

@@ -171,7 +171,7 @@ def test_damage_of_one_split_leaves_the_others_usable(own_data_dir):
 
 def test_unknown_config_is_named_with_those_that_there_are(data_dir):
     assert error_of(data_dir, 'orignal') == (
-        "no dataset 'orignal'; there are original, non_homogeneous, synthetic_small, synthetic"
+        "no dataset 'orignal'; there are original, non_homogeneous, synthetic_small, synthetic, published_synthetic"
     )
 
 

@@ -82,6 +82,13 @@ def test_simulated_stamp_follows(where):
     assert 'SIMULATED' in paper_table.paper_table(metrics, INFO)
 
 
+def test_stamp_of_real_shapes_is_its_own():
+    metrics = copy.deepcopy(METRICS)
+    metrics['model']['source'] = 'real_shapes'
+    table = paper_table.paper_table(metrics, INFO)
+    assert 'of recordings of REAL SPIKE SHAPES under SIMULATED NOISE and say nothing about raphe neurons' in table
+
+
 def run_module(*arguments: object) -> subprocess.CompletedProcess:
     command = [sys.executable, '-m', 'trainer.published.table', *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)

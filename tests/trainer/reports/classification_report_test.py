@@ -87,7 +87,7 @@ def make_cell(number: int, seconds: float = 20.0, **changes) -> ClassifiedCell:
         duration_s=seconds,
         saliency=0.002 * logit * np.gradient(mean),
         warnings=(),
-        is_simulated=True,
+        source='simulated',
     )
     return dataclasses.replace(classified, **changes)
 
@@ -192,7 +192,7 @@ class TestText:
         assert PageReader(page).tags.isdisjoint({'img', 'iframe', 'object', 'embed', 'link', 'base'})
 
     def test_simulated_recordings_are_stamped(self, cells, training_range, tmp_path):
-        recorded = dataclasses.replace(cells[0], is_simulated=False)
+        recorded = dataclasses.replace(cells[0], source='recorded')
         page = written(tmp_path, [recorded], training_range)
         assert 'trained on simulated recordings This page shows' in text_of(page)
         assert 'the recordings are simulated' not in page
@@ -200,6 +200,15 @@ class TestText:
         page = written(tmp_path, [recorded, cells[1]], training_range, info=real_info)
         assert '1 of 2 recordings are simulated This page shows' in text_of(page)
         assert 'simulated' not in text_of(written(tmp_path, [recorded], training_range, info=real_info))
+
+    def test_recordings_of_real_shapes_have_a_stamp_of_their_own(self, cells, training_range, tmp_path):
+        made = dataclasses.replace(cells[0], source='real_shapes')
+        text = text_of(written(tmp_path, [made], training_range, info=INFO | {'source': 'real_shapes'}))
+        assert 'trained on recordings of real spike shapes under simulated noise; the recordings are of real' in text
+        assert 'it says nothing about raphe neurons, because SER and NSER stand for other types' in text
+        assert 'simulated recordings' not in text
+        # The least real recordings decide what the page can say.
+        assert 'nothing about real neurons' in text_of(written(tmp_path, [made], training_range))
 
     def test_cell_stands_beside_the_range_of_the_training_cells(self, cells, training_range, tmp_path):
         text = text_of(written(tmp_path, cells[:1], training_range))
@@ -235,6 +244,15 @@ class TestUnusualCells:
         )
         assert 'artefacts reach beyond the picture' in page
         assert '−2000' not in page
+
+    def test_events_left_out_are_marked_in_the_trace(self, cells, training_range, tmp_path):
+        strokes = re.compile(r'class="left-out" d="([^"]*)"')
+        (unmarked,) = strokes.findall(written(tmp_path, cells[:1], training_range))
+        trace = dataclasses.replace(cells[0].trace, left_out_s=np.array([1.0, 2.0, 3.0]))
+        page = written(tmp_path, [dataclasses.replace(cells[0], trace=trace)], training_range)
+        (marked,) = strokes.findall(page)
+        assert (unmarked.count('v'), marked.count('v')) == (0, 3)
+        assert 'a grey one for each event that was left out' in page
 
     def test_training_cells_of_one_class_and_flat_spikes(self, cells, training_range, tmp_path):
         only_ser = TrainingRange(

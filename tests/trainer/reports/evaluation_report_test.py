@@ -204,6 +204,13 @@ class TestText:
         model = dataclasses.replace(model, info=msgspec.structs.replace(model.info, source='recorded'))
         assert 'evaluated on simulated recordings' in evaluation_report.write_report(tmp_path, model, None).read_text()
 
+    def test_real_shapes_have_a_stamp_of_their_own(self, tmp_path):
+        model = dataclasses.replace(make_model('original', skill=2, source='real_shapes'), splits={})
+        text = evaluation_report.write_report(tmp_path, model, None).read_text()
+        assert 'trained on recordings of real spike shapes under simulated noise' in text
+        assert 'they say nothing about raphe neurons, because SER and NSER stand for other types of neuron here' in text
+        assert 'simulated recordings' not in text
+
     def test_cells_that_were_trained_on_are_warned_of(self, tmp_path):
         model = make_model('original', skill=2)
         model.splits['original/test'].metrics['cell']['cells_seen_in_training'] = 3

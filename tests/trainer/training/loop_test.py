@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import pytest
 
+from beam_pipelines import domain
 from beam_pipelines.datasets import record_layout
 from beam_pipelines.errors import UserError
 from tests.support.commands import error_line, run_command
@@ -428,3 +429,20 @@ def test_folder_below_a_file_cannot_be_written(data_dir, tmp_path):
     (tmp_path / 'file').write_text('')
     workdir = tmp_path / 'file' / 'run'
     assert train_error(SHORT_RUN, data_dir, workdir) == f'{workdir}: cannot be written: Not a directory'
+
+
+@pytest.mark.parametrize('source', ['tfrecord', 'online', 'tfds'])
+def test_members_can_leave_out_days(data_dir, tmp_path, monkeypatch, source):
+    # All NSER cells of the tiny recordings are of one day; here the number of a cell within its day is its day.
+    monkeypatch.setattr(domain, 'recording_day', lambda cell_id: cell_id[-1])
+    config = SHORT_RUN | {'train_on': 'synthetic_small', 'input': source, 'kernel_sizes': (4, 6)}
+    train(config, str(data_dir), str(tmp_path / 'all'))
+    train(config | {'held_out_days': 2}, str(data_dir), str(tmp_path / 'some'))
+    (every, _), (some, state) = last_checkpoint(tmp_path / 'all'), last_checkpoint(tmp_path / 'some')
+    # Both members differ from those that saw everything.
+    for name in ('k4', 'k6'):
+        weights = [member.get_layer(name).get_weights()[-1] for member in (every, some)]
+        assert np.abs(weights[0] - weights[1]).max() > 1e-6
+        assert np.isfinite(state['best'][name])
+    fitted = calibration.load(str(tmp_path / 'some'))
+    assert fitted.days == 0 or fitted.cells > calibration.load(str(tmp_path / 'all')).cells

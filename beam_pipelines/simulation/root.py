@@ -1,0 +1,74 @@
+"""A recordings root, written whole or not at all, with several recordings at the same time."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from absl import logging
+
+from beam_pipelines.errors import UserError
+
+_Job = TypeVar('_Job')
+
+
+def write_root(output_dir: str | os.PathLike, write: Callable[[Path], None]) -> Path:
+    """Writes a folder, whole or not at all, and returns its absolute path.
+
+    Parameters
+    ----------
+    output_dir : the folder to make; may exist if it is empty.
+    write : fills the folder that it is given.
+
+    Raises
+    ------
+    UserError
+        If ``output_dir`` is not empty or cannot be written.
+    """
+    root = Path(output_dir).resolve()
+    try:
+        if root.exists() and (not root.is_dir() or any(root.iterdir())):
+            raise UserError(f'{root} exists and is not an empty folder; nothing was written')
+        root.parent.mkdir(parents=True, exist_ok=True)
+        partial_root = root.with_name(f'.{root.name}.partial')
+        # The name is always the same, so the next run removes the leftovers of a killed one.
+        shutil.rmtree(partial_root, ignore_errors=True)
+        try:
+            partial_root.mkdir()
+            write(partial_root)
+            partial_root.replace(root)
+        finally:
+            shutil.rmtree(partial_root, ignore_errors=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UserError(f'{root} cannot be written: what it should lie in is not a folder') from error
+    except OSError as error:
+        raise UserError(f'{root} cannot be written: {error.strerror}') from error
+    return root
+
+
+def write_recordings(jobs: Sequence[_Job], write: Callable[[_Job], dict], workers: int | None) -> list[dict]:
+    """Writes recordings in threads and returns the truth about each, in the order of the jobs.
+
+    Parameters
+    ----------
+    jobs : what to write, one recording each.
+    write : writes one recording and returns the truth about it.
+    workers : how many threads; None: one per core.
+    """
+    import joblib  # Imported here because it is slow to import and --help must be fast.
+
+    # Threads are enough: NumPy does the work and releases the interpreter lock.
+    with concurrent.futures.ThreadPoolExecutor(workers or joblib.cpu_count()) as pool:
+        try:
+            futures = [pool.submit(write, job) for job in jobs]
+            for n_done, _ in enumerate(concurrent.futures.as_completed(futures), start=1):
+                if n_done % max(1, len(futures) // 10) == 0 or n_done == len(futures):
+                    logging.info('wrote %d of %d recordings', n_done, len(futures))
+            return [future.result() for future in futures]
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise

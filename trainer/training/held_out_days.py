@@ -1,0 +1,75 @@
+"""Days that a member is not trained on: together the members leave out every day, so every cell tests some of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from beam_pipelines import domain
+from beam_pipelines.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class HeldOutDays:
+    """Which member is trained on which cells.
+
+    Attributes
+    ----------
+    group_of : cell id -> the group of its recording day.
+    groups : how many groups there are; member m leaves out the group m modulo this.
+    days : how many recording days there are.
+    members : how many members there are.
+    """
+
+    group_of: Mapping[str, int]
+    groups: int
+    days: int
+    members: int
+
+    def sees(self, cell_ids: Sequence[str]) -> np.ndarray:
+        """Tells which members are trained on the day of which cells.
+
+        Parameters
+        ----------
+        cell_ids : c cells; those that are not in ``group_of`` are left out by nobody.
+
+        Returns
+        -------
+        (m, c) bool.
+        """
+        group = np.array([self.group_of.get(cell_id, -1) for cell_id in cell_ids], np.int64)
+        return (np.arange(self.members) % self.groups)[:, np.newaxis] != group
+
+
+def deal_days(label_of: Mapping[str, int], groups: int, members: int, seed: int) -> HeldOutDays:
+    """Deals the recording days out to groups, so that each group has its share of both classes.
+
+    Parameters
+    ----------
+    label_of : cell id -> 0 SER or 1 NSER, of all cells that are trained on or validate.
+    groups : how many groups, at most as many as there are members.
+    members : how many members the ensemble has.
+    seed : of the order of the days.
+
+    Raises
+    ------
+    UserError
+        If there are too few days, or a group holds all days of a class.
+    """
+    day_of = {cell_id: domain.recording_day(cell_id) for cell_id in label_of}
+    days = sorted(set(day_of.values()), key=lambda day: hashlib.sha256(f'{seed}/{day}'.encode()).digest())
+    if len(days) < groups:
+        raise UserError(f'held_out_days {groups}: the cells are of {len(days)} recording days only')
+    # Days of one class follow each other, so that each group gets its share of them.
+    days.sort(key=lambda day: np.mean([of == 0 for cell_id, of in label_of.items() if day_of[cell_id] == day]))
+    group_of_day = {day: number % groups for number, day in enumerate(days)}
+    group_of = {cell_id: group_of_day[day] for cell_id, day in day_of.items()}
+    for group in range(groups):
+        left = {of for cell_id, of in label_of.items() if group_of[cell_id] != group}
+        for label, name in enumerate(domain.LABEL_NAMES):
+            if label not in left:
+                raise UserError(f'held_out_days {groups}: one group of days would hold all cells {name}')
+    return HeldOutDays(group_of, groups, len(days), members)
