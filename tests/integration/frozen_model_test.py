@@ -23,7 +23,7 @@ _INTERVAL = ('p_ser_low', 'p_ser_high')
 
 def _assert_same_rows(path, frozen, tolerance_of_interval=_TOLERANCE):
     # A column that was added later comes last.
-    assert csv_header(path).removesuffix(',test_set') == csv_header(frozen)
+    assert csv_header(path).removesuffix(',set') == csv_header(frozen)
     rows, expected = csv_rows(path), csv_rows(frozen)
     assert len(rows) == len(expected)
     for row, wanted in zip(rows, expected, strict=True):

@@ -75,7 +75,7 @@ def test_trained_model_beats_chance_on_spikes(metrics):
 
 def test_cells_have_the_columns_of_the_contract(evaluated):
     header = (evaluated[0] / 'cells.csv').read_text().splitlines()[0]
-    assert header == 'cell,verdict,p_ser,p_ser_low,p_ser_high,n_spikes,udi_ms,label,test_set'
+    assert header == 'cell,verdict,p_ser,p_ser_low,p_ser_high,n_spikes,udi_ms,label,set'
 
 
 def test_cells_are_those_of_the_test_splits(rows, data_dir):
@@ -85,7 +85,7 @@ def test_cells_are_those_of_the_test_splits(rows, data_dir):
         for cell in open_split(data_dir, config, 'test').metadata.cells
         if cell.split == 'test'
     ]
-    assert sorted((row['cell'], row['test_set']) for row in rows) == sorted(expected)
+    assert sorted((row['cell'], row['set']) for row in rows) == sorted(expected)
 
 
 def test_cells_and_metrics_agree(rows, metrics):
@@ -172,7 +172,7 @@ def test_without_other_days_the_original_test_cells_are_judged(evaluated, data_d
     metrics = json.loads((tmp_path / 'out' / 'metrics.json').read_text())
     assert set(SPLITS) & set(metrics) == {'original/test', 'original/validation'}
     with open(tmp_path / 'out' / 'cells.csv', newline='') as file:
-        assert {row['test_set'] for row in csv.DictReader(file)} == {'original/test'}
+        assert {row['set'] for row in csv.DictReader(file)} == {'original/test'}
     # Two runs of one config are told apart by their folders.
     for title in ('trained on synthetic_small, run', 'trained on synthetic_small, other'):
         assert f'\n{title} ' in result.stdout and title in (tmp_path / 'out' / 'report.html').read_text()

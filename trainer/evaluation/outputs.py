@@ -78,7 +78,7 @@ def write_cells(
     ----------
     path : of the file.
     cells : in the order of the rows.
-    test_sets : of each cell the split that it is of, for a last column ``test_set``; None to leave the column out.
+    test_sets : of each cell the split that it is of, for a last column ``set``; None to leave the column out.
     """
     rows = [
         (
@@ -97,7 +97,7 @@ def write_cells(
         write_table(path, CELLS_COLUMNS, rows)
     else:
         with_set = [(*row, test_set) for row, test_set in zip(rows, test_sets, strict=True)]
-        write_table(path, (*CELLS_COLUMNS, 'test_set'), with_set)
+        write_table(path, (*CELLS_COLUMNS, 'set'), with_set)
 
 
 def known(value: float, digits: int) -> str:

@@ -61,7 +61,7 @@ def test_each_cell_is_classified_once(by_day):
     assert (found['cell']['n'], found['spike']['n']) == (24, 144)
     assert found['spike']['accuracy'] > 0.6
     assert metrics['source'] == 'recorded'
-    assert {row['test_set'] for row in rows} == {'original/cross_validation_day'}
+    assert {row['set'] for row in rows} == {'original/cross_validation_day'}
 
 
 def test_controls_are_trained_and_tested_on_the_cells_of_each_fold(by_day):

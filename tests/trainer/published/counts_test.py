@@ -1,3 +1,4 @@
+import collections
 import dataclasses
 
 import pytest
@@ -9,7 +10,7 @@ AS_PUBLISHED = {f'{cell.label_name}/{cell.cell_id}': cell.spikes for cell in pub
 
 
 def found(**changes: dict) -> RootCount:
-    return dataclasses.replace(RootCount(PUBLISHED, (), 0, AS_PUBLISHED), **changes)
+    return dataclasses.replace(RootCount(PUBLISHED, (), collections.Counter(), AS_PUBLISHED), **changes)
 
 
 def test_the_published_cells_do_not_differ():
