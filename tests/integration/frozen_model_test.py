@@ -63,7 +63,7 @@ def test_old_model_is_evaluated(frozen_data_dir, tmp_path):
             same = float(classified[row['cell']][column])
             assert float(row[column]) == pytest.approx(same, abs=_TOLERANCE), (column, row)
     metrics = json.loads((tmp_path / 'metrics.json').read_text())
-    added = ('/controls/', '/beside_noise_alone/')
+    added = ('/controls/', '/beside_noise_alone/', '/model/calibration/days')
     assert sorted(key for key in _keys(metrics) if not key.startswith(added)) == json.loads(
         (FROZEN / 'metrics_keys.json').read_text()
     )
@@ -94,7 +94,8 @@ def test_old_run_goes_on(frozen_data_dir, tmp_path):
     )  # fmt: skip
     assert 'going on from step 61 ' in result.stderr
     info, expected = (json.loads((folder / 'model_info.json').read_text()) for folder in (workdir, FROZEN / 'finished'))
-    assert {key for key in _keys(info) if not key.startswith('/cutting')} == _keys(expected)
+    added = ('/cutting', '/config/held_out_days')
+    assert {key for key in _keys(info) if not key.startswith(added)} == _keys(expected)
     assert (info['finished'], info['epochs'], info['best_epoch']) == (True, 3, expected['best_epoch'])
     for name in ('members/k4.keras', 'members/k6.keras', 'consensus.keras'):
         weights, wanted = _weights(workdir / name), _weights(FROZEN / 'finished' / name)
