@@ -10,6 +10,7 @@ import numpy as np
 from beam_pipelines.recordings.abf_header import check_abf_header, is_float_abf1, read_source
 from beam_pipelines.recordings.abf_stimulus import find_stimulus_steps
 from beam_pipelines.recordings.current_channels import Channel, choose_currents
+from beam_pipelines.recordings.library_errors import library_errors
 from beam_pipelines.recordings.neo_reader import read_float_abf1
 from beam_pipelines.recordings.recording import RecordedCurrent
 from beam_pipelines.recordings.rejection import RecordingRejected
@@ -40,14 +41,14 @@ def read_abf_currents(path: str, channel: str | None = None) -> list[RecordedCur
     RecordingRejected
         If the file cannot be used; gives the reason.
     """
-    try:
+    import pyabf  # Imported here because it takes as long as a short command.
+
+    with library_errors('pyABF'):
         check_abf_header(path)
         if is_float_abf1(path):
             return read_float_abf1(path, channel)
         source = read_source(path)
-        abf = _open(path)
-    except OSError as error:
-        raise RecordingRejected('unreadable', error.strerror or str(error)) from error
+        abf = pyabf.ABF(path)
     channels = [Channel(name.strip(), unit) for name, unit in zip(abf.adcNames, abf.adcUnits, strict=True)]
     currents, steps = [], find_stimulus_steps(abf)
     for number, pa_per_unit in choose_currents(channels, channel).items():
@@ -57,17 +58,6 @@ def read_abf_currents(path: str, channel: str | None = None) -> list[RecordedCur
     # pyABF's objects form reference cycles and live until the next garbage collection; this frees their arrays now.
     del abf.data, abf.sweepX, abf.sweepY
     return currents
-
-
-def _open(path: str) -> pyabf.ABF:
-    import pyabf  # Imported here because it takes as long as a short command.
-
-    try:
-        return pyabf.ABF(path)
-    except (OSError, MemoryError):
-        raise
-    except Exception as error:  # A damaged header can make pyABF raise anything.
-        raise RecordingRejected('unreadable', f'pyABF: {type(error).__name__}: {error}') from error
 
 
 def _starts_s(abf: pyabf.ABF, sweeps: Sequence[np.ndarray]) -> tuple[float, ...]:

@@ -8,9 +8,9 @@ import struct
 import numpy as np
 
 from beam_pipelines.recordings.current_channels import Channel, choose_currents
+from beam_pipelines.recordings.library_errors import library_errors, silenced
 from beam_pipelines.recordings.recording import RecordedCurrent
 from beam_pipelines.recordings.rejection import RecordingRejected, missing_library
-from beam_pipelines.recordings.silenced import silenced
 
 # Where the header of each version has the sizes of the file's parts, without its version and checksum.
 _SIZES_IN_HEADER = {1: '2xi', 2: '2xii', 3: '2xiii', 5: '4x14i'}
@@ -40,7 +40,7 @@ def read_igor_currents(path: str, channel: str | None = None) -> list[RecordedCu
         from igor2 import binarywave
     except ImportError:
         raise missing_library(path, 'igor2', 'formats') from None
-    try:
+    with library_errors('igor2'):
         _check_size(path)
         with silenced('igor2'):  # It logs the bytes that it cannot make sense of.
             wave = binarywave.load(path)['wave']
@@ -51,12 +51,6 @@ def read_igor_currents(path: str, channel: str | None = None) -> list[RecordedCu
         )
         name = header['bname'].decode('utf-8', errors='replace').strip('\0 ')
         channels = [Channel(name, _text(header['dataUnits']))]
-    except (RecordingRejected, MemoryError):
-        raise
-    except OSError as error:
-        raise RecordingRejected('unreadable', error.strerror or str(error)) from error
-    except Exception as error:  # A damaged header can make igor2 raise anything.
-        raise RecordingRejected('unreadable', f'igor2: {type(error).__name__}: {error}') from error
     if values.dtype.kind not in 'fiu' or values.ndim not in (1, 2) or not values.size:
         raise RecordingRejected('bad_header', f'the wave holds {values.dtype} of shape {values.shape}, no current')
     ((_, pa_per_unit),) = choose_currents(channels, channel).items()

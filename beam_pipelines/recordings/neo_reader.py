@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from beam_pipelines.recordings.current_channels import Channel, choose_currents
+from beam_pipelines.recordings.library_errors import library_errors, silenced
 from beam_pipelines.recordings.recording import RecordedCurrent, starts_with_gaps
 from beam_pipelines.recordings.rejection import RecordingRejected, missing_library
-from beam_pipelines.recordings.silenced import silenced
 
 if TYPE_CHECKING:
     from neo.rawio.baserawio import BaseRawIO
@@ -55,7 +55,7 @@ def _read(path: str, reader_name: str, channel: str | None) -> list[RecordedCurr
         from neo import rawio  # Imported here because it takes longer than reading a recording.
     except ImportError:
         raise missing_library(path, 'neo', 'formats') from None
-    try:
+    with library_errors('neo'):
         reader = getattr(rawio, reader_name)(filename=path)
         with silenced('neo'):
             reader.parse_header()
@@ -66,14 +66,6 @@ def _read(path: str, reader_name: str, channel: str | None) -> list[RecordedCurr
             _read_channel(reader, number, pa_per_unit, channels[number].name or str(number))
             for number, pa_per_unit in choose_currents(channels, channel).items()
         ]
-    except (RecordingRejected, MemoryError):
-        raise
-    except OSError as error:
-        raise RecordingRejected('unreadable', error.strerror or str(error)) from error
-    except Exception as error:  # A damaged header can make neo raise anything.
-        if 'mmap length' in str(error):
-            raise RecordingRejected('truncated', 'the header promises more samples than the file holds') from None
-        raise RecordingRejected('unreadable', f'neo: {type(error).__name__}: {error}') from error
 
 
 def _read_channel(reader: BaseRawIO, number: int, pa_per_unit: float, name: str) -> RecordedCurrent:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from beam_pipelines.recordings.current_channels import Channel, all_currents
+from beam_pipelines.recordings.library_errors import library_errors
 from beam_pipelines.recordings.recording import RecordedCurrent, starts_with_gaps
 from beam_pipelines.recordings.rejection import RecordingRejected, missing_library
 from beam_pipelines.recordings.sources import MADE, RECORDED
@@ -47,15 +48,10 @@ def read_nwb_currents(path: str, channel: str | None = None) -> Iterator[Recorde
         import pynwb
     except ImportError:
         raise missing_library(path, 'pynwb', 'formats') from None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # Files of older versions of the standard are read all the same.
-            with pynwb.NWBHDF5IO(path, 'r', load_namespaces=True) as io:
-                yield from _read(io.read(), channel)
-    except (RecordingRejected, MemoryError):
-        raise
-    except Exception as error:  # A damaged file can make HDF5 and pynwb raise anything.
-        raise RecordingRejected('unreadable', f'pynwb: {type(error).__name__}: {error}') from error
+    with library_errors('pynwb'), warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # Files of older versions of the standard are read all the same.
+        with pynwb.NWBHDF5IO(path, 'r', load_namespaces=True) as io:
+            yield from _read(io.read(), channel)
 
 
 def _read(file: pynwb.NWBFile, wanted: str | None) -> Iterator[RecordedCurrent | RecordingRejected]:
@@ -131,7 +127,7 @@ def _rate_hz(series: pynwb.TimeSeries) -> float:
         raise RecordingRejected('bad_header', f'there are {len(times)} times for {len(series.data)} samples')
     _check_held(times)
     times_s = np.asarray(times[:], np.float64)
-    intervals: Sequence[float] | np.ndarray = np.diff(times_s)
+    intervals = np.diff(times_s)
     usual = (times_s[-1] - times_s[0]) / len(intervals)
     if not usual > 0 or not np.abs(intervals - usual).max() <= _MOST_UNEVEN * usual:
         raise RecordingRejected('wrong_rate', 'the samples are not evenly spaced')

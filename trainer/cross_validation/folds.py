@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import math
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,7 @@ from beam_pipelines import domain
 from beam_pipelines.cli.words import counted
 from beam_pipelines.errors import UserError
 from beam_pipelines.planning import splits
+from trainer.training.held_out_days import day_order, sort_days
 
 # Share of the untested cells that is used for early stopping and calibration.
 _VALIDATION_SHARE = 0.2
@@ -84,13 +84,11 @@ def fold_by_day(
     """
     cell_names = list(day_of)
     label_of = {cell_names[number]: int(label[cell == number][0]) for number in np.unique(cell)}
-    days = sorted({day_of[name] for name in label_of}, key=lambda day: _order(day, seed))
+    days = sort_days(label_of, day_of, seed)
     if folds is not None and not 2 <= folds <= len(days):
         raise UserError(f'folds {folds}: must be 2..{len(days)}, there are so many recording days')
     if len(days) < 3:
         raise UserError(f'{len(days)} recording days ({", ".join(sorted(days))}); leaving one out takes at least 3')
-    # Days of one class follow each other, so that each group of days gets its share of them.
-    days.sort(key=lambda day: np.mean([of == 0 for name, of in label_of.items() if day_of[name] == day]))
     groups = [[day] for day in sorted(days)] if folds is None else [days[first::folds] for first in range(folds)]
     names = np.array(cell_names)[cell]
     made = []
@@ -118,7 +116,7 @@ def fold_by_spike(count: int, seed: int) -> list[Fold]:
 
 def _hold_out_days(label_of: dict[str, int], day_of: Mapping[str, str], seed: int, name: str) -> set[str]:
     """Returns days that hold enough cells of each class to validate on, and leave cells of each class to train on."""
-    days = sorted({day_of[cell_id] for cell_id in label_of}, key=lambda day: _order(day, seed))
+    days = sorted({day_of[cell_id] for cell_id in label_of}, key=lambda day: day_order(day, seed))
     held_out: set[str] = set()
     for label in range(len(domain.LABEL_NAMES)):
         days_of_class = [day_of[cell_id] for cell_id, of in label_of.items() if of == label]
@@ -137,7 +135,3 @@ def _hold_out_days(label_of: dict[str, int], day_of: Mapping[str, str], seed: in
                 ' validation on days of their own take more (fewer, larger folds make it worse: leave --folds out)'
             )
     return held_out
-
-
-def _order(day: str, seed: int) -> bytes:
-    return hashlib.sha256(f'{seed}/{day}'.encode()).digest()

@@ -44,6 +44,26 @@ class HeldOutDays:
         return (np.arange(self.members) % self.groups)[:, np.newaxis] != group
 
 
+def day_order(day: str, seed: int) -> bytes:
+    """Returns what puts days into an order that depends on the seed alone."""
+    return hashlib.sha256(f'{seed}/{day}'.encode()).digest()
+
+
+def sort_days(label_of: Mapping[str, int], day_of: Mapping[str, str], seed: int) -> list[str]:
+    """Sorts the days of cells so that groups of every k-th day have their shares of both classes.
+
+    Parameters
+    ----------
+    label_of : cell id -> 0 SER or 1 NSER.
+    day_of : cell id -> recording day.
+    seed : of the order of days with the same share of SER cells.
+    """
+    days = sorted({day_of[cell_id] for cell_id in label_of}, key=lambda day: day_order(day, seed))
+    # Days of one class follow each other, so that each group of days gets its share of them.
+    days.sort(key=lambda day: np.mean([of == 0 for cell_id, of in label_of.items() if day_of[cell_id] == day]))
+    return days
+
+
 def deal_days(label_of: Mapping[str, int], groups: int, members: int, seed: int) -> HeldOutDays:
     """Deals the recording days out to groups, so that each group has its share of both classes.
 
@@ -60,11 +80,9 @@ def deal_days(label_of: Mapping[str, int], groups: int, members: int, seed: int)
         If there are too few days, or a group holds all days of a class.
     """
     day_of = {cell_id: domain.recording_day(cell_id) for cell_id in label_of}
-    days = sorted(set(day_of.values()), key=lambda day: hashlib.sha256(f'{seed}/{day}'.encode()).digest())
+    days = sort_days(label_of, day_of, seed)
     if len(days) < groups:
         raise UserError(f'held_out_days {groups}: the cells are of {len(days)} recording days only')
-    # Days of one class follow each other, so that each group gets its share of them.
-    days.sort(key=lambda day: np.mean([of == 0 for cell_id, of in label_of.items() if day_of[cell_id] == day]))
     group_of_day = {day: number % groups for number, day in enumerate(days)}
     group_of = {cell_id: group_of_day[day] for cell_id, day in day_of.items()}
     for group in range(groups):

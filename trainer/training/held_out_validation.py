@@ -11,18 +11,16 @@ import tensorflow as tf
 from beam_pipelines.datasets import record_layout
 from trainer.data.shards import read_records
 from trainer.data.stored_dataset import StoredSplit
-from trainer.evaluation.metrics import binary_metrics
-from trainer.evaluation.verdicts import spike_p_ser
-from trainer.models.scoring import SPLIT_BATCH, score_batches
+from trainer.models.scoring import SPLIT_BATCH, SpikeScores
 from trainer.training.held_out_days import HeldOutDays
-from trainer.training.validation import CONSENSUS, scorer, spike_losses
+from trainer.training.validation import CONSENSUS, Validation
 
 # Of each cell: enough for its mean, and few enough that all cells take no longer than the usual validation.
 _SPIKES_PER_CELL = 48
 
 
-class HeldOutValidation(keras.callbacks.Callback):
-    """Adds to an epoch's logs what ``validation.Validation`` does, on the cells of days that a member has not seen.
+class HeldOutValidation(Validation):
+    """Adds the same to an epoch's logs, of each member on the cells of the days that it has not seen.
 
     A loss is the mean over cells of their spikes' mean, because a verdict is on a cell. The consensus of a cell is that
     of the members which have not seen its day.
@@ -32,7 +30,7 @@ class HeldOutValidation(keras.callbacks.Callback):
     ensemble : from (n, 160) float32 in pA to {member name: (n, 2) scores of SER and NSER}.
     splits : of one dataset, which hold the cells.
     held_out : which member has seen which cells.
-    agree : see ``validation.Validation``.
+    agree : see ``Validation``.
     """
 
     def __init__(
@@ -42,40 +40,26 @@ class HeldOutValidation(keras.callbacks.Callback):
         held_out: HeldOutDays,
         agree: Callable[[Sequence[float]], Sequence[float]] = lambda values: values,
     ):
-        super().__init__()
-        self._names = ensemble.output_names
-        self._score = scorer(ensemble)
-        self._batches = _few_spikes_of_each_cell(splits)
+        self._splits = splits
+        super().__init__(ensemble, splits[0], agree)
         self._sees = held_out.sees(splits[0].cell_names)
-        self._agree = agree
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        spikes = score_batches(self._score, self._names, self._batches)
+    def _open_batches(self, split: StoredSplit) -> tf.data.Dataset:
+        return _few_spikes_of_each_cell(self._splits)
+
+    def _parts(self, spikes: SpikeScores) -> Iterator[tuple[str, np.ndarray, slice | np.ndarray]]:
         tests = ~self._sees[:, spikes.cell].T  # (n, m)
-        found = {}
-        for name, scores, rows in self._parts(spikes.scores, tests):
-            label, cell = spikes.label[rows], spikes.cell[rows]
-            metrics = binary_metrics(spike_p_ser(scores[:, np.newaxis]), label)
-            found[f'val_{name}_loss'] = _mean_over_cells(spike_losses(scores, label), cell)
-            found[f'val_{name}_accuracy'] = metrics['accuracy']
-            found[f'val_{name}_auc'] = metrics['auc']
-        logs.update(zip(found, self._agree(list(found.values())), strict=True))
-        logs['val_loss'] = sum(logs[f'val_{name}_loss'] for name in self._names)
-
-    def _parts(self, scores: np.ndarray, tests: np.ndarray) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-        """Yields name, (k, 2) scores and (n,) bool rows of each member, and of their consensus."""
         for number, name in enumerate(self._names):
             rows = tests[:, number]
-            yield name, scores[rows, number], rows
+            yield name, spikes.scores[rows, number], rows
         tested: np.ndarray = np.any(tests, axis=1)
         weights = tests[tested, :, np.newaxis]
-        yield CONSENSUS, (scores[tested] * weights).sum(axis=1) / weights.sum(axis=1), tested
+        yield CONSENSUS, (spikes.scores[tested] * weights).sum(axis=1) / weights.sum(axis=1), tested
 
-
-def _mean_over_cells(loss: np.ndarray, cell: np.ndarray) -> float:
-    spikes = np.bincount(cell)
-    of_cells = np.bincount(cell, loss)[spikes > 0] / spikes[spikes > 0]
-    return float(of_cells.mean())
+    def _mean(self, losses: np.ndarray, cell: np.ndarray) -> float:
+        spikes = np.bincount(cell)
+        of_cells = np.bincount(cell, losses)[spikes > 0] / spikes[spikes > 0]
+        return float(of_cells.mean())
 
 
 def _few_spikes_of_each_cell(splits: Sequence[StoredSplit]) -> tf.data.Dataset:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import keras
 import numpy as np
@@ -13,7 +13,7 @@ from trainer.data.batches import evaluation_batches
 from trainer.data.stored_dataset import StoredSplit
 from trainer.evaluation.metrics import binary_metrics
 from trainer.evaluation.verdicts import spike_p_ser
-from trainer.models.scoring import SPLIT_BATCH, score_batches
+from trainer.models.scoring import SPLIT_BATCH, SpikeScores, score_batches
 
 CONSENSUS = 'consensus'
 
@@ -41,34 +41,43 @@ class Validation(keras.callbacks.Callback):
     ):
         super().__init__()
         self._names = ensemble.output_names
-        self._batches = evaluation_batches(split, SPLIT_BATCH)
+        self._batches = self._open_batches(split)
         self._agree = agree
-        self._score = scorer(ensemble)
+        if keras.backend.backend() == 'tensorflow':
+            # Unlike Keras's predict it is the same on one device and within a tf.distribute strategy.
+            self._score = tf.function(functools.partial(ensemble, training=False))
+        else:
+            self._score = ensemble.predict_on_batch
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         spikes = score_batches(self._score, self._names, self._batches)
-        scores, label = spikes.scores, spikes.label
-        of_members = {name: scores[:, [number]] for number, name in enumerate(self._names)}
         found = {}
-        for name, part in (of_members | {CONSENSUS: scores}).items():
-            metrics = binary_metrics(spike_p_ser(part), label)
-            found[f'val_{name}_loss'] = float(spike_losses(part.mean(axis=1), label).mean())
+        for name, scores, rows in self._parts(spikes):
+            label = spikes.label[rows]
+            metrics = binary_metrics(spike_p_ser(scores[:, np.newaxis]), label)
+            found[f'val_{name}_loss'] = self._mean(_spike_losses(scores, label), spikes.cell[rows])
             found[f'val_{name}_accuracy'] = metrics['accuracy']
             found[f'val_{name}_auc'] = metrics['auc']
         # They decide which members are saved and stopped: processes that differ in a last digit would diverge.
         logs.update(zip(found, self._agree(list(found.values())), strict=True))
         logs['val_loss'] = sum(logs[f'val_{name}_loss'] for name in self._names)
 
+    def _open_batches(self, split: StoredSplit) -> tf.data.Dataset:
+        return evaluation_batches(split, SPLIT_BATCH)
 
-def scorer(ensemble: keras.Model) -> Callable[[np.ndarray], Mapping[str, object]]:
-    """Returns the ensemble as a function from (b, 160) float32 in pA to {member: (b, 2) scores}."""
-    if keras.backend.backend() == 'tensorflow':
-        # Unlike Keras's predict it is the same on one device and within a tf.distribute strategy.
-        return tf.function(functools.partial(ensemble, training=False))
-    return ensemble.predict_on_batch
+    def _parts(self, spikes: SpikeScores) -> Iterator[tuple[str, np.ndarray, slice | np.ndarray]]:
+        """Yields the name and the (k, 2) scores of each member and of their consensus, and of which rows they are."""
+        for number, name in enumerate(self._names):
+            yield name, spikes.scores[:, number], slice(None)
+        yield CONSENSUS, spikes.scores.mean(axis=1), slice(None)
+
+    def _mean(self, losses: np.ndarray, cell: np.ndarray) -> float:
+        """Returns the loss of (k,) spikes, given their losses and cells."""
+        del cell  # All spikes weigh the same.
+        return float(losses.mean())
 
 
-def spike_losses(scores: np.ndarray, label: np.ndarray) -> np.ndarray:
+def _spike_losses(scores: np.ndarray, label: np.ndarray) -> np.ndarray:
     """Returns the binary cross-entropy of (n, 2) scores, the mean over both outputs as in Keras: (n,) float64."""
     of_truth = np.where(label[:, np.newaxis] == np.arange(scores.shape[1]), scores, 1 - scores.astype(np.float64))
     return -np.log(np.clip(of_truth, keras.config.epsilon(), 1)).mean(axis=1)
