@@ -16,6 +16,8 @@ from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.environments import EmbeddedPythonEnvironment
 
+from tests.support.quiet_server import QuietServer
+
 JOB_ID = '2026-01-02_03_04_05-678'
 
 
@@ -28,7 +30,7 @@ def run_staged(pipeline_file: pathlib.Path) -> None:
     FnApiRunner().run_via_runner_api(pipeline, PipelineOptions([])).wait_until_finish()
 
 
-class DataflowStandIn(http.server.ThreadingHTTPServer):
+class DataflowStandIn(QuietServer):
     """Answers that its one job is running until ``state`` is set; ``submitted`` holds the jobs that it was sent."""
 
     def __init__(self):

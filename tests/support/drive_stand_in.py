@@ -18,6 +18,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.support.quiet_server import QuietServer
+
 _HOST = 'drive.google.com'
 
 
@@ -122,7 +124,7 @@ def running(folder: pathlib.Path) -> Iterator[Drive]:
         def log_message(self, *arguments):
             pass
 
-    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+    server = QuietServer(('127.0.0.1', 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     drive.environment = {
         'HTTPS_PROXY': f'http://127.0.0.1:{server.server_port}',

@@ -25,6 +25,8 @@ from collections.abc import Iterator
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from tests.support.quiet_server import QuietServer
+
 _TOKEN = {'access_token': 'none', 'expires_in': 3600, 'token_type': 'Bearer'}
 _TOKEN_PATH = '/token'
 
@@ -34,7 +36,7 @@ _NOT_FORWARDED = {'connection', 'transfer-encoding', 'content-length'}
 
 def find_server() -> str | None:
     """Returns the program, from the path or from where ``.ci/run`` puts it."""
-    tools = pathlib.Path(__file__).parent.parent / '.tools' / 'bin'
+    tools = pathlib.Path(__file__).parents[2] / '.tools' / 'bin'
     return shutil.which('fake-gcs-server') or shutil.which('fake-gcs-server', path=str(tools))
 
 
@@ -48,7 +50,7 @@ def running(program: str, folder: pathlib.Path) -> Iterator[dict[str, str]]:
     folder : for a file of credentials, which are worth nothing anywhere else.
     """
     port = _free_port()
-    front = http.server.ThreadingHTTPServer(('127.0.0.1', 0), _Front)
+    front = QuietServer(('127.0.0.1', 0), _Front)
     front.daemon_threads = True
     front.behind = port
     address = f'127.0.0.1:{front.server_port}'
