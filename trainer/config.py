@@ -133,7 +133,8 @@ def _check_choices(config: FrozenConfigDict) -> None:
             raise UserError(f'{field} {config[field]!r}: expected one of {", ".join(values)}')
     if config.held_out_days and not 2 <= config.held_out_days <= len(config.kernel_sizes):
         raise UserError(
-            f'held_out_days {config.held_out_days}: must be 0, or 2..{len(config.kernel_sizes)}, the number of members'
+            f'held_out_days {config.held_out_days}: must be 0 (no days are held out), or 2..{len(config.kernel_sizes)},'
+            ' the number of members'
         )
     if config.input not in ('tfrecord', 'online', 'tfds'):
         raise UserError(f'input {config.input!r}: expected tfrecord, online or tfds')

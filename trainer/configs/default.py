@@ -33,7 +33,7 @@ def get_config() -> ml_collections.ConfigDict:
             # every cell of original/train and original/validation can select epochs and calibrate, by members that
             # have not seen its day. 0, the published way: all members train on the same cells, and only those of
             # original/validation select and calibrate.
-            'held_out_days': 0,
+            'held_out_days': 4,
             # float32, mixed_bfloat16 or mixed_float16.
             'precision': 'float32',
             # A checkpoint is saved after each epoch, every so many seconds, and (unless 0) every so many steps; the

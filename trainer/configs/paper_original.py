@@ -20,6 +20,7 @@ def get_config() -> ml_collections.ConfigDict:
     config = default.get_config()
     config.train_on = 'original'
     config.architecture = 'published'
+    config.held_out_days = 0
     config.kernel_sizes = tuple(range(20, 31))
     config.batch_size = 64
     config.examples_per_epoch = 30_328

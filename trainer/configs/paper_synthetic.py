@@ -29,6 +29,7 @@ def get_config() -> ml_collections.ConfigDict:
     config = default.get_config()
     config.train_on = 'synthetic'
     config.architecture = 'published'
+    config.held_out_days = 0
     config.kernel_sizes = tuple(range(20, 31))
     config.batch_size = 64
     config.examples_per_epoch = _EPOCHS_PER_CHUNK * _SPIKES_PER_CHUNK

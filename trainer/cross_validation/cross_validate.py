@@ -30,7 +30,7 @@ from trainer.data.shards import read_records
 from trainer.data.stored_dataset import StoredSplit, open_split
 from trainer.evaluation.calibration import Calibration
 from trainer.evaluation.controls import DescribedCells, call_cells, compare_with_noise, describe_cells, score_folds
-from trainer.evaluation.evaluator import calibrate, classify_cells
+from trainer.evaluation.evaluator import HeldOutCells, calibrate, classify_cells
 from trainer.evaluation.metrics import binary_metrics, cell_metrics
 from trainer.evaluation.outputs import controls_of, without_nan, write_cells
 from trainer.evaluation.results import CellResult, SplitResult
@@ -82,13 +82,25 @@ class Division:
 
 @dataclasses.dataclass(frozen=True)
 class _CrossValidation:
-    """What all folds of a cross-validation share; ``synthetic`` is None where recorded spikes are trained on."""
+    """What all folds of a cross-validation share.
+
+    ``synthetic`` is None where recorded spikes are trained on, ``day`` where the division is by spike.
+    """
 
     config: FrozenConfigDict
     spikes: RecordedSpikes
     synthetic: StoredSplit | None
     folds: list[Fold]
     folder: str
+    day: np.ndarray | None
+
+
+@dataclasses.dataclass(frozen=True)
+class _FoldScores:
+    """The scores by a fold's own networks: (n, m, 2) of the spikes that it tests, and of those that it validates on."""
+
+    test: np.ndarray
+    validation: np.ndarray
 
 
 def cross_validate(
@@ -116,33 +128,49 @@ def cross_validate(
     """
     spikes = read_recorded_spikes(data_dir)
     synthetic = None if config.train_on == 'original' else open_split(data_dir, config.train_on, 'train')
+    day = None
     if division.by == 'day':
-        made = fold_by_day(
-            spikes.cell,
-            spikes.label,
-            days_of_cells(spikes.cell_names, division.day_pattern),
-            division.folds,
-            config.seed,
-        )
+        day_of = days_of_cells(spikes.cell_names, division.day_pattern)
+        made = fold_by_day(spikes.cell, spikes.label, day_of, division.folds, config.seed)
+        day = np.unique(list(day_of.values()), return_inverse=True)[1]
     else:
         made = fold_by_spike(len(spikes.label), config.seed)
     folder = os.path.join(workdir, FOLDER, division.by)
     fingerprints = [split.metadata.fingerprint for split in (spikes, synthetic) if split]
     _reserve(folder, {'config': config.to_dict(), 'folds': len(made), 'data': fingerprints})
-    job = _CrossValidation(config, spikes, synthetic, made, folder)
-    p_ser: list[np.ndarray] = []
+    job = _CrossValidation(config, spikes, synthetic, made, folder, day)
+    scores = [_load_fold(job, number) or _run_fold(job, number) for number in range(1, len(made) + 1)]
     cells: list[CellResult] = []
     tested: list[DescribedCells] = []
     by_controls: list[dict[str, np.ndarray]] = []
-    for number, fold in enumerate(made, start=1):
-        scores, calibration = _load_fold(job, number) or _run_fold(job, number)
-        of_fold = SpikeScores(scores, spikes.waveform[fold.test], spikes.label[fold.test], spikes.cell[fold.test])
-        cells += classify_cells(of_fold, spikes.trigger[fold.test], spikes.cell_names, calibration)
-        p_ser.append(spike_p_ser(scores))
-        tested.append(_described(spikes, fold.test))
+    for number, fold in enumerate(made):
+        rows = fold.test
+        of_fold = SpikeScores(scores[number].test, spikes.waveform[rows], spikes.label[rows], spikes.cell[rows])
+        calibration = _calibrate_fold(job, scores, number)
+        cells += classify_cells(of_fold, spikes.trigger[rows], spikes.cell_names, calibration)
+        tested.append(_described(spikes, rows))
         by_controls.append(call_cells(_described(spikes, fold.train), tested[-1], division.day_pattern))
-    result = _result(division.by, job, np.concatenate(p_ser), cells)
+    p_ser = np.concatenate([spike_p_ser(of_fold.test) for of_fold in scores])
+    result = _result(division.by, job, p_ser, cells)
     return dataclasses.replace(result, controls=score_folds(by_controls, tested)), folder
+
+
+def _calibrate_fold(job: _CrossValidation, scores: Sequence[_FoldScores], number: int) -> Calibration:
+    """Fits the calibration of a fold's verdicts on the cells of the other folds, each tested by its own fold's networks.
+
+    These are many more cells than a fold's validation cells. None of their networks had seen their days, but they were
+    trained on the cells that are tested here. Source: Vovk 2015, Cross-conformal predictors. A division by spike has
+    one fold and is calibrated on its validation spikes, of cells that were trained on.
+    """
+    spikes = job.spikes
+    if job.day is None:
+        rows = job.folds[number].validation
+        return calibrate(scores[number].validation, spikes.label[rows], spikes.cell[rows])
+    others = [other for other in range(len(job.folds)) if other != number]
+    rows = np.concatenate([job.folds[other].test for other in others])
+    of_others = np.concatenate([scores[other].test for other in others])
+    unseen = np.zeros((of_others.shape[1], len(spikes.cell_names)), bool)
+    return calibrate(of_others, spikes.label[rows], spikes.cell[rows], HeldOutCells(unseen, job.day))
 
 
 def write_result(folder: str, result: SplitResult, config: FrozenConfigDict) -> None:
@@ -203,34 +231,31 @@ def _reserve(folder: str, settings: dict) -> None:
         raise UserError(f'{folder}: cannot be written: {error.strerror}') from None
 
 
-def _run_fold(job: _CrossValidation, number: int) -> tuple[np.ndarray, Calibration]:
-    """Trains and tests a fold and saves the result: the (n, m, 2) scores of its test spikes, and a calibration."""
+def _run_fold(job: _CrossValidation, number: int) -> _FoldScores:
+    """Trains and tests a fold and saves the scores."""
     started = time.monotonic()
     fold, spikes = job.folds[number - 1], job.spikes
     ensemble = train_in_memory(
         job.config, _training_epochs(job, fold), (spikes.waveform[fold.validation], spikes.label[fold.validation])
     )
-    validation, tested = (score_spikes(ensemble, spikes.waveform[rows]) for rows in (fold.validation, fold.test))
-    calibration = calibrate(validation, spikes.label[fold.validation], spikes.cell[fold.validation])
+    scores = _FoldScores(*(score_spikes(ensemble, spikes.waveform[rows]) for rows in (fold.test, fold.validation)))
     with staged(_fold_path(job, number)) as temporary, open(temporary, 'wb') as file:
-        np.savez(file, rows=_digest(fold), scores=tested, calibration=json.dumps(dataclasses.asdict(calibration)))
+        np.savez(file, rows=_digest(fold), **dataclasses.asdict(scores))
     print(
         f'{number} of {len(job.folds)}: {fold.name}, {len(np.unique(spikes.cell[fold.test]))} cells tested,'
         f' {len(np.unique(spikes.cell[fold.train]))} trained on, {time.monotonic() - started:.0f} s',
         file=sys.stderr,
     )
-    return tested, calibration
+    return scores
 
 
-def _load_fold(job: _CrossValidation, number: int) -> tuple[np.ndarray, Calibration] | None:
+def _load_fold(job: _CrossValidation, number: int) -> _FoldScores | None:
     """Returns the result that an earlier run saved for a fold, or None if there is no usable file."""
     try:
         with np.load(_fold_path(job, number), allow_pickle=False) as content:
-            fields = json.loads(str(content['calibration']))
-            calibration = Calibration(**fields | {'knots': tuple(map(tuple, fields['knots']))})
             same = str(content['rows']) == _digest(job.folds[number - 1])
-            return (content['scores'], calibration) if same else None
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+            return _FoldScores(content['test'], content['validation']) if same else None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
 
 
@@ -269,7 +294,9 @@ def _synthesizer(synthetic: StoredSplit, waveform: np.ndarray, label: np.ndarray
 
 def _result(division: str, job: _CrossValidation, p_ser: np.ndarray, cells: Sequence[CellResult]) -> SplitResult:
     """Returns the result over all folds; ``p_ser`` is of the folds' test spikes, one fold after the other."""
-    rule = 'as sero-evaluate has it; each fold has its own calibration, and confidence if on ten or more cells'
+    rule = 'as sero-evaluate has it'
+    if division == 'day':
+        rule += '; the calibration and the confidence of a fold are fitted on the cells of the other folds'
     label = job.spikes.label[np.concatenate([fold.test for fold in job.folds])]
     in_order = sorted(cells, key=lambda cell: cell.cell)
     metrics = {

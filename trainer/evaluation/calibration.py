@@ -20,12 +20,15 @@ from scipy.special import expit, logit
 from beam_pipelines import domain
 from beam_pipelines.storage.atomic_files import write_json
 from trainer.errors import CalibrationError
+from trainer.evaluation.error_control import choose_confidence
 
 FILE_NAME = 'calibration.json'
-TARGET_ERROR = 0.03
 
 # Where a consensus is exactly 0 or 1, its log-odds would be infinite.
 _LEAST_CONSENSUS = 1e-4
+
+# Fields that are NaN where nothing is promised.
+_PROMISES = ('target_error', 'day_error')
 
 _LOG_TEMPERATURES = (-math.log(100), math.log(1000))
 
@@ -34,12 +37,8 @@ _LOG_TEMPERATURES = (-math.log(100), math.log(1000))
 _FEWEST_CELLS_FOR_ISOTONIC = 100
 _LEAST_GAIN = 0.01
 
-# By chance alone, this many cells are all right once in 32 times; fewer say nothing about a confidence.
+# By chance alone, this many cells are all right once in 32 times; fewer say nothing about a temperature.
 _FEWEST_CELLS = 5
-
-# With fewer, a confidence that keeps the target error would leave nearly every cell undecided, however right they are.
-# Then none is chosen, and reports say so.
-_FEWEST_CELLS_TO_CHOOSE = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,8 +53,10 @@ class Calibration:
     least_p : the lowest probability that a ``temperature`` gives; the highest is 1 minus this.
     knots : (consensus, probability) pairs, rising; between them the probability is interpolated.
     confidence : a cell whose more probable class has less than this is undecided, 0.5..1.
-    target_error : the share of wrong verdicts that the confidence was chosen for; NaN if there were too few cells
-        to choose it.
+    target_error : the promised share of wrong verdicts among new cells; NaN if there were too few cells to choose a
+        confidence. See ``error_control``.
+    day_error : the promised share of wrong verdicts on a new day, averaged over days; NaN where ``days`` is 0 or no
+        confidence was chosen.
     cells, wrong, decided : how many validation cells there were; of them, how many were decided at that confidence and
         how many of these wrong, each with a calibration that was fitted on the other cells.
     days : of how many recording days these cells are, if each was classified by members that had not seen its day;
@@ -74,6 +75,7 @@ class Calibration:
     log_loss: dict[str, float] = dataclasses.field(default_factory=dict)
     least_p: float = 0.0
     days: int = 0
+    day_error: float = math.nan
 
     def apply(self, consensus: np.ndarray) -> np.ndarray:
         """Returns the probability of SER of each consensus, 0..1; any shape."""
@@ -89,7 +91,7 @@ class Calibration:
         return not math.isnan(self.target_error)
 
 
-def fit_calibration(consensus: np.ndarray, label: np.ndarray) -> Calibration:
+def fit_calibration(consensus: np.ndarray, label: np.ndarray, day: np.ndarray | None = None) -> Calibration:
     """Fits a calibration on validation cells.
 
     The method is temperature scaling, or isotonic regression if that predicts a cell better when fitted on the other
@@ -101,14 +103,14 @@ def fit_calibration(consensus: np.ndarray, label: np.ndarray) -> Calibration:
     same within each class). The temperature stays near 1 (the networks' own confidence) unless the cells are evidence
     against it.
 
-    The confidence is the lowest at which at most ``TARGET_ERROR`` of the decided cells are wrong. If no confidence
-    achieves that with five or more decided cells, it is 1, and no cell is decided. With fewer than ten cells none is
-    chosen: it is 0.5, and there is no target error.
+    The confidence is chosen by ``error_control.choose_confidence``, with each cell's probability by a calibration that
+    was fitted on the other cells, or on those of the other days.
 
     Parameters
     ----------
     consensus : (n,) float, published consensus of each cell.
     label : (n,) int, 0 SER or 1 NSER.
+    day : (n,) int, the recording day of each cell, if its consensus is by members that had not seen the day.
 
     Raises
     ------
@@ -121,44 +123,39 @@ def fit_calibration(consensus: np.ndarray, label: np.ndarray) -> Calibration:
             raise CalibrationError(f'validation cells that are {name}: {cells}; calibration takes two or more a class')
     if len(label) < _FEWEST_CELLS:
         raise CalibrationError(f'validation cells: {len(label)}; calibration takes {_FEWEST_CELLS} or more')
-    left_out = _fitted_on_the_others(consensus, label)
+    left_out = _fitted_on_the_others(consensus, label, np.arange(len(label)) if day is None else day)
     losses = {method: _log_losses(p_ser, label) for method, p_ser in left_out.items()}
     gained = losses['temperature'] - losses['isotonic']
     by_chance = 2 * gained.std(ddof=1) / math.sqrt(len(label))
     has_gained = len(label) >= _FEWEST_CELLS_FOR_ISOTONIC and gained.mean() > max(by_chance, _LEAST_GAIN)
     best = 'isotonic' if has_gained else 'temperature'
-    can_choose = len(label) >= _FEWEST_CELLS_TO_CHOOSE
-    if can_choose:
-        confidence, decided, wrong = _choose_confidence(left_out[best], label)
-    else:
-        confidence, decided, wrong = 0.5, len(label), int(_is_wrong(left_out[best], label).sum())
+    chosen = choose_confidence(left_out[best], label, day)
     return dataclasses.replace(
         _METHODS[best](consensus, label),
-        confidence=confidence,
-        target_error=TARGET_ERROR if can_choose else math.nan,
+        **dataclasses.asdict(chosen),
         cells=len(label),
-        decided=decided,
-        wrong=wrong,
+        days=0 if day is None else len(np.unique(day)),
         log_loss={method: float(loss.mean()) for method, loss in losses.items()},
     )
 
 
-def _fitted_on_the_others(consensus: np.ndarray, label: np.ndarray) -> dict[str, np.ndarray]:
-    """Returns by method the probability of each cell, by a calibration that was fitted on the other cells."""
-    others = ~np.eye(len(label), dtype=bool)
-    return {
-        method: np.array(
-            [fit(consensus[rest], label[rest]).apply(one) for rest, one in zip(others, consensus, strict=True)]
-        )
-        for method, fit in _METHODS.items()
-    }
+def _fitted_on_the_others(consensus: np.ndarray, label: np.ndarray, group: np.ndarray) -> dict[str, np.ndarray]:
+    """Returns by method the probability of each cell, by a calibration that was fitted without the cell's group."""
+    left_out = {method: np.empty(len(label)) for method in _METHODS}
+    for number in np.unique(group):
+        of_group = group == number
+        for method, fit in _METHODS.items():
+            fitted = fit(consensus[~of_group], label[~of_group])
+            left_out[method][of_group] = fitted.apply(consensus[of_group])
+    return left_out
 
 
 def write(folder: str, calibration: Calibration) -> None:
     """Writes ``calibration.json``."""
     content = dataclasses.asdict(calibration)
-    if math.isnan(calibration.target_error):
-        content['target_error'] = None  # JSON has no NaN
+    for name in _PROMISES:
+        if math.isnan(content[name]):
+            content[name] = None  # JSON has no NaN
     write_json(os.path.join(folder, FILE_NAME), content)
 
 
@@ -189,11 +186,18 @@ def load(folder: str) -> Calibration:
         raise CalibrationError(f'{path}: no such file; sero-train writes it when a run has ended') from None
     except (OSError, ValueError) as error:
         raise CalibrationError(f'{path}: {error}') from None
+    if not isinstance(content, dict):
+        content = {}
+    content = {'days': 0, 'day_error': None} | content  # early versions had neither
     fields = {field.name for field in dataclasses.fields(Calibration)}
-    if isinstance(content, dict):
-        content.setdefault('days', 0)  # early versions
-    if not isinstance(content, dict) or set(content) != fields:
+    if set(content) != fields:
         raise CalibrationError(f'{path}: is not a calibration; expected the fields {", ".join(sorted(fields))}')
+    _check_values(path, content)
+    content |= {name: math.nan for name in _PROMISES if content[name] is None}
+    return Calibration(**content | {'knots': tuple(map(tuple, content['knots']))})
+
+
+def _check_values(path: str, content: dict) -> None:
     for name, is_possible in _POSSIBLE.items():
         try:
             possible = is_possible(content[name])
@@ -203,9 +207,6 @@ def load(folder: str) -> Calibration:
             raise CalibrationError(f'{path}: {name} is {content[name]!r}')
     if content['method'] == 'isotonic' and not content['knots']:
         raise CalibrationError(f'{path}: knots is [], method isotonic needs them')
-    if content['target_error'] is None:
-        content['target_error'] = math.nan
-    return Calibration(**content | {'knots': tuple(map(tuple, content['knots']))})
 
 
 def _are_knots(knots: list) -> bool:
@@ -226,7 +227,7 @@ _POSSIBLE = {
     'temperature': lambda value: 0 < value < math.inf,
     'knots': _are_knots,
     'confidence': lambda value: 0.5 <= value <= 1,
-    'target_error': lambda value: value is None or 0 <= value <= 1,
+    **dict.fromkeys(_PROMISES, lambda value: value is None or 0 <= value <= 1),
     'cells': lambda value: value >= 0,
     'wrong': lambda value: value >= 0,
     'decided': lambda value: value >= 0,
@@ -275,29 +276,6 @@ def _platt_targets(label: np.ndarray) -> np.ndarray:
 
 def _least_p(label: np.ndarray) -> float:
     return 1 / (len(label) + 2)
-
-
-def _choose_confidence(p_ser: np.ndarray, label: np.ndarray) -> tuple[float, int, int]:
-    """Returns the lowest confidence at which few enough are wrong, how many are decided there, and how many wrong.
-
-    Few enough by count and by their own probabilities. By count alone, the lowest confidence is one at which these
-    cells happen to be right, and other cells are wrong a third more often.
-    """
-    sureness = np.maximum(p_ser, 1 - p_ser)
-    wrong = _is_wrong(p_ser, label)
-    # The bound on probabilities with few cells must not leave all of them undecided.
-    expected_wrong = 1 - sureness - _least_p(label[1:])
-    for confidence in (0.5, *np.unique(sureness)):
-        decided = sureness >= confidence
-        if decided.sum() < _FEWEST_CELLS:
-            break
-        if max(wrong[decided].mean(), expected_wrong[decided].mean()) <= TARGET_ERROR:
-            return float(confidence), int(decided.sum()), int(wrong[decided].sum())
-    return 1.0, 0, 0
-
-
-def _is_wrong(p_ser: np.ndarray, label: np.ndarray) -> np.ndarray:
-    return (p_ser < 0.5) != (label == 1)
 
 
 def _log_losses(p_ser: np.ndarray, label: np.ndarray) -> np.ndarray:

@@ -21,6 +21,21 @@ from trainer.models.model_info import ModelInfo
 from trainer.models.scoring import SpikeScores, score_split
 from trainer.models.trained import TrainedEnsemble
 
+
+@dataclasses.dataclass(frozen=True)
+class HeldOutCells:
+    """Cells of days that some members were not trained on.
+
+    Attributes
+    ----------
+    sees : (m, c) bool, which member was trained on the day of which cell.
+    day : (c,) int64, number of the recording day of each cell.
+    """
+
+    sees: np.ndarray
+    day: np.ndarray
+
+
 # The headline comes first.
 EVALUATED_SPLITS = (('non_homogeneous', 'test'), ('original', 'test'), ('original', 'validation'))
 
@@ -114,7 +129,9 @@ def read_triggers(split: StoredSplit) -> np.ndarray:
     return record_layout.decode_varints(read_records(split.shards)['trigger'])
 
 
-def calibrate(scores: np.ndarray, label: np.ndarray, cell: np.ndarray, sees: np.ndarray | None = None) -> Calibration:
+def calibrate(
+    scores: np.ndarray, label: np.ndarray, cell: np.ndarray, held_out: HeldOutCells | None = None
+) -> Calibration:
     """Fits a calibration on cells that no member was trained on, or on days that some members were not trained on.
 
     With too few cells it prints a warning and returns a calibration that changes nothing.
@@ -123,18 +140,18 @@ def calibrate(scores: np.ndarray, label: np.ndarray, cell: np.ndarray, sees: np.
     ----------
     scores : (n, m, 2) float, the scores of n spikes by m members.
     label, cell : (n,) int, of the spikes.
-    sees : (m, c) bool, which member was trained on the day of which cell: the others make the cell's consensus. None:
+    held_out : the days of the cells, and which members were trained on them: the others make a cell's consensus. None:
         no member was trained on any of the cells.
     """
     numbers = np.unique(cell)
     spikes_of_cells = [cell == number for number in numbers]
-    testing = [slice(None) if sees is None else ~sees[:, number] for number in numbers]
+    testing = [slice(None) if held_out is None else ~held_out.sees[:, number] for number in numbers]
     of_cells = np.array(
         [consensus(scores[of_cell][:, members]) for of_cell, members in zip(spikes_of_cells, testing, strict=True)]
     )
     labels = np.array([label[of_cell][0] for of_cell in spikes_of_cells])
     try:
-        return fit_calibration(of_cells, labels)
+        return fit_calibration(of_cells, labels, None if held_out is None else held_out.day[numbers])
     except CalibrationError as error:
         print(f'WARNING: the probabilities are not calibrated: {error}', file=sys.stderr)
         return Calibration()

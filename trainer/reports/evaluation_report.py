@@ -30,6 +30,7 @@ from trainer.reports.terminal import (
     calibration_line,
     control_metrics,
     other_days_warnings,
+    promise_line,
     source_of,
     trained_on_warnings,
 )
@@ -184,7 +185,7 @@ def _page(models: Sequence[ModelResult], sections: Sequence[_Section]) -> dict:
         'has_controls': any(split.controls for split in models[0].splits.values()),
         'is_published_protocol': any(model.info.protocol == 'published' for model in models),
         'training': [{'title': model.title, **_training(model.info)} for model in models],
-        'calibration': [calibration_line(model) for model in models],
+        'calibration': [line for model in models for line in (calibration_line(model), promise_line(model))],
         'undecided_rule': next((m['undecided_rule'] for m in cell_metrics.values() if m.get('undecided_rule')), None),
         'label_names': domain.LABEL_NAMES,
         'colours': report_page.COLOURS,

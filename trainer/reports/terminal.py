@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from beam_pipelines import domain
@@ -33,6 +34,7 @@ def evaluation_lines(model: ModelResult, baseline: ModelResult | None, cells_fil
     warnings = (*other_days_warnings(model), *unfinished_warnings(models), *trained_on_warnings(models))
     lines += [f'WARNING: {warning}' for warning in warnings]
     lines += [calibration_line(result) for result in models]
+    lines += [promise_line(result) for result in models]
     if made := source_of(models):
         lines.append(source_line(made))
     return lines
@@ -196,6 +198,27 @@ def calibration_line(model: ModelResult) -> str:
     """Says what calibrated a model's probabilities."""
     where = ' by this evaluation, because the run left no calibration' if model.is_calibrated_here else ''
     return f'{model.title}: {calibration_words(model.calibration, where)}'
+
+
+def promise_line(model: ModelResult) -> str:
+    """Says how many verdicts were promised to be wrong at most, and how many are."""
+    split = model.splits[model.headline_split]
+    decided = [cell for cell in split.cells if cell.outcome in ('right', 'wrong')]
+    wrong = sum(cell.outcome == 'wrong' for cell in decided)
+    which = f'{counted(len(decided), "decided cell")} of {split.name}'
+    share = f' ({wrong / len(decided):.1%})' if decided else ''
+    observed = f'{wrong} of {which} {_verb(wrong, "is", "are")} wrong{share}'
+    return f'{model.title}: {promise_words(model.calibration)}; observed: {observed}'
+
+
+def promise_words(calibration: Calibration) -> str:
+    """Says how many wrong verdicts the confidence promises at most."""
+    if not calibration.has_chosen_confidence:
+        return 'nothing is promised of the share of wrong verdicts'
+    words = f'promised: at most {calibration.target_error:.1%} of new cells wrong'
+    if not math.isnan(calibration.day_error):
+        words += f', and at most {calibration.day_error:.1%} of the cells of a new day (mean over days)'
+    return words
 
 
 def calibration_words(calibration: Calibration, where: str = '') -> str:

@@ -11,6 +11,8 @@ import numpy as np
 from beam_pipelines import domain
 from beam_pipelines.errors import UserError
 
+_INSTEAD = 'give another number, or 0: then only the cells of original/validation select epochs and calibrate'
+
 
 @dataclasses.dataclass(frozen=True)
 class HeldOutDays:
@@ -18,15 +20,15 @@ class HeldOutDays:
 
     Attributes
     ----------
-    group_of : cell id -> the group of its recording day.
+    group_of_day : recording day -> its group.
+    day_of : cell id -> its recording day.
     groups : how many groups there are; member m leaves out the group m modulo this.
-    days : how many recording days there are.
     members : how many members there are.
     """
 
-    group_of: Mapping[str, int]
+    group_of_day: Mapping[str, int]
+    day_of: Mapping[str, str]
     groups: int
-    days: int
     members: int
 
     def sees(self, cell_ids: Sequence[str]) -> np.ndarray:
@@ -34,14 +36,20 @@ class HeldOutDays:
 
         Parameters
         ----------
-        cell_ids : c cells; those that are not in ``group_of`` are left out by nobody.
+        cell_ids : c cells; those that are not in ``day_of`` are left out by nobody.
 
         Returns
         -------
         (m, c) bool.
         """
-        group = np.array([self.group_of.get(cell_id, -1) for cell_id in cell_ids], np.int64)
+        days = [self.day_of.get(cell_id) for cell_id in cell_ids]
+        group = np.array([-1 if day is None else self.group_of_day[day] for day in days], np.int64)
         return (np.arange(self.members) % self.groups)[:, np.newaxis] != group
+
+    def number_days(self, cell_ids: Sequence[str]) -> np.ndarray:
+        """Returns the number of each cell's recording day, -1 for cells that are not in ``day_of``: (c,) int64."""
+        number_of = {day: number for number, day in enumerate(sorted(self.group_of_day))}
+        return np.array([number_of.get(self.day_of.get(cell_id, ''), -1) for cell_id in cell_ids], np.int64)
 
 
 def day_order(day: str, seed: int) -> bytes:
@@ -82,12 +90,11 @@ def deal_days(label_of: Mapping[str, int], groups: int, members: int, seed: int)
     day_of = {cell_id: domain.recording_day(cell_id) for cell_id in label_of}
     days = sort_days(label_of, day_of, seed)
     if len(days) < groups:
-        raise UserError(f'held_out_days {groups}: the cells are of {len(days)} recording days only')
+        raise UserError(f'held_out_days {groups}: the cells are of {len(days)} recording days only; {_INSTEAD}')
     group_of_day = {day: number % groups for number, day in enumerate(days)}
-    group_of = {cell_id: group_of_day[day] for cell_id, day in day_of.items()}
     for group in range(groups):
-        left = {of for cell_id, of in label_of.items() if group_of[cell_id] != group}
+        left = {of for cell_id, of in label_of.items() if group_of_day[day_of[cell_id]] != group}
         for label, name in enumerate(domain.LABEL_NAMES):
             if label not in left:
-                raise UserError(f'held_out_days {groups}: one group of days would hold all cells {name}')
-    return HeldOutDays(group_of, groups, len(days), members)
+                raise UserError(f'held_out_days {groups}: one group of days would hold all cells {name}; {_INSTEAD}')
+    return HeldOutDays(group_of_day, day_of, groups, members)

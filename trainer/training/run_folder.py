@@ -16,7 +16,7 @@ from beam_pipelines.errors import UserError
 from beam_pipelines.storage.atomic_files import remove_left_behind, write_json
 from trainer.data.stored_dataset import StoredSplit
 from trainer.evaluation import calibration, training_range
-from trainer.evaluation.evaluator import calibrate
+from trainer.evaluation.evaluator import HeldOutCells, calibrate
 from trainer.evaluation.metrics import binary_metrics
 from trainer.evaluation.verdicts import spike_p_ser
 from trainer.models import exported_consensus, model_info
@@ -235,12 +235,12 @@ def _write_outcome(
     }
     validation = {name: _accuracy_and_auc(part, spikes.label) for name, part in scores.items()}
     model_info.write(workdir, msgspec.structs.replace(info, validation=validation))
-    sees = None
+    held_out_cells = None
     if held_out:
         spikes = join_scores([score_split(ensemble, recorded_split), spikes])
-        sees = held_out.sees(recorded_split.cell_names)
-    fitted = calibrate(spikes.scores, spikes.label, spikes.cell, sees)
-    calibration.write(workdir, dataclasses.replace(fitted, days=held_out.days if held_out else 0))
+        cell_names = recorded_split.cell_names
+        held_out_cells = HeldOutCells(held_out.sees(cell_names), held_out.number_days(cell_names))
+    calibration.write(workdir, calibrate(spikes.scores, spikes.label, spikes.cell, held_out_cells))
     training_range.write(workdir, training_range.measure_training_range(recorded_split))
     # Comes last: where it exists, everything else does.
     exported_consensus.write_consensus(workdir, members)

@@ -12,7 +12,7 @@ def test_each_day_is_left_out_whole_by_some_members_and_seen_by_others():
     held_out = deal_days(LABEL_OF, groups=4, members=11, seed=0)
     cells = list(LABEL_OF)
     sees = held_out.sees(cells)
-    assert sees.shape == (11, 24) and held_out.days == 12
+    assert sees.shape == (11, 24)
     assert set((~sees).sum(axis=0)) == {2, 3}
     assert np.array_equal(sees[:, ::2], sees[:, 1::2])  # both cells of a day
 
@@ -20,7 +20,13 @@ def test_each_day_is_left_out_whole_by_some_members_and_seen_by_others():
 def test_each_group_has_cells_of_both_classes():
     held_out = deal_days(LABEL_OF, groups=4, members=11, seed=0)
     for group in range(4):
-        assert {LABEL_OF[cell] for cell, of in held_out.group_of.items() if of == group} == {0, 1}
+        days = {day for day, of in held_out.group_of_day.items() if of == group}
+        assert {LABEL_OF[cell] for cell, day in held_out.day_of.items() if day in days} == {0, 1}
+
+
+def test_days_are_numbered_whatever_the_group():
+    held_out = deal_days(LABEL_OF, groups=4, members=11, seed=0)
+    assert held_out.number_days(['A000001#1', 'A000001#0', 'A000011#0', 'Z#1']).tolist() == [1, 1, 11, -1]
 
 
 def test_a_cell_that_is_not_dealt_out_is_left_out_by_nobody():
