@@ -156,7 +156,7 @@ def cross_validate(
 
 
 def _calibrate_fold(job: _CrossValidation, scores: Sequence[_FoldScores], number: int) -> Calibration:
-    """Fits the calibration of a fold's verdicts on the cells of the other folds, each tested by its own fold's networks.
+    """Fits the calibration of a fold's verdicts on the cells of other folds, each tested by its own fold's networks.
 
     These are many more cells than a fold's validation cells. None of their networks had seen their days, but they were
     trained on the cells that are tested here. Source: Vovk 2015, Cross-conformal predictors. A division by spike has
