@@ -88,6 +88,21 @@ def measure_firing_rate_hz(trigger: np.ndarray) -> float:
     return float(domain.SAMPLING_RATE_HZ / np.median(np.diff(np.sort(trigger))))
 
 
+def measure_interval_cv(trigger: np.ndarray) -> float:
+    """Returns the coefficient of variation of the intervals between spikes: their standard deviation by their mean.
+
+    Near 0 in a cell that fires like a clock, 1 in one that fires at random. NaN below four spikes.
+
+    Parameters
+    ----------
+    trigger : (n,) int64, sample index of each trigger at 40 kHz, in any order.
+    """
+    if len(trigger) < 4:
+        return float('nan')
+    intervals = np.diff(np.sort(trigger))
+    return float(intervals.std(ddof=1) / intervals.mean())
+
+
 def measure_udi_ms(mean_waveform_pa: np.ndarray, sampling_rate_hz: float) -> float:
     """Returns the UDI of a cell's mean spike, in ms.
 
