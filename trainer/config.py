@@ -19,6 +19,7 @@ from trainer.configs import default
 ARCHITECTURES = ('cnn', 'published')
 PRECISIONS = ('float32', 'mixed_bfloat16', 'mixed_float16')
 SCHEDULES = ('constant', 'cosine')
+AUGMENTATIONS = ('low_pass', 'gain', 'jitter', 'hum', 'baseline')
 
 _COUNTS = ('batch_size', 'examples_per_epoch', 'epochs', 'patience', 'checkpoints_kept')
 _LARGEST_COUNT = (1 << 31) - 1
@@ -29,7 +30,10 @@ _EXPECTED = {
     float: 'a number',
     str: 'a string',
     bool: 'True or False',
-    tuple: 'whole numbers such as 20,25,30',
+}
+_EXPECTED_IN_TUPLES = {
+    'kernel_sizes': 'whole numbers such as 20,25,30',
+    'augment': f'() or names out of {",".join(AUGMENTATIONS)}',
 }
 
 
@@ -50,8 +54,7 @@ def parse_flags(argv: list[str]) -> list[str]:
     except flags.Error as error:
         match = re.match(r'flag --(config\.(\w+)=.*?): ', str(error))
         if match:
-            expected = _EXPECTED[type(default.get_config()[match[2]])]
-            raise UsageError(f'--{match[1]}: expected {expected}') from None
+            raise UsageError(f'--{match[1]}: expected {_expected(match[2])}') from None
         if 'parsing config file' in str(error):
             raise _config_error(error) from None
         return app.parse_flags_with_usage(argv)  # reports the mistake as all commands do
@@ -90,7 +93,9 @@ def check_config(config: ConfigDict | Mapping) -> FrozenConfigDict:
         names the field and its value.
     """
     _check_fields(config)
-    checked = FrozenConfigDict(dict(config))
+    # The flag --config.augment=hum,gain gives one name, 'hum,gain'.
+    augment = tuple(name.strip() for names in config['augment'] for name in names.split(',') if name.strip())
+    checked = FrozenConfigDict({**dict(config), 'augment': augment})
     _check_kernel_sizes(checked)
     _check_choices(checked)
     for field in _COUNTS:
@@ -131,6 +136,10 @@ def _check_choices(config: FrozenConfigDict) -> None:
     for field, values in (('precision', PRECISIONS), ('learning_rate_schedule', SCHEDULES)):
         if config[field] not in values:
             raise UserError(f'{field} {config[field]!r}: expected one of {", ".join(values)}')
+    if unknown := set(config.augment) - set(AUGMENTATIONS):
+        raise UserError(f'augment {min(unknown)!r}: expected {_expected("augment")}')
+    if len(set(config.augment)) < len(config.augment):
+        raise UserError(f'augment {config.augment}: each can be there only once')
     if config.held_out_days and not 2 <= config.held_out_days <= len(config.kernel_sizes):
         raise UserError(
             f'held_out_days {config.held_out_days}: must be 0 (no days are held out), or 2..{len(config.kernel_sizes)},'
@@ -156,7 +165,7 @@ def _check_fields(config: ConfigDict | Mapping) -> None:
         if field not in config:
             raise UserError(f'field {field} is missing; trainer/configs/default.py has all fields')
         if not _is_like(config[field], usual):
-            raise UserError(f'{field} {config[field]!r}: expected {_EXPECTED[type(usual)]}')
+            raise UserError(f'{field} {config[field]!r}: expected {_expected(field)}')
 
 
 def _check_name(field: str) -> None:
@@ -168,9 +177,13 @@ def _check_name(field: str) -> None:
         raise UserError(f'no field {field!r}. {hint}') from None
 
 
+def _expected(field: str) -> str:
+    return _EXPECTED_IN_TUPLES.get(field) or _EXPECTED[type(default.get_config()[field])]
+
+
 def _is_like(value: object, usual: object) -> bool:
     if isinstance(usual, tuple):
-        return isinstance(value, (list, tuple)) and all(type(element) is int for element in value)
+        return isinstance(value, (list, tuple)) and all(type(element) is type(usual[0]) for element in value)
     return type(value) is type(usual) or (type(value) is int and isinstance(usual, float))
 
 

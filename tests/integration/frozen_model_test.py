@@ -89,12 +89,13 @@ def test_old_run_goes_on(frozen_data_dir, tmp_path):
         'trainer.train',
         '--config', ROOT / 'trainer/configs/default.py',
         *fields,
+        '--config.augment=()',
         '--data_dir', frozen_data_dir,
         '--workdir', workdir,
     )  # fmt: skip
     assert 'going on from step 61 ' in result.stderr
     info, expected = (json.loads((folder / 'model_info.json').read_text()) for folder in (workdir, FROZEN / 'finished'))
-    added = ('/cutting', '/config/held_out_days')
+    added = ('/cutting', '/config/held_out_days', '/config/augment')
     assert {key for key in _keys(info) if not key.startswith(added)} == _keys(expected)
     assert (info['finished'], info['epochs'], info['best_epoch']) == (True, 3, expected['best_epoch'])
     for name in ('members/k4.keras', 'members/k6.keras', 'consensus.keras'):

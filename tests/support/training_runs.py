@@ -19,6 +19,7 @@ TINY_RUN = {
     'epochs': 3,
     'patience': 10,
     'held_out_days': 0,
+    'augment': (),
     'precision': 'float32',
     'checkpoint_seconds': 300.0,
     'checkpoint_steps': 0,

@@ -3,7 +3,7 @@ import importlib
 import pytest
 
 from tests.support.places import ROOT
-from trainer.config import check_config
+from trainer.config import AUGMENTATIONS, check_config
 
 NAMES = sorted(path.stem for path in (ROOT / 'trainer' / 'configs').glob('[a-z]*.py'))
 
@@ -42,3 +42,18 @@ def test_published_training_on_synthetic_spikes_has_the_published_amount():
     config = load('paper_synthetic').get_config()
     assert config.examples_per_epoch * config.epochs == 200 * 25 * 44_415
     assert config.patience >= config.epochs
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_rig_varies_except_where_the_published_training_is_repeated(name):
+    assert load(name).get_config().augment == (() if name.startswith('paper_') else AUGMENTATIONS)
+
+
+@pytest.mark.parametrize(
+    ('given', 'names'), [(('hum,gain',), ('hum', 'gain')), (('',), ()), (['hum'], ('hum',))]
+)  # the first two as flags give them
+def test_names_of_what_varies_may_be_joined_by_commas(given, names):
+    config = load('default').get_config()
+    with config.unlocked():
+        config.augment = tuple(given)
+    assert check_config(config).augment == names

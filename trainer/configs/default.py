@@ -34,6 +34,10 @@ def get_config() -> ml_collections.ConfigDict:
             # have not seen its day. 0, the published way: all members train on the same cells, and only those of
             # original/validation select and calibrate.
             'held_out_days': 4,
+            # What of the recording chain varies at random in training, so that the filter, the seal or the hum of a few
+            # days is not taken for a trait of a class; see trainer/models/augmentation.py. (): nothing, the published
+            # way.
+            'augment': ('low_pass', 'gain', 'jitter', 'hum', 'baseline'),
             # float32, mixed_bfloat16 or mixed_float16.
             'precision': 'float32',
             # A checkpoint is saved after each epoch, every so many seconds, and (unless 0) every so many steps; the

@@ -26,4 +26,5 @@ def get_config() -> ml_collections.ConfigDict:
     config.examples_per_epoch = 30_328
     config.epochs = 25
     config.patience = 10
+    config.augment = ()
     return config

@@ -35,4 +35,5 @@ def get_config() -> ml_collections.ConfigDict:
     config.examples_per_epoch = _EPOCHS_PER_CHUNK * _SPIKES_PER_CHUNK
     config.epochs = _CHUNKS
     config.patience = _CHUNKS
+    config.augment = ()
     return config

@@ -30,24 +30,3 @@ class SpikeSynthesis(keras.layers.Layer):
 
     def _constant(self, name: str, values: np.ndarray) -> keras.Variable:
         return self.add_weight(name=name, shape=values.shape, initializer=lambda *_, **__: values, trainable=False)
-
-
-class OnlineEnsemble(keras.Model):
-    """An ensemble that trains on spikes synthesized from draws, and is validated on stored spikes.
-
-    Parameters
-    ----------
-    bank : the draws are from it.
-    ensemble : from (b, 160) in pA.
-    """
-
-    def __init__(self, bank: Synthesizer, ensemble: keras.Model):
-        super().__init__(name='online_ensemble')
-        self._synthesis = SpikeSynthesis(bank)
-        self._ensemble = ensemble
-
-    def call(
-        self, inputs: keras.KerasTensor | dict[str, keras.KerasTensor], training: bool | None = None
-    ) -> dict[str, keras.KerasTensor]:
-        waveform = self._synthesis(inputs) if isinstance(inputs, dict) else inputs
-        return self._ensemble(waveform, training=training)

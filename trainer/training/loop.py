@@ -19,12 +19,13 @@ from beam_pipelines.errors import UserError
 from beam_pipelines.recordings.sources import words_of_source
 from beam_pipelines.synthesis.synthesizer import Synthesizer
 from trainer.backend import describe_device
+from trainer.data.augmentation_draws import add_draws
 from trainer.data.batches import dataset_errors, tfds_batches, training_batches
 from trainer.data.online_batches import online_batches, open_spike_bank, read_bank_cells
 from trainer.data.stored_dataset import StoredSplit, open_split
 from trainer.models import published as published_models
 from trainer.models.model_info import ModelInfo
-from trainer.models.online_synthesis import OnlineEnsemble
+from trainer.models.training_model import TrainingModel
 from trainer.training import checkpoints
 from trainer.training.distributed_fit import Extent
 from trainer.training.held_out_days import HeldOutDays, deal_days
@@ -229,14 +230,20 @@ def _weights(data: _Data, held_out: HeldOutDays) -> np.ndarray:
 def _open_input(run: Run, data: _Data) -> tuple[keras.Model, tf.data.Dataset]:
     """Returns the model to fit and the batches to fit it on, from the run's next step on."""
     config, ensemble, first_batch, bank = run.config, run.ensemble, run.state['step'], data.bank
-    if bank is None:
+    if bank is not None:
+        batches = online_batches(run.train_split, bank, config.batch_size, config.seed, first_batch)
+    else:
         open_batches = {'tfds': tfds_batches, 'tfrecord': training_batches}[config.input]
         with_cell = data.held_out is not None
-        return ensemble, open_batches(run.train_split, config.batch_size, config.seed, first_batch, with_cell)
-    model = OnlineEnsemble(bank, ensemble)
+        batches = open_batches(run.train_split, config.batch_size, config.seed, first_batch, with_cell)
+    if config.augment:
+        batches = add_draws(batches, config.seed, first_batch)
+    elif bank is None:
+        return ensemble, batches
+    model = TrainingModel(ensemble, bank, config.augment)
     # One optimizer for both: it is saved with the ensemble.
     model.compile(optimizer=ensemble.optimizer, loss=member_losses(ensemble), jit_compile=ensemble.jit_compile)
-    return model, online_batches(run.train_split, bank, config.batch_size, config.seed, first_batch)
+    return model, batches
 
 
 def _with_targets(batches: tf.data.Dataset, output_names: Sequence[str], weights: np.ndarray | None) -> tf.data.Dataset:
@@ -247,7 +254,7 @@ def _with_targets(batches: tf.data.Dataset, output_names: Sequence[str], weights
         targets = dict.fromkeys(output_names, tf.one_hot(label, len(domain.LABEL_NAMES)))
         if of_member is None:
             return inputs, targets
-        source = inputs['spike'] if isinstance(inputs, dict) else cell[0]
+        source = cell[0] if cell else inputs['spike']
         return inputs, targets, {name: tf.gather(weight, source) for name, weight in of_member.items()}
 
     return batches.map(add_targets, num_parallel_calls=1).prefetch(_BATCHES_READY)

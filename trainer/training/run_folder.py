@@ -35,6 +35,9 @@ _CONFIG_FILE = 'config.json'
 # Fields that may change when a run resumes: with more epochs it is a longer run, not a different one.
 _FREE_FIELDS = ('epochs', 'checkpoint_seconds', 'checkpoint_steps', 'checkpoints_kept')
 
+# Runs of earlier versions lack these fields: they left out no days and varied nothing of the rig.
+_BEFORE = {'held_out_days': 0, 'augment': []}
+
 
 @dataclasses.dataclass(frozen=True)
 class Run:
@@ -208,12 +211,11 @@ def complete_run(
 
 def _check_same_config(path: str, config: dict) -> None:
     with open(path, encoding='utf-8') as file:
-        earlier = json.load(file)
+        earlier = _BEFORE | json.load(file)
     # The cosine schedule depends on the length of the run.
     free = [field for field in _FREE_FIELDS if field != 'epochs' or config['learning_rate_schedule'] == 'constant']
     for field, value in config.items():
-        # Runs of earlier versions left out no days.
-        if field not in free and value != earlier.get(field, 0 if field == 'held_out_days' else None):
+        if field not in free and value != earlier.get(field):
             raise UserError(
                 f'{os.path.dirname(path)}: holds a run with {field} {earlier.get(field)!r}, asked for {value!r};'
                 ' use another --workdir'

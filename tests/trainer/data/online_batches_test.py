@@ -13,7 +13,8 @@ from trainer.data.batches import training_batches
 from trainer.data.online_batches import online_batches, open_spike_bank
 from trainer.data.stored_dataset import StoredSplit, dataset_folder, open_split
 from trainer.models.ensemble import build_ensemble
-from trainer.models.online_synthesis import OnlineEnsemble, SpikeSynthesis
+from trainer.models.online_synthesis import SpikeSynthesis
+from trainer.models.training_model import TrainingModel
 
 
 @pytest.fixture(scope='module')
@@ -73,7 +74,7 @@ def test_ensemble_in_mixed_precision_is_given_the_stored_spikes(split):
     ensemble = build_ensemble('cnn', (5,), 0, 'mixed_bfloat16')
     draws = bank.draw(np.arange(100))
     given = {'spike': draws.spike, 'masks': draws.masks, 'weights': draws.weights}
-    online = OnlineEnsemble(bank, ensemble)(given)['k5']
+    online = TrainingModel(ensemble, bank)(given)['k5']
     stored = ensemble(bank.make(draws))['k5']
     # Spikes that were rounded to bfloat16 before they are normalised move some scores by 4e-4.
     np.testing.assert_allclose(

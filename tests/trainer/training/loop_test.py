@@ -19,6 +19,8 @@ from beam_pipelines.errors import UserError
 from tests.support.commands import error_line, run_command
 from tests.support.started_commands import start_command
 from tests.support.training_runs import TINY_RUN, logged, train, train_arguments
+from trainer.config import AUGMENTATIONS
+from trainer.data.batches import evaluation_batches
 from trainer.data.stored_dataset import dataset_folder, open_split
 from trainer.errors import ModelError
 from trainer.evaluation import calibration, training_range
@@ -142,8 +144,9 @@ def test_share_of_time_spent_waiting_for_input_is_logged_for_tensorboard(synthet
     assert all(0 < share < 1 for share in shares.values())
 
 
-def test_spikes_made_on_the_device_train_as_the_stored_ones_do(data_dir, tmp_path):
-    config = SHORT_RUN | {'train_on': 'synthetic_small'}
+@pytest.mark.parametrize('augment', [(), AUGMENTATIONS])
+def test_spikes_made_on_the_device_train_as_the_stored_ones_do(data_dir, tmp_path, augment):
+    config = SHORT_RUN | {'train_on': 'synthetic_small', 'augment': augment}
     for source in ('tfrecord', 'online'):
         train(config | {'input': source}, str(data_dir), str(tmp_path / source))
     (stored, _), (online, _) = last_checkpoint(tmp_path / 'tfrecord'), last_checkpoint(tmp_path / 'online')
@@ -153,7 +156,7 @@ def test_spikes_made_on_the_device_train_as_the_stored_ones_do(data_dir, tmp_pat
 
 @pytest.mark.parametrize('source', ['tfrecord', 'online', 'tfds'])
 def test_run_that_goes_on_ends_as_one_that_was_not_interrupted(data_dir, tmp_path, source):
-    config = SHORT_RUN | {'train_on': 'synthetic_small', 'input': source}
+    config = SHORT_RUN | {'train_on': 'synthetic_small', 'input': source, 'augment': AUGMENTATIONS}
     train(config, str(data_dir), str(tmp_path / 'whole'))
     train(config | {'epochs': 1}, str(data_dir), str(tmp_path / 'parts'))
     train(config, str(data_dir), str(tmp_path / 'parts'))
@@ -305,6 +308,35 @@ def test_command_refuses_another_config_in_one_line(data_dir, synthetic_run):
     assert error_line(result) == (f'sero-train: {workdir}: holds a run with seed 7, asked for 8; use another --workdir')
 
 
+def test_run_of_an_earlier_version_goes_on_with_what_it_did_not_have(data_dir, tmp_path):
+    train(SHORT_RUN, str(data_dir), str(tmp_path / 'run'))
+    path = tmp_path / 'run' / 'config.json'
+    earlier = json.loads(path.read_text())
+    path.write_text(json.dumps({field: earlier[field] for field in earlier if field != 'augment'}))
+    message = train_error(SHORT_RUN | {'augment': ('hum',)}, data_dir, tmp_path / 'run')
+    assert message == f"{tmp_path / 'run'}: holds a run with augment [], asked for ['hum']; use another --workdir"
+    assert train(SHORT_RUN | {'epochs': 3}, str(data_dir), str(tmp_path / 'run')).examples_seen == 3 * 48
+
+
+def test_only_the_spikes_that_are_trained_on_are_augmented(data_dir, tmp_path):
+    runs = {augment: SHORT_RUN | {'augment': augment, 'epochs': 1} for augment in ((), AUGMENTATIONS)}
+    for number, config in enumerate(runs.values()):
+        train(config, str(data_dir), str(tmp_path / str(number)))
+    (plain, _), (augmented, _) = (last_checkpoint(tmp_path / name) for name in '01')
+    assert [layer.name for layer in augmented.layers] == [layer.name for layer in plain.layers]
+    differences = [
+        np.abs(one - other).max() for one, other in zip(plain.get_weights(), augmented.get_weights(), strict=True)
+    ]
+    assert max(differences) > 1e-4
+    member = load_model(str(tmp_path / '1' / 'members' / 'k4.keras'), compile=False)
+    member.compile(loss='binary_crossentropy')
+    spikes = next(iter(evaluation_batches(open_split(data_dir, 'original', 'validation'), 4096)))
+    valid = spikes['valid'].numpy()
+    target = np.eye(2)[spikes['label'].numpy()[valid]]
+    loss = member.evaluate(spikes['waveform'].numpy()[valid], target, batch_size=4096, verbose=0)
+    assert loss == pytest.approx(logged(tmp_path / '1', 'validation/loss/k4')[6], rel=1e-4)
+
+
 def test_checkpoint_of_other_data_is_refused(data_dir, tmp_path):
     own = tmp_path / 'data'
     shutil.copytree(dataset_folder(data_dir, 'original'), dataset_folder(own, 'original'))
@@ -407,6 +439,9 @@ def test_mixed_precision_learns_and_keeps_its_weights_in_float32(data_dir, tmp_p
         ('kernel_sizes', (), 'kernel_sizes is empty; give at least one kernel size'),
         ('kernel_sizes', (5, 5), 'kernel_sizes (5, 5): each can be there only once'),
         ('kernel_sizes', (5, 60), 'kernel_size 60: must be 1..53, or nothing is left of 160 samples'),
+        ('augment', ('hum', 'drift'), "augment 'drift': expected () or names out of low_pass,gain,jitter,hum,baseline"),
+        ('augment', ('hum', 'hum'), "augment ('hum', 'hum'): each can be there only once"),
+        ('augment', (3,), 'augment (3,): expected () or names out of low_pass,gain,jitter,hum,baseline'),
         ('input', 'npy', "input 'npy': expected tfrecord, online or tfds"),
         ('seed', -1, 'seed -1: must be 0..4294967295'),
         ('architecture', 'rnn', "architecture 'rnn': expected one of cnn, published"),
@@ -435,7 +470,7 @@ def test_folder_below_a_file_cannot_be_written(data_dir, tmp_path):
 def test_members_can_leave_out_days(data_dir, tmp_path, monkeypatch, source):
     # All NSER cells of the tiny recordings are of one day; here the number of a cell within its day is its day.
     monkeypatch.setattr(domain, 'recording_day', lambda cell_id: cell_id[-1])
-    config = SHORT_RUN | {'train_on': 'synthetic_small', 'input': source, 'kernel_sizes': (4, 6)}
+    config = SHORT_RUN | {'train_on': 'synthetic_small', 'input': source, 'kernel_sizes': (4, 6), 'augment': ('hum',)}
     train(config, str(data_dir), str(tmp_path / 'all'))
     train(config | {'held_out_days': 2}, str(data_dir), str(tmp_path / 'some'))
     (every, _), (some, state) = last_checkpoint(tmp_path / 'all'), last_checkpoint(tmp_path / 'some')
