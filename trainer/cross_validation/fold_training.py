@@ -7,13 +7,16 @@ from collections.abc import Iterator
 
 import keras
 import numpy as np
+import tensorflow as tf
 from ml_collections import FrozenConfigDict
 
 from beam_pipelines import domain
 from beam_pipelines.errors import UserError
 from beam_pipelines.synthesis.synthesizer import Synthesizer
+from trainer.data.augmentation_draws import add_draws
 from trainer.models.ensemble import build_ensemble, members_of
-from trainer.training.optimization import compile_ensemble, learning_rate_over_run
+from trainer.models.training_model import TrainingModel
+from trainer.training.optimization import compile_ensemble, learning_rate_over_run, member_losses
 
 Spikes = tuple[np.ndarray, np.ndarray]  # (n, 160) float32 in pA, (n,) labels
 
@@ -54,14 +57,14 @@ def train_in_memory(config: FrozenConfigDict, epochs: Iterator[Spikes], validati
     """
     ensemble = build_ensemble(config.architecture, config.kernel_sizes, config.seed, config.precision)
     compile_ensemble(ensemble, config.precision, learning_rate_over_run(config))
+    model = TrainingModel(ensemble, augmentations=config.augment)
+    model.compile(optimizer=ensemble.optimizer, loss=member_losses(ensemble), jit_compile=ensemble.jit_compile)
     members = members_of(ensemble)
     best = {member.name: (math.inf, 0, member.get_weights()) for member in members}
     for epoch, (waveform, label) in zip(range(1, config.epochs + 1), epochs, strict=False):
-        logs = ensemble.fit(
-            waveform,
-            _targets(ensemble, label),
-            batch_size=config.batch_size,
-            shuffle=False,  # already in random order
+        batches = _batches(config, ensemble, waveform, label, epoch)
+        logs = model.fit(
+            batches,
             validation_data=(validation[0], _targets(ensemble, validation[1])),
             verbose=0,
         ).history
@@ -78,6 +81,18 @@ def train_in_memory(config: FrozenConfigDict, epochs: Iterator[Spikes], validati
     for member in members:
         member.set_weights(best[member.name][2])
     return ensemble
+
+
+def _batches(
+    config: FrozenConfigDict, ensemble: keras.Model, waveform: np.ndarray, label: np.ndarray, epoch: int
+) -> tf.data.Dataset:
+    """Returns the batches of an epoch, which come in random order, with what the augmentation takes."""
+    whole = tf.data.Dataset.from_tensor_slices((waveform, label)).batch(config.batch_size, drop_remainder=True)
+    if config.augment:
+        whole = add_draws(whole, config.seed, (epoch - 1) * len(whole))
+    return whole.map(
+        lambda inputs, of: (inputs, dict.fromkeys(ensemble.output_names, tf.one_hot(of, len(domain.LABEL_NAMES))))
+    ).prefetch(2)
 
 
 def _targets(ensemble: keras.Model, label: np.ndarray) -> dict[str, np.ndarray]:
