@@ -19,10 +19,11 @@ _LEAST_TO_NOISE = 6.0
 _SAMPLES_IN_SPIKE = 4
 # Taking off a baseline tilts what was level, by much less than the noise would move it.
 _LEVEL_TO_NOISE = 0.05
-# One level spike may be chance.
-_LEAST_LEVEL_SPIKES, _LEAST_SHARE = 2, 0.05
+# A slow filter and a coarse converter make a few spikes level by chance.
+_LEAST_LEVEL_SPIKES, _LEAST_SHARE = 2, 0.1
 
-# What is cut off ends in an edge. A coarse converter makes a rounded peak level too, but leaves it by single steps.
+# What is cut off ends in an edge. A coarse converter makes a rounded peak level too, but leaves it by single steps of
+# its own; an edge is so many of them.
 _LEAST_EDGE = 2.0
 # No spike is level for 1 ms, however it ends.
 _SAMPLES_WITHOUT_EDGE = 40
@@ -52,12 +53,12 @@ def find_saturation(sweeps: Sequence[np.ndarray], noise: float) -> Saturation | 
     noise : standard deviation of the current between spikes, in the same unit.
     """
     middle = float(np.median([np.median(sweep) for sweep in sweeps]))
-    scatter = max(noise, _smallest_step(sweeps[0]))
+    step = _converter_step(sweeps[0], noise)
     found = []
     for extreme in (min(float(sweep.min()) for sweep in sweeps), max(float(sweep.max()) for sweep in sweeps)):
-        if abs(extreme - middle) <= _LEAST_TO_NOISE * scatter:
+        if abs(extreme - middle) <= _LEAST_TO_NOISE * max(noise, step):
             continue
-        stretches = [_level_stretches(sweep == extreme, sweep, scatter) for sweep in sweeps]
+        stretches = [_level_stretches(sweep == extreme, sweep, step) for sweep in sweeps]
         lengths, is_cut_off = (np.concatenate([of_sweep[part] for of_sweep in stretches]) for part in (1, 2))
         is_long = lengths >= _SAMPLES_IN_RUN
         if lengths[is_long & is_cut_off].sum() >= _LEAST_SAMPLES_IN_ALL:
@@ -74,20 +75,20 @@ def count_level_spikes(waveforms: np.ndarray) -> int:
     """
     noise_pa = measure_noise_pa(waveforms)
     tolerance = _LEVEL_TO_NOISE * noise_pa[:, np.newaxis]
-    scatter = max(float(np.median(noise_pa)), _smallest_step(waveforms.ravel()))
+    step = _converter_step(waveforms.ravel(), float(np.median(noise_pa)))
     is_level = np.zeros(len(waveforms), bool)
     for upright in (waveforms, -waveforms):
         near = upright <= upright.min(axis=1, keepdims=True) + tolerance
         # Windows are one after the other here, so none may end where the next begins.
         near[:, -1] = False
-        first, lengths, is_cut_off = _level_stretches(near.ravel(), upright.ravel(), scatter)
+        first, lengths, is_cut_off = _level_stretches(near.ravel(), upright.ravel(), step)
         is_level[first[is_cut_off & (lengths >= _SAMPLES_IN_SPIKE)] // waveforms.shape[1]] = True
     count = int(np.count_nonzero(is_level))
     return count if count >= max(_LEAST_LEVEL_SPIKES, _LEAST_SHARE * len(waveforms)) else 0
 
 
 def _level_stretches(
-    is_level: np.ndarray, current: np.ndarray, scatter: float
+    is_level: np.ndarray, current: np.ndarray, step: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Finds the stretches that are level.
 
@@ -95,7 +96,7 @@ def _level_stretches(
     ----------
     is_level : (n,) bool.
     current : (n,) float.
-    scatter : how much neighbouring samples differ by chance.
+    step : of the converter.
 
     Returns
     -------
@@ -106,10 +107,10 @@ def _level_stretches(
     first, stop = np.flatnonzero(changes == 1), np.flatnonzero(changes == -1)
     before, after = np.maximum(first - 1, 0), np.minimum(stop, len(current) - 1)
     edge = np.maximum(np.abs(current[before] - current[first]), np.abs(current[after] - current[stop - 1]))
-    return first, stop - first, (edge > _LEAST_EDGE * scatter) | (stop - first >= _SAMPLES_WITHOUT_EDGE)
+    return first, stop - first, (edge > _LEAST_EDGE * step) | (stop - first >= _SAMPLES_WITHOUT_EDGE)
 
 
-def _smallest_step(current: np.ndarray) -> float:
-    """Returns the least difference between two values of a current: the step of its converter, if that is coarse."""
-    steps = np.diff(np.unique(current[:_SAMPLES_FOR_STEP]))
-    return float(steps.min()) if len(steps) else 0.0
+def _converter_step(current: np.ndarray, noise: float) -> float:
+    """Returns the step of the converter of a current, (n,) float; at least the tolerance for what is level."""
+    steps = np.abs(np.diff(current[:_SAMPLES_FOR_STEP]))
+    return float(steps.min(where=steps > _LEVEL_TO_NOISE * noise, initial=np.inf))
