@@ -143,7 +143,7 @@ def _classify(fault: Fault, cell: _Cell, classifier, folder: pathlib.Path, row: 
     elif verdict == 'undecided':
         row.outcome[cell.name] = 'undecided'
     else:
-        row.outcome[cell.name] = 'wrong, warned' if classified.warnings else 'wrong in silence'
+        row.outcome[cell.name] = 'wrong, warned' if classified.result.warnings else 'wrong in silence'
     distance = np.abs(measured.trigger[:, np.newaxis] - cell.triggers)
     row.true += len(cell.triggers)
     row.found += len(measured.trigger)

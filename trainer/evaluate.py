@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
     from trainer.evaluation.calibration import Calibration
     from trainer.evaluation.results import ModelResult
+    from trainer.evaluation.training_range import TrainingRange
 
 
 def define_flags() -> None:
@@ -93,7 +94,7 @@ def _evaluate(values: flags.FlagValues) -> int:
         ensembles.append(load_ensemble(values.baseline_workdir))
     _check_can_be_written(folder)
     results = [
-        evaluate(ensemble, values.data_dir, _calibration_of(workdir), values.day_pattern)
+        evaluate(ensemble, values.data_dir, _calibration_of(workdir), values.day_pattern, _training_range_of(workdir))
         for ensemble, workdir in zip(ensembles, [values.workdir, values.baseline_workdir], strict=False)
     ]
     folders = [values.models or values.workdir, values.baseline_workdir]
@@ -105,18 +106,12 @@ def _evaluate(values: flags.FlagValues) -> int:
 def _write(folder: pathlib.Path, model: ModelResult, baseline: ModelResult | None) -> None:
     """Writes and prints the results."""
     from trainer.evaluation.outputs import write_cells, write_metrics
-    from trainer.evaluation.results import ORIGINAL_TEST, OTHER_DAYS
     from trainer.reports.evaluation_report import write_report
     from trainer.reports.terminal import evaluation_lines
 
     folder.mkdir(parents=True, exist_ok=True)
     write_metrics(folder / 'metrics.json', model, baseline)
-    tested = [
-        (cell, name)
-        for name in (OTHER_DAYS, ORIGINAL_TEST)
-        if name in model.splits
-        for cell in model.splits[name].cells
-    ]
+    tested = [(cell, split.name) for split in model.test_sets for cell in split.cells]
     write_cells(folder / 'cells.csv', [cell for cell, _ in tested], [name for _, name in tested])
     report = write_report(folder, model, baseline)
     print('\n'.join([*evaluation_lines(model, baseline, str(folder / 'cells.csv')), f'report: {report}']))
@@ -144,7 +139,7 @@ def _check_flags(values: flags.FlagValues) -> None:
 
 def _cross_validate(config: FrozenConfigDict) -> int:
     from trainer.cross_validation.cross_validate import DIVISIONS, Division, cross_validate, read_headline, write_result
-    from trainer.reports.terminal import beside_noise_words, division_table, source_line
+    from trainer.reports.terminal import beside_noise_words, division_table, source_line, training_range_line
 
     values = flags.FLAGS
     asked = Division(values.cross_validate, values.folds, values.day_pattern)
@@ -152,6 +147,7 @@ def _cross_validate(config: FrozenConfigDict) -> int:
     write_result(folder, result, config)
     found = {division: read_headline(values.workdir, division) for division in DIVISIONS}
     print(division_table({division: metrics for division, metrics in found.items() if metrics}))
+    print(training_range_line(result.cells))
     print(f'{asked.by}: the ensembles are {beside_noise_words(result.name, result)}')
     if made := find_source([result.source]):
         print(source_line(made))
@@ -164,6 +160,13 @@ def _calibration_of(workdir: str | None) -> Calibration | None:
     from trainer.evaluation import calibration
 
     return calibration.load(workdir) if workdir and calibration.is_written(workdir) else None
+
+
+def _training_range_of(workdir: str | None) -> TrainingRange | None:
+    """Returns the training range of a run, or None if there is none: it was interrupted, or trained elsewhere."""
+    from trainer.evaluation import training_range
+
+    return training_range.load(workdir) if workdir and training_range.is_written(workdir) else None
 
 
 def _check_can_be_written(folder: pathlib.Path) -> None:

@@ -30,7 +30,6 @@ def make_cell(name: str, path: str | pathlib.Path, spikes: int = 7, seed: int = 
         duration_s=5.0,
         intervals_s=((0.0, 5.0),),
         saliency=np.zeros(160),
-        warnings=(),
         source='recorded',
     )
     of_result = {field.name for field in dataclasses.fields(CellResult)} & changes.keys()

@@ -18,7 +18,7 @@ from trainer.classify.classifier import Classifier
 from trainer.classify.inputs import count_files
 from trainer.classify.measured_cell import ReadCells
 from trainer.evaluation.results import ClassifiedCell
-from trainer.reports.terminal import calibration_words
+from trainer.reports.terminal import calibration_words, training_range_line
 
 
 @dataclasses.dataclass
@@ -97,12 +97,14 @@ def findings_lines(findings: Findings, classifier: Classifier) -> list[str]:
     """Returns what became of all files, triggers and cells, what calibrated the model, and what nobody recorded."""
     cells, counts, rejected = findings.sorted_cells(), findings.counts, len(findings.rejected)
     verdicts = [cell.result.verdict for cell in cells]
+    warned = sum(bool(cell.result.warnings) for cell in cells)
     by_verdict = ', '.join(f'{verdicts.count(name)} {name}' for name in ('SER', 'NSER', 'undecided'))
     lines = [
         f'{counted(counts.used_files + rejected, "file")} = {counts.used_files:,} used + {rejected:,} rejected;'
         f' {counted(counts.triggers, "trigger")} = {counted(counts.spikes, "spike")}'
         f' + {dropped_words(counts.dropped_by_reason)}{second_spikes_words(counts.second_spikes)}',
-        f'{counted(len(cells), "cell")}: {by_verdict}; {sum(bool(cell.warnings) for cell in cells)} with warnings',
+        f'{counted(len(cells), "cell")}: {by_verdict}; {warned} with warnings',
+        *([training_range_line([cell.result for cell in cells])] if cells else []),
         f'{classifier.ensemble.title}: {calibration_words(classifier.calibration)}',
     ]
     for made in MADE:

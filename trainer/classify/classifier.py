@@ -10,15 +10,16 @@ import numpy as np
 
 from beam_pipelines.recordings.reading_options import ReadingOptions
 from beam_pipelines.recordings.sources import Source, find_source
-from beam_pipelines.spikes.waveform_features import measure_amplitude_pa, measure_firing_rate_hz
 from trainer.classify import saliency
 from trainer.classify.measured_cell import MeasuredCell, measure_current
-from trainer.classify.out_of_distribution import CellTraits, is_unlike_all, training_warnings
 from trainer.errors import ModelError
 from trainer.evaluation import calibration as calibrations
 from trainer.evaluation import training_range
+from trainer.evaluation.cell_warnings import CellWarning
+from trainer.evaluation.out_of_distribution import training_warnings
 from trainer.evaluation.results import CellResult, Classification, ClassifiedCell, ClassifiedSpikes
-from trainer.evaluation.verdicts import classify_cell, spike_p_ser, undecided_rule
+from trainer.evaluation.stored_warnings import trained_on_warning
+from trainer.evaluation.verdicts import classify_cell, spike_p_ser, undecided_rule, with_warnings
 from trainer.models import model_info
 from trainer.models.ensemble import uses_xla
 from trainer.models.scoring import score_spikes
@@ -70,11 +71,11 @@ class Classifier:
         """
         cutting = msgspec.structs.replace(self.ensemble.info.cutting, polarity='auto')
         options = ReadingOptions(resample, cutting=cutting)
-        result, spikes, warnings = self._classify(measure_current(current_pa, sampling_rate_hz, options))
+        result, spikes = self._classify(measure_current(current_pa, sampling_rate_hz, options))
+        warnings = result.warnings
         if made := self.source:
-            warnings += (
-                f'The model was trained on {made.recordings}; its verdict says nothing about {made.not_about}.',
-            )
+            sentence = f'The model was trained on {made.recordings}; its verdict says nothing about {made.not_about}.'
+            warnings += (CellWarning('simulated_training', sentence),)
         return Classification(
             result.verdict,
             result.p_ser,
@@ -82,18 +83,16 @@ class Classifier:
             result.p_ser_high,
             result.n_spikes,
             result.udi_ms,
-            warnings,
+            tuple(map(str, warnings)),
+            tuple(warning.code for warning in warnings),
             spikes,
         )
 
     def classify_cell(self, cell: MeasuredCell) -> ClassifiedCell:
         """Classifies a cell that was read from files, with the evidence for the verdict."""
-        result, spikes, warnings = self._classify(cell)
-        if cell.cell in (self.ensemble.info.train_cells or ()):
-            warnings += (
-                f'The model was trained on a cell of this name ({cell.cell}): if it is the same cell, the model has'
-                ' learnt it by heart, and the verdict proves nothing.',
-            )
+        result, spikes = self._classify(cell)
+        if seen := trained_on_warning(cell.cell, self.ensemble.info.train_cells or ()):
+            result = with_warnings(result, (*result.warnings, seen))
         baseline = saliency.midway_spikes(self.training_range, result.mean_waveform)
         return ClassifiedCell(
             cell.path,
@@ -102,23 +101,14 @@ class Classifier:
             cell.trace,
             cell.duration_s,
             saliency.consensus_saliency(self.ensemble.model, result.mean_waveform, baseline),
-            warnings,
             cell.source,
             cell.intervals_s,
         )
 
-    def _classify(self, cell: MeasuredCell) -> tuple[CellResult, ClassifiedSpikes, tuple[str, ...]]:
+    def _classify(self, cell: MeasuredCell) -> tuple[CellResult, ClassifiedSpikes]:
         scores = score_spikes(self.ensemble.model, cell.waveform)
         result = classify_cell(scores, cell.waveform, self.calibration, cell.cell)
-        traits = CellTraits(
-            result.mean_waveform,
-            result.udi_ms,
-            float(measure_amplitude_pa(result.mean_waveform)),
-            float(np.median(cell.measures.noise_pa)),
-            measure_firing_rate_hz(cell.trigger),
-            len(cell.trigger),
-            cell.sampling_rate_hz,
-        )
+        traits = training_range.measure_traits(cell.waveform, cell.trigger, cell.sampling_rate_hz)
         spikes = ClassifiedSpikes(
             cell.trigger,
             cell.time_s,
@@ -128,9 +118,7 @@ class Classifier:
             cell.measures.udi_ms,
             cell.measures.snr,
         )
-        if is_unlike_all(traits, self.training_range):
-            result = dataclasses.replace(result, verdict='undecided')
-        return result, spikes, cell.warnings + training_warnings(traits, self.training_range)
+        return with_warnings(result, cell.warnings + training_warnings(traits, self.training_range)), spikes
 
 
 def load_classifier(workdir: str) -> Classifier:

@@ -141,10 +141,10 @@ def _print_findings(findings: Findings, classifier: Classifier, report: pathlib.
     from trainer.classify.batch import findings_lines
     from trainer.reports.terminal import verdict_lines
 
-    verdicts = [(cell.result, cell.warnings) for cell in findings.sorted_cells()]
+    verdicts = [cell.result for cell in findings.sorted_cells()]
     rejected_file = report.parent / REJECTED_FILE
     lines = [
-        *verdict_lines(verdicts, 'cells.csv'),
+        *verdict_lines(verdicts, classifier.calibration, 'cells.csv'),
         *screen_lines(findings.rejected, str(rejected_file)),
         '',
         *findings_lines(findings, classifier),

@@ -18,6 +18,7 @@ from beam_pipelines.spikes.no_spikes import explain_no_spikes
 from beam_pipelines.spikes.preparation import PreparedCurrent, find_spikes
 from beam_pipelines.spikes.waveform_features import SpikeMeasures, measure_spikes
 from trainer.classify.recording_warnings import recording_warnings
+from trainer.evaluation.cell_warnings import CellWarning
 from trainer.evaluation.results import TraceEnvelope
 
 # About the number of pixels across a screen or page.
@@ -41,7 +42,7 @@ class MeasuredCell:
     intervals_s : start and end of each stretch that was recorded; empty where unknown.
     sampling_rate_hz : that of the recording; the spikes are always at 40 kHz.
     source : of the recording, ``recorded`` or the name of what made it; see ``recordings.sources``.
-    warnings : sentences on what was done to the recording, or is wrong with it.
+    warnings : what was done to the recording, or is wrong with it.
     """
 
     cell: str
@@ -55,7 +56,7 @@ class MeasuredCell:
     intervals_s: tuple[tuple[float, float], ...]
     sampling_rate_hz: float
     source: str
-    warnings: tuple[str, ...]
+    warnings: tuple[CellWarning, ...]
 
 
 # What became of each cell in a recording: None if it was rejected.

@@ -202,7 +202,7 @@ def _nwb_file(cell: ClassifiedCell, info: Mapping) -> pynwb.NWBFile:
         p_ser_published=float(result.p_ser_published),
         n_spikes=int(result.n_spikes),
         udi_ms=float(result.udi_ms),
-        warnings='; '.join(cell.warnings),
+        warnings='; '.join(map(str, result.warnings)),
     )
     file.units = units
     return file

@@ -16,6 +16,7 @@ from trainer.classify.batch import Findings, findings_lines, read_results
 from trainer.classify.classifier import Classifier
 from trainer.classify.outputs import OUTPUT_NAMES, OutputInUse, write_outputs
 from trainer.classify.reading_pool import ReadingPool
+from trainer.evaluation.calibration import Calibration
 from trainer.evaluation.results import ClassifiedCell
 from trainer.reports.terminal import verdict_line
 
@@ -56,7 +57,8 @@ def watch(
             ready = files.poll()
             for path in ready:
                 outcomes[path] = _classify(path, classifier, pool, outcomes)
-                print(*(_outcome_line(path, *outcome) for outcome in outcomes[path]), sep='\n', flush=True)
+                lines = (_outcome_line(path, outcome, classifier.calibration) for outcome in outcomes[path])
+                print(*lines, sep='\n', flush=True)
             if ready or in_use:
                 was_in_use, in_use = in_use, None
                 try:
@@ -103,11 +105,12 @@ def _gather(outcomes: _Outcomes) -> Findings:
     return findings
 
 
-def _outcome_line(path: str, cell: ClassifiedCell | None, report: ExtractionReport) -> str:
+def _outcome_line(path: str, outcome: _Outcome, calibration: Calibration) -> str:
+    cell, report = outcome
     if cell is None:
         (rejected,) = report.rejected
         return f'{pathlib.Path(path).name}  rejected, {rejected.reason}: {rejected.detail}'
-    return '\n    WARNING: '.join((verdict_line(cell.result), *cell.warnings))
+    return '\n    WARNING: '.join((verdict_line(cell.result, calibration), *map(str, cell.result.warnings)))
 
 
 class WatchedFolder:

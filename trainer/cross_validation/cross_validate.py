@@ -34,6 +34,8 @@ from trainer.evaluation.evaluator import HeldOutCells, calibrate, classify_cells
 from trainer.evaluation.metrics import binary_metrics, cell_metrics
 from trainer.evaluation.outputs import controls_of, without_nan, write_cells
 from trainer.evaluation.results import CellResult, SplitResult
+from trainer.evaluation.stored_warnings import Comparison
+from trainer.evaluation.training_range import measure_range
 from trainer.evaluation.verdicts import spike_p_ser
 from trainer.models.scoring import SpikeScores, score_spikes
 
@@ -146,8 +148,9 @@ def cross_validate(
     for number, fold in enumerate(made):
         rows = fold.test
         of_fold = SpikeScores(scores[number].test, spikes.waveform[rows], spikes.label[rows], spikes.cell[rows])
+        comparison = _comparison(spikes, fold, is_by_spike=division.by == 'spike')
         calibration = _calibrate_fold(job, scores, number)
-        cells += classify_cells(of_fold, spikes.trigger[rows], spikes.cell_names, calibration)
+        cells += classify_cells(of_fold, spikes.trigger[rows], spikes.cell_names, calibration, comparison)
         tested.append(_described(spikes, rows))
         by_controls.append(call_cells(_described(spikes, fold.train), tested[-1], division.day_pattern))
     p_ser = np.concatenate([spike_p_ser(of_fold.test) for of_fold in scores])
@@ -211,6 +214,15 @@ def read_recorded_spikes(data_dir: str) -> RecordedSpikes:
 
 def _described(spikes: RecordedSpikes, rows: np.ndarray) -> DescribedCells:
     return describe_cells(spikes.waveform[rows], spikes.label[rows], spikes.cell[rows], spikes.cell_names)
+
+
+def _comparison(spikes: RecordedSpikes, fold: Fold, is_by_spike: bool) -> Comparison:
+    """Returns what the tested cells of a fold are compared with: the cells that it was trained on."""
+    cell = spikes.cell[fold.train]
+    trained = measure_range(spikes.waveform[fold.train], spikes.label[fold.train], cell, spikes.trigger[fold.train])
+    names = {spikes.cell_names[number] for number in np.unique(cell)}
+    comparison = Comparison(trained, names, spikes.metadata.cutting)
+    return comparison.without_firing_rate() if is_by_spike else comparison
 
 
 def _reserve(folder: str, settings: dict) -> None:

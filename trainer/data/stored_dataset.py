@@ -64,6 +64,11 @@ class StoredSplit:
         return {cell.cell_id for cell in self.metadata.cells if cell.split in (split, None)}
 
     @property
+    def is_drawn_by_spike(self) -> bool:
+        """Whether it holds some spikes of each cell, drawn at random, and not all of them."""
+        return any(cell.split is None for cell in self.metadata.cells)
+
+    @property
     def train_cells(self) -> set[str]:
         """The cells whose spikes are in the training split of this dataset."""
         return {cell.cell_id for cell in self.metadata.cells if cell.split in ('train', None)}

@@ -86,6 +86,13 @@ class Calibration:
         return np.asarray(consensus)
 
     @property
+    def limits(self) -> tuple[float, float]:
+        """The lowest and the highest probability of SER that it gives, however sure the networks are."""
+        if self.method == 'isotonic':
+            return self.knots[0][1], self.knots[-1][1]
+        return self.least_p, 1 - self.least_p
+
+    @property
     def has_chosen_confidence(self) -> bool:
         """Whether there were validation cells enough to choose the confidence."""
         return not math.isnan(self.target_error)

@@ -15,8 +15,11 @@ from trainer.errors import CalibrationError
 from trainer.evaluation.calibration import Calibration, fit_calibration
 from trainer.evaluation.controls import DescribedCells, call_cells, describe_cells, score_controls
 from trainer.evaluation.metrics import binary_metrics, cell_metrics
+from trainer.evaluation.out_of_distribution import SEEN_BY_MODEL
 from trainer.evaluation.results import CellResult, ModelResult, SplitResult
-from trainer.evaluation.verdicts import classify_cell, consensus, spike_p_ser, undecided_rule
+from trainer.evaluation.stored_warnings import Comparison, stored_warnings
+from trainer.evaluation.training_range import TrainingRange, measure_training_range
+from trainer.evaluation.verdicts import classify_cell, consensus, spike_p_ser, undecided_rule, with_warnings
 from trainer.models.model_info import ModelInfo
 from trainer.models.scoring import SpikeScores, score_split
 from trainer.models.trained import TrainedEnsemble
@@ -39,9 +42,16 @@ class HeldOutCells:
 # The headline comes first.
 EVALUATED_SPLITS = (('non_homogeneous', 'test'), ('original', 'test'), ('original', 'validation'))
 
+# In the sentences of warnings, where the cells that the model was trained on are unknown.
+OF_ORIGINAL = 'of original/train'
+
 
 def evaluate(
-    ensemble: TrainedEnsemble, data_dir: str, calibration: Calibration | None = None, day_pattern: str | None = None
+    ensemble: TrainedEnsemble,
+    data_dir: str,
+    calibration: Calibration | None = None,
+    day_pattern: str | None = None,
+    training_range: TrainingRange | None = None,
 ) -> ModelResult:
     """Evaluates one ensemble, beside controls that are trained on the cells of ``original/train``.
 
@@ -53,6 +63,7 @@ def evaluate(
     data_dir : the TFDS data directory.
     calibration : of the ensemble. If None, one is fitted on the cells of ``original/validation``.
     day_pattern : see ``domain.recording_day``; for the control ``day_only``.
+    training_range : of the ensemble, for warnings. If None, cells are compared with those of ``original/train``.
 
     Raises
     ------
@@ -68,20 +79,28 @@ def evaluate(
     scored = {split.name: score_split(ensemble, split) for split in splits}
     validation = scored['original/validation']
     fitted = calibration or calibrate(validation.scores, validation.label, validation.cell)
-    train = _described(open_split(data_dir, 'original', 'train', verify_records=True))
+    train_split = open_split(data_dir, 'original', 'train', verify_records=True)
+    train = _described(train_split)
+    whose = SEEN_BY_MODEL if training_range else OF_ORIGINAL
+    seen = training_range or measure_training_range(train_split)
     results = {}
     for split in splits:
         of_split = scored[split.name]
         tested = describe_cells(of_split.waveform, of_split.label, of_split.cell, split.cell_names)
         controls = score_controls(call_cells(train, tested, day_pattern), tested)
-        result = _evaluate_split(ensemble.info, split, of_split, fitted)
+        comparison = Comparison(seen, ensemble.info.train_cells or (), split.metadata.cutting, whose)
+        result = _evaluate_split(ensemble.info, comparison, split, of_split, fitted)
         results[split.name] = dataclasses.replace(result, controls=controls)
     return ModelResult(ensemble.title, ensemble.info, results, fitted, is_calibrated_here=calibration is None)
 
 
-def _evaluate_split(info: ModelInfo, split: StoredSplit, scores: SpikeScores, calibration: Calibration) -> SplitResult:
+def _evaluate_split(
+    info: ModelInfo, comparison: Comparison, split: StoredSplit, scores: SpikeScores, calibration: Calibration
+) -> SplitResult:
     p_ser = spike_p_ser(scores.scores)
-    cells = classify_cells(scores, read_triggers(split), split.cell_names, calibration)
+    if split.is_drawn_by_spike:
+        comparison = comparison.without_firing_rate()
+    cells = classify_cells(scores, read_triggers(split), split.cell_names, calibration, comparison)
     trained = info.train_cells
     seen = None if trained is None else len(set(trained) & {cell.cell for cell in cells})
     metrics = {
@@ -98,9 +117,13 @@ def _described(split: StoredSplit) -> DescribedCells:
 
 
 def classify_cells(
-    scores: SpikeScores, trigger: np.ndarray, cell_names: Sequence[str], calibration: Calibration
+    scores: SpikeScores,
+    trigger: np.ndarray,
+    cell_names: Sequence[str],
+    calibration: Calibration,
+    comparison: Comparison,
 ) -> list[CellResult]:
-    """Classifies each cell by its spikes.
+    """Classifies each cell by its spikes, with the warnings that these tell.
 
     Parameters
     ----------
@@ -108,6 +131,7 @@ def classify_cells(
     trigger : (n,) int64, the sample index of each spike's trigger in its recording.
     cell_names : what ``scores.cell`` indexes.
     calibration : of the ensemble.
+    comparison : what the cells are compared with.
 
     Returns
     -------
@@ -117,10 +141,9 @@ def classify_cells(
     for number in sorted(np.unique(scores.cell), key=lambda number: cell_names[number]):
         of_cell = np.flatnonzero(scores.cell == number)
         of_cell = of_cell[np.argsort(trigger[of_cell])]  # stored spikes are shuffled
-        label = int(scores.label[of_cell[0]])
-        results.append(
-            classify_cell(scores.scores[of_cell], scores.waveform[of_cell], calibration, cell_names[number], label)
-        )
+        name, waveform, label = cell_names[number], scores.waveform[of_cell], int(scores.label[of_cell[0]])
+        result = classify_cell(scores.scores[of_cell], waveform, calibration, name, label)
+        results.append(with_warnings(result, stored_warnings(name, waveform, trigger[of_cell], comparison)))
     return results
 
 

@@ -12,11 +12,12 @@ from collections.abc import Iterable, Sequence
 from beam_pipelines import domain
 from beam_pipelines.storage.atomic_files import write_json, write_text
 from trainer.evaluation.calibration import Calibration
+from trainer.evaluation.cell_warnings import join_codes
 from trainer.evaluation.controls import compare_with_noise
 from trainer.evaluation.metrics import accuracy_difference
 from trainer.evaluation.results import CellResult, ModelResult, SplitResult
 
-CELLS_COLUMNS = ('cell', 'verdict', 'p_ser', 'p_ser_low', 'p_ser_high', 'n_spikes', 'udi_ms', 'label')
+CELLS_COLUMNS = ('cell', 'verdict', 'p_ser', 'p_ser_low', 'p_ser_high', 'n_spikes', 'udi_ms', 'label', 'warnings')
 
 
 def write_metrics(path: str | os.PathLike[str], model: ModelResult, baseline: ModelResult | None) -> None:
@@ -90,6 +91,7 @@ def write_cells(
             cell.n_spikes,
             known(cell.udi_ms, 3),
             '' if cell.label is None else domain.LABEL_NAMES[cell.label],
+            join_codes(cell.warnings),
         )
         for cell in cells
     ]

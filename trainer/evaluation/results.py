@@ -11,6 +11,7 @@ import numpy as np
 
 from beam_pipelines import domain
 from trainer.evaluation.calibration import Calibration
+from trainer.evaluation.cell_warnings import CellWarning
 
 if TYPE_CHECKING:  # it would load Keras
     from trainer.models.model_info import ModelInfo
@@ -34,6 +35,7 @@ class CellResult:
     udi_ms : upstroke-downstroke interval of the mean spike in ms; NaN where it cannot be measured.
     label : 0 SER, 1 NSER, None where unknown.
     mean_waveform : (160,) float32, the cell's mean spike in pA.
+    warnings : what to know before the verdict is trusted.
     """
 
     cell: str
@@ -46,6 +48,7 @@ class CellResult:
     udi_ms: float
     label: int | None
     mean_waveform: np.ndarray
+    warnings: tuple[CellWarning, ...] = ()
 
     @property
     def outcome(self) -> str | None:
@@ -120,6 +123,11 @@ class ModelResult:
     is_calibrated_here: bool = False
 
     @property
+    def test_sets(self) -> list[SplitResult]:
+        """The results on the sets of test cells that there are, the headline first."""
+        return [self.splits[name] for name in (OTHER_DAYS, ORIGINAL_TEST) if name in self.splits]
+
+    @property
     def headline_split(self) -> str:
         """The cells of other days, or the original test cells where there are none."""
         return OTHER_DAYS if OTHER_DAYS in self.splits else ORIGINAL_TEST
@@ -182,7 +190,7 @@ class TraceEnvelope:
 
 @dataclasses.dataclass(frozen=True)
 class ClassifiedCell:
-    """The verdict on one cell of a new recording, its evidence, and warnings.
+    """The verdict on one cell of a new recording, with its warnings and its evidence.
 
     Attributes
     ----------
@@ -192,7 +200,6 @@ class ClassifiedCell:
     trace : None for spike CSVs, which hold no recording.
     duration_s : of the recording, without pauses between sweeps; 0 where unknown.
     saliency : (160,) float, how much each sample of the mean spike speaks for SER (positive) or NSER (negative).
-    warnings : sentences on how the recording differs from those that the model was trained on.
     source : of the recording, ``recorded`` or the name of what made it; see ``recordings.sources``.
     intervals_s : start and end of each stretch that was recorded; empty where unknown.
     """
@@ -203,7 +210,6 @@ class ClassifiedCell:
     trace: TraceEnvelope | None
     duration_s: float
     saliency: np.ndarray
-    warnings: tuple[str, ...]
     source: str
     intervals_s: tuple[tuple[float, float], ...] = ()
 
@@ -219,7 +225,8 @@ class Classification:
         interval.
     n_spikes : how many spikes the verdict rests on.
     udi_ms : upstroke-downstroke interval of the mean spike in ms; NaN where it cannot be measured.
-    warnings : sentences on why not to trust the verdict.
+    warnings : sentences on why not to trust the verdict, or on what was done to the recording.
+    warning_codes : their codes, in the same order, as in ``cells.csv``.
     spikes : the spikes, each with its probability, amplitude and width.
     """
 
@@ -230,4 +237,5 @@ class Classification:
     n_spikes: int
     udi_ms: float
     warnings: tuple[str, ...]
+    warning_codes: tuple[str, ...]
     spikes: ClassifiedSpikes

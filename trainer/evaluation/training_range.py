@@ -1,4 +1,4 @@
-"""The range of the recordings that a model was trained on, to compare new ones with: ``training_range.npz``."""
+"""The traits of cells, and the range of those that a model was trained on: ``training_range.npz``."""
 
 from __future__ import annotations
 
@@ -22,6 +22,50 @@ from trainer.data.shards import read_records
 from trainer.data.stored_dataset import StoredSplit
 
 FILE_NAME = 'training_range.npz'
+
+
+@dataclasses.dataclass(frozen=True)
+class CellTraits:
+    """The traits of a cell that are compared with those of the training cells.
+
+    Attributes
+    ----------
+    mean_waveform : (160,) float32, pA.
+    udi_ms, amplitude_pa, noise_pa, firing_rate_hz, n_spikes : as in ``TrainingRange``.
+    sampling_rate_hz : of its recording.
+    """
+
+    mean_waveform: np.ndarray
+    udi_ms: float
+    amplitude_pa: float
+    noise_pa: float
+    firing_rate_hz: float
+    n_spikes: int
+    sampling_rate_hz: float
+
+
+def measure_traits(
+    waveform: np.ndarray, trigger: np.ndarray, sampling_rate_hz: float = domain.SAMPLING_RATE_HZ
+) -> CellTraits:
+    """Measures a cell by its spikes.
+
+    Parameters
+    ----------
+    waveform : (n, 160) float32, pA.
+    trigger : (n,) int64, sample indices at 40 kHz, in any order.
+    sampling_rate_hz : of the recording.
+    """
+    mean_waveform = waveform.mean(axis=0)
+    return CellTraits(
+        mean_waveform,
+        measure_udi_ms(mean_waveform, domain.SAMPLING_RATE_HZ),
+        float(measure_amplitude_pa(mean_waveform)),
+        # The median: an artefact before one spike says nothing about the recording.
+        float(np.median(measure_noise_pa(waveform))),
+        measure_firing_rate_hz(trigger),
+        len(waveform),
+        sampling_rate_hz,
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,24 +102,30 @@ def measure_training_range(split: StoredSplit) -> TrainingRange:
     """
     records = read_records(split.shards)
     label, cell, trigger = (record_layout.decode_varints(records[name]) for name in ('label', 'cell', 'trigger'))
-    rows: dict[str, list] = {}
-    for number in np.unique(cell):
-        of_cell = cell == number
-        waveform = records['waveform'][of_cell]
-        mean_waveform = waveform.mean(axis=0)
-        measured = {
-            'label': label[of_cell][0],
-            'mean_waveform': mean_waveform,
-            'udi_ms': measure_udi_ms(mean_waveform, domain.SAMPLING_RATE_HZ),
-            'amplitude_pa': float(measure_amplitude_pa(mean_waveform)),
-            # The median: an artefact before one spike says nothing about the recording.
-            'noise_pa': float(np.median(measure_noise_pa(waveform))),
-            'firing_rate_hz': measure_firing_rate_hz(trigger[of_cell]),
-            'n_spikes': len(waveform),
-        }
-        for name, value in measured.items():
-            rows.setdefault(name, []).append(value)
-    return TrainingRange(**{name: np.array(values) for name, values in rows.items()})
+    return measure_range(records['waveform'], label, cell, trigger)
+
+
+def measure_range(waveform: np.ndarray, label: np.ndarray, cell: np.ndarray, trigger: np.ndarray) -> TrainingRange:
+    """Measures the cells that some spikes are of, in the order of their numbers.
+
+    Parameters
+    ----------
+    waveform : (n, 160) float32, pA.
+    label, cell, trigger : (n,) int64, of the spikes.
+    """
+    numbers = np.unique(cell)
+    traits = [measure_traits(waveform[cell == number], trigger[cell == number]) for number in numbers]
+    measured = {
+        field.name: np.array([getattr(of_cell, field.name) for of_cell in traits])
+        for field in dataclasses.fields(TrainingRange)
+        if field.name != 'label'
+    }
+    return TrainingRange(label=np.array([label[cell == number][0] for number in numbers]), **measured)
+
+
+def is_written(folder: str) -> bool:
+    """Whether a run's folder holds a training range: not before its training has ended."""
+    return os.path.exists(os.path.join(folder, FILE_NAME))
 
 
 def write(folder: str, training_range: TrainingRange) -> None:

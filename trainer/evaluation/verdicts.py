@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterable
+
 import numpy as np
+from scipy.special import logit
 
 from beam_pipelines import domain
 from beam_pipelines.cli.words import counted
 from beam_pipelines.spikes.waveform_features import measure_udi_ms
 from trainer.evaluation.calibration import Calibration
+from trainer.evaluation.cell_warnings import UNLIKE, CellWarning
 from trainer.evaluation.results import CellResult
 
 _RESAMPLES = 1000
@@ -19,12 +24,18 @@ _BOOTSTRAP_SEED = 0
 # With fewer, the bootstrap says too little about how the spikes vary.
 _FEWEST_SPIKES = 5
 
+# In log-odds: 0.05 at a probability of one half, 0.01 at 0.95.
+_CLOSE = 0.2
+# A probability is at its limit if it is nearer to it than this, which two digits do not show, and than half of what
+# the limit leaves to certainty.
+_NEAR_LIMIT = 0.005
+
 
 def undecided_rule(calibration: Calibration) -> str:
     """Says when a cell is undecided."""
     rule = (
-        f'a cell is undecided if it has fewer than {_FEWEST_SPIKES} spikes, or if the 95 % interval of its probability'
-        ' contains one half'
+        f'a cell is undecided if it has fewer than {_FEWEST_SPIKES} spikes, if its mean spike is not shaped like that'
+        ' of any training cell, or if the 95 % interval of its probability contains one half'
     )
     if calibration.confidence > 0.5:
         rule += f', or if neither class has a probability of at least {calibration.confidence:.2f}'
@@ -84,6 +95,39 @@ def classify_cell(
         label=label,
         mean_waveform=mean_waveform,
     )
+
+
+def limit_reached(p_ser: float, calibration: Calibration) -> float | None:
+    """Returns the lowest or the highest probability that a calibration gives, if ``p_ser`` is as good as there.
+
+    Networks that are surer still would be given the same probability: the calibration cells are too few to tell.
+    """
+    lowest, highest = calibration.limits
+    if p_ser <= 0.5:
+        return lowest if abs(p_ser - lowest) < min(_NEAR_LIMIT, lowest / 2) else None
+    return highest if abs(highest - p_ser) < min(_NEAR_LIMIT, (1 - highest) / 2) else None
+
+
+def is_close_to_undecided(cell: CellResult, calibration: Calibration) -> bool:
+    """Whether a verdict would be ``undecided`` if its interval or its probability were a little different."""
+    if cell.verdict == 'undecided':
+        return False
+    is_ser = cell.verdict == domain.LABEL_NAMES[0]
+    nearest, p_class = (cell.p_ser_low, cell.p_ser) if is_ser else (1 - cell.p_ser_high, 1 - cell.p_ser)
+    if logit(nearest) < _CLOSE:
+        return True
+    # At the limit, no cell can be further above the confidence.
+    if calibration.confidence <= 0.5 or limit_reached(cell.p_ser, calibration) is not None:
+        return False
+    return bool(logit(p_class) < logit(calibration.confidence) + _CLOSE)
+
+
+def with_warnings(result: CellResult, warnings: Iterable[CellWarning]) -> CellResult:
+    """Returns a cell with its warnings; one whose mean spike resembles that of no training cell is undecided."""
+    warnings = tuple(warnings)
+    is_unlike_all = any(warning.code == UNLIKE for warning in warnings)
+    verdict = 'undecided' if is_unlike_all else result.verdict
+    return dataclasses.replace(result, verdict=verdict, warnings=warnings)
 
 
 def _interval(scores: np.ndarray, calibration: Calibration) -> tuple[float, float]:

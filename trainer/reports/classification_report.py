@@ -19,11 +19,14 @@ from beam_pipelines.cli.words import counted
 from beam_pipelines.recordings.rejection import REASONS, RejectedFile
 from beam_pipelines.recordings.sources import MADE, RECORDED, Source, find_source
 from beam_pipelines.storage.atomic_files import write_files
+from trainer.evaluation.calibration import Calibration
+from trainer.evaluation.cell_warnings import count_outside_training_range
 from trainer.evaluation.results import CellResult, ClassifiedCell
 from trainer.evaluation.training_range import TrainingRange
 from trainer.reports import page as report_page
 from trainer.reports.cell_pictures import CellPictures, Picture
 from trainer.reports.page import REPORT_NAME, UNDEFINED, is_defined, number
+from trainer.reports.probability import template_words
 
 _VERDICTS = (*domain.LABEL_NAMES, 'undecided')
 _RANGE_PERCENTILES = (5, 95)
@@ -91,6 +94,7 @@ def _page(
     cells: Sequence[ClassifiedCell], rejected: Sequence[RejectedFile], info: dict, training_range: TrainingRange
 ) -> dict:
     pictures = CellPictures(training_range)
+    calibration = Calibration(**info['calibration'])
     ranges = _training_ranges(training_range)
     return {
         'sections': [
@@ -115,6 +119,7 @@ def _page(
         'is_published_protocol': info.get('protocol') == 'published',
         'is_calibrated': info['calibration']['method'] != 'none',
         'undecided_rule': info.get('undecided_rule'),
+        **template_words(calibration),
         'colours': report_page.COLOURS,
     }
 
@@ -140,10 +145,12 @@ def _source_words(cells: Sequence[ClassifiedCell], info: dict) -> dict:
 
 
 def _warned_words(cells: Sequence[ClassifiedCell]) -> str:
-    warned = sum(bool(cell.warnings) for cell in cells)
+    warned = sum(bool(cell.result.warnings) for cell in cells)
     if not warned:
         return 'There are no warnings.'
-    return f'There are warnings on {counted(warned, "cell")}: read them before you trust a verdict.'
+    outside, _ = count_outside_training_range(cell.result.warnings for cell in cells)
+    by_range = f' ({outside} outside the range of the training cells)' if outside else ''
+    return f'There are warnings on {counted(warned, "cell")}{by_range}: read them before you trust a verdict.'
 
 
 def _model_words(info: dict) -> str:

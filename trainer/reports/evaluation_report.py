@@ -17,6 +17,7 @@ from beam_pipelines import domain
 from beam_pipelines.cli.words import counted
 from beam_pipelines.recordings.sources import find_source
 from beam_pipelines.storage.atomic_files import write_files
+from trainer.evaluation.cell_warnings import count_outside_training_range
 from trainer.evaluation.controls import TITLES
 from trainer.evaluation.results import ORIGINAL_TEST, OTHER_DAYS, CellResult, ModelResult
 from trainer.models.model_info import ModelInfo
@@ -25,6 +26,7 @@ from trainer.reports import figures
 from trainer.reports import page as report_page
 from trainer.reports.illustrations import Illustration, confusion, illustrations
 from trainer.reports.page import REPORT_NAME, UNDEFINED, is_defined, number
+from trainer.reports.probability import template_words
 from trainer.reports.terminal import (
     beside_noise_words,
     calibration_line,
@@ -99,6 +101,7 @@ class _Section:
     metrics: list[dict]
     cells: list[CellResult]
     wrong: list[CellResult]
+    warned: list[CellResult]
     widths: dict
     figures: list[Illustration]
 
@@ -122,6 +125,7 @@ def _section(name: str, heading: str, which_cells: str, models: Sequence[ModelRe
         ],
         cells=split.cells,
         wrong=_wrong_cells(split.cells),
+        warned=[cell for cell in split.cells if cell.warnings],
         widths=split.metrics.get('cell', {}),
         figures=illustrations(split, models) if name == models[0].headline_split else [confusion(name, models)],
     )
@@ -159,6 +163,12 @@ def _statements(name: str, which_cells: str, models: Sequence[ModelResult]) -> l
         for model in models
         if name in model.splits and model.splits[name].controls
     ]
+    outside, _ = count_outside_training_range(cell.warnings for cell in cells)
+    if outside:
+        statements.append(
+            f'{counted(outside, "cell")} of {len(cells)} {"lies" if outside == 1 else "lie"} outside the range of the'
+            ' training cells: read the warnings before you trust a verdict.'
+        )
     if n_unlabelled:
         statements.append(f'{counted(n_unlabelled, "cell")} without a label: nothing to compare the verdict with.')
     return statements
@@ -188,6 +198,7 @@ def _page(models: Sequence[ModelResult], sections: Sequence[_Section]) -> dict:
         'calibration': [line for model in models for line in (calibration_line(model), promise_line(model))],
         'undecided_rule': next((m['undecided_rule'] for m in cell_metrics.values() if m.get('undecided_rule')), None),
         'label_names': domain.LABEL_NAMES,
+        **template_words(models[0].calibration),
         'colours': report_page.COLOURS,
     }
 

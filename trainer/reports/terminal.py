@@ -9,9 +9,12 @@ from beam_pipelines import domain
 from beam_pipelines.cli.words import counted
 from beam_pipelines.recordings.sources import Source, find_source
 from trainer.evaluation.calibration import Calibration
+from trainer.evaluation.cell_warnings import count_outside_training_range
 from trainer.evaluation.controls import TITLES, compare_with_noise
 from trainer.evaluation.metrics import accuracy_difference
 from trainer.evaluation.results import ORIGINAL_TEST, OTHER_DAYS, CellResult, ModelResult, SplitResult
+from trainer.evaluation.verdicts import is_close_to_undecided
+from trainer.reports.probability import CLOSE_TO_UNDECIDED, probability_words
 
 _MOST_VERDICTS = 40
 
@@ -22,7 +25,7 @@ def evaluation_lines(model: ModelResult, baseline: ModelResult | None, cells_fil
     which = 'cells of other days' if model.headline_split == OTHER_DAYS else 'test cells of the original recordings'
     lines = [
         f'Verdicts on {which}, {model.title}:',
-        *verdict_lines([(cell, ()) for cell in model.splits[model.headline_split].cells], cells_file),
+        *verdict_lines(model.splits[model.headline_split].cells, model.calibration, cells_file),
         '',
         headline_table(models),
     ]
@@ -33,6 +36,7 @@ def evaluation_lines(model: ModelResult, baseline: ModelResult | None, cells_fil
     lines += beside_noise_lines(models)
     warnings = (*other_days_warnings(model), *unfinished_warnings(models), *trained_on_warnings(models))
     lines += [f'WARNING: {warning}' for warning in warnings]
+    lines.append(training_range_line([cell for split in model.test_sets for cell in split.cells]))
     lines += [calibration_line(result) for result in models]
     lines += [promise_line(result) for result in models]
     if made := source_of(models):
@@ -246,27 +250,41 @@ def _verb(count: int, one: str, many: str) -> str:
     return one if count == 1 else many
 
 
-def verdict_lines(verdicts: Sequence[tuple[CellResult, Sequence[str]]], cells_file: str) -> list[str]:
+def training_range_line(cells: Sequence[CellResult]) -> str:
+    """Counts the cells that lie outside the range of the cells that the model was trained on, and says by what."""
+    outside, counts = count_outside_training_range(cell.warnings for cell in cells)
+    if not outside:
+        return f'{counted(len(cells), "cell")}: none outside the range of the training cells'
+    by_code = ', '.join(f'{count} {code}' for code, count in counts.items())
+    return f'{counted(len(cells), "cell")}: {outside} outside the range of the training cells ({by_code})'
+
+
+def verdict_lines(cells: Sequence[CellResult], calibration: Calibration, cells_file: str) -> list[str]:
     """Returns one line per cell with its warnings below it, as many as fit on a screen.
 
     Parameters
     ----------
-    verdicts : each cell with its warnings.
+    cells : the verdicts.
+    calibration : what calibrated them.
     cells_file : the file that has all cells.
     """
     lines = []
-    for cell, warnings in verdicts[:_MOST_VERDICTS]:
-        lines += [verdict_line(cell), *(f'    {warning}' for warning in warnings)]
-    if len(verdicts) > _MOST_VERDICTS:
-        lines.append(f'... {len(verdicts) - _MOST_VERDICTS} more in {cells_file}')
+    for cell in cells[:_MOST_VERDICTS]:
+        lines += [verdict_line(cell, calibration), *(f'    {warning}' for warning in cell.warnings)]
+    if len(cells) > _MOST_VERDICTS:
+        lines.append(f'... {len(cells) - _MOST_VERDICTS} more in {cells_file}')
     return lines
 
 
-def verdict_line(cell: CellResult) -> str:
+def verdict_line(cell: CellResult, calibration: Calibration) -> str:
     """Returns the verdict on one cell, with its label and whether it is wrong where the label is known."""
     label = '' if cell.label is None else f'  labelled {domain.LABEL_NAMES[cell.label]}'
     mark = '  wrong' if cell.outcome == 'wrong' else ''
+    words = probability_words(cell, calibration)
+    interval = f' [{words.interval}]' if words.interval else ''
+    limit = f': {words.limit}' if words.limit else ''
+    close = f'  {CLOSE_TO_UNDECIDED}' if is_close_to_undecided(cell, calibration) else ''
     return (
-        f'{cell.cell:<14} {cell.verdict:<9} p(SER) {cell.p_ser:.2f} [{cell.p_ser_low:.2f}, {cell.p_ser_high:.2f}]'
-        f'  {cell.n_spikes:>4} {"spike" if cell.n_spikes == 1 else "spikes"}{label}{mark}'
+        f'{cell.cell:<14} {cell.verdict:<9} p(SER) {words.value}{interval}{limit}'
+        f'  {cell.n_spikes:>4} {"spike" if cell.n_spikes == 1 else "spikes"}{close}{label}{mark}'
     )

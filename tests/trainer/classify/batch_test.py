@@ -35,4 +35,4 @@ def test_the_summary_says_what_nobody_recorded(source, said):
     classifier = types.SimpleNamespace(
         ensemble=types.SimpleNamespace(title='model'), calibration=Calibration(), source=find_source([source])
     )
-    assert findings_lines(Findings(rejected=[], cells=cells), classifier)[3:] == said
+    assert findings_lines(Findings(rejected=[], cells=cells), classifier)[4:] == said

@@ -81,7 +81,7 @@ def classified(synthetic_run, recordings_root, tmp_path_factory):
 
 def test_cells_have_the_columns_of_the_contract_and_no_label(classified):
     path = classified[1] / 'cells.csv'
-    assert path.read_text().splitlines()[0] == 'cell,verdict,p_ser,p_ser_low,p_ser_high,n_spikes,udi_ms,label'
+    assert path.read_text().splitlines()[0] == 'cell,verdict,p_ser,p_ser_low,p_ser_high,n_spikes,udi_ms,label,warnings'
     assert all(row['label'] == '' for row in rows(path))
 
 

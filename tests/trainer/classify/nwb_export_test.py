@@ -12,6 +12,7 @@ from tests.support.classified_cells import make_cell
 from tests.support.places import SHARED
 from tests.support.requirements import needs_shared
 from trainer.classify.nwb_export import export_nwb, file_stems
+from trainer.evaluation.cell_warnings import CellWarning
 
 INFO = {
     'source': 'simulated',
@@ -126,7 +127,9 @@ def test_inspector_finds_nothing_that_could_be_known(tmp_path):
 
 
 def test_inspector_finds_the_unknown_start_and_width_of_the_oddest_cell(tmp_path):
-    odd = make_cell('a:b*', 'gone.abf', spikes=1, udi_ms=np.nan, intervals_s=(), warnings=('few spikes',))
+    odd = make_cell(
+        'a:b*', 'gone.abf', spikes=1, udi_ms=np.nan, intervals_s=(), warnings=(CellWarning('few_spikes', 'few spikes'),)
+    )
     found = found_by_inspector(export_nwb(tmp_path, [odd], INFO)[0])
     assert found == NOT_KNOWN | {'check_session_start_time_old_date', 'check_col_not_nan'}
 
@@ -192,7 +195,8 @@ def test_pauses_between_sweeps_are_in_the_times(tmp_path):
 def test_odd_cells_make_valid_files(tmp_path):
     odd = make_cell(
         '<img src=x onerror=alert(1)>', 'gone.abf', spikes=1, udi_ms=np.nan, duration_s=0.0, intervals_s=(),
-        verdict='undecided', warnings=('the noise is 12 pA', 'few spikes'),
+        verdict='undecided',
+        warnings=(CellWarning('noise_high', 'the noise is 12 pA'), CellWarning('few_spikes', 'few spikes')),
     )  # fmt: skip
     (path,) = export_nwb(tmp_path, [odd], INFO)
     assert pynwb.validate(path=str(path)) == []

@@ -14,11 +14,15 @@ from tests.support.training_runs import TINY_RUN, train_arguments
 pytestmark = pytest.mark.slow
 
 CONFIG = TINY_RUN | {'train_on': 'original', 'examples_per_epoch': 128, 'epochs': 2, 'kernel_sizes': (5,)}
+SATURATED = 'D1#2N'
 
 
 @pytest.fixture(scope='module')
 def data_of_days(tmp_path_factory) -> pathlib.Path:
-    """A data directory with `original`: four days of three cells, the classes of `make_spikes`, six spikes a cell."""
+    """A data directory with `original`: four days of three cells, the classes of `make_spikes`, six spikes a cell.
+
+    The amplifier was saturated in the recording of one cell.
+    """
     folder = tmp_path_factory.mktemp('days')
     waveform, label = make_spikes(400)
     for name in ('SER', 'NSER'):
@@ -26,10 +30,10 @@ def data_of_days(tmp_path_factory) -> pathlib.Path:
         for day in range(4):
             for number in range(3):
                 cell = f'D{day}#{number}{name[0]}'
+                lowest_pa = -70 if cell == SATURATED else -1000
                 for spike in range(6):
-                    write_spike_csv(
-                        folder / 'recordings' / 'original' / name / cell, 1000 * (spike + 1), next(of_class)
-                    )
+                    waveform_pa = np.maximum(next(of_class), np.float32(lowest_pa))
+                    write_spike_csv(folder / 'recordings' / 'original' / name / cell, 1000 * (spike + 1), waveform_pa)
     result = run_command(
         'sero-build', '--recordings', folder / 'recordings', '--data_dir', folder / 'data', '--configs', 'original'
     )
@@ -62,6 +66,16 @@ def test_each_cell_is_classified_once(by_day):
     assert found['spike']['accuracy'] > 0.6
     assert metrics['source'] == 'recorded'
     assert {row['set'] for row in rows} == {'original/cross_validation_day'}
+
+
+def test_cells_have_the_warnings_that_their_spikes_tell(by_day):
+    folder = by_day[0] / 'cross_validation' / 'day'
+    with open(folder / 'cells.csv', newline='') as file:
+        codes = {row['cell']: row['warnings'].split(';') for row in csv.DictReader(file)}
+    assert [cell for cell, of_cell in codes.items() if 'saturation' in of_cell] == [SATURATED]
+    # Each fold's ensemble was trained on other cells.
+    assert not any('trained_on_cell' in of_cell for of_cell in codes.values())
+    assert '24 cells: ' in by_day[1].stdout and 'outside the range of the training cells' in by_day[1].stdout
 
 
 def test_controls_are_trained_and_tested_on_the_cells_of_each_fold(by_day):
@@ -106,6 +120,10 @@ def test_synthetic_spikes_of_the_published_division_and_its_stamp(data_dir, tmp_
     assert 'SIMULATED' in result.stdout
     content = json.loads((tmp_path / 'cross_validation' / 'spike' / 'metrics.json').read_text())
     assert content['source'] == 'simulated'
+    with open(tmp_path / 'cross_validation' / 'spike' / 'cells.csv', newline='') as file:
+        codes = [row['warnings'].split(';') for row in csv.DictReader(file)]
+    # Spikes of every cell were trained on; those that are tested are too sparse to tell how often a cell fires.
+    assert all('trained_on_cell' in of_cell and 'firing_rate_low' not in of_cell for of_cell in codes)
 
 
 def test_fold_uses_the_noise_of_its_training_cells_alone(data_dir):

@@ -10,9 +10,12 @@ import pytest
 from beam_pipelines.spikes.waveform_features import measure_udi_ms
 from trainer.data.batches import evaluation_batches
 from trainer.data.stored_dataset import open_split
+from trainer.evaluation.cell_warnings import CellWarning
 from trainer.evaluation.evaluator import classify_cells, evaluate, read_triggers
 from trainer.evaluation.outputs import CELLS_COLUMNS, write_cells, write_metrics
 from trainer.evaluation.results import CellResult, ModelResult, SplitResult
+from trainer.evaluation.stored_warnings import Comparison
+from trainer.evaluation.training_range import measure_training_range
 from trainer.evaluation.verdicts import consensus, spike_p_ser
 from trainer.models.ensemble import build_ensemble
 from trainer.models.model_info import ModelInfo
@@ -29,6 +32,7 @@ INFO = ModelInfo(
     members=('k3', 'k4'),
     train_cells=(),
 )
+WARNINGS = (CellWarning('noise_high', 'The noise is high; beware.'), CellWarning('bursts', 'A burst.'))
 
 
 @pytest.fixture(scope='module')
@@ -80,9 +84,12 @@ def test_order_in_which_spikes_are_stored_does_not_matter(result, ensemble, data
     scores = score_split(ensemble, split)
     order = np.random.default_rng(0).permutation(len(scores.cell))
     shuffled = SpikeScores(*(getattr(scores, field.name)[order] for field in dataclasses.fields(scores)))
-    again = classify_cells(shuffled, read_triggers(split)[order], split.cell_names, result.calibration)
+    seen = measure_training_range(open_split(data_dir, 'original', 'train'))
+    comparison = Comparison(seen, (), split.metadata.cutting, 'of original/train')
+    again = classify_cells(shuffled, read_triggers(split)[order], split.cell_names, result.calibration, comparison)
     for cell, expected in zip(again, result.splits['original/test'].cells, strict=True):
         assert (cell.p_ser_low, cell.p_ser_high) == (expected.p_ser_low, expected.p_ser_high)
+        assert cell.warnings == expected.warnings
 
 
 def test_udi_is_that_of_the_mean_waveform(result, data_dir):
@@ -111,6 +118,16 @@ def test_cells_seen_in_training_are_counted(ensemble, data_dir):
     assert splits['non_homogeneous/test'].metrics['cell']['cells_seen_in_training'] == 0
 
 
+def test_cells_are_compared_with_the_training_range_of_the_model(ensemble, data_dir):
+    seen = measure_training_range(open_split(data_dir, 'original', 'train'))
+    other = dataclasses.replace(seen, noise_pa=seen.noise_pa / 100, mean_waveform=-seen.mean_waveform)
+    for cell in evaluate(ensemble, str(data_dir), training_range=other).splits['original/test'].cells:
+        sentences = {warning.code: str(warning) for warning in cell.warnings}
+        assert 'times that of the noisiest recording the model has seen' in sentences['noise_high']
+        # As in sero-classify, a verdict on such a cell would mean nothing.
+        assert 'unlike_training_cells' in sentences and cell.verdict == 'undecided'
+
+
 def make_cell(**fields) -> CellResult:
     cell = {
         'cell': 'A140313#073',
@@ -128,17 +145,19 @@ def make_cell(**fields) -> CellResult:
 
 
 def test_cells_are_written_a_row_each(tmp_path):
-    write_cells(str(tmp_path / 'cells.csv'), [make_cell(), make_cell(cell='B#1', verdict='NSER', label=1)])
+    write_cells(
+        str(tmp_path / 'cells.csv'), [make_cell(), make_cell(cell='B#1', verdict='NSER', label=1, warnings=WARNINGS)]
+    )
     assert (tmp_path / 'cells.csv').read_text() == (
-        'cell,verdict,p_ser,p_ser_low,p_ser_high,n_spikes,udi_ms,label\n'
-        'A140313#073,SER,0.9124,0.8000,1.0000,12,1.234,SER\n'
-        'B#1,NSER,0.9124,0.8000,1.0000,12,1.234,NSER\n'
+        'cell,verdict,p_ser,p_ser_low,p_ser_high,n_spikes,udi_ms,label,warnings\n'
+        'A140313#073,SER,0.9124,0.8000,1.0000,12,1.234,SER,\n'
+        'B#1,NSER,0.9124,0.8000,1.0000,12,1.234,NSER,noise_high;bursts\n'
     )
 
 
 def test_what_is_unknown_of_a_cell_is_left_empty(tmp_path):
     write_cells(str(tmp_path / 'cells.csv'), [make_cell(udi_ms=math.nan, label=None)])
-    assert (tmp_path / 'cells.csv').read_text().splitlines()[1].endswith(',12,,')
+    assert (tmp_path / 'cells.csv').read_text().splitlines()[1].endswith(',12,,,')
 
 
 def test_cell_name_with_a_comma_stays_one_field(tmp_path):

@@ -16,8 +16,11 @@ from beam_pipelines.recordings.rejection import RejectedFile
 from beam_pipelines.simulation import cells as simulated_cells
 from beam_pipelines.spikes.detection import cut_windows, find_triggers
 from beam_pipelines.spikes.waveform_features import measure_udi_ms
+from trainer.evaluation.calibration import Calibration
+from trainer.evaluation.cell_warnings import CellWarning
 from trainer.evaluation.results import CellResult, ClassifiedCell, ClassifiedSpikes, TraceEnvelope
 from trainer.evaluation.training_range import TrainingRange
+from trainer.evaluation.verdicts import is_close_to_undecided
 from trainer.reports.classification_report import write_report
 
 CHROMIUM = shutil.which('chromium')
@@ -34,7 +37,7 @@ REJECTED = [
     RejectedFile(f'{EVIL_NAME}.abf', 'not_abf', 'begins with <b>'),
     RejectedFile('day\udcff#002.abf', 'no_spikes', 'deepest sample -31.2 pA'),
 ]
-WARNING = f'The noise is high: 9.1 pA, where {EVIL_NAME} had at most 4.3 pA.'
+WARNING = CellWarning('noise_high', f'The noise is high: 9.1 pA, where {EVIL_NAME} had at most 4.3 pA.')
 
 
 def make_cell(number: int, seconds: float = 20.0, **changes) -> ClassifiedCell:
@@ -86,7 +89,6 @@ def make_cell(number: int, seconds: float = 20.0, **changes) -> ClassifiedCell:
         ),
         duration_s=seconds,
         saliency=0.002 * logit * np.gradient(mean),
-        warnings=(),
         source='simulated',
     )
     return dataclasses.replace(classified, **changes)
@@ -155,7 +157,8 @@ class TestText:
         text = text_of(written(tmp_path, cells, training_range))
         for cell in cells:
             result = cell.result
-            assert f'{result.cell} {result.verdict} {result.p_ser:.2f} {result.p_ser_low:.2f} to' in text
+            close = ' close to undecided' if is_close_to_undecided(result, Calibration()) else ''
+            assert f'{result.cell} {result.verdict}{close} {result.p_ser:.2f} {result.p_ser_low:.2f} to' in text
         ser = sum(cell.result.verdict == 'SER' for cell in cells)
         assert 0 < ser < 12
         assert f'{ser} SER {sum(cell.result.verdict == "NSER" for cell in cells)} NSER' in text
@@ -175,14 +178,25 @@ class TestText:
         )
 
     def test_warnings_are_counted_and_quoted(self, cells, training_range, tmp_path):
-        warned = dataclasses.replace(cells[0], warnings=(WARNING, 'Only 4 spikes.'))
+        warned = with_result(cells[0], warnings=(WARNING, CellWarning('bursts', 'A burst.')))
         text = text_of(written(tmp_path, [warned, cells[1]], training_range))
-        assert 'There are warnings on 1 cell:' in text
-        assert f'⚠ {WARNING} ⚠ Only 4 spikes.' in text
+        assert 'There are warnings on 1 cell (1 outside the range of the training cells):' in text
+        assert f'⚠ {WARNING} ⚠ A burst.' in text
+
+    def test_a_probability_at_its_limit_and_a_verdict_near_the_line_say_so(self, cells, training_range, tmp_path):
+        info = INFO | {'calibration': {'method': 'temperature', 'cells': 6, 'least_p': 0.125}}
+        sure = with_result(cells[0], verdict='SER', p_ser=0.874, p_ser_low=0.873, p_ser_high=0.8745)
+        near = with_result(cells[1], verdict='SER', p_ser=0.66, p_ser_low=0.52, p_ser_high=0.75)
+        page = written(tmp_path, [sure, near], training_range, info=info)
+        text = text_of(page)
+        assert f'{sure.result.cell} SER at most 0.875 limited by 6 validation cells' in text
+        assert f'{near.result.cell} SER close to undecided 0.66 0.52 to 0.75' in text
+        assert '0.87 to 0.87' not in text
+        assert page.count('class="chip close ser"') == 2  # in the table and above the cell
 
     def test_all_text_is_escaped(self, cells, training_range, tmp_path):
         evil = with_result(
-            dataclasses.replace(cells[0], path=f'{EVIL_NAME}.abf', warnings=(WARNING,)), cell=f'{EVIL_NAME}#1'
+            dataclasses.replace(cells[0], path=f'{EVIL_NAME}.abf'), cell=f'{EVIL_NAME}#1', warnings=(WARNING,)
         )
         info = INFO | {'trained_on': EVIL_NAME, 'created': EVIL_NAME, 'undecided_rule': EVIL_NAME}
         page = written(tmp_path, [evil], training_range, REJECTED, info)

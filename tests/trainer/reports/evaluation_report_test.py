@@ -17,6 +17,7 @@ import pytest
 from beam_pipelines import domain
 from trainer.evaluation import metrics
 from trainer.evaluation.calibration import Calibration
+from trainer.evaluation.cell_warnings import CellWarning
 from trainer.evaluation.results import CellResult, ModelResult, SplitResult
 from trainer.evaluation.verdicts import undecided_rule
 from trainer.models.model_info import ModelInfo
@@ -24,6 +25,7 @@ from trainer.reports import evaluation_report, figures
 
 CHROMIUM = shutil.which('chromium')
 EVIL_NAME = '<img src=x onerror=alert(1)>'
+HUM = CellWarning('hum', 'Mains hum.')
 FIGURE_FILES = {
     'cell_probabilities.png',
     'confusion_non_homogeneous.png',
@@ -255,6 +257,28 @@ class TestText:
         _, _, listed = page.partition('Called wrong')
         assert listed.strip().startswith(f'{cells[3].cell} is {domain.LABEL_NAMES[cells[3].label]}, called')
         assert 'No verdict is wrong' not in page
+
+    def test_warnings_stand_with_their_cells_and_those_outside_the_training_range_are_counted(self, model, tmp_path):
+        first, second, *others = model.splits['non_homogeneous/test'].cells
+        noisy = dataclasses.replace(first, warnings=(CellWarning('noise_high', f'Noise of {EVIL_NAME}.'), HUM))
+        warned = with_cells(model, [noisy, dataclasses.replace(second, warnings=(HUM,)), *others])
+        page = evaluation_report.write_report(tmp_path, warned, None).read_text()
+        text = text_of(page)
+        assert f'1 cell of {len(others) + 2} lies outside the range of the training cells' in text
+        assert f'Warnings {first.cell} Noise of {EVIL_NAME}. Mains hum. {second.cell} Mains hum.' in text
+        assert '<img src=x' not in page
+
+    def test_a_probability_at_its_limit_and_a_verdict_near_the_line_say_so(self, model, tmp_path):
+        cell = model.splits['non_homogeneous/test'].cells[0]
+        sure = dataclasses.replace(cell, label=1, verdict='SER', p_ser=0.874, p_ser_low=0.873, p_ser_high=0.8745)
+        near = dataclasses.replace(cell, label=0, verdict='SER', p_ser=0.66, p_ser_low=0.52, p_ser_high=0.75)
+        calibration = Calibration('temperature', cells=6, least_p=0.125)
+        calibrated = dataclasses.replace(with_cells(model, [sure, near]), calibration=calibration)
+        text = text_of(evaluation_report.write_report(tmp_path, calibrated, None).read_text())
+        assert f'{sure.cell} SER at most 0.875 limited by 6 validation cells' in text
+        assert f'{near.cell} SER close to undecided 0.66 0.52 to 0.75' in text
+        assert 'called SER: probability of SER at most 0.875 (limited by 6 validation cells), published' in text
+        assert '0.87 to 0.87' not in text
 
     def test_typical_and_atypical_cells_are_counted(self, text, model):
         cell = model.splits['non_homogeneous/test'].metrics['cell']
