@@ -17,6 +17,7 @@ def get_config() -> ml_collections.ConfigDict:
     """Returns the config of the demo."""
     config = default.get_config()
     config.batch_size = 128
+    config.learning_rate_schedule = 'cosine'
     config.examples_per_epoch = 16_384
     config.epochs = 4
     config.patience = 4

@@ -55,7 +55,7 @@ class Validation(keras.callbacks.Callback):
         for name, scores, rows in self._parts(spikes):
             label = spikes.label[rows]
             metrics = binary_metrics(spike_p_ser(scores[:, np.newaxis]), label)
-            found[f'val_{name}_loss'] = self._mean(_spike_losses(scores, label), spikes.cell[rows])
+            found[f'val_{name}_loss'] = self._loss(scores, label, spikes.cell[rows])
             found[f'val_{name}_accuracy'] = metrics['accuracy']
             found[f'val_{name}_auc'] = metrics['auc']
         # They decide which members are saved and stopped: processes that differ in a last digit would diverge.
@@ -71,13 +71,8 @@ class Validation(keras.callbacks.Callback):
             yield name, spikes.scores[:, number], slice(None)
         yield CONSENSUS, spikes.scores.mean(axis=1), slice(None)
 
-    def _mean(self, losses: np.ndarray, cell: np.ndarray) -> float:
-        """Returns the loss of (k,) spikes, given their losses and cells."""
+    def _loss(self, scores: np.ndarray, label: np.ndarray, cell: np.ndarray) -> float:
+        """Returns the binary cross-entropy of (k, 2) scores of spikes, the mean over both outputs as in Keras."""
         del cell  # All spikes weigh the same.
-        return float(losses.mean())
-
-
-def _spike_losses(scores: np.ndarray, label: np.ndarray) -> np.ndarray:
-    """Returns the binary cross-entropy of (n, 2) scores, the mean over both outputs as in Keras: (n,) float64."""
-    of_truth = np.where(label[:, np.newaxis] == np.arange(scores.shape[1]), scores, 1 - scores.astype(np.float64))
-    return -np.log(np.clip(of_truth, keras.config.epsilon(), 1)).mean(axis=1)
+        of_truth = np.where(label[:, np.newaxis] == np.arange(scores.shape[1]), scores, 1 - scores.astype(np.float64))
+        return float(-np.log(np.clip(of_truth, keras.config.epsilon(), 1)).mean())
