@@ -9,6 +9,8 @@ import numpy as np
 
 from beam_pipelines.recordings.current_channels import Channel, choose_currents
 from beam_pipelines.recordings.library_errors import library_errors, silenced
+from beam_pipelines.recordings.limits import check_samples, check_sweeps
+from beam_pipelines.recordings.neo_promises import check_neo_promises
 from beam_pipelines.recordings.recording import RecordedCurrent, starts_with_gaps
 from beam_pipelines.recordings.rejection import RecordingRejected, missing_library
 
@@ -55,10 +57,12 @@ def _read(path: str, reader_name: str, channel: str | None) -> list[RecordedCurr
         from neo import rawio  # Imported here because it takes longer than reading a recording.
     except ImportError:
         raise missing_library(path, 'neo', 'formats') from None
+    check_neo_promises(path)
     with library_errors('neo'):
         reader = getattr(rawio, reader_name)(filename=path)
         with silenced('neo'):
             reader.parse_header()
+        check_sweeps(reader.segment_count(0))
         _check_size(reader, path)
         table = reader.header['signal_channels']
         channels = [Channel(name.strip(), unit) for name, unit in zip(table['name'], table['units'], strict=True)]
@@ -78,7 +82,8 @@ def _read_channel(reader: BaseRawIO, number: int, pa_per_unit: float, name: str)
         raw = reader.get_analogsignal_chunk(0, segment, stream_index=stream, channel_indexes=[in_stream])
         current = reader.rescale_signal_raw_to_float(raw, 'float64', stream, [in_stream])[:, 0]
         if len(current):
-            sweeps.append((current * pa_per_unit).astype(np.float32))
+            with np.errstate(all='ignore'):  # What overflows becomes infinite and is rejected later.
+                sweeps.append((current * pa_per_unit).astype(np.float32))
             starts_s.append(float(reader.get_signal_t_start(0, segment, stream)))
     if not sweeps:
         raise RecordingRejected('bad_header', 'the file holds no sample')
@@ -93,6 +98,7 @@ def _check_size(reader: BaseRawIO, path: str) -> None:
         types = table['dtype'][table['stream_id'] == stream_id]
         sample_bytes = sum(np.dtype(kind).itemsize for kind in types)
         samples = sum(int(reader.get_signal_size(0, segment, stream)) for segment in range(reader.segment_count(0)))
+        check_samples(samples * len(types))
         promised += samples * sample_bytes
     end = max(promised, _last_byte(reader))
     size = os.path.getsize(path)

@@ -8,6 +8,7 @@ import re
 import numpy as np
 
 from beam_pipelines import domain
+from beam_pipelines.recordings.regular_files import regular_size
 from beam_pipelines.recordings.rejection import RecordingRejected
 
 _FILE_NAME = re.compile(r'(?P<cell>.+)_trigger_(?P<trigger>\d+)\.csv', re.IGNORECASE)
@@ -65,7 +66,7 @@ def read_spike_csv(path: str) -> np.ndarray:
         If it is not such a file.
     """
     try:
-        size = os.path.getsize(path)
+        size = regular_size(path)
         if size > _MAX_BYTES:
             raise RecordingRejected('bad_csv', f'{size} bytes are too many for one spike')
         with open(path, encoding='utf-8') as file:

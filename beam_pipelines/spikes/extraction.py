@@ -16,6 +16,7 @@ from beam_pipelines import domain, keyed_random
 from beam_pipelines.recordings.cell_files import RecordingFiles, check_cell_id
 from beam_pipelines.recordings.current_channels import several_currents_detail
 from beam_pipelines.recordings.formats import is_one_cell, read_recordings
+from beam_pipelines.recordings.library_errors import rejecting_faults
 from beam_pipelines.recordings.reading_options import ReadingOptions, SpikeCutting
 from beam_pipelines.recordings.recording import Recording
 from beam_pipelines.recordings.rejection import RecordingRejected, RejectedFile
@@ -147,6 +148,26 @@ def rejection_report(rejected: RejectedFile) -> ExtractionReport:
     return ExtractionReport(rejected=(rejected,))
 
 
+def rejected_after_all(
+    cell: RecordedCell, files: RecordingFiles, report: ExtractionReport, error: RecordingRejected
+) -> ExtractionReport:
+    """Returns the report on a cell whose spikes were found, and which cannot be used all the same.
+
+    Parameters
+    ----------
+    cell, files, report : the cell, what it was read from, and the report on that.
+    error : why it cannot be used.
+    """
+    known = {file.path for file in report.rejected}
+    if cell.recording:
+        paths = [cell.path]
+    else:
+        candidates = [path for of_cell in (files, *files.spares) for path in of_cell.paths]
+        paths = [path for path in candidates if os.path.dirname(path) == cell.path and path not in known]
+    unusable = tuple(RejectedFile(path, error.reason, error.detail) for path in paths)
+    return ExtractionReport(rejected=(*report.rejected, *unusable))
+
+
 def duplicate_cell(path: str, cell_id: str, used_path: str) -> RejectedFile:
     """Returns the rejection of a file whose cell was already read from another file."""
     detail = f'cell {cell_id} is already used, from {used_path}; if this is another cell, give it another name'
@@ -176,8 +197,14 @@ def extract_cells(
     for cell, report in read_cells(files, options, local_copy):
         if cell is None:
             yield files.cell_id, None, report
+            continue
+        try:
+            with rejecting_faults():
+                found = _with_masks(cell, seed, max_masks)
+        except RecordingRejected as error:
+            yield cell.cell_id, None, rejected_after_all(cell, files, report, error)
         else:
-            yield cell.cell_id, _with_masks(cell, seed, max_masks), report
+            yield cell.cell_id, found, report
 
 
 def _with_masks(cell: RecordedCell, seed: int, max_masks: int) -> CellSpikes:
@@ -227,7 +254,8 @@ def _read_recording(
 ) -> Iterator[tuple[RecordedCell | None, ExtractionReport]]:
     (path,) = files.paths
     try:
-        with local_copy(path) as local_path:
+        # A fault of the store that a file is copied from is not one of the recording.
+        with local_copy(path) as local_path, rejecting_faults():
             recordings = read_recordings(local_path, options)
             if is_one_cell(path):
                 currents = [current for current in recordings if isinstance(current, Recording)]
@@ -237,8 +265,6 @@ def _read_recording(
                 yield _find_one_of_several(files.cell_id, path, recording, options)
     except RecordingRejected as error:
         yield None, rejection_report(RejectedFile(path, error.reason, error.detail))
-    except MemoryError:
-        yield None, rejection_report(RejectedFile(path, 'unreadable', 'it takes more memory than there is'))
 
 
 def _find_one_of_several(
@@ -262,8 +288,9 @@ def _find_cell(
 ) -> tuple[RecordedCell | None, ExtractionReport]:
     """Finds the spikes of one cell in the currents of a file."""
     try:
-        check_cell_id(cell_id)
-        recording, current, spikes = _choose_current(recordings, options.cutting)
+        with rejecting_faults():  # Here, because the other cells of the file are not affected.
+            check_cell_id(cell_id)
+            recording, current, spikes = _choose_current(recordings, options.cutting)
     except RecordingRejected as error:
         return None, rejection_report(RejectedFile(path, error.reason, error.detail))
     found, kept = spikes.triggers_found, len(spikes.triggers)
@@ -305,9 +332,9 @@ def _read_csvs(
             trigger = parse_file_name(os.path.basename(path), files.cell_id)
             if trigger in waveform_of:
                 raise RecordingRejected('bad_name', f'trigger {trigger} comes twice')
-            with local_copy(path) as local_path:
+            with local_copy(path) as local_path, rejecting_faults():
                 window_pa = read_spike_csv(local_path)
-            waveform_of[trigger], is_inverted = prepare_window(window_pa, options.cutting)
+                waveform_of[trigger], is_inverted = prepare_window(window_pa, options.cutting)
             any_inverted = any_inverted or is_inverted
         except RecordingRejected as error:
             rejected.append(RejectedFile(path, error.reason, error.detail))
