@@ -45,7 +45,7 @@ _MOST_ITEMS_OF_SECTION = {'DAC': 64, 'epoch': 1_000, 'epoch per DAC': 1_000, 'us
 _MOST_STRING_BYTES = 1 << 20
 _ABF1_HEADER_BYTES = 2048
 _READ_BYTES = 8192
-_SAMPLE_TYPES = {0: np.dtype('<i2'), 1: np.dtype('<f4')}
+_SAMPLE_TYPES: dict[int, np.dtype] = {0: np.dtype('<i2'), 1: np.dtype('<f4')}
 _ABF1_TAG_BYTES = 64
 _ABF1_DATA_FORMAT, _ABF2_DATA_FORMAT = 100, 30
 # Where an ABF1 header points to what may follow the samples: tags, scopes, deltas, voice tags, the synch array.

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from beam_pipelines import domain
+from beam_pipelines.recordings.limits import check_samples
 from beam_pipelines.recordings.rejection import RecordingRejected
 from beam_pipelines.recordings.sources import RECORDED
 
@@ -129,6 +130,7 @@ def at_40_khz(current: RecordedCurrent, resample: bool) -> Recording:
     rate_hz = _usable_rate_hz(current.sampling_rate_hz, resample)
     if not all(np.isfinite(sweep).all() for sweep in current.sweeps):
         raise RecordingRejected('not_finite', 'a sample is not a finite number')
+    check_samples(int(sum(map(len, current.sweeps)) * domain.SAMPLING_RATE_HZ / rate_hz))
     sweeps = _resample(current.sweeps, rate_hz)
     starts = np.cumsum([0, *map(len, sweeps)])
     steps = [

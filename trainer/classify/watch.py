@@ -12,7 +12,7 @@ from beam_pipelines.cli.signals import StopRequests
 from beam_pipelines.recordings.cell_files import group_files, is_ignored
 from beam_pipelines.recordings.formats import is_complete, is_recording
 from beam_pipelines.spikes.extraction import ExtractionReport, duplicate_cell, rejection_report
-from trainer.classify.batch import Findings, findings_lines, read_results
+from trainer.classify.batch import Findings, findings_lines
 from trainer.classify.classifier import Classifier
 from trainer.classify.outputs import OUTPUT_NAMES, OutputInUse, write_outputs
 from trainer.classify.reading_pool import ReadingPool
@@ -86,7 +86,7 @@ def _classify(path: str, classifier: Classifier, pool: ReadingPool, outcomes: _O
         for cell, _ in of_other
         if cell is not None
     }
-    ((*cells,),) = read_results(pool.read([recording]))
+    ((*cells,),) = pool.read([recording])
     return [
         (None, rejection_report(duplicate_cell(path, cell.cell, path_of[cell.cell])))
         if cell is not None and cell.cell in path_of
