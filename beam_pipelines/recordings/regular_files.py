@@ -3,18 +3,10 @@
 from __future__ import annotations
 
 import os
-import stat
 from typing import BinaryIO
 
 from beam_pipelines.recordings.rejection import RecordingRejected
-
-_KINDS = {
-    stat.S_IFIFO: 'a pipe',
-    stat.S_IFCHR: 'a device',
-    stat.S_IFBLK: 'a device',
-    stat.S_IFSOCK: 'a socket',
-    stat.S_IFDIR: 'a folder',
-}
+from beam_pipelines.storage.walk import describe_irregular
 
 
 def regular_size(path: str | os.PathLike) -> int:
@@ -29,8 +21,7 @@ def regular_size(path: str | os.PathLike) -> int:
         status = os.stat(path)
     except (OSError, ValueError) as error:
         raise RecordingRejected('unreadable', getattr(error, 'strerror', None) or str(error)) from error
-    if not stat.S_ISREG(status.st_mode):
-        kind = _KINDS.get(stat.S_IFMT(status.st_mode), 'something else')
+    if kind := describe_irregular(status):
         raise RecordingRejected('not_a_file', f'it is {kind}, and no regular file')
     return status.st_size
 

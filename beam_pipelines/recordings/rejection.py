@@ -32,6 +32,7 @@ REASONS = {
     'bad_csv': 'not a CSV of a spike (160 rows of time in s and current in pA, cut at the threshold) or of a current',
     'bad_name': 'the name does not give a usable cell id or trigger',
     'duplicate_cell': 'the same cell comes from another file too, which is used instead',
+    'duplicate_file': 'a link to, or another name of, a file that is used already',
     'contradictory_label': 'the same cell is labelled SER and NSER',
     'unknown_format': 'neither a recording in a known format nor a spike CSV in the folder of a cell',
 }

@@ -11,7 +11,9 @@ from beam_pipelines.cli.command import say
 from beam_pipelines.cli.signals import StopRequests
 from beam_pipelines.recordings.cell_files import group_files, is_ignored
 from beam_pipelines.recordings.formats import is_complete, is_recording
+from beam_pipelines.recordings.rejection import RejectedFile
 from beam_pipelines.spikes.extraction import ExtractionReport, duplicate_cell, rejection_report
+from beam_pipelines.storage.walk import walk_files
 from trainer.classify.batch import Findings, findings_lines
 from trainer.classify.classifier import Classifier
 from trainer.classify.outputs import OUTPUT_NAMES, OutputInUse, write_outputs
@@ -79,6 +81,10 @@ def _classify(path: str, classifier: Classifier, pool: ReadingPool, outcomes: _O
     if of_no_cell:
         return [(None, rejection_report(of_no_cell[0][1]))]
     (recording,) = recordings
+    for other in outcomes:
+        if other != path and _is_same_file(path, other):
+            detail = f'it is the same file as {other}'
+            return [(None, rejection_report(RejectedFile(path, 'duplicate_file', detail)))]
     path_of = {
         cell.result.cell: other
         for other, of_other in outcomes.items()
@@ -95,6 +101,13 @@ def _classify(path: str, classifier: Classifier, pool: ReadingPool, outcomes: _O
     ]
 
 
+def _is_same_file(path: str, other: str) -> bool:
+    try:
+        return os.path.samefile(path, other)
+    except OSError:  # One of them is gone.
+        return False
+
+
 def _gather(outcomes: _Outcomes) -> Findings:
     findings = Findings()
     for of_file in outcomes.values():
@@ -108,6 +121,10 @@ def _outcome_line(path: str, cell: ClassifiedCell | None, report: ExtractionRepo
         (rejected,) = report.rejected
         return f'{pathlib.Path(path).name}  rejected, {rejected.reason}: {rejected.detail}'
     return '\n    WARNING: '.join((verdict_line(cell.result), *cell.warnings))
+
+
+def _ignore(error: OSError) -> None:
+    """A folder that cannot be read now may be readable at the next look."""
 
 
 class WatchedFolder:
@@ -142,16 +159,23 @@ class WatchedFolder:
     def _states(self) -> dict[str, tuple[int, int]]:
         """Returns the size in bytes and the time of the last change, in ns, of each file."""
         states = {}
-        for parent, folders, names in os.walk(self._folder):
-            own = OUTPUT_NAMES if os.path.realpath(parent) == self._output_dir else ()
-            folders[:] = sorted(name for name in folders if not name.startswith('.') and name not in own)
-            for name in sorted(names):
-                path = os.path.join(parent, name)
-                if not is_recording(name) or is_ignored(path) or name in own:
-                    continue
-                try:
-                    status = os.stat(path)
-                except OSError:
-                    continue  # removed since the folder was listed
-                states[path] = (status.st_size, status.st_mtime_ns)
+        for path in self._paths():
+            try:
+                status = os.stat(path)
+            except OSError:
+                continue  # removed since the folder was listed
+            states[path] = (status.st_size, status.st_mtime_ns)
         return states
+
+    def _paths(self) -> list[str]:
+        def is_foreign(parent: str, name: str) -> bool:
+            return name not in OUTPUT_NAMES or os.path.realpath(parent) != self._output_dir
+
+        def enters(parent: str, name: str) -> bool:
+            return not name.startswith('.') and is_foreign(parent, name)
+
+        return [
+            path
+            for path in walk_files(self._folder, enters, on_error=_ignore)
+            if is_recording(path) and not is_ignored(path) and is_foreign(*os.path.split(path))
+        ]
