@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import unicodedata
 from collections.abc import Iterable
 
 from beam_pipelines.recordings.formats import SUFFIXES, is_one_cell, is_recording
@@ -51,8 +52,29 @@ def _cell_id(path: str) -> str:
         raise RecordingRejected(
             'unknown_format', f'expected a recording ({", ".join(SUFFIXES)}) or CELL/CELL_trigger_N.csv'
         )
+    cell_id = composed(cell_id)
     check_cell_id(cell_id)
     return cell_id
+
+
+def composed(name: str) -> str:
+    """Returns a name in the one of its forms in Unicode that most programs write.
+
+    A Mac may write an accented letter as two characters. Both forms look alike, and are one cell.
+    """
+    return unicodedata.normalize('NFC', name)
+
+
+def look_alikes(cell_ids: Iterable[str]) -> list[str]:
+    """Returns a warning for each group of cells whose names differ only in case or in the width of their characters."""
+    alike: dict[str, list[str]] = {}
+    for cell_id in sorted(cell_ids):
+        alike.setdefault(unicodedata.normalize('NFKC', cell_id).casefold(), []).append(cell_id)
+    return [
+        f'WARNING: the cells {" and ".join(names)} differ only in how their names are written'
+        for names in alike.values()
+        if len(names) > 1
+    ]
 
 
 def check_cell_id(cell_id: str) -> None:

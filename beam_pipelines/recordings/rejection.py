@@ -57,6 +57,11 @@ def rejected_lines(files: Iterable[RejectedFile]) -> str:
     return ''.join(f'{json.dumps(dataclasses.asdict(file))}\n' for file in files)
 
 
+def screen_line(file: RejectedFile) -> str:
+    """Returns the line for a rejected file on a screen; its name is from outside, and so is part of the detail."""
+    return printable(f'{os.path.basename(file.path)}  rejected, {file.reason}: {file.detail}')
+
+
 def screen_lines(files: Sequence[RejectedFile], list_file: str) -> list[str]:
     """Returns one line for each rejected file, as many as fit on a screen.
 
@@ -65,7 +70,7 @@ def screen_lines(files: Sequence[RejectedFile], list_file: str) -> list[str]:
     files : the rejected files.
     list_file : the file that lists all of them.
     """
-    lines = [printable(f'{os.path.basename(file.path)}  rejected, {file.reason}: {file.detail}') for file in files]
+    lines = list(map(screen_line, files))
     more = len(lines) - _MOST_LINES
     return lines if more <= 0 else [*lines[:_MOST_LINES], f'... {more} more in {list_file}']
 

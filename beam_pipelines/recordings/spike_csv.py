@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 
 import numpy as np
 
@@ -40,7 +41,7 @@ def parse_file_name(name: str, cell_id: str) -> int:
         If the name is not ``CELL_trigger_N.csv``, where CELL is its folder.
     """
     match = _FILE_NAME.fullmatch(name)
-    if not match or match['cell'] != cell_id:
+    if not match or unicodedata.normalize('NFC', match['cell']) != unicodedata.normalize('NFC', cell_id):
         raise RecordingRejected('bad_name', f'expected {cell_id}_trigger_N.csv in the folder {cell_id}')
     trigger = int(match['trigger'])
     if trigger > domain.MAX_TRIGGER:

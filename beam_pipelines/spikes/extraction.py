@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from beam_pipelines import domain, keyed_random
-from beam_pipelines.recordings.cell_files import RecordingFiles, check_cell_id
+from beam_pipelines.recordings.cell_files import RecordingFiles, check_cell_id, composed
 from beam_pipelines.recordings.current_channels import several_currents_detail
 from beam_pipelines.recordings.formats import is_one_cell, read_recordings
 from beam_pipelines.recordings.library_errors import rejecting_faults
@@ -275,7 +275,7 @@ def _find_one_of_several(
         return None, rejection_report(RejectedFile(path, recording.reason, recording.detail))
     if not recording.channel:
         return _find_cell(file_id, path, [recording], options)
-    cell, report = _find_cell(f'{file_id}#{recording.channel}', path, [recording], options)
+    cell, report = _find_cell(composed(f'{file_id}#{recording.channel}'), path, [recording], options)
     # All are of the same file: the name of the series tells them apart.
     rejected = tuple(
         dataclasses.replace(file, detail=f'{recording.channel}: {file.detail}') for file in report.rejected

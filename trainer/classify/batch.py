@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from beam_pipelines.cli.progress_line import ProgressLine
 from beam_pipelines.cli.words import counted
-from beam_pipelines.recordings.cell_files import RecordingFiles
+from beam_pipelines.recordings.cell_files import RecordingFiles, look_alikes
 from beam_pipelines.recordings.rejection import RejectedFile
 from beam_pipelines.recordings.sources import MADE
 from beam_pipelines.spikes.events import dropped_words, second_spikes_words
@@ -93,6 +93,7 @@ def findings_lines(findings: Findings, classifier: Classifier) -> list[str]:
         f'{counted(len(cells), "cell")}: {by_verdict}; {sum(bool(cell.warnings) for cell in cells)} with warnings',
         f'{classifier.ensemble.title}: {calibration_words(classifier.calibration)}',
     ]
+    lines += look_alikes(cell.result.cell for cell in cells)
     for made in MADE:
         if count := sum(cell.source == made.name for cell in cells):
             verb, whose = ('is', 'its verdict says') if count == 1 else ('are', 'their verdicts say')

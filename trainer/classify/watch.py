@@ -7,11 +7,12 @@ import pathlib
 import time
 from collections.abc import Sequence
 
-from beam_pipelines.cli.command import say
+from beam_pipelines.cli.command import say, show
 from beam_pipelines.cli.signals import StopRequests
+from beam_pipelines.cli.words import printable
 from beam_pipelines.recordings.cell_files import group_files, is_ignored
 from beam_pipelines.recordings.formats import is_complete, is_recording
-from beam_pipelines.recordings.rejection import RejectedFile
+from beam_pipelines.recordings.rejection import RejectedFile, screen_line
 from beam_pipelines.spikes.extraction import ExtractionReport, duplicate_cell, rejection_report
 from beam_pipelines.storage.walk import walk_files
 from trainer.classify.batch import Findings, findings_lines
@@ -51,14 +52,14 @@ def watch(
     files = WatchedFolder(watched, str(folder))
     outcomes: _Outcomes = {}
     report = write_outputs(folder, Findings(), classifier, exports)
-    print(f'watching {watched}; Ctrl-C ends it; report: {report}', flush=True)
+    show(f'watching {watched}; Ctrl-C ends it; report: {report}')
     in_use: OutputInUse | None = None
     with StopRequests() as requests:
         while requests.signal_number is None:
             ready = files.poll()
             for path in ready:
                 outcomes[path] = _classify(path, classifier, pool, outcomes)
-                print(*(_outcome_line(path, *outcome) for outcome in outcomes[path]), sep='\n', flush=True)
+                show(*(line for outcome in outcomes[path] for line in _outcome_lines(*outcome)))
             if ready or in_use:
                 was_in_use, in_use = in_use, None
                 try:
@@ -68,10 +69,11 @@ def watch(
                     if not was_in_use:
                         say(f'{error}; they are written as soon as possible')
             time.sleep(_SECONDS_BETWEEN_LOOKS)
-    print('\n'.join(findings_lines(_gather(outcomes), classifier)))
-    for path in files.unfinished():
-        print(f'{path}: was still being written and has no verdict')
-    print(f'report: {report}')
+    show(
+        *findings_lines(_gather(outcomes), classifier),
+        *(f'{printable(path)}: was still being written and has no verdict' for path in files.unfinished()),
+        f'report: {report}',
+    )
     if in_use:
         write_outputs(folder, _gather(outcomes), classifier, exports)
 
@@ -116,11 +118,10 @@ def _gather(outcomes: _Outcomes) -> Findings:
     return findings
 
 
-def _outcome_line(path: str, cell: ClassifiedCell | None, report: ExtractionReport) -> str:
+def _outcome_lines(cell: ClassifiedCell | None, report: ExtractionReport) -> list[str]:
     if cell is None:
-        (rejected,) = report.rejected
-        return f'{pathlib.Path(path).name}  rejected, {rejected.reason}: {rejected.detail}'
-    return '\n    WARNING: '.join((verdict_line(cell.result), *cell.warnings))
+        return [screen_line(file) for file in report.rejected]
+    return [verdict_line(cell.result), *(f'    WARNING: {printable(warning)}' for warning in cell.warnings)]
 
 
 def _ignore(error: OSError) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from beam_pipelines import domain
-from beam_pipelines.cli.words import counted
+from beam_pipelines.cli.words import counted, printable
 from beam_pipelines.recordings.sources import Source, find_source
 from trainer.evaluation.calibration import Calibration
 from trainer.evaluation.controls import TITLES, compare_with_noise
@@ -233,7 +233,7 @@ def verdict_lines(verdicts: Sequence[tuple[CellResult, Sequence[str]]], cells_fi
     """
     lines = []
     for cell, warnings in verdicts[:_MOST_VERDICTS]:
-        lines += [verdict_line(cell), *(f'    {warning}' for warning in warnings)]
+        lines += [verdict_line(cell), *(f'    {printable(warning)}' for warning in warnings)]
     if len(verdicts) > _MOST_VERDICTS:
         lines.append(f'... {len(verdicts) - _MOST_VERDICTS} more in {cells_file}')
     return lines
@@ -244,6 +244,7 @@ def verdict_line(cell: CellResult) -> str:
     label = '' if cell.label is None else f'  labelled {domain.LABEL_NAMES[cell.label]}'
     mark = '  wrong' if cell.outcome == 'wrong' else ''
     return (
-        f'{cell.cell:<14} {cell.verdict:<9} p(SER) {cell.p_ser:.2f} [{cell.p_ser_low:.2f}, {cell.p_ser_high:.2f}]'
+        f'{printable(cell.cell):<14} {cell.verdict:<9}'
+        f' p(SER) {cell.p_ser:.2f} [{cell.p_ser_low:.2f}, {cell.p_ser_high:.2f}]'
         f'  {cell.n_spikes:>4} {"spike" if cell.n_spikes == 1 else "spikes"}{label}{mark}'
     )
