@@ -58,7 +58,7 @@ def _read(path: str, reader_name: str, channel: str | None) -> list[RecordedCurr
     except ImportError:
         raise missing_library(path, 'neo', 'formats') from None
     check_neo_promises(path)
-    with library_errors('neo'):
+    with library_errors('neo'), np.errstate(all='ignore'):  # What overflows is rejected later.
         reader = getattr(rawio, reader_name)(filename=path)
         with silenced('neo'):
             reader.parse_header()
@@ -82,8 +82,7 @@ def _read_channel(reader: BaseRawIO, number: int, pa_per_unit: float, name: str)
         raw = reader.get_analogsignal_chunk(0, segment, stream_index=stream, channel_indexes=[in_stream])
         current = reader.rescale_signal_raw_to_float(raw, 'float64', stream, [in_stream])[:, 0]
         if len(current):
-            with np.errstate(all='ignore'):  # What overflows becomes infinite and is rejected later.
-                sweeps.append((current * pa_per_unit).astype(np.float32))
+            sweeps.append((current * pa_per_unit).astype(np.float32))
             starts_s.append(float(reader.get_signal_t_start(0, segment, stream)))
     if not sweeps:
         raise RecordingRejected('bad_header', 'the file holds no sample')

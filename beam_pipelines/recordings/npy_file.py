@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 
 from beam_pipelines.recordings.regular_files import open_regular
@@ -21,7 +23,9 @@ def map_npy(path: str) -> np.ndarray:
             magic = file.read(len(np.lib.format.MAGIC_PREFIX))
         if magic != np.lib.format.MAGIC_PREFIX:
             raise RecordingRejected('bad_array', f'the file starts with {magic!r}, not as an .npy file does')
-        return np.load(path, mmap_mode='r', allow_pickle=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # They name no file, and are about how its header was written.
+            return np.load(path, mmap_mode='r', allow_pickle=False)
     except (RecordingRejected, MemoryError):
         raise
     except OSError as error:

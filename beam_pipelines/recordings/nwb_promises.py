@@ -27,20 +27,27 @@ def check_nwb_promises(path: str) -> None:
 
     seen = 0
 
-    def check(name: str, link: Any) -> None:
+    def find_fault(name: str, link: Any) -> RecordingRejected | None:
+        """Returns a fault rather than raising it: HDF5, which calls this, would lose it."""
         nonlocal seen
         seen += 1
         if seen > _MOST_LINKS:
-            raise RecordingRejected('too_long', f'more than {_MOST_LINKS} groups, datasets and links')
+            return RecordingRejected('too_long', f'more than {_MOST_LINKS} groups, datasets and links')
         if isinstance(link, h5py.ExternalLink):
-            raise RecordingRejected('unreadable', f'{name}: lies in another file')
-        if isinstance(link, h5py.HardLink):
-            found = file[name]
-            if isinstance(found, h5py.Dataset) and found.dtype.kind not in 'fiub':
-                _check_size(name, found)  # pynwb reads text and tables by itself, and numbers only when asked to.
+            return RecordingRejected('unreadable', f'{name}: lies in another file')
+        found = file[name] if isinstance(link, h5py.HardLink) else None
+        # pynwb reads text and tables by itself, and numbers only when asked to.
+        if isinstance(found, h5py.Dataset) and found.dtype.kind not in 'fiub':
+            try:
+                _check_size(name, found)
+            except RecordingRejected as error:
+                return error
+        return None
 
     with h5py.File(path, 'r') as file:
-        file.visititems_links(check)
+        fault = file.visititems_links(find_fault)
+    if fault is not None:
+        raise fault
 
 
 def check_dataset(name: str, dataset: Any) -> None:

@@ -107,8 +107,9 @@ def starts_with_gaps(
     sweeps : (n,) arrays, in the order of time.
     sampling_rate_hz : of the sweeps.
     """
-    starts = np.array(starts_s) - starts_s[0]
-    pauses = np.diff(starts) * sampling_rate_hz - np.array([len(sweep) for sweep in sweeps[:-1]])
+    with np.errstate(all='ignore'):  # A rate that makes no sense is rejected later.
+        starts = np.array(starts_s) - starts_s[0]
+        pauses = np.diff(starts) * sampling_rate_hz - np.array([len(sweep) for sweep in sweeps[:-1]])
     if not len(pauses) or pauses.min() < -_LEAST_GAP or pauses.max() <= _LEAST_GAP:
         return ()
     return tuple(starts.tolist())

@@ -97,8 +97,18 @@ def check(path: pathlib.Path, options: ReadingOptions) -> str:
     Raises
     ------
     AssertionError
-        If the file is not accounted for, or the reason or the detail is not what a user should see.
+        If the file is not accounted for, or the reason or the detail is not what a user should see, or a library warns
+        on the user's screen.
     """
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter('always')
+        warnings.simplefilter('ignore', DeprecationWarning)  # These are not shown to users.
+        outcome = _read(path, options)
+    assert not shown, shown[0]
+    return outcome
+
+
+def _read(path: pathlib.Path, options: ReadingOptions) -> str:
     recordings, rejected = group_files([('original', 0, str(path))])
     outcomes = [file for _, file in rejected]
     used = 0
@@ -156,7 +166,6 @@ def _read_until(folder: str, seed: str, only: str, first: str, seconds: str) -> 
     import resource
     import signal
 
-    warnings.simplefilter('error', RuntimeWarning)  # Noise on the user's screen.
     resource.setrlimit(resource.RLIMIT_AS, (_MOST_BYTES + (1 << 30), -1))
     until = time.monotonic() + float(seconds)
     for number, (name, content) in enumerate(mutated(int(seed), only)):
