@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from beam_pipelines import domain, keyed_random
+from beam_pipelines import domain
 from beam_pipelines.recordings.cell_files import RecordingFiles, check_cell_id, composed
 from beam_pipelines.recordings.current_channels import several_currents_detail
 from beam_pipelines.recordings.formats import is_one_cell, read_recordings
@@ -215,8 +215,10 @@ def _with_masks(cell: RecordedCell, seed: int, max_masks: int) -> CellSpikes:
         noise_masks.find_quiet_stretches(current_pa, found, trigger_pa) + start
         for current_pa, found, start in zip(sweeps, cell.spikes.found, starts[:-1], strict=True)
     ]
-    mask_starts = _choose(np.concatenate([_NO_MASKS, *stretches]), max_masks, seed, cell.cell_id)
-    return CellSpikes(cell.spikes.waveforms, cell.spikes.triggers, _cut_masks(sweeps, mask_starts), mask_starts)
+    mask_starts = noise_masks.choose_starts(np.concatenate([_NO_MASKS, *stretches]), max_masks, seed, cell.cell_id)
+    return CellSpikes(
+        cell.spikes.waveforms, cell.spikes.triggers, noise_masks.cut_masks(sweeps, mask_starts), mask_starts
+    )
 
 
 def read_cells(
@@ -347,20 +349,3 @@ def _read_csvs(
     spikes_of_cell = DetectedSpikes(waveforms, triggers)
     folder = os.path.dirname(files.paths[0])
     return RecordedCell(files.cell_id, folder, spikes_of_cell, csvs_inverted=any_inverted), report
-
-
-def _choose(stretches: np.ndarray, most: int, seed: int, cell_id: str) -> np.ndarray:
-    cell_number = int.from_bytes(hashlib.sha256(cell_id.encode()).digest()[:4], 'little')
-    count = len(stretches)
-    chosen = keyed_random.permute(np.arange(min(most, count)), count, keyed_random.derive_key(seed, cell_number))
-    return stretches[chosen]
-
-
-def _cut_masks(sweeps: list[np.ndarray], mask_starts: np.ndarray) -> np.ndarray:
-    masks = np.empty((len(mask_starts), noise_masks.MASK_SAMPLES), np.float32)
-    sweep_starts = np.cumsum([0, *map(len, sweeps)])
-    for mask, start in zip(masks, mask_starts, strict=True):
-        sweep = int(np.searchsorted(sweep_starts, start, side='right')) - 1
-        first = start - sweep_starts[sweep]
-        mask[:] = sweeps[sweep][first : first + len(mask)]
-    return masks

@@ -70,7 +70,7 @@ def test_ignored_points_hide_no_spikes():
         (RecursionError('too deep'), 'failed', 'RecursionError'),
     ],
 )
-@pytest.mark.parametrize('step', ['find_spikes', 'read_recordings', '_cut_masks'])
+@pytest.mark.parametrize('step', ['find_spikes', 'read_recordings', '_with_masks'])
 def test_a_fault_of_our_own_names_itself_and_costs_one_file(error, reason, said, step, good, tmp_path, monkeypatch):
     second = tmp_path / 'good#2.abf'
     second.write_bytes(good.read_bytes())
