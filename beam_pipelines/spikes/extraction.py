@@ -31,8 +31,6 @@ from beam_pipelines.spikes.preparation import PreparedCurrent, find_spikes
 
 LocalCopy = Callable[[str], contextlib.AbstractContextManager[str]]
 
-_NO_MASKS = np.empty(0, np.int64)
-
 
 @dataclasses.dataclass(frozen=True)
 class CellSpikes:
@@ -215,7 +213,9 @@ def _with_masks(cell: RecordedCell, seed: int, max_masks: int) -> CellSpikes:
         noise_masks.find_quiet_stretches(current_pa, found, trigger_pa) + start
         for current_pa, found, start in zip(sweeps, cell.spikes.found, starts[:-1], strict=True)
     ]
-    mask_starts = noise_masks.choose_starts(np.concatenate([_NO_MASKS, *stretches]), max_masks, seed, cell.cell_id)
+    mask_starts = noise_masks.choose_starts(
+        np.concatenate([np.empty(0, np.int64), *stretches]), max_masks, seed, cell.cell_id
+    )
     return CellSpikes(
         cell.spikes.waveforms, cell.spikes.triggers, noise_masks.cut_masks(sweeps, mask_starts), mask_starts
     )
