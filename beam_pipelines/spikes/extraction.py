@@ -153,8 +153,7 @@ def rejected_after_all(
 
     Parameters
     ----------
-    cell, files, report : the cell, what it was read from, and the report on that.
-    error : why it cannot be used.
+    cell, files, report, error : the cell, what it was read from, the report on that, and why it cannot be used.
     """
     known = {file.path for file in report.rejected}
     if cell.recording:
