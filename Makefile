@@ -1,7 +1,8 @@
 # make demo: from simulated recordings to classified cells, in minutes. make test: lint and all tests.
 # make paper: the published experiment, ending in the published figures beside ours; see docs/reproduce.md.
 # make real: real spike shapes of known types under simulated noise, told apart; see docs/evaluation.md.
-# make quick: lint and the quick tests. make lock: rewrites constraints.txt from setup.py.
+# make quick: lint and the quick tests. make fuzz SECONDS=600: reads mutated recordings.
+# make lock: rewrites constraints.txt from setup.py.
 # All make .venv first if it does not exist; they need Python 3.10 to 3.13 with its venv module. For a second Python beside
 # the first: make quick PYTHON=python3.12 VENV=.venv-3.12
 
@@ -27,7 +28,7 @@ REAL_DIR = real/$(subst $(COMMA),-,$(PAIR))
 # Python is to keep what it compiles: otherwise every process would compile TensorFlow again, for ten seconds and more.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo paper real test quick lint lock clean
+.PHONY: demo paper real test quick fuzz lint lock clean
 
 # Two models are trained, one on synthetic spikes and one on recorded spikes alone, and compared on other days' cells.
 demo: $(INSTALLED)
@@ -78,6 +79,12 @@ test: lint
 # For the daily loop: the tests that need neither training nor Beam's runners.
 quick: lint
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "not slow and not runs"
+
+# Mutated recordings, for so long; see docs/reliability.md.
+SECONDS ?= 600
+SEED ?= 0
+fuzz: $(INSTALLED)
+	$(BIN)/python -m tests.fuzz.reading --seconds $(SECONDS) --seed $(SEED)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

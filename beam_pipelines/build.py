@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, TypeVar
 from absl import flags, logging
 
 from beam_pipelines import domain
-from beam_pipelines.cli.command import run_command, say
+from beam_pipelines.cli.command import run_command, say, show
 from beam_pipelines.cli.words import counted
 from beam_pipelines.datasets.configs import CONFIGS, PUBLISHED_EXAMPLES
 from beam_pipelines.errors import UsageError, UserError
@@ -103,7 +103,7 @@ def main(argv: list[str]) -> int:
     check_beam_options(argv[1:])
     built = run_build(options, PipelineOptions(argv[1:]), overwrite=flags.FLAGS.overwrite)
     if isinstance(built, DetachedBuild):
-        print(built.line)
+        show(built.line)
         return 0
     rejected_file = BuildPaths(options.data_dir).rejected
     rejected = _summarize(built, rejected_file)
@@ -147,6 +147,7 @@ def _reading_options() -> ReadingOptions:
 
 def _summarize(built: Sequence[BuiltDataset], rejected_file: str) -> int:
     """Prints what became of files and triggers, and the datasets' folders; returns the number of rejected files."""
+    from beam_pipelines.recordings.cell_files import look_alikes
     from beam_pipelines.recordings.rejection import RejectedFile, screen_lines
     from beam_pipelines.spikes.events import second_spikes_words
     from beam_pipelines.storage import files
@@ -161,9 +162,13 @@ def _summarize(built: Sequence[BuiltDataset], rejected_file: str) -> int:
         )
     if files.exists(rejected_file):
         rejected = [RejectedFile(**json.loads(line)) for line in files.read_bytes(rejected_file).decode().splitlines()]
-        print(*screen_lines(rejected, rejected_file), sep='\n', end='\n' if rejected else '')
+        if rejected:
+            show(*screen_lines(rejected, rejected_file))
+    names = {cell.cell_id for metadata in sets.values() for cell in metadata.cells}
+    if alike := look_alikes(names):
+        show(*alike)
     for dataset in built:
-        print(f'{dataset.config}: {dataset.folder} ({words_of_source(dataset.metadata.source)})')
+        show(f'{dataset.config}: {dataset.folder} ({words_of_source(dataset.metadata.source)})')
     return sum(metadata.files_rejected for metadata in sets.values())
 
 

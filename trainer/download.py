@@ -20,7 +20,7 @@ import pathlib
 
 from absl import flags
 
-from beam_pipelines.cli.command import refuse_arguments, run_command, say
+from beam_pipelines.cli.command import refuse_arguments, run_command, say, show
 from beam_pipelines.cli.words import counted
 from beam_pipelines.errors import UsageError, UserError
 from beam_pipelines.recordings.folder_names import did_you_mean
@@ -77,7 +77,7 @@ def _check_recordings(root: pathlib.Path) -> int:
     print(describe_counts(found))
     differences = list_differences(found)
     for line in differences[:_MOST_CELLS]:
-        print(line)
+        show(line)
     if len(differences) > _MOST_CELLS:
         print(f'... {counted(len(differences) - _MOST_CELLS, "more cell")} of original not as published')
     if made := find_source(found.made_files):
@@ -85,7 +85,7 @@ def _check_recordings(root: pathlib.Path) -> int:
     if found.rejected:
         first = found.rejected[0]
         files = counted(len(found.rejected), 'file')
-        print(f'{files} cannot be used, the first: {first.path}: {first.reason}: {first.detail}')
+        show(f'{files} cannot be used, the first: {first.path}: {first.reason}: {first.detail}')
     different = [name for name, published in PUBLISHED.items() if found.folders[name] != published]
     if different:
         say(f'{root}: not the published numbers of cells and spikes in {", ".join(different)}')
@@ -99,7 +99,7 @@ def _check_models(folder: pathlib.Path) -> int:
 
     found = kernel_sizes_below(folder)
     for parent, kernel_sizes in found.items():
-        print(f'{parent}: models with kernel sizes {", ".join(map(str, kernel_sizes))}')
+        show(f'{parent}: models with kernel sizes {", ".join(map(str, kernel_sizes))}')
     missing = [set(CONSENSUS_KERNEL_SIZES) - set(kernel_sizes) for kernel_sizes in found.values()]
     if not found:
         say(f'{folder}: holds no file {FILE_NAMES}')

@@ -37,7 +37,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from beam_pipelines.cli.command import refuse_arguments, run_command
+from beam_pipelines.cli.command import refuse_arguments, run_command, show
 from beam_pipelines.errors import UsageError, UserError
 from beam_pipelines.recordings.sources import find_source
 from trainer.backend import start_keras
@@ -114,7 +114,7 @@ def _write(folder: pathlib.Path, model: ModelResult, baseline: ModelResult | Non
     tested = [(cell, split.name) for split in model.test_sets for cell in split.cells]
     write_cells(folder / 'cells.csv', [cell for cell, _ in tested], [name for _, name in tested])
     report = write_report(folder, model, baseline)
-    print('\n'.join([*evaluation_lines(model, baseline, str(folder / 'cells.csv')), f'report: {report}']))
+    show(*evaluation_lines(model, baseline, str(folder / 'cells.csv')), f'report: {report}')
 
 
 def _check_flags(values: flags.FlagValues) -> None:

@@ -11,6 +11,7 @@ from typing import BinaryIO, TextIO
 
 from absl import app, flags
 
+from beam_pipelines.cli.words import printable
 from beam_pipelines.errors import UsageError, UserError
 
 _HELP = {'--help', '-help', '-?', '--helpshort', '--helpfull'}
@@ -83,7 +84,12 @@ def _report(error: UserError) -> int:
 
 def say(message: str) -> None:
     """Prints a line to standard error under the command's name."""
-    print(f'{sys.argv[0]}: {message}', file=sys.stderr)
+    print(printable(f'{sys.argv[0]}: {message}'), file=sys.stderr)
+
+
+def show(*lines: str) -> None:
+    """Prints lines to standard output; what a terminal would act on is shown as an escape, see ``words.printable``."""
+    print('\n'.join(printable(line) for text in lines for line in text.split('\n')), flush=True)
 
 
 def refuse_arguments(argv: list[str]) -> None:

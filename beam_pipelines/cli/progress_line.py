@@ -6,6 +6,8 @@ import sys
 import time
 from typing import TextIO
 
+from beam_pipelines.cli.words import printable
+
 _SECONDS_BETWEEN_UPDATES = 0.5
 _SECONDS_BETWEEN_LINES = 10.0  # in a file, where a line cannot rewrite itself
 
@@ -35,6 +37,7 @@ class ProgressLine:
 
     def show(self, text: str) -> None:
         """Shows a text in place of the previous one."""
+        text = printable(text)
         self._shown_at = time.monotonic()
         if self.rewrites:
             # Spaces, because older consoles of Windows do not know the code that clears a line.

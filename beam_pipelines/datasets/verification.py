@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Iterator
+from typing import BinaryIO
 
 import google_crc32c
 import numpy as np
@@ -17,6 +18,7 @@ from beam_pipelines.datasets.metadata import DatasetMetadata, SynthesisMetadata
 from beam_pipelines.errors import UserError
 from beam_pipelines.storage import files as storage
 from beam_pipelines.storage.object_store import check_access
+from beam_pipelines.storage.walk import check_regular
 
 _BLOCK = 4096
 
@@ -198,7 +200,7 @@ def _verify_file(file: _RecordFile, cell_labels: np.ndarray, found: np.ndarray) 
     records = 0
     checksum = google_crc32c.Checksum()
     try:
-        with storage.local_copy(file.path) as path, open(path, 'rb') as content:
+        with storage.local_copy(file.path) as path, _open_regular(path) as content:
             while block := content.read(_BLOCK * record_layout.RECORD_BYTES):
                 checksum.update(block)
                 whole, rest = divmod(len(block), record_layout.RECORD_BYTES)
@@ -220,6 +222,11 @@ def _verify_file(file: _RecordFile, cell_labels: np.ndarray, found: np.ndarray) 
     if not errors and crc32c != file.crc32c:
         errors.append(f'{file.path}: CRC-32C {crc32c}, {METADATA_FILE} promises {file.crc32c}')
     return Checked(records, errors)
+
+
+def _open_regular(path: str) -> BinaryIO:
+    check_regular(path)
+    return open(path, 'rb')
 
 
 def _find_problems(rows: np.ndarray, masks: int, cell_labels: np.ndarray) -> list[tuple[int, str]]:

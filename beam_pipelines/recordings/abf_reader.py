@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from beam_pipelines.recordings.abf_header import check_abf_header, is_float_abf1, read_source
+from beam_pipelines.recordings.abf_header import StoredSamples, check_abf_header, read_source
 from beam_pipelines.recordings.abf_stimulus import find_stimulus_steps
 from beam_pipelines.recordings.current_channels import Channel, choose_currents
 from beam_pipelines.recordings.library_errors import library_errors
@@ -43,21 +43,68 @@ def read_abf_currents(path: str, channel: str | None = None) -> list[RecordedCur
     """
     import pyabf  # Imported here because it takes as long as a short command.
 
+    stored = check_abf_header(path)
+    source = read_source(path)
+    if stored.is_abf1 and stored.dtype.kind == 'f':
+        return read_float_abf1(path, channel)
     with library_errors('pyABF'):
-        check_abf_header(path)
-        if is_float_abf1(path):
-            return read_float_abf1(path, channel)
-        source = read_source(path)
-        abf = pyabf.ABF(path)
-    channels = [Channel(name.strip(), unit) for name, unit in zip(abf.adcNames, abf.adcUnits, strict=True)]
-    currents, steps = [], find_stimulus_steps(abf)
-    for number, pa_per_unit in choose_currents(channels, channel).items():
-        sweeps = [_in_pa(sweep, pa_per_unit) for sweep in _sweeps(abf, number)]
+        # The header alone: with the samples, pyABF would lay out the stimulus of every sweep.
+        abf = pyabf.ABF(path, loadData=False)
+        channels = [Channel(name.strip(), unit) for name, unit in zip(abf.adcNames, abf.adcUnits, strict=True)]
+    chosen = choose_currents(channels, channel)
+    lengths = _sweep_lengths(abf, stored)
+    raw = _read_samples(path, stored, len(channels))
+    steps = find_stimulus_steps(abf)
+    currents = []
+    for number, pa_per_unit in chosen.items():
+        current_pa = _in_pa(_scale(raw[:, number], abf._dataGain[number], abf._dataOffset[number]), pa_per_unit)
+        sweeps = np.split(current_pa, np.cumsum(lengths)[:-1])
         name = channels[number].name or str(number)
         currents.append(RecordedCurrent(sweeps, abf.dataRate, name, _starts_s(abf, sweeps), source, steps))
-    # pyABF's objects form reference cycles and live until the next garbage collection; this frees their arrays now.
-    del abf.data, abf.sweepX, abf.sweepY
     return currents
+
+
+def _read_samples(path: str, stored: StoredSamples, channels: int) -> np.ndarray:
+    """Returns the samples as they are stored, (n, channels).
+
+    pyABF's own reading takes the points that an ABF1 header ignores for bytes, and a sample count for 32 bits.
+    """
+    raw = np.fromfile(path, stored.dtype, stored.count, offset=stored.start)
+    if len(raw) < stored.count:
+        raise RecordingRejected('truncated', f'the header promises {stored.count} samples, the file holds {len(raw)}')
+    return raw.reshape(-1, channels)
+
+
+def _scale(raw: np.ndarray, gain: float, offset: float) -> np.ndarray:
+    """Returns a channel in its unit, (n,) float32, by the same arithmetic as pyABF's."""
+    values = raw.astype(np.float32)
+    if raw.dtype.kind == 'i':
+        with np.errstate(all='ignore'):  # What overflows becomes infinite and is rejected later.
+            values *= gain
+            values += offset
+    return values
+
+
+def _sweep_lengths(abf: pyabf.ABF, stored: StoredSamples) -> list[int]:
+    """Returns how many samples of a channel each sweep has."""
+    channels, sweeps = abf.channelCount, abf.sweepCount
+    if abf.nOperationMode == _VARIABLE_LENGTH_MODE and sweeps > 1:
+        in_all = abf._synchArraySection.lLength
+        if len(in_all) != sweeps:
+            raise RecordingRejected(
+                'bad_header', f'the header promises {sweeps} sweeps, and has the lengths of {len(in_all)}'
+            )
+        if min(in_all) <= 0:
+            raise RecordingRejected('bad_header', f'the header promises a sweep of {min(in_all)} samples')
+        lengths = [length // channels for length in in_all]
+    else:
+        lengths = [stored.count // channels // sweeps] * sweeps
+    if sum(lengths) * channels != stored.count:
+        raise RecordingRejected(
+            'bad_header',
+            f'{sweeps} sweeps of {channels} channels hold {sum(lengths) * channels} of {stored.count} samples',
+        )
+    return lengths
 
 
 def _starts_s(abf: pyabf.ABF, sweeps: Sequence[np.ndarray]) -> tuple[float, ...]:
@@ -69,22 +116,5 @@ def _starts_s(abf: pyabf.ABF, sweeps: Sequence[np.ndarray]) -> tuple[float, ...]
 
 
 def _in_pa(sweep: np.ndarray, pa_per_unit: float) -> np.ndarray:
-    return sweep if pa_per_unit == 1 else (sweep * pa_per_unit).astype(np.float32)
-
-
-def _sweeps(abf: pyabf.ABF, channel: int) -> list[np.ndarray]:
-    current_pa = abf.data[channel]
-    if abf.nOperationMode == _VARIABLE_LENGTH_MODE and abf.sweepCount > 1:
-        sweeps = []
-        for sweep in abf.sweepList:
-            abf.setSweep(sweep, channel)
-            sweeps.append(abf.sweepY)
-    else:
-        # Slices rather than setSweep, which builds a stimulus table of all sweeps in every call.
-        length = abf.sweepPointCount
-        sweeps = [current_pa[start : start + length] for start in range(0, length * abf.sweepCount, max(length, 1))]
-    if sum(map(len, sweeps)) != len(current_pa):
-        raise RecordingRejected(
-            'bad_header', f'{len(sweeps)} sweeps hold {sum(map(len, sweeps))} of {len(current_pa)} samples'
-        )
-    return sweeps
+    with np.errstate(all='ignore'):  # What overflows becomes infinite and is rejected later.
+        return sweep if pa_per_unit == 1 else (sweep * pa_per_unit).astype(np.float32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import unicodedata
 from collections.abc import Iterable
 
 from beam_pipelines.recordings.formats import SUFFIXES, is_one_cell, is_recording
@@ -51,8 +52,29 @@ def _cell_id(path: str) -> str:
         raise RecordingRejected(
             'unknown_format', f'expected a recording ({", ".join(SUFFIXES)}) or CELL/CELL_trigger_N.csv'
         )
+    cell_id = composed(cell_id)
     check_cell_id(cell_id)
     return cell_id
+
+
+def composed(name: str) -> str:
+    """Returns a name in the one of its forms in Unicode that most programs write.
+
+    A Mac may write an accented letter as two characters. Both forms look alike, and are one cell.
+    """
+    return unicodedata.normalize('NFC', name)
+
+
+def look_alikes(cell_ids: Iterable[str]) -> list[str]:
+    """Returns a warning for each group of cells whose names differ only in case or in the width of their characters."""
+    alike: dict[str, list[str]] = {}
+    for cell_id in sorted(cell_ids):
+        alike.setdefault(unicodedata.normalize('NFKC', cell_id).casefold(), []).append(cell_id)
+    return [
+        f'WARNING: the cells {" and ".join(names)} differ only in how their names are written'
+        for names in alike.values()
+        if len(names) > 1
+    ]
 
 
 def check_cell_id(cell_id: str) -> None:
@@ -67,6 +89,39 @@ def is_ignored(path: str) -> bool:
     return name.startswith('.') or name.lower() in _IGNORED_NAMES
 
 
+_File = tuple[str, int, str]
+
+
+def _each_once(files: Iterable[_File]) -> tuple[list[_File], list[tuple[str, RejectedFile]]]:
+    """Returns the files, sorted, without further names of the same one; and these."""
+    names: dict[object, list[_File]] = {}
+    for file in sorted(files):
+        names.setdefault(_identity(file[2]), []).append(file)
+    unique: list[_File] = []
+    rejected: list[tuple[str, RejectedFile]] = []
+    for of_one in names.values():
+        if len({label for _, label, _ in of_one}) > 1:
+            paths = ' and '.join(path for _, _, path in of_one)
+            detail = f'they are the same file: {paths}'
+            rejected += [(of_set, RejectedFile(path, 'contradictory_label', detail)) for of_set, _, path in of_one]
+            continue
+        # Its own name rather than a link's.
+        of_one.sort(key=lambda file: (file[0] != 'original', os.path.islink(file[2]), file[2]))
+        unique.append(of_one[0])
+        detail = f'it is the same file as {of_one[0][2]}'
+        rejected += [(of_set, RejectedFile(path, 'duplicate_file', detail)) for of_set, _, path in of_one[1:]]
+    return sorted(unique), rejected
+
+
+def _identity(path: str) -> object:
+    """Returns what all names of one file have in common; the path itself of a file elsewhere, or of none."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return path
+    return (status.st_dev, status.st_ino) if status.st_ino else os.path.realpath(path)
+
+
 def group_files(
     files: Iterable[tuple[str, int, str]],
 ) -> tuple[list[RecordingFiles], list[tuple[str, RejectedFile]]]:
@@ -79,14 +134,13 @@ def group_files(
     Returns
     -------
     The recordings, and (recording set, file) of each file that belongs to none; both in an order that depends only on
-    the files. A cell that occurs twice is used once: its recording rather than its spike CSVs, and ``original`` rather
-    than ``non_homogeneous``, which must hold no training cells. A cell labelled both SER and NSER is not used.
+    the files. Of several names of one file, links among them, one is used. A cell that occurs twice is used once: its
+    recording rather than its spike CSVs, and ``original`` rather than ``non_homogeneous``, which must hold no training
+    cells. A cell labelled both SER and NSER is not used.
     """
-    rejected = []
+    unique, rejected = _each_once([file for file in files if not is_ignored(file[2])])
     groups: dict[tuple[str, int, str, str], list[str]] = {}
-    for recording_set, label, path in sorted(files):
-        if is_ignored(path):
-            continue
+    for recording_set, label, path in unique:
         try:
             cell_id = _cell_id(path)
         except RecordingRejected as error:

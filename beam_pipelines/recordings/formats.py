@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterable, Iterator
 from beam_pipelines.recordings.abf_header import check_abf_header
 from beam_pipelines.recordings.abf_reader import read_abf_currents
 from beam_pipelines.recordings.igor_reader import read_igor_currents
+from beam_pipelines.recordings.limits import check_held
 from beam_pipelines.recordings.neo_reader import NEO_READERS, read_neo_currents
 from beam_pipelines.recordings.nwb_reader import read_nwb_currents
 from beam_pipelines.recordings.plain_reader import PLAIN_SUFFIXES, read_plain_current
 from beam_pipelines.recordings.reading_options import ReadingOptions
 from beam_pipelines.recordings.recording import RecordedCurrent, Recording, at_40_khz
+from beam_pipelines.recordings.regular_files import regular_size
 from beam_pipelines.recordings.rejection import RecordingRejected
 from beam_pipelines.recordings.spike_csv import is_spike_csv
 
@@ -54,6 +56,7 @@ def read_recordings(path: str, options: ReadingOptions) -> Iterator[Recording | 
     RecordingRejected
         If the file cannot be used; gives the reason.
     """
+    check_held(path, regular_size(path))
     read = _READERS.get(_suffix(path))
     currents = read(path, options.channel) if read else [read_plain_current(path, options)]
     for current in currents:
@@ -69,12 +72,17 @@ def read_recordings(path: str, options: ReadingOptions) -> Iterator[Recording | 
 
 
 def is_complete(path: str) -> bool:
-    """Whether a file that is being written holds all that its header promises; True for formats that cannot tell."""
+    """Whether a file that is being written holds all that its header promises.
+
+    True for formats that cannot tell, and for what nobody writes: no regular file.
+    """
     if _suffix(path) != '.abf':
         return True
     try:
         check_abf_header(path)
-    except (RecordingRejected, OSError):
+    except RecordingRejected as error:
+        return error.reason == 'not_a_file'
+    except OSError:
         return False
     return True
 

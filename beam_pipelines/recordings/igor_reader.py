@@ -9,6 +9,7 @@ import numpy as np
 
 from beam_pipelines.recordings.current_channels import Channel, choose_currents
 from beam_pipelines.recordings.library_errors import library_errors, silenced
+from beam_pipelines.recordings.limits import check_samples, check_sweeps
 from beam_pipelines.recordings.recording import RecordedCurrent
 from beam_pipelines.recordings.rejection import RecordingRejected, missing_library
 
@@ -40,7 +41,7 @@ def read_igor_currents(path: str, channel: str | None = None) -> list[RecordedCu
         from igor2 import binarywave
     except ImportError:
         raise missing_library(path, 'igor2', 'formats') from None
-    with library_errors('igor2'):
+    with library_errors('igor2'), np.errstate(all='ignore'):  # What overflows is rejected later.
         _check_size(path)
         with silenced('igor2'):  # It logs the bytes that it cannot make sense of.
             wave = binarywave.load(path)['wave']
@@ -55,7 +56,10 @@ def read_igor_currents(path: str, channel: str | None = None) -> list[RecordedCu
         raise RecordingRejected('bad_header', f'the wave holds {values.dtype} of shape {values.shape}, no current')
     ((_, pa_per_unit),) = choose_currents(channels, channel).items()
     sweeps = np.ascontiguousarray(values.reshape(len(values), -1).T)
-    in_pa = [(sweep * pa_per_unit).astype(np.float32) for sweep in sweeps]
+    check_sweeps(len(sweeps))
+    check_samples(values.size)
+    with np.errstate(all='ignore'):  # What overflows becomes infinite and is rejected later.
+        in_pa = [(sweep * pa_per_unit).astype(np.float32) for sweep in sweeps]
     return [RecordedCurrent(in_pa, _rate_hz(float(interval), _text(unit_of_time)), name)]
 
 

@@ -9,6 +9,8 @@ import numpy as np
 
 from beam_pipelines.recordings.current_channels import Channel, choose_currents
 from beam_pipelines.recordings.library_errors import library_errors, silenced
+from beam_pipelines.recordings.limits import check_samples, check_sweeps
+from beam_pipelines.recordings.neo_promises import check_neo_promises
 from beam_pipelines.recordings.recording import RecordedCurrent, starts_with_gaps
 from beam_pipelines.recordings.rejection import RecordingRejected, missing_library
 
@@ -55,10 +57,12 @@ def _read(path: str, reader_name: str, channel: str | None) -> list[RecordedCurr
         from neo import rawio  # Imported here because it takes longer than reading a recording.
     except ImportError:
         raise missing_library(path, 'neo', 'formats') from None
-    with library_errors('neo'):
+    check_neo_promises(path)
+    with library_errors('neo'), np.errstate(all='ignore'):  # What overflows is rejected later.
         reader = getattr(rawio, reader_name)(filename=path)
         with silenced('neo'):
             reader.parse_header()
+        check_sweeps(reader.segment_count(0))
         _check_size(reader, path)
         table = reader.header['signal_channels']
         channels = [Channel(name.strip(), unit) for name, unit in zip(table['name'], table['units'], strict=True)]
@@ -93,6 +97,7 @@ def _check_size(reader: BaseRawIO, path: str) -> None:
         types = table['dtype'][table['stream_id'] == stream_id]
         sample_bytes = sum(np.dtype(kind).itemsize for kind in types)
         samples = sum(int(reader.get_signal_size(0, segment, stream)) for segment in range(reader.segment_count(0)))
+        check_samples(samples * len(types))
         promised += samples * sample_bytes
     end = max(promised, _last_byte(reader))
     size = os.path.getsize(path)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 
+from beam_pipelines.recordings.regular_files import open_regular
 from beam_pipelines.recordings.rejection import RecordingRejected
 
 
@@ -16,11 +19,13 @@ def map_npy(path: str) -> np.ndarray:
         If it is no such file, holds Python objects, or is shorter than its header promises.
     """
     try:
-        with open(path, 'rb') as file:
+        with open_regular(path) as file:
             magic = file.read(len(np.lib.format.MAGIC_PREFIX))
         if magic != np.lib.format.MAGIC_PREFIX:
             raise RecordingRejected('bad_array', f'the file starts with {magic!r}, not as an .npy file does')
-        return np.load(path, mmap_mode='r', allow_pickle=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # They name no file, and are about how its header was written.
+            return np.load(path, mmap_mode='r', allow_pickle=False)
     except (RecordingRejected, MemoryError):
         raise
     except OSError as error:

@@ -8,9 +8,11 @@ import warnings
 import numpy as np
 
 from beam_pipelines.recordings.current_channels import Channel, all_currents
+from beam_pipelines.recordings.limits import check_samples
 from beam_pipelines.recordings.npy_file import map_npy
 from beam_pipelines.recordings.reading_options import ReadingOptions
 from beam_pipelines.recordings.recording import RecordedCurrent
+from beam_pipelines.recordings.regular_files import open_regular
 from beam_pipelines.recordings.rejection import RecordingRejected
 
 PLAIN_SUFFIXES = ('.csv', '.npy')
@@ -20,6 +22,10 @@ _LEAST_SECONDS = 0.5
 # Times of an evenly sampled current, written with few digits, differ from an even grid by less, in intervals.
 _MOST_UNEVEN = 0.6
 _LEAST_ROWS = 2
+# Ten minutes at 40 kHz. Text takes much more time and memory than numbers.
+_MOST_ROWS = 24_000_000
+_MOST_LINE_BYTES = 4096
+_BLOCK_BYTES = 1 << 20
 # A column of times that runs so much slower than 40 kHz is in ms, or counts the rows.
 _SLOW_HZ = 100
 
@@ -67,6 +73,7 @@ def read_plain_current(path: str, options: ReadingOptions) -> RecordedCurrent:
 
 def _read_npy(path: str) -> np.ndarray:
     array = map_npy(path)
+    check_samples(array.size)
     if array.ndim != 1 or array.dtype.kind not in 'fiu' or not len(array):
         raise RecordingRejected('bad_array', f'{array.dtype} of shape {array.shape}; expected (n,) numbers in pA')
     with np.errstate(over='ignore'):  # A value that overflows becomes infinite and is rejected later.
@@ -76,8 +83,9 @@ def _read_npy(path: str) -> np.ndarray:
 def _read_csv(path: str, is_rate_given: bool) -> tuple[np.ndarray, float | None, str]:
     """Returns (n,) float32 in pA, the rate of the column of times if there is one, and the title of the current."""
     try:
+        _check_rows(path)
         with open(path, encoding='utf-8-sig') as file:
-            first = file.readline(4096)
+            first = file.readline(_MOST_LINE_BYTES)
         titles = 0 if _begins_with_numbers(first) else 1
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')  # An empty file is rejected below.
@@ -99,6 +107,19 @@ def _read_csv(path: str, is_rate_given: bool) -> tuple[np.ndarray, float | None,
     with np.errstate(over='ignore'):
         current_pa = (table[:, -1] * _pa_per_unit(title)).astype(np.float32)
     return current_pa, _rate_hz(table[:, 0], is_rate_given) if table.shape[1] > 1 else None, title
+
+
+def _check_rows(path: str) -> None:
+    """Rejects a file with more rows than can be read, or with rows that are no numbers, before it is read."""
+    rows = 0
+    with open_regular(path) as file:
+        while block := file.read(_BLOCK_BYTES):
+            in_block = block.count(b'\n') + block.count(b'\r')
+            if len(block) > _MOST_LINE_BYTES * (in_block + 1):
+                raise RecordingRejected('bad_csv', f'lines of more than {_MOST_LINE_BYTES} bytes')
+            rows += in_block
+            if rows > _MOST_ROWS:
+                raise RecordingRejected('too_long', f'more than {_MOST_ROWS} rows; save the current as .npy')
 
 
 def _pa_per_unit(title: str) -> float:

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from beam_pipelines import domain
-from beam_pipelines.recordings.cell_files import check_cell_id
+from beam_pipelines.recordings.cell_files import check_cell_id, composed
 from beam_pipelines.recordings.formats import is_recording
 from beam_pipelines.recordings.npy_file import map_npy
 from beam_pipelines.recordings.rejection import RecordingRejected, RejectedFile
@@ -87,8 +87,8 @@ def cell_of(name: str) -> str:
     """Returns the cell id for a name in the arrays: that of a cell, of its recording, or of one of its spike CSVs."""
     base = name.strip().replace('\\', '/').rpartition('/')[2]
     if is_spike_csv(base):
-        return base[: base.lower().rindex('_trigger_')]
-    return os.path.splitext(base)[0] if is_recording(base) else base
+        return composed(base[: base.lower().rindex('_trigger_')])
+    return composed(os.path.splitext(base)[0] if is_recording(base) else base)
 
 
 class SpikeArrays:

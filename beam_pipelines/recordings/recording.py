@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from beam_pipelines import domain
+from beam_pipelines.recordings.limits import check_samples
 from beam_pipelines.recordings.rejection import RecordingRejected
 from beam_pipelines.recordings.sources import RECORDED
 
@@ -106,8 +107,9 @@ def starts_with_gaps(
     sweeps : (n,) arrays, in the order of time.
     sampling_rate_hz : of the sweeps.
     """
-    starts = np.array(starts_s) - starts_s[0]
-    pauses = np.diff(starts) * sampling_rate_hz - np.array([len(sweep) for sweep in sweeps[:-1]])
+    with np.errstate(all='ignore'):  # A rate that makes no sense is rejected later.
+        starts = np.array(starts_s) - starts_s[0]
+        pauses = np.diff(starts) * sampling_rate_hz - np.array([len(sweep) for sweep in sweeps[:-1]])
     if not len(pauses) or pauses.min() < -_LEAST_GAP or pauses.max() <= _LEAST_GAP:
         return ()
     return tuple(starts.tolist())
@@ -129,7 +131,8 @@ def at_40_khz(current: RecordedCurrent, resample: bool) -> Recording:
     rate_hz = _usable_rate_hz(current.sampling_rate_hz, resample)
     if not all(np.isfinite(sweep).all() for sweep in current.sweeps):
         raise RecordingRejected('not_finite', 'a sample is not a finite number')
-    sweeps = [_resample(sweep, rate_hz) for sweep in current.sweeps]
+    check_samples(int(sum(map(len, current.sweeps)) * domain.SAMPLING_RATE_HZ / rate_hz))
+    sweeps = _resample(current.sweeps, rate_hz)
     starts = np.cumsum([0, *map(len, sweeps)])
     steps = [
         np.round(of_sweep * domain.SAMPLING_RATE_HZ / rate_hz).astype(np.int64) + start
@@ -154,11 +157,14 @@ def _usable_rate_hz(rate_hz: float, resample: bool) -> float:
     return rate_hz
 
 
-def _resample(current_pa: np.ndarray, rate_hz: float) -> np.ndarray:
-    """Resamples (n,) float32 to 40 kHz; a current at 40 kHz is returned as it is."""
-    if rate_hz == domain.SAMPLING_RATE_HZ:
-        return current_pa
+def _resample(sweeps: list[np.ndarray], rate_hz: float) -> list[np.ndarray]:
+    """Resamples arrays of (n,) float32 to 40 kHz; currents at 40 kHz are returned as they are."""
+    ratio = fractions.Fraction(domain.SAMPLING_RATE_HZ / rate_hz).limit_denominator(_MOST_DENOMINATOR)
+    if ratio == 1:
+        return sweeps
     from scipy import signal  # Imported here because most recordings never need it.
 
-    ratio = fractions.Fraction(domain.SAMPLING_RATE_HZ / rate_hz).limit_denominator(_MOST_DENOMINATOR)
-    return signal.resample_poly(current_pa, ratio.numerator, ratio.denominator).astype(np.float32)
+    up, down = ratio.numerator, ratio.denominator
+    # SciPy's own filter, designed once and not for each sweep: it may have tens of thousands of taps.
+    taps = signal.firwin(20 * max(up, down) + 1, 1 / max(up, down), window=('kaiser', 5.0)).astype(np.float32)
+    return [signal.resample_poly(sweep, up, down, window=taps).astype(np.float32) for sweep in sweeps]

@@ -7,11 +7,16 @@ import json
 import os
 from collections.abc import Iterable, Sequence
 
+from beam_pipelines.cli.words import printable, shortened
+
 REASONS = {
     'not_abf': 'the file is not an ABF1 or ABF2 file',
+    'not_a_file': 'a pipe, a device or a socket, and no regular file',
+    'too_long': 'more samples or sweeps than can be read at once',
     'unreadable': 'the file cannot be opened, or the library that reads its format cannot read it',
     'bad_header': 'the header contradicts itself or names places outside the file',
     'bad_array': 'not an .npy file of one current: (n,) numbers in pA, without Python objects',
+    'failed': 'sero-spikes itself failed on the file; please report it with the detail',
     'missing_library': 'the library that reads this format is not installed',
     'truncated': 'the header promises more samples than the file holds',
     'wrong_unit': 'no channel, or more than one, holds a current; --channel names one',
@@ -27,12 +32,15 @@ REASONS = {
     'bad_csv': 'not a CSV of a spike (160 rows of time in s and current in pA, cut at the threshold) or of a current',
     'bad_name': 'the name does not give a usable cell id or trigger',
     'duplicate_cell': 'the same cell comes from another file too, which is used instead',
+    'duplicate_file': 'a link to, or another name of, a file that is used already',
     'contradictory_label': 'the same cell is labelled SER and NSER',
     'unknown_format': 'neither a recording in a known format nor a spike CSV in the folder of a cell',
 }
 
 
 _MOST_LINES = 40
+# Libraries quote what they cannot read, which may be megabytes.
+_MOST_DETAIL = 400
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +57,11 @@ def rejected_lines(files: Iterable[RejectedFile]) -> str:
     return ''.join(f'{json.dumps(dataclasses.asdict(file))}\n' for file in files)
 
 
+def screen_line(file: RejectedFile) -> str:
+    """Returns the line for a rejected file on a screen; its name is from outside, and so is part of the detail."""
+    return printable(f'{os.path.basename(file.path)}  rejected, {file.reason}: {file.detail}')
+
+
 def screen_lines(files: Sequence[RejectedFile], list_file: str) -> list[str]:
     """Returns one line for each rejected file, as many as fit on a screen.
 
@@ -57,17 +70,9 @@ def screen_lines(files: Sequence[RejectedFile], list_file: str) -> list[str]:
     files : the rejected files.
     list_file : the file that lists all of them.
     """
-    lines = [
-        f'{_printable(os.path.basename(file.path))}  rejected, {file.reason}: {_printable(file.detail)}'
-        for file in files
-    ]
+    lines = list(map(screen_line, files))
     more = len(lines) - _MOST_LINES
     return lines if more <= 0 else [*lines[:_MOST_LINES], f'... {more} more in {list_file}']
-
-
-def _printable(text: str) -> str:
-    """Replaces what a terminal would take for a command."""
-    return ''.join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 class RecordingRejected(Exception):
@@ -84,7 +89,7 @@ class RecordingRejected(Exception):
             raise KeyError(reason)
         super().__init__(reason, detail)
         self.reason = reason
-        self.detail = ' '.join(detail.split())
+        self.detail = shortened(' '.join(detail.split()), _MOST_DETAIL)
 
     def __str__(self) -> str:
         return f'{self.reason}: {self.detail}'

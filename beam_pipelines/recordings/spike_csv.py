@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 
 import numpy as np
 
 from beam_pipelines import domain
+from beam_pipelines.recordings.regular_files import regular_size
 from beam_pipelines.recordings.rejection import RecordingRejected
 
 _FILE_NAME = re.compile(r'(?P<cell>.+)_trigger_(?P<trigger>\d+)\.csv', re.IGNORECASE)
@@ -39,7 +41,7 @@ def parse_file_name(name: str, cell_id: str) -> int:
         If the name is not ``CELL_trigger_N.csv``, where CELL is its folder.
     """
     match = _FILE_NAME.fullmatch(name)
-    if not match or match['cell'] != cell_id:
+    if not match or unicodedata.normalize('NFC', match['cell']) != unicodedata.normalize('NFC', cell_id):
         raise RecordingRejected('bad_name', f'expected {cell_id}_trigger_N.csv in the folder {cell_id}')
     trigger = int(match['trigger'])
     if trigger > domain.MAX_TRIGGER:
@@ -65,7 +67,7 @@ def read_spike_csv(path: str) -> np.ndarray:
         If it is not such a file.
     """
     try:
-        size = os.path.getsize(path)
+        size = regular_size(path)
         if size > _MAX_BYTES:
             raise RecordingRejected('bad_csv', f'{size} bytes are too many for one spike')
         with open(path, encoding='utf-8') as file:

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from beam_pipelines import domain, keyed_random
-from beam_pipelines.recordings.cell_files import RecordingFiles, check_cell_id
+from beam_pipelines import domain
+from beam_pipelines.recordings.cell_files import RecordingFiles, check_cell_id, composed
 from beam_pipelines.recordings.current_channels import several_currents_detail
 from beam_pipelines.recordings.formats import is_one_cell, read_recordings
+from beam_pipelines.recordings.library_errors import rejecting_faults
 from beam_pipelines.recordings.reading_options import ReadingOptions, SpikeCutting
 from beam_pipelines.recordings.recording import Recording
 from beam_pipelines.recordings.rejection import RecordingRejected, RejectedFile
@@ -29,8 +30,6 @@ from beam_pipelines.spikes.no_spikes import explain_no_spikes
 from beam_pipelines.spikes.preparation import PreparedCurrent, find_spikes
 
 LocalCopy = Callable[[str], contextlib.AbstractContextManager[str]]
-
-_NO_MASKS = np.empty(0, np.int64)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,6 +146,25 @@ def rejection_report(rejected: RejectedFile) -> ExtractionReport:
     return ExtractionReport(rejected=(rejected,))
 
 
+def rejected_after_all(
+    cell: RecordedCell, files: RecordingFiles, report: ExtractionReport, error: RecordingRejected
+) -> ExtractionReport:
+    """Returns the report on a cell whose spikes were found, and which cannot be used all the same.
+
+    Parameters
+    ----------
+    cell, files, report, error : the cell, what it was read from, the report on that, and why it cannot be used.
+    """
+    known = {file.path for file in report.rejected}
+    if cell.recording:
+        paths = [cell.path]
+    else:
+        candidates = [path for of_cell in (files, *files.spares) for path in of_cell.paths]
+        paths = [path for path in candidates if os.path.dirname(path) == cell.path and path not in known]
+    unusable = tuple(RejectedFile(path, error.reason, error.detail) for path in paths)
+    return ExtractionReport(rejected=(*report.rejected, *unusable))
+
+
 def duplicate_cell(path: str, cell_id: str, used_path: str) -> RejectedFile:
     """Returns the rejection of a file whose cell was already read from another file."""
     detail = f'cell {cell_id} is already used, from {used_path}; if this is another cell, give it another name'
@@ -176,8 +194,14 @@ def extract_cells(
     for cell, report in read_cells(files, options, local_copy):
         if cell is None:
             yield files.cell_id, None, report
+            continue
+        try:
+            with rejecting_faults():
+                found = _with_masks(cell, seed, max_masks)
+        except RecordingRejected as error:
+            yield cell.cell_id, None, rejected_after_all(cell, files, report, error)
         else:
-            yield cell.cell_id, _with_masks(cell, seed, max_masks), report
+            yield cell.cell_id, found, report
 
 
 def _with_masks(cell: RecordedCell, seed: int, max_masks: int) -> CellSpikes:
@@ -188,8 +212,12 @@ def _with_masks(cell: RecordedCell, seed: int, max_masks: int) -> CellSpikes:
         noise_masks.find_quiet_stretches(current_pa, found, trigger_pa) + start
         for current_pa, found, start in zip(sweeps, cell.spikes.found, starts[:-1], strict=True)
     ]
-    mask_starts = _choose(np.concatenate([_NO_MASKS, *stretches]), max_masks, seed, cell.cell_id)
-    return CellSpikes(cell.spikes.waveforms, cell.spikes.triggers, _cut_masks(sweeps, mask_starts), mask_starts)
+    mask_starts = noise_masks.choose_starts(
+        np.concatenate([np.empty(0, np.int64), *stretches]), max_masks, seed, cell.cell_id
+    )
+    return CellSpikes(
+        cell.spikes.waveforms, cell.spikes.triggers, noise_masks.cut_masks(sweeps, mask_starts), mask_starts
+    )
 
 
 def read_cells(
@@ -227,7 +255,8 @@ def _read_recording(
 ) -> Iterator[tuple[RecordedCell | None, ExtractionReport]]:
     (path,) = files.paths
     try:
-        with local_copy(path) as local_path:
+        # A fault of the store that a file is copied from is not one of the recording.
+        with local_copy(path) as local_path, rejecting_faults():
             recordings = read_recordings(local_path, options)
             if is_one_cell(path):
                 currents = [current for current in recordings if isinstance(current, Recording)]
@@ -237,8 +266,6 @@ def _read_recording(
                 yield _find_one_of_several(files.cell_id, path, recording, options)
     except RecordingRejected as error:
         yield None, rejection_report(RejectedFile(path, error.reason, error.detail))
-    except MemoryError:
-        yield None, rejection_report(RejectedFile(path, 'unreadable', 'it takes more memory than there is'))
 
 
 def _find_one_of_several(
@@ -249,7 +276,7 @@ def _find_one_of_several(
         return None, rejection_report(RejectedFile(path, recording.reason, recording.detail))
     if not recording.channel:
         return _find_cell(file_id, path, [recording], options)
-    cell, report = _find_cell(f'{file_id}#{recording.channel}', path, [recording], options)
+    cell, report = _find_cell(composed(f'{file_id}#{recording.channel}'), path, [recording], options)
     # All are of the same file: the name of the series tells them apart.
     rejected = tuple(
         dataclasses.replace(file, detail=f'{recording.channel}: {file.detail}') for file in report.rejected
@@ -262,8 +289,9 @@ def _find_cell(
 ) -> tuple[RecordedCell | None, ExtractionReport]:
     """Finds the spikes of one cell in the currents of a file."""
     try:
-        check_cell_id(cell_id)
-        recording, current, spikes = _choose_current(recordings, options.cutting)
+        with rejecting_faults():  # Here, because the other cells of the file are not affected.
+            check_cell_id(cell_id)
+            recording, current, spikes = _choose_current(recordings, options.cutting)
     except RecordingRejected as error:
         return None, rejection_report(RejectedFile(path, error.reason, error.detail))
     found, kept = spikes.triggers_found, len(spikes.triggers)
@@ -305,9 +333,9 @@ def _read_csvs(
             trigger = parse_file_name(os.path.basename(path), files.cell_id)
             if trigger in waveform_of:
                 raise RecordingRejected('bad_name', f'trigger {trigger} comes twice')
-            with local_copy(path) as local_path:
+            with local_copy(path) as local_path, rejecting_faults():
                 window_pa = read_spike_csv(local_path)
-            waveform_of[trigger], is_inverted = prepare_window(window_pa, options.cutting)
+                waveform_of[trigger], is_inverted = prepare_window(window_pa, options.cutting)
             any_inverted = any_inverted or is_inverted
         except RecordingRejected as error:
             rejected.append(RejectedFile(path, error.reason, error.detail))
@@ -320,20 +348,3 @@ def _read_csvs(
     spikes_of_cell = DetectedSpikes(waveforms, triggers)
     folder = os.path.dirname(files.paths[0])
     return RecordedCell(files.cell_id, folder, spikes_of_cell, csvs_inverted=any_inverted), report
-
-
-def _choose(stretches: np.ndarray, most: int, seed: int, cell_id: str) -> np.ndarray:
-    cell_number = int.from_bytes(hashlib.sha256(cell_id.encode()).digest()[:4], 'little')
-    count = len(stretches)
-    chosen = keyed_random.permute(np.arange(min(most, count)), count, keyed_random.derive_key(seed, cell_number))
-    return stretches[chosen]
-
-
-def _cut_masks(sweeps: list[np.ndarray], mask_starts: np.ndarray) -> np.ndarray:
-    masks = np.empty((len(mask_starts), noise_masks.MASK_SAMPLES), np.float32)
-    sweep_starts = np.cumsum([0, *map(len, sweeps)])
-    for mask, start in zip(masks, mask_starts, strict=True):
-        sweep = int(np.searchsorted(sweep_starts, start, side='right')) - 1
-        first = start - sweep_starts[sweep]
-        mask[:] = sweeps[sweep][first : first + len(mask)]
-    return masks

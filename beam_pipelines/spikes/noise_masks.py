@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 
-from beam_pipelines import domain
+from beam_pipelines import domain, keyed_random
 from beam_pipelines.errors import UserError
 
 MASK_SAMPLES = domain.SPIKE_SAMPLES
@@ -74,3 +76,22 @@ def spread_over_recordings(available: list[int], wanted: int) -> list[int]:
             taken[index] += more
             wanted -= more
     return taken
+
+
+def choose_starts(stretches: np.ndarray, most: int, seed: int, cell_id: str) -> np.ndarray:
+    """Returns at most so many of (n,) int64 starts, in a random order that depends on the seed and the cell."""
+    cell_number = int.from_bytes(hashlib.sha256(cell_id.encode()).digest()[:4], 'little')
+    count = len(stretches)
+    chosen = keyed_random.permute(np.arange(min(most, count)), count, keyed_random.derive_key(seed, cell_number))
+    return stretches[chosen]
+
+
+def cut_masks(sweeps: list[np.ndarray], mask_starts: np.ndarray) -> np.ndarray:
+    """Cuts masks, (m, 160) float32 in pA, that start at (m,) int64 samples in the sweeps one after the other."""
+    masks = np.empty((len(mask_starts), MASK_SAMPLES), np.float32)
+    sweep_starts = np.cumsum([0, *map(len, sweeps)])
+    for mask, start in zip(masks, mask_starts, strict=True):
+        sweep = int(np.searchsorted(sweep_starts, start, side='right')) - 1
+        first = start - sweep_starts[sweep]
+        mask[:] = sweeps[sweep][first : first + len(mask)]
+    return masks

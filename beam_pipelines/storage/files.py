@@ -24,6 +24,7 @@ from apache_beam.io.filesystems import FileSystems
 from beam_pipelines.errors import UserError
 from beam_pipelines.storage.object_store import store_errors
 from beam_pipelines.storage.typed_json import check_content
+from beam_pipelines.storage.walk import check_regular, walk_files
 
 _TEMPORARY = '.tmp-'
 _TEMPORARY_NAME = re.compile(rf'{re.escape(_TEMPORARY)}[0-9a-f]{{32}}$')
@@ -187,9 +188,8 @@ def list_files(folder: str) -> dict[str, int]:
     """
     if is_local(folder):
         # Beam is not used here: it reads a name such as "2014 [A]" as a pattern and does not follow linked folders.
-        walk = os.walk(folder, followlinks=True, onerror=_raise_unless_missing)
-        paths = [os.path.join(parent, name) for parent, _, names in walk for name in names]
-        return {path: os.path.getsize(path) if os.path.exists(path) else 0 for path in sorted(paths)}
+        paths = sorted(walk_files(folder))
+        return {path: os.path.getsize(path) if os.path.exists(path) else 0 for path in paths}
     with _errors_of(folder):
         (match,) = FileSystems.match([_pattern_below(folder)])
     # A store's web console represents an empty folder by an object whose name ends in /.
@@ -209,11 +209,6 @@ def list_folders(folder: str) -> list[str]:
         return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir()) if os.path.isdir(folder) else []
     below = [path[len(folder.rstrip('/')) + 1 :] for path in list_files(folder)]
     return sorted({path.partition('/')[0] for path in below if '/' in path})
-
-
-def _raise_unless_missing(error: OSError) -> None:
-    if not isinstance(error, FileNotFoundError):
-        raise error
 
 
 def publish(source: str, target: str, aside: str, last: str) -> None:
@@ -286,6 +281,8 @@ def upload(local_path: str, path: str) -> None:
 
 
 def _open(path: str) -> BinaryIO:
+    if is_local(path):
+        check_regular(path)
     return FileSystems.open(path, compression_type=filesystem.CompressionTypes.UNCOMPRESSED)
 
 

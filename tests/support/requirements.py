@@ -1,6 +1,7 @@
 """What some tests need and not every machine has."""
 
 import importlib.util
+import os
 
 import pytest
 
@@ -11,3 +12,4 @@ needs_gcp = pytest.mark.skipif(
     reason="Google's libraries are not here: pip install '.[gcp]'",
 )
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason='../shared is not here')
+needs_posix = pytest.mark.skipif(os.name != 'posix', reason='links and pipes of POSIX')

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import concurrent.futures.process
 import dataclasses
 from collections.abc import Iterator, Sequence
 
 from beam_pipelines.cli.progress_line import ProgressLine
 from beam_pipelines.cli.words import counted
-from beam_pipelines.errors import UserError
-from beam_pipelines.recordings.cell_files import RecordingFiles
+from beam_pipelines.recordings.cell_files import RecordingFiles, look_alikes
 from beam_pipelines.recordings.rejection import RejectedFile
 from beam_pipelines.recordings.sources import MADE
 from beam_pipelines.spikes.events import dropped_words, second_spikes_words
@@ -67,7 +65,7 @@ def classify_all(
     """
     findings = Findings(rejected=list(rejected))
     progress = ProgressLine()
-    for done, cells in enumerate(read_results(reading), start=1):
+    for done, cells in enumerate(reading, start=1):
         for cell, report in cells:
             findings.add(None if cell is None else classifier.classify_cell(cell), report)
         if progress.is_due():
@@ -81,16 +79,6 @@ def classify_all(
     assert files <= findings.counts.used_files + len(findings.rejected), 'a file was forgotten'
     findings.rejected.sort(key=lambda file: file.path)
     return findings
-
-
-def read_results(
-    reading: Iterator[ReadCells],
-) -> Iterator[ReadCells]:
-    """Yields what the readers return; UserError if a reader has died."""
-    try:
-        yield from reading
-    except concurrent.futures.process.BrokenProcessPool:
-        raise UserError('a process that read recordings has died, perhaps for lack of memory') from None
 
 
 def findings_lines(findings: Findings, classifier: Classifier) -> list[str]:
@@ -107,6 +95,7 @@ def findings_lines(findings: Findings, classifier: Classifier) -> list[str]:
         *([training_range_line([cell.result for cell in cells])] if cells else []),
         f'{classifier.ensemble.title}: {calibration_words(classifier.calibration)}',
     ]
+    lines += look_alikes(cell.result.cell for cell in cells)
     for made in MADE:
         if count := sum(cell.source == made.name for cell in cells):
             verb, whose = ('is', 'its verdict says') if count == 1 else ('are', 'their verdicts say')

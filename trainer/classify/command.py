@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from beam_pipelines.cli.command import run_command, say
+from beam_pipelines.cli.command import run_command, say, show
 from beam_pipelines.cli.words import counted
 from beam_pipelines.errors import UsageError, UserError
 from beam_pipelines.recordings.folder_names import did_you_mean
@@ -150,7 +150,7 @@ def _print_findings(findings: Findings, classifier: Classifier, report: pathlib.
         *findings_lines(findings, classifier),
         f'report: {report}',
     ]
-    print('\n'.join(lines))
+    show(*lines)
     if findings.rejected:
         others = 'the verdicts are on the others' if findings.cells else 'there is no verdict'
         say(f'{counted(len(findings.rejected), "file")} rejected, see {rejected_file}; {others}')

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 
 from beam_pipelines.errors import UserError
 from beam_pipelines.recordings.cell_files import RecordingFiles, group_files, is_ignored
 from beam_pipelines.recordings.folder_names import did_you_mean
 from beam_pipelines.recordings.rejection import RejectedFile
+from beam_pipelines.storage.walk import walk_files
 
 
 def find_recordings(
@@ -60,21 +61,17 @@ def count_files(recordings: Sequence[RecordingFiles]) -> int:
     return sum(len(files.paths) for recording in recordings for files in (recording, *recording.spares))
 
 
-def _walk(folder: str, output_dir: str, output_names: Collection[str]) -> Iterator[str]:
-    visited = set()
-    for parent, folders, names in os.walk(folder, followlinks=True, onerror=_raise):
-        real = os.path.realpath(parent)
-        if real in visited:  # a link to one of its parent folders
-            folders.clear()
-            continue
-        visited.add(real)
-        own = output_names if real == output_dir else ()
-        folders[:] = sorted(name for name in folders if not name.startswith('.') and name not in own)
-        yield from (os.path.join(parent, name) for name in sorted(names) if name not in own)
+def _walk(folder: str, output_dir: str, output_names: Collection[str]) -> list[str]:
+    def is_foreign(parent: str, name: str) -> bool:
+        return name not in output_names or os.path.realpath(parent) != output_dir
 
+    def enters(parent: str, name: str) -> bool:
+        return not name.startswith('.') and is_foreign(parent, name)
 
-def _raise(error: OSError) -> None:
-    raise UserError(f'{error.filename}: {error.strerror}')
+    try:
+        return [path for path in walk_files(folder, enters) if is_foreign(*os.path.split(path))]
+    except OSError as error:
+        raise UserError(f'{error.filename}: {error.strerror}') from None
 
 
 def _is_text(path: str) -> bool:

@@ -8,12 +8,13 @@ import numpy as np
 
 from beam_pipelines import domain
 from beam_pipelines.recordings.cell_files import RecordingFiles
+from beam_pipelines.recordings.library_errors import rejecting_faults
 from beam_pipelines.recordings.reading_options import ReadingOptions
 from beam_pipelines.recordings.recording import RecordedCurrent, Recording, at_40_khz
 from beam_pipelines.recordings.rejection import RecordingRejected
 from beam_pipelines.recordings.sources import RECORDED
 from beam_pipelines.spikes.detection import DetectedSpikes
-from beam_pipelines.spikes.extraction import ExtractionReport, RecordedCell, read_cells
+from beam_pipelines.spikes.extraction import ExtractionReport, RecordedCell, read_cells, rejected_after_all
 from beam_pipelines.spikes.no_spikes import explain_no_spikes
 from beam_pipelines.spikes.preparation import PreparedCurrent, find_spikes
 from beam_pipelines.spikes.waveform_features import SpikeMeasures, measure_spikes
@@ -70,7 +71,15 @@ def read_measured_cells(files: RecordingFiles, options: ReadingOptions) -> ReadC
     -------
     For each cell what was measured, None if it was rejected, and what became of the files. A bad file never raises.
     """
-    return [(None if cell is None else _measure(cell, options), report) for cell, report in read_cells(files, options)]
+    measured: ReadCells = []
+    for cell, report in read_cells(files, options):
+        try:
+            with rejecting_faults():
+                measured.append((None if cell is None else _measure(cell, options), report))
+        except RecordingRejected as error:
+            assert cell is not None
+            measured.append((None, rejected_after_all(cell, files, report, error)))
+    return measured
 
 
 def measure_current(current_pa: np.ndarray, sampling_rate_hz: float, options: ReadingOptions) -> MeasuredCell:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import concurrent.futures
+import concurrent.futures.process
 import itertools
 import multiprocessing
 import os
@@ -14,6 +14,8 @@ from types import TracebackType
 from beam_pipelines.cli.signals import interrupts_held_back
 from beam_pipelines.recordings.cell_files import RecordingFiles
 from beam_pipelines.recordings.reading_options import ReadingOptions
+from beam_pipelines.recordings.rejection import RejectedFile
+from beam_pipelines.spikes.extraction import ExtractionReport
 from trainer.classify.measured_cell import ReadCells, read_measured_cells
 
 # Read ahead of the classifier; a reader returns the spikes of a recording, not the recording.
@@ -37,9 +39,7 @@ class ReadingPool:
 
         self._options = options
         self._workers = max(1, min(most_workers, joblib.cpu_count(), _MOST_WORKERS))
-        self._executor = concurrent.futures.ProcessPoolExecutor(
-            self._workers, multiprocessing.get_context('spawn'), initializer=_start_reader
-        )
+        self._executor = self._new_executor()
 
     def __enter__(self) -> ReadingPool:
         return self
@@ -50,24 +50,61 @@ class ReadingPool:
         self._executor.shutdown(cancel_futures=True)
 
     def read(self, recordings: Sequence[RecordingFiles]) -> Iterator[ReadCells]:
-        """Starts reading at once, and returns what ``measured_cell.read_measured_cells`` does as it becomes ready."""
+        """Starts reading at once, and returns what ``measured_cell.read_measured_cells`` does as it becomes ready.
+
+        A recording on which a reader dies is rejected.
+        """
         waiting = iter(recordings)
-        return self._results(
-            waiting, set(map(self._submit, itertools.islice(waiting, _AHEAD_PER_WORKER * self._workers)))
-        )
+        first = itertools.islice(waiting, _AHEAD_PER_WORKER * self._workers)
+        return self._results(waiting, {self._submit(recording): recording for recording in first})
 
     def _results(
-        self, waiting: Iterator[RecordingFiles], pending: set[concurrent.futures.Future]
+        self, waiting: Iterator[RecordingFiles], pending: dict[concurrent.futures.Future, RecordingFiles]
     ) -> Iterator[ReadCells]:
         while pending:
-            done, pending = concurrent.futures.wait(pending, return_when=concurrent.futures.FIRST_COMPLETED)
-            pending |= set(map(self._submit, itertools.islice(waiting, len(done))))
+            done, _ = concurrent.futures.wait(pending, return_when=concurrent.futures.FIRST_COMPLETED)
+            unread = []
             for future in done:
-                yield future.result()
+                recording = pending.pop(future)
+                try:
+                    yield future.result()
+                except concurrent.futures.process.BrokenProcessPool:
+                    unread.append(recording)
+            if unread:
+                # Whichever reader died, all that was being read is lost. Each is read alone, to find the one at fault.
+                unread += pending.values()
+                pending.clear()
+                self._restart()
+                yield from map(self._read_alone, unread)
+            pending |= {self._submit(recording): recording for recording in itertools.islice(waiting, len(done))}
+
+    def _read_alone(self, recording: RecordingFiles) -> ReadCells:
+        try:
+            return self._submit(recording).result()
+        except concurrent.futures.process.BrokenProcessPool:
+            self._restart()
+            detail = 'the process that read it died, perhaps for lack of memory'
+            paths = [path for files in (recording, *recording.spares) for path in files.paths]
+            rejected = tuple(RejectedFile(path, 'unreadable', detail) for path in paths)
+            return [(None, ExtractionReport(rejected=rejected))]
 
     def _submit(self, recording: RecordingFiles) -> concurrent.futures.Future:
         with interrupts_held_back():
-            return self._executor.submit(read_measured_cells, recording, self._options)
+            try:
+                return self._executor.submit(read_measured_cells, recording, self._options)
+            except concurrent.futures.process.BrokenProcessPool as error:
+                failed: concurrent.futures.Future = concurrent.futures.Future()
+                failed.set_exception(error)
+                return failed
+
+    def _new_executor(self) -> concurrent.futures.ProcessPoolExecutor:
+        return concurrent.futures.ProcessPoolExecutor(
+            self._workers, multiprocessing.get_context('spawn'), initializer=_start_reader
+        )
+
+    def _restart(self) -> None:
+        self._executor.shutdown(cancel_futures=True)
+        self._executor = self._new_executor()
 
 
 def _start_reader() -> None:

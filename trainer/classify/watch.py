@@ -7,12 +7,15 @@ import pathlib
 import time
 from collections.abc import Sequence
 
-from beam_pipelines.cli.command import say
+from beam_pipelines.cli.command import say, show
 from beam_pipelines.cli.signals import StopRequests
+from beam_pipelines.cli.words import printable
 from beam_pipelines.recordings.cell_files import group_files, is_ignored
 from beam_pipelines.recordings.formats import is_complete, is_recording
+from beam_pipelines.recordings.rejection import RejectedFile, screen_line
 from beam_pipelines.spikes.extraction import ExtractionReport, duplicate_cell, rejection_report
-from trainer.classify.batch import Findings, findings_lines, read_results
+from beam_pipelines.storage.walk import walk_files
+from trainer.classify.batch import Findings, findings_lines
 from trainer.classify.classifier import Classifier
 from trainer.classify.outputs import OUTPUT_NAMES, OutputInUse, write_outputs
 from trainer.classify.reading_pool import ReadingPool
@@ -50,15 +53,15 @@ def watch(
     files = WatchedFolder(watched, str(folder))
     outcomes: _Outcomes = {}
     report = write_outputs(folder, Findings(), classifier, exports)
-    print(f'watching {watched}; Ctrl-C ends it; report: {report}', flush=True)
+    show(f'watching {watched}; Ctrl-C ends it; report: {report}')
     in_use: OutputInUse | None = None
     with StopRequests() as requests:
         while requests.signal_number is None:
             ready = files.poll()
             for path in ready:
                 outcomes[path] = _classify(path, classifier, pool, outcomes)
-                lines = (_outcome_line(path, outcome, classifier.calibration) for outcome in outcomes[path])
-                print(*lines, sep='\n', flush=True)
+                calibration = classifier.calibration
+                show(*(line for outcome in outcomes[path] for line in _outcome_lines(*outcome, calibration)))
             if ready or in_use:
                 was_in_use, in_use = in_use, None
                 try:
@@ -68,10 +71,11 @@ def watch(
                     if not was_in_use:
                         say(f'{error}; they are written as soon as possible')
             time.sleep(_SECONDS_BETWEEN_LOOKS)
-    print('\n'.join(findings_lines(_gather(outcomes), classifier)))
-    for path in files.unfinished():
-        print(f'{path}: was still being written and has no verdict')
-    print(f'report: {report}')
+    show(
+        *findings_lines(_gather(outcomes), classifier),
+        *(f'{printable(path)}: was still being written and has no verdict' for path in files.unfinished()),
+        f'report: {report}',
+    )
     if in_use:
         write_outputs(folder, _gather(outcomes), classifier, exports)
 
@@ -81,6 +85,10 @@ def _classify(path: str, classifier: Classifier, pool: ReadingPool, outcomes: _O
     if of_no_cell:
         return [(None, rejection_report(of_no_cell[0][1]))]
     (recording,) = recordings
+    for other in outcomes:
+        if other != path and _is_same_file(path, other):
+            detail = f'it is the same file as {other}'
+            return [(None, rejection_report(RejectedFile(path, 'duplicate_file', detail)))]
     path_of = {
         cell.result.cell: other
         for other, of_other in outcomes.items()
@@ -88,13 +96,20 @@ def _classify(path: str, classifier: Classifier, pool: ReadingPool, outcomes: _O
         for cell, _ in of_other
         if cell is not None
     }
-    ((*cells,),) = read_results(pool.read([recording]))
+    ((*cells,),) = pool.read([recording])
     return [
         (None, rejection_report(duplicate_cell(path, cell.cell, path_of[cell.cell])))
         if cell is not None and cell.cell in path_of
         else (None if cell is None else classifier.classify_cell(cell), report)
         for cell, report in cells
     ]
+
+
+def _is_same_file(path: str, other: str) -> bool:
+    try:
+        return os.path.samefile(path, other)
+    except OSError:  # One of them is gone.
+        return False
 
 
 def _gather(outcomes: _Outcomes) -> Findings:
@@ -105,12 +120,15 @@ def _gather(outcomes: _Outcomes) -> Findings:
     return findings
 
 
-def _outcome_line(path: str, outcome: _Outcome, calibration: Calibration) -> str:
-    cell, report = outcome
+def _outcome_lines(cell: ClassifiedCell | None, report: ExtractionReport, calibration: Calibration) -> list[str]:
     if cell is None:
-        (rejected,) = report.rejected
-        return f'{pathlib.Path(path).name}  rejected, {rejected.reason}: {rejected.detail}'
-    return '\n    WARNING: '.join((verdict_line(cell.result, calibration), *map(str, cell.result.warnings)))
+        return [screen_line(file) for file in report.rejected]
+    warnings = [f'    WARNING: {printable(str(warning))}' for warning in cell.result.warnings]
+    return [verdict_line(cell.result, calibration), *warnings]
+
+
+def _ignore(error: OSError) -> None:
+    """A folder that cannot be read now may be readable at the next look."""
 
 
 class WatchedFolder:
@@ -145,16 +163,23 @@ class WatchedFolder:
     def _states(self) -> dict[str, tuple[int, int]]:
         """Returns the size in bytes and the time of the last change, in ns, of each file."""
         states = {}
-        for parent, folders, names in os.walk(self._folder):
-            own = OUTPUT_NAMES if os.path.realpath(parent) == self._output_dir else ()
-            folders[:] = sorted(name for name in folders if not name.startswith('.') and name not in own)
-            for name in sorted(names):
-                path = os.path.join(parent, name)
-                if not is_recording(name) or is_ignored(path) or name in own:
-                    continue
-                try:
-                    status = os.stat(path)
-                except OSError:
-                    continue  # removed since the folder was listed
-                states[path] = (status.st_size, status.st_mtime_ns)
+        for path in self._paths():
+            try:
+                status = os.stat(path)
+            except OSError:
+                continue  # removed since the folder was listed
+            states[path] = (status.st_size, status.st_mtime_ns)
         return states
+
+    def _paths(self) -> list[str]:
+        def is_foreign(parent: str, name: str) -> bool:
+            return name not in OUTPUT_NAMES or os.path.realpath(parent) != self._output_dir
+
+        def enters(parent: str, name: str) -> bool:
+            return not name.startswith('.') and is_foreign(parent, name)
+
+        return [
+            path
+            for path in walk_files(self._folder, enters, on_error=_ignore)
+            if is_recording(path) and not is_ignored(path) and is_foreign(*os.path.split(path))
+        ]

@@ -7,6 +7,7 @@ import dataclasses
 import io
 import math
 import os
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 from beam_pipelines import domain
@@ -16,6 +17,9 @@ from trainer.evaluation.cell_warnings import join_codes
 from trainer.evaluation.controls import compare_with_noise
 from trainer.evaluation.metrics import accuracy_difference
 from trainer.evaluation.results import CellResult, ModelResult, SplitResult
+
+# By which spreadsheets know a formula, in any width of the characters.
+_FORMULA_STARTS = '=+-@'
 
 CELLS_COLUMNS = ('cell', 'verdict', 'p_ser', 'p_ser_low', 'p_ser_high', 'n_spikes', 'udi_ms', 'label', 'warnings')
 
@@ -110,9 +114,32 @@ def known(value: float, digits: int) -> str:
 def write_table(
     path: str | os.PathLike[str], header: Sequence[str], rows: Iterable[Iterable[object]], delimiter: str = ','
 ) -> None:
-    """Writes a CSV file atomically."""
+    """Writes a CSV file atomically.
+
+    Names come from files, and a spreadsheet takes some of them for formulas: these are written as ``plain_text`` says.
+    """
     text = io.StringIO()
     writer = csv.writer(text, delimiter=delimiter, lineterminator='\n')
     writer.writerow(header)
-    writer.writerows(rows)
+    writer.writerows([plain_text(field) if isinstance(field, str) else field for field in row] for row in rows)
     write_text(path, text.getvalue())
+
+
+def plain_text(field: str) -> str:
+    """Returns a field of a table with ``'`` before it if a spreadsheet would take it for a formula.
+
+    Spreadsheets show such a field as text. Numbers, which may begin with a sign, stay as they are. Different fields
+    stay different, because one that has a ``'`` before a formula already gets another.
+    """
+    first = unicodedata.normalize('NFKC', field.lstrip("'")).lstrip()[:1]
+    if first not in _FORMULA_STARTS or first == '' or _is_number(field):
+        return field
+    return f"'{field}"
+
+
+def _is_number(field: str) -> bool:
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return True

@@ -14,6 +14,7 @@ from beam_pipelines.recordings.published_cells import published_cells
 from beam_pipelines.recordings.reading_options import PUBLISHED_CUTTING, ReadingOptions
 from beam_pipelines.recordings.rejection import RejectedFile
 from beam_pipelines.spikes.extraction import read_cells
+from beam_pipelines.storage.walk import walk_files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,12 +84,7 @@ def count_root(root: pathlib.Path) -> RootCount:
 
 
 def _files_below(folder: pathlib.Path) -> list[str]:
-    def raise_unless_missing(error: OSError) -> None:
-        if not isinstance(error, FileNotFoundError):
-            raise error
-
-    walk = os.walk(folder, followlinks=True, onerror=raise_unless_missing)
-    return sorted(os.path.join(parent, name) for parent, _, names in walk for name in names if not is_ignored(name))
+    return sorted(path for path in walk_files(os.fspath(folder)) if not is_ignored(path))
 
 
 def describe_counts(found: RootCount) -> str:

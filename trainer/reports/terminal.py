@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from beam_pipelines import domain
-from beam_pipelines.cli.words import counted
+from beam_pipelines.cli.words import counted, printable
 from beam_pipelines.recordings.sources import Source, find_source
 from trainer.evaluation.calibration import Calibration
 from trainer.evaluation.cell_warnings import count_outside_training_range
@@ -270,7 +270,8 @@ def verdict_lines(cells: Sequence[CellResult], calibration: Calibration, cells_f
     """
     lines = []
     for cell in cells[:_MOST_VERDICTS]:
-        lines += [verdict_line(cell, calibration), *(f'    {warning}' for warning in cell.warnings)]
+        warnings = (f'    {printable(str(warning))}' for warning in cell.warnings)
+        lines += [verdict_line(cell, calibration), *warnings]
     if len(cells) > _MOST_VERDICTS:
         lines.append(f'... {len(cells) - _MOST_VERDICTS} more in {cells_file}')
     return lines
@@ -285,6 +286,6 @@ def verdict_line(cell: CellResult, calibration: Calibration) -> str:
     limit = f': {words.limit}' if words.limit else ''
     close = f'  {CLOSE_TO_UNDECIDED}' if is_close_to_undecided(cell, calibration) else ''
     return (
-        f'{cell.cell:<14} {cell.verdict:<9} p(SER) {words.value}{interval}{limit}'
+        f'{printable(cell.cell):<14} {cell.verdict:<9} p(SER) {words.value}{interval}{limit}'
         f'  {cell.n_spikes:>4} {"spike" if cell.n_spikes == 1 else "spikes"}{close}{label}{mark}'
     )

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from beam_pipelines.cli.command import refuse_arguments, run_main, standard_error_redirected
+from beam_pipelines.cli.command import refuse_arguments, run_main, say, show, standard_error_redirected
 from beam_pipelines.errors import UsageError, UserError
 
 # A program whose flag says how it ends.
@@ -142,3 +142,11 @@ def test_standard_error_comes_back_after_an_error(tmp_path, capfd):
         _ = 1 / 0
     print('afterwards', file=sys.stderr, flush=True)
     assert capfd.readouterr().err == 'afterwards\n'
+
+
+def test_no_line_of_a_command_passes_escape_sequences(capsys):
+    show('verdict \x1b[2J', 'two\nlines')
+    say('no such file \x1b]0;title\x07\nforged: line')
+    shown = capsys.readouterr()
+    assert shown.out == 'verdict \\x1b[2J\ntwo\nlines\n'
+    assert shown.err.count('\n') == 1 and '\\x1b]0;title\\x07\\nforged' in shown.err

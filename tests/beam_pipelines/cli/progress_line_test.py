@@ -61,3 +61,9 @@ def test_a_line_is_due_seldom_and_more_seldom_in_a_file(output, seconds, monkeyp
 def test_standard_error_is_the_default(capsys):
     ProgressLine().show('text')
     assert capsys.readouterr().err == 'text\n'
+
+
+def test_text_from_outside_does_nothing_to_the_terminal():
+    output = io.StringIO()
+    ProgressLine(output).show('cell \x1b[2J\nforged')
+    assert output.getvalue() == 'cell \\x1b[2J\\nforged\n'

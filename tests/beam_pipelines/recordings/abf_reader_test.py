@@ -160,9 +160,9 @@ def test_what_pyabf_stumbles_over_is_unreadable_with_its_message(tmp_path, noise
     assert rejected.detail.startswith('pyABF: ZeroDivisionError')
 
 
-def test_a_folder_in_place_of_a_file_is_unreadable(tmp_path):
+def test_a_folder_in_place_of_a_file_is_no_file(tmp_path):
     (tmp_path / 'A1#1.abf').mkdir()
-    assert _rejection(tmp_path / 'A1#1.abf').reason == 'unreadable'
+    assert _rejection(tmp_path / 'A1#1.abf').reason == 'not_a_file'
 
 
 def test_a_missing_file_is_unreadable(tmp_path):

@@ -3,8 +3,9 @@ import os
 
 import pytest
 
-from beam_pipelines.recordings.cell_files import group_files, is_ignored
+from beam_pipelines.recordings.cell_files import group_files, is_ignored, look_alikes
 from beam_pipelines.recordings.rejection import screen_lines
+from tests.support.requirements import needs_posix
 
 
 def _group(*files):
@@ -130,3 +131,57 @@ def test_a_copy_of_a_spike_csv_is_no_recording(name):
 def test_files_of_several_cells_may_have_the_same_name():
     recordings, rejected = group_files([('original', 0, 'r/SER/day.nwb'), ('original', 1, 'r/NSER/day.nwb')])
     assert [recording.label for recording in recordings] in ([0, 1], [1, 0]) and rejected == []
+
+
+@needs_posix
+def test_of_several_names_of_one_file_its_own_is_used(tmp_path):
+    (tmp_path / 'B1#1.abf').write_bytes(b'ABF ')
+    (tmp_path / 'A1#1.abf').symlink_to('B1#1.abf')
+    os.link(tmp_path / 'B1#1.abf', tmp_path / 'C1#1.abf')
+    files = [('original', 0, str(path)) for path in sorted(tmp_path.iterdir())]
+    (recording,), rejected = group_files(files)
+    assert recording.paths == (str(tmp_path / 'B1#1.abf'),)
+    assert {os.path.basename(file.path): file.reason for _, file in rejected} == {
+        'A1#1.abf': 'duplicate_file',
+        'C1#1.abf': 'duplicate_file',
+    }
+    assert rejected[0][1].detail == f'it is the same file as {tmp_path}/B1#1.abf'
+
+
+@needs_posix
+def test_one_file_in_both_classes_is_contradictory_whatever_its_names(tmp_path):
+    (tmp_path / 'A1#1.abf').write_bytes(b'ABF ')
+    (tmp_path / 'B1#2.abf').symlink_to('A1#1.abf')
+    recordings, rejected = _group(
+        ('original', 0, str(tmp_path / 'A1#1.abf')), ('original', 1, str(tmp_path / 'B1#2.abf'))
+    )
+    assert not recordings and set(rejected.values()) == {'contradictory_label'}
+
+
+@needs_posix
+def test_a_linked_file_is_of_the_original_recordings_if_of_any(tmp_path):
+    (tmp_path / 'A1#1.abf').write_bytes(b'ABF ')
+    (tmp_path / 'B1#2.abf').symlink_to('A1#1.abf')
+    (recording,), rejected = _group(
+        ('non_homogeneous', 0, str(tmp_path / 'A1#1.abf')), ('original', 0, str(tmp_path / 'B1#2.abf'))
+    )
+    assert recording.recording_set == 'original' and rejected == {str(tmp_path / 'A1#1.abf'): 'duplicate_file'}
+
+
+def test_both_forms_of_an_accent_are_one_cell():
+    composed, decomposed = 'r/A\u00e9#1.abf', 'r/b/Ae\u0301#1.abf'
+    (recording,), rejected = _group(('original', 0, composed), ('original', 0, decomposed))
+    assert recording.cell_id == 'A\u00e9#1' and len(recording.spares) == 1 and not rejected
+
+
+@pytest.mark.parametrize('name', ['a\nb', 'a\x1b[2J', 'a\u202eb', 'a\u2028b', ' a', 'a\u00a0', '\udcff'])
+def test_a_name_that_is_no_line_of_text_is_no_cell(name):
+    recordings, rejected = _group(('original', 0, f'r/{name}.abf'))
+    assert not recordings and set(rejected.values()) == {'bad_name'}
+
+
+def test_cells_whose_names_look_alike_are_told():
+    assert look_alikes(['A1#1', 'a1#1', 'B2#1', '\uff21\uff11#\uff11']) == [
+        'WARNING: the cells A1#1 and a1#1 and \uff21\uff11#\uff11 differ only in how their names are written'
+    ]
+    assert look_alikes(['A1#1', 'A1#2']) == []

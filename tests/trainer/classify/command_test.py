@@ -285,3 +285,35 @@ def test_recordings_are_classified_as_the_acquisition_program_closes_them(synthe
     assert '2 files = 2 used + 0 rejected' in lines
     spikes = [row for row in rows(watched / 'out' / 'spikes.csv') if row['cell'] == second.stem]
     assert float(spikes[-1]['time_s']) > 4  # of 5 s: the whole file was read
+
+
+def test_hostile_files_and_names_leave_the_others_their_verdicts(synthetic_run, recordings_root, tmp_path):
+    folder = tmp_path / 'new'
+    folder.mkdir()
+    first, second, *_ = recordings(recordings_root)
+    formula, escape = '=1+1#1', 'a\x1b[2J#1'
+    shutil.copy(first, folder / f'{formula}.abf')
+    shutil.copy(second, folder / f'{escape}.abf')
+    units = bytearray(second.read_bytes())
+    units[602:610] = b'\x1b[2J\nSER'
+    (folder / 'units.abf').write_bytes(units)
+    os.mkfifo(folder / 'pipe.abf')
+    os.symlink('/dev/zero', folder / 'zero.csv')
+    os.symlink(f'{formula}.abf', folder / 'link.abf')
+    for name in 'ab':
+        os.symlink('.', folder / name)
+    result = classify(synthetic_run[0], tmp_path / 'verdicts', '--export', 'phy', folder)
+    assert result.returncode == 1
+    (row,) = rows(tmp_path / 'verdicts' / 'cells.csv')
+    assert row['cell'] == f"'{formula}"
+    assert {row['cell'] for row in rows(tmp_path / 'verdicts' / 'spikes.csv')} == {f"'{formula}"}
+    assert f"\t'{formula}\n" in (tmp_path / 'verdicts' / 'phy' / 'cluster_sero.tsv').read_text()
+    assert rejected(tmp_path / 'verdicts') == {
+        f'{escape}.abf': 'bad_name',
+        'units.abf': 'wrong_unit',
+        'pipe.abf': 'not_a_file',
+        'zero.csv': 'not_a_file',
+        'link.abf': 'duplicate_file',
+    }
+    for line in (result.stdout + result.stderr).splitlines():
+        assert line.isprintable(), line

@@ -1,5 +1,6 @@
 from beam_pipelines.recordings.sources import REAL_SHAPES, SIMULATED
-from trainer.reports.terminal import source_line
+from tests.support.classified_cells import make_cell
+from trainer.reports.terminal import source_line, verdict_lines
 
 
 def test_a_line_says_what_results_are_not_about():
@@ -8,3 +9,9 @@ def test_a_line_says_what_results_are_not_about():
         'All of this is of recordings of REAL SPIKE SHAPES under SIMULATED NOISE and says nothing about raphe neurons,'
         ' because SER and NSER stand for other types of neuron here.'
     )
+
+
+def test_no_name_or_warning_reaches_the_terminal_raw():
+    cell = make_cell('a\x1b[2J\nA1#1  SER', 'a.abf').result
+    lines = verdict_lines([(cell, ['channel \x1b[31mIm'])], 'cells.csv')
+    assert len(lines) == 2 and all(line.isprintable() for line in lines)
