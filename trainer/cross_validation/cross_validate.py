@@ -32,7 +32,7 @@ from trainer.evaluation.calibration import Calibration
 from trainer.evaluation.controls import DescribedCells, call_cells, compare_with_noise, describe_cells, score_folds
 from trainer.evaluation.evaluator import calibrate, classify_cells
 from trainer.evaluation.metrics import binary_metrics, cell_metrics
-from trainer.evaluation.outputs import controls_of, without_nan, write_cells
+from trainer.evaluation.outputs import appearing_together, controls_of, without_nan, write_cells
 from trainer.evaluation.results import CellResult, SplitResult
 from trainer.evaluation.verdicts import spike_p_ser
 from trainer.models.scoring import SpikeScores, score_spikes
@@ -146,8 +146,7 @@ def cross_validate(
 
 
 def write_result(folder: str, result: SplitResult, config: FrozenConfigDict) -> None:
-    """Writes ``cells.csv`` and then ``metrics.json``."""
-    write_cells(os.path.join(folder, 'cells.csv'), result.cells, [result.name] * len(result.cells))
+    """Writes ``cells.csv`` and ``metrics.json``, which appear together."""
     content = {
         result.name: result.metrics,
         'controls': {result.name: controls_of(result)},
@@ -155,7 +154,9 @@ def write_result(folder: str, result: SplitResult, config: FrozenConfigDict) -> 
         'source': result.source,
         'config': config.to_dict(),
     }
-    write_json(os.path.join(folder, _METRICS_FILE), without_nan(content), sort_keys=False)
+    with appearing_together(folder) as partial:
+        write_cells(partial / 'cells.csv', result.cells, [result.name] * len(result.cells))
+        write_json(partial / _METRICS_FILE, without_nan(content), sort_keys=False)
 
 
 def read_headline(workdir: str, division: str) -> dict | None:
