@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import zipfile
 
 import keras
@@ -50,4 +51,4 @@ def _newer_keras(path: str) -> str | None:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in version.split('.')[:3])
+    return tuple(int(number) for number in re.findall(r'\d+', version)[:3])

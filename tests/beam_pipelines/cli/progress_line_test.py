@@ -61,3 +61,11 @@ def test_a_line_is_due_seldom_and_more_seldom_in_a_file(output, seconds, monkeyp
 def test_standard_error_is_the_default(capsys):
     ProgressLine().show('text')
     assert capsys.readouterr().err == 'text\n'
+
+
+def test_a_log_that_cannot_be_written_does_not_end_the_work():
+    class Full(io.StringIO):
+        def write(self, text):
+            raise OSError(28, 'No space left on device')
+
+    ProgressLine(Full()).keep('half done')
