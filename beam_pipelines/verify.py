@@ -1,4 +1,4 @@
-r"""Reads every record of a built dataset and checks it: CRCs, layout, counts, ranges, finite values.
+r"""Reads every file of a built dataset and checks it: checksums, layout, counts, ranges, finite values.
 
     sero-verify data/sero_spikes/original/1.1.0
     sero-verify data/sero_spikes
@@ -38,7 +38,7 @@ def main(argv: list[str]) -> int:
         checked = verify_dataset(folder)
         records += checked.records
         errors += len(checked.errors)
-        for error in checked.errors:
+        for error in (*checked.errors, *checked.notes):
             say(error)
     seconds = time.monotonic() - started
     summary = {

@@ -8,11 +8,14 @@ import io
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 
 from beam_pipelines.cli.command import standard_error_redirected
+from beam_pipelines.cli.environment import environment_with
 from beam_pipelines.errors import UserError
 
 _BACKENDS = ('tensorflow', 'jax')
+_KERAS_LIMITS = {'KERAS_MAX_EPOCHS': None, 'KERAS_MAX_STEPS_PER_EPOCH': None}
 
 
 def start_keras(backend: str | None = None) -> None:
@@ -35,7 +38,7 @@ def start_keras(backend: str | None = None) -> None:
     os.environ['KERAS_BACKEND'] = backend
     with tempfile.TemporaryFile() as log:
         try:
-            with standard_error_redirected(log):
+            with standard_error_redirected(log), _no_settings_of_the_user():
                 import keras
                 import tensorflow as tf
 
@@ -54,6 +57,16 @@ def start_keras(backend: str | None = None) -> None:
             log.seek(0)
             sys.stderr.write(log.read().decode(errors='replace'))
             raise
+
+
+@contextlib.contextmanager
+def _no_settings_of_the_user() -> Iterator[None]:
+    """Lets Keras find no ``keras.json`` while the block imports it, nor variables that limit its work.
+
+    The user's ``floatx`` would train half of the weights in float64, in silence.
+    """
+    with tempfile.TemporaryDirectory() as folder, environment_with({'KERAS_HOME': folder, **_KERAS_LIMITS}):
+        yield
 
 
 def describe_device() -> str:

@@ -49,8 +49,6 @@ def parse_flags(argv: list[str]) -> list[str]:
             if match := re.match(r'--?config\.([^=]*)', argument):
                 _check_name(match[1])
         return flags.FLAGS(argv)
-    except (SyntaxError, UserError, ValueError) as error:
-        raise _config_error(error) from None
     except flags.Error as error:
         match = re.match(r'flag --(config\.(\w+)=.*?): ', str(error))
         if match:
@@ -58,6 +56,8 @@ def parse_flags(argv: list[str]) -> list[str]:
         if 'parsing config file' in str(error):
             raise _config_error(error) from None
         return app.parse_flags_with_usage(argv)  # reports the mistake as all commands do
+    except Exception as error:  # A config is a program, and may raise anything.
+        raise _config_error(error) from None
 
 
 def read_config() -> FrozenConfigDict | None:
@@ -78,7 +78,7 @@ def read_config() -> FrozenConfigDict | None:
         if not hasattr(config, 'to_dict'):
             raise UserError(f'get_config() returned a {type(config).__name__}, expected an ml_collections.ConfigDict')
         _check_fields(config)
-    except (OSError, SyntaxError, UserError, ValueError) as error:
+    except Exception as error:  # A config is a program, and may raise anything.
         raise _config_error(error) from None
     return check_config(config)
 
@@ -188,5 +188,9 @@ def _is_like(value: object, usual: object) -> bool:
 
 
 def _config_error(error: Exception) -> UsageError:
+    cause = error.__cause__ if isinstance(error, OSError) and error.__cause__ else error
+    if isinstance(cause, OSError) and cause.filename:
+        return UsageError(f'--config: {cause.filename}: {cause.strerror}')
     # ml_collections reports over several lines; the last one says what went wrong.
-    return UsageError(f'--config: {str(error).strip().splitlines()[-1].strip()}')
+    said = str(error).strip().splitlines() or [type(error).__name__]
+    return UsageError(f'--config: {said[-1].strip()}')

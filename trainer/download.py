@@ -20,7 +20,7 @@ import pathlib
 
 from absl import flags
 
-from beam_pipelines.cli.command import refuse_arguments, run_command, say, show
+from beam_pipelines.cli.command import refuse_arguments, refuse_urls, run_command, say, show
 from beam_pipelines.cli.words import counted
 from beam_pipelines.errors import UsageError, UserError
 from beam_pipelines.recordings.folder_names import did_you_mean
@@ -38,6 +38,7 @@ def define_flags() -> None:
 
 def main(argv: list[str]) -> int:
     refuse_arguments(argv)
+    refuse_urls('recordings', 'models')
     if not (flags.FLAGS.recordings or flags.FLAGS.models):
         raise UsageError('give --recordings, --models or both: folders to download into')
 

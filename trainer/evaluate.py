@@ -37,7 +37,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from beam_pipelines.cli.command import refuse_arguments, run_command, show
+from beam_pipelines.cli.command import refuse_arguments, refuse_urls, run_command, show
 from beam_pipelines.errors import UsageError, UserError
 from beam_pipelines.recordings.sources import find_source
 from trainer.backend import start_keras
@@ -77,6 +77,7 @@ def define_flags() -> None:
 
 def main(argv: list[str]) -> int:
     refuse_arguments(argv)
+    refuse_urls('workdir', 'models', 'baseline_workdir', 'output_dir')
     _check_flags(flags.FLAGS)
     config = read_config()
     start_keras()
@@ -105,15 +106,15 @@ def _evaluate(values: flags.FlagValues) -> int:
 
 def _write(folder: pathlib.Path, model: ModelResult, baseline: ModelResult | None) -> None:
     """Writes and prints the results."""
-    from trainer.evaluation.outputs import write_cells, write_metrics
+    from trainer.evaluation.outputs import appearing_together, write_cells, write_metrics
     from trainer.reports.evaluation_report import write_report
     from trainer.reports.terminal import evaluation_lines
 
-    folder.mkdir(parents=True, exist_ok=True)
-    write_metrics(folder / 'metrics.json', model, baseline)
     tested = [(cell, split.name) for split in model.test_sets for cell in split.cells]
-    write_cells(folder / 'cells.csv', [cell for cell, _ in tested], [name for _, name in tested])
-    report = write_report(folder, model, baseline)
+    with appearing_together(folder) as partial:
+        write_metrics(partial / 'metrics.json', model, baseline)
+        write_cells(partial / 'cells.csv', [cell for cell, _ in tested], [name for _, name in tested])
+        report = folder / write_report(partial, model, baseline).name
     show(*evaluation_lines(model, baseline, str(folder / 'cells.csv')), f'report: {report}')
 
 

@@ -24,7 +24,7 @@ from collections.abc import Iterator
 
 from absl import flags
 
-from beam_pipelines.cli.command import refuse_arguments, run_command, say
+from beam_pipelines.cli.command import refuse_arguments, refuse_urls, run_command, say
 from beam_pipelines.cli.words import counted
 from beam_pipelines.errors import UserError
 from beam_pipelines.recordings.sources import words_of_source
@@ -60,6 +60,7 @@ def define_flags() -> None:
 
 def main(argv: list[str]) -> int:
     refuse_arguments(argv)
+    refuse_urls('workdir', 'init_from')
     config = read_config()
     start_keras(flags.FLAGS.backend)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import io
+import itertools
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -11,8 +11,11 @@ from typing import BinaryIO, TextIO
 
 from absl import app, flags
 
+from beam_pipelines.cli.streams import STANDARD_OUTPUT, discard_standard_output, own_standard_streams
 from beam_pipelines.cli.words import printable
 from beam_pipelines.errors import UsageError, UserError
+
+_STATUS_OF_BROKEN_PIPE = 141  # 128 + SIGPIPE, as of other programs
 
 _HELP = {'--help', '-help', '-?', '--helpshort', '--helpfull'}
 
@@ -33,7 +36,9 @@ def run_command(
     module_name : the program's module, already imported.
     parse_flags : parses the arguments and returns those that are not flags; may raise UserError.
     """
-    _escape_what_cannot_be_printed()
+    own_standard_streams()
+    if 'MPLBACKEND' in os.environ:  # A backend that is unknown or has no screen would end the command.
+        os.environ['MPLBACKEND'] = 'agg'
     module = sys.modules[module_name]
     sys.modules['__main__'].__doc__ = module.__doc__
     # absl files the flags of a program started with -m under its file name.
@@ -42,17 +47,41 @@ def run_command(
     for flag in own_flags:
         flags.FLAGS.register_key_flag_for_module(name, flag)
     try:
-        app.run(lambda argv: run_main(module.main, argv), flags_parser=parse_flags)
-    except UserError as error:  # from parse_flags; run_main reports those of main
-        sys.exit(_report(error))
+        status = _status_of(module.main, parse_flags)
+        sys.stdout.flush()
+    except OSError as error:  # from standard output, because run_main reports all others
+        status = _report_os_error(error)
+    sys.exit(status)
+
+
+def _status_of(main: Callable[[list[str]], int], parse_flags: Callable[[list[str]], list[str]]) -> int | str | None:
+    """Runs a program and returns the status that it would exit with."""
+    try:
+        _check_given_once(sys.argv[1:])
+        app.run(lambda argv: run_main(main, argv), flags_parser=parse_flags)
+    except UserError as error:  # in the flags; run_main reports those of main
+        return _report(error)
     except SystemExit as end:
         # absl exits with status 1 after showing help.
-        if end.code == 1 and not _HELP.isdisjoint(sys.argv):
-            sys.exit(0)
-        raise
+        return 0 if end.code == 1 and not _HELP.isdisjoint(sys.argv) else end.code
     except KeyboardInterrupt:
-        print(f'\n{sys.argv[0]}: interrupted', file=sys.stderr)
-        sys.exit(130)
+        say('interrupted', on_new_line=True)
+        return 130
+    return 0
+
+
+def _check_given_once(arguments: list[str]) -> None:
+    """Raises UsageError for a flag that is given twice: absl would take the last value without a word."""
+    given: set[str] = set()
+    for argument in itertools.takewhile(lambda argument: argument != '--', arguments):
+        name = argument.partition('=')[0].lstrip('-') if argument.startswith('-') else ''
+        if name.startswith('no') and name[2:] in flags.FLAGS:
+            name = name[2:]
+        field_of = name.partition('.')[0]  # --config.FIELD
+        if field_of in flags.FLAGS and not isinstance(flags.FLAGS[field_of], flags.MultiFlag):
+            if name in given:
+                raise UsageError(f'--{name}: is given twice')
+            given.add(name)
 
 
 def run_main(main: Callable[[list[str]], int], argv: list[str]) -> int:
@@ -62,19 +91,19 @@ def run_main(main: Callable[[list[str]], int], argv: list[str]) -> int:
     except UserError as error:
         return _report(error)
     except OSError as error:
+        return _report_os_error(error)
+
+
+def _report_os_error(error: OSError) -> int:
+    if error.filename != STANDARD_OUTPUT:
         said = error.strerror or ' '.join(str(error).split())
         say(f'{error.filename}: {said}' if error.filename else said)
         return 1
-
-
-def _escape_what_cannot_be_printed() -> None:
-    """Lets no character end a command: consoles and files of Windows seldom take all of Unicode.
-
-    Python already does so for standard error. An escape such as ``\\u2014`` keeps names apart; a ``?`` would not.
-    """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors='backslashreplace')
+    discard_standard_output()
+    if isinstance(error, BrokenPipeError):  # The reader has seen enough, as in `sero-verify data | head -1`.
+        return _STATUS_OF_BROKEN_PIPE
+    say(f'{STANDARD_OUTPUT}: {error.strerror}')
+    return 1
 
 
 def _report(error: UserError) -> int:
@@ -82,9 +111,16 @@ def _report(error: UserError) -> int:
     return error.exit_status
 
 
-def say(message: str) -> None:
-    """Prints a line to standard error under the command's name."""
-    print(printable(f'{sys.argv[0]}: {message}'), file=sys.stderr)
+def say(message: str, on_new_line: bool = False) -> None:
+    """Prints a line to standard error under the command's name.
+
+    Parameters
+    ----------
+    message : the line.
+    on_new_line : whether to leave the line that the cursor is on, such as that of ``^C``.
+    """
+    with contextlib.suppress(OSError):  # Nobody can be told.
+        print('\n' * on_new_line + printable(f'{sys.argv[0]}: {message}'), file=sys.stderr)
 
 
 def show(*lines: str) -> None:
@@ -96,6 +132,14 @@ def refuse_arguments(argv: list[str]) -> None:
     """Raises UsageError if a command that takes only flags was given arguments."""
     if argv[1:]:
         raise UsageError(f'unexpected argument {argv[1]!r}')
+
+
+def refuse_urls(*names: str) -> None:
+    """Raises UsageError if a flag names a URL; only some flags take one, the others would make a folder ``gs:``."""
+    for name in names:
+        value = flags.FLAGS[name].value
+        if value and '://' in value:
+            raise UsageError(f'--{name}={value}: must be a folder of this machine')
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from typing import TextIO
@@ -60,5 +61,6 @@ class ProgressLine:
             self._shown = ''
 
     def _write(self, text: str) -> None:
-        self._output.write(text)
-        self._output.flush()
+        with contextlib.suppress(OSError):  # A log that is full or no longer read does not end the work.
+            self._output.write(text)
+            self._output.flush()

@@ -78,3 +78,28 @@ def interrupts_held_back() -> Iterator[None]:
             signal.signal(signal.SIGINT, handler_before)
         if came:
             signal.raise_signal(signal.SIGINT)
+
+
+@contextlib.contextmanager
+def interrupts_kept() -> Iterator[None]:
+    """Raises KeyboardInterrupt if the block fails after Ctrl-C, whatever a library has made of it."""
+    came = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        raise KeyboardInterrupt
+
+    handler_before = signal.getsignal(signal.SIGINT)
+    # Where the process ignores Ctrl-C or handles it otherwise, that stays; only the main thread can set a handler.
+    is_ours = threading.current_thread() is threading.main_thread() and handler_before is signal.default_int_handler
+    if is_ours:
+        signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    except Exception as error:
+        if came:
+            raise KeyboardInterrupt from error
+        raise
+    finally:
+        if is_ours:
+            signal.signal(signal.SIGINT, handler_before)

@@ -11,6 +11,8 @@ VERSION = '1.1.0'
 INFO_FILE = 'dataset_info.json'  # TFDS's; a folder without it is not a dataset
 METADATA_FILE = 'metadata.json'  # TFDS's name; the content is ours
 CELL_NAMES_FILE = 'cell.labels.txt'  # TFDS's
+LABEL_NAMES_FILE = 'label.labels.txt'  # TFDS's
+CHECKSUMS_FILE = 'checksums.json'
 LAYOUT_FILE = 'record_layout.json'
 REJECTED_FILE = 'rejected.jsonl'
 # Only in synthetic datasets: what they are made from.

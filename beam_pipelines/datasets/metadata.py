@@ -73,6 +73,7 @@ class DatasetMetadata(msgspec.Struct, frozen=True, omit_defaults=True):
     triggers_dropped_by_reason : see ``events.DROP_REASONS``; not in the file if none was dropped.
     second_spikes : spikes in whose window another begins; not in the file if there is none.
     cutting : how its spikes were found and cut; not in the file if in the published way, as by early versions.
+    checksums : whether ``checksums.json`` has the checksums of all other files; not in the file of early versions.
     """
 
     source: str
@@ -94,3 +95,4 @@ class DatasetMetadata(msgspec.Struct, frozen=True, omit_defaults=True):
     triggers_dropped_by_reason: Mapping[str, int] = {}
     cutting: SpikeCutting = PUBLISHED_CUTTING
     second_spikes: int = 0
+    checksums: bool = False

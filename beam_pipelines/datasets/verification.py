@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -13,6 +14,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from beam_pipelines import domain
 from beam_pipelines.datasets import record_layout
+from beam_pipelines.datasets.checksums import checksum, find_changed_files, has_checksums
 from beam_pipelines.datasets.configs import INFO_FILE, LAYOUT_FILE, METADATA_FILE, shard_name
 from beam_pipelines.datasets.metadata import DatasetMetadata, SynthesisMetadata
 from beam_pipelines.errors import UserError
@@ -21,6 +23,11 @@ from beam_pipelines.storage.object_store import check_access
 from beam_pipelines.storage.walk import check_regular
 
 _BLOCK = 4096
+
+_NOTE_ON_EARLY_VERSIONS = (
+    '{}: built by an early version without checksums.json: of the files beside the shards, only the names of cells and'
+    ' labels could be compared; sero-build --overwrite builds it anew'
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,10 +38,12 @@ class Checked:
     ----------
     records : how many records were read.
     errors : the faults, one line each, naming file, record, field and value.
+    notes : what could not be checked, one line each.
     """
 
     records: int
     errors: list[str]
+    notes: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,12 +73,16 @@ class _Promises:
     ----------
     record_files : its shards and, for a synthetic dataset, its spike bank.
     noise_masks : path and CRC-32C of the noise masks of a synthetic dataset.
+    changed_files : what is wrong with its other files.
+    notes : see ``Checked``.
     cell_names : names of the c cells.
     cell_labels, cell_spikes : (c,) int64; the label of each cell and how many recorded spikes it has.
     """
 
     record_files: list[_RecordFile]
     noise_masks: tuple[str, str] | None
+    changed_files: list[str]
+    notes: tuple[str, ...]
     cell_names: list[str]
     cell_labels: np.ndarray
     cell_spikes: np.ndarray
@@ -99,7 +112,7 @@ def verify_dataset(folder: str) -> Checked:
         promises = _read_promises(folder)
     except UserError as error:
         return Checked(0, [str(error)])
-    records, errors = 0, _check_noise_masks(promises)
+    records, errors = 0, [*promises.changed_files, *_check_noise_masks(promises)]
     recorded = np.zeros(len(promises.cell_labels), np.int64)
     for file in promises.record_files:
         found = np.zeros_like(recorded)
@@ -111,7 +124,7 @@ def verify_dataset(folder: str) -> Checked:
             recorded += found
     if not errors:
         errors.extend(f'{folder}: {problem}' for problem in _check_spike_counts(promises, recorded))
-    return Checked(records, errors)
+    return Checked(records, errors, promises.notes)
 
 
 def _read_promises(folder: str) -> _Promises:
@@ -120,10 +133,16 @@ def _read_promises(folder: str) -> _Promises:
     metadata = _read_metadata(FileSystems.join(folder, METADATA_FILE))
     record_layout.check_json(_read_json(folder, LAYOUT_FILE), FileSystems.join(folder, LAYOUT_FILE))
     synthesis = metadata.synthesis
+
+    def exists(name: str) -> bool:
+        return storage.exists(FileSystems.join(folder, name))
+
     try:
         return _Promises(
             [*_list_shards(folder, info, metadata), *([_bank(folder, synthesis)] if synthesis else [])],
             _noise_masks(folder, synthesis) if synthesis else None,
+            list(find_changed_files(folder, metadata, lambda name: _read(folder, name), exists)),
+            () if has_checksums(metadata, exists) else (_NOTE_ON_EARLY_VERSIONS.format(folder),),
             [cell.cell_id for cell in metadata.cells],
             np.array([cell.label for cell in metadata.cells], np.int64),
             np.array([cell.spikes for cell in metadata.cells], np.int64),
@@ -142,11 +161,17 @@ def _read_metadata(path: str) -> DatasetMetadata:
 def _read_json(folder: str, name: str) -> dict:
     path = FileSystems.join(folder, name)
     try:
-        return storage.read_json(path)
-    except OSError as error:
-        raise UserError(error.strerror or str(error), file=path) from None
+        return json.loads(_read(folder, name))
     except ValueError as error:
         raise UserError(str(error), file=path) from None
+
+
+def _read(folder: str, name: str) -> bytes:
+    path = FileSystems.join(folder, name)
+    try:
+        return storage.read_bytes(path)
+    except OSError as error:
+        raise UserError(error.strerror or str(error), file=path) from None
 
 
 def _list_shards(folder: str, info: dict, metadata: DatasetMetadata) -> Iterator[_RecordFile]:
@@ -178,7 +203,7 @@ def _check_noise_masks(promises: _Promises) -> list[str]:
         return []
     path, promised = promises.noise_masks
     try:
-        crc32c = f'{google_crc32c.value(storage.read_bytes(path)):08x}'
+        crc32c = checksum(storage.read_bytes(path))
     except OSError as error:
         return [f'{path}: {error.strerror}']
     return [] if crc32c == promised else [f'{path}: CRC-32C {crc32c}, {METADATA_FILE} promises {promised}']

@@ -10,11 +10,11 @@ import shutil
 
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
-from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions, StandardOptions
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, PortableOptions, StandardOptions
 
 from beam_pipelines.datasets.configs import CONFIGS
 from beam_pipelines.datasets.metadata import DatasetMetadata
-from beam_pipelines.errors import UserError
+from beam_pipelines.errors import UsageError, UserError
 from beam_pipelines.launch.detached import describe_submitted
 from beam_pipelines.launch.runners import check_dataflow_options, is_dataflow
 from beam_pipelines.planning.options import BuildOptions
@@ -39,6 +39,23 @@ def check_beam_options(arguments: list[str]) -> None:
         raise UserError(usage.getvalue().splitlines()[-1].partition('error: argument ')[2]) from None
     if unknown:
         raise UserError(f'--{min(unknown)}: Beam has no such option')
+    _check_given_once(arguments, options.get_all_options())
+    check_workers(options)
+
+
+def _check_given_once(arguments: list[str], options: dict[str, object]) -> None:
+    """Raises UsageError for an option that is given twice; only those that make a list may be."""
+    names = [argument[2:].partition('=')[0] for argument in arguments if argument.startswith('--')]
+    for name in names:
+        if names.count(name) > 1 and not isinstance(options.get(name), list):
+            raise UsageError(f'--{name}: is given twice')
+
+
+def check_workers(pipeline_options: PipelineOptions) -> None:
+    """Raises UserError for a number of workers that cannot be; Beam would raise an IndexError."""
+    workers = pipeline_options.view_as(DirectOptions).direct_num_workers
+    if workers < 0:
+        raise UserError(f'--direct_num_workers={workers}: must be 0, which is one for each CPU, or more')
 
 
 def with_absolute_paths(options: BuildOptions) -> BuildOptions:

@@ -103,6 +103,7 @@ def run_build(
 
 def _prepare(options: BuildOptions, pipeline_options: PipelineOptions, overwrite: bool, publish: bool) -> _Build:
     """Checks what can be checked before anything is written."""
+    preflight.check_workers(pipeline_options)
     FileSystems.set_options(pipeline_options)
     for root in (options.recordings, options.data_dir):
         check_access(root, pipeline_options)

@@ -25,7 +25,9 @@ from apache_beam.options.pipeline_options import (
     WorkerOptions,
 )
 
+from beam_pipelines.cli.signals import interrupts_kept
 from beam_pipelines.errors import UserError
+from beam_pipelines.launch.local_workers import local_workers, no_proxy_to_this_machine
 from beam_pipelines.planning.options import BuildOptions
 from beam_pipelines.storage import files
 
@@ -59,10 +61,17 @@ def run_pipeline(pipeline: beam.Pipeline, pipeline_options: PipelineOptions) -> 
     Raises
     ------
     UserError
-        If a cluster cannot run it.
+        If a cluster cannot run it, or a worker process on this machine died.
+    KeyboardInterrupt
+        On Ctrl-C, which inside a step of the pipeline Beam makes a RuntimeError.
     """
     on_cluster = default_runner(pipeline_options) != LOCAL_RUNNER
-    with cluster_errors(pipeline_options) if on_cluster else contextlib.nullcontext(), pipeline:
+    with (
+        no_proxy_to_this_machine(),
+        interrupts_kept(),
+        cluster_errors(pipeline_options) if on_cluster else local_workers(),
+        pipeline,
+    ):
         pass
 
 

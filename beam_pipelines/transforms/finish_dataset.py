@@ -16,7 +16,9 @@ from apache_beam.io.filesystems import FileSystems
 
 import beam_pipelines
 from beam_pipelines.datasets import record_layout, tfds_metadata
+from beam_pipelines.datasets.checksums import encode_checksums
 from beam_pipelines.datasets.configs import (
+    CHECKSUMS_FILE,
     CONFIGS,
     INFO_FILE,
     LAYOUT_FILE,
@@ -76,8 +78,16 @@ def finish_dataset(
             tfds_metadata.split_infos(lengths, num_bytes, local),
             msgspec.to_builtins(_metadata(plan, reports, written, source, synthesis)),
         )
+        _write_checksums(folder, local)
         for name in sorted(os.listdir(local), key=lambda name: (name == INFO_FILE, name)):
             storage.upload(os.path.join(local, name), FileSystems.join(folder, name))
+
+
+def _write_checksums(folder: str, local: str) -> None:
+    """Writes ``checksums.json`` into a folder, for the files there without a checksum and those still to come."""
+    contents = {name: storage.read_bytes(FileSystems.join(folder, name)) for name in (LAYOUT_FILE, REJECTED_FILE)}
+    contents |= {name: storage.read_bytes(os.path.join(local, name)) for name in os.listdir(local)}
+    storage.write_bytes(FileSystems.join(folder, CHECKSUMS_FILE), encode_checksums(contents))
 
 
 def write_rejected(path: str, reports: Sequence[ExtractionReport]) -> None:
@@ -156,6 +166,7 @@ def _metadata(
         triggers_dropped_by_reason=dict(sum((report.dropped_by_reason for report in reports), collections.Counter())),
         cutting=plan.cutting,
         second_spikes=sum(report.second_spikes for report in reports),
+        checksums=True,
     )
 
 

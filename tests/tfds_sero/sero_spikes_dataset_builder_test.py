@@ -300,3 +300,33 @@ def test_a_bucket_that_tensorflow_cannot_reach_is_an_error(recordings_root, monk
         'sero_spikes', '--config=original', '--data_dir=gs://no-such-bucket/data', f'--manual_dir={recordings_root}'
     )
     _assert_error(result, 'use sero-build --data_dir, which writes through Beam')
+
+
+@pytest.mark.parametrize('name', ['orignal', 'Original', 'syntetic'])
+def test_a_config_that_does_not_exist_is_one_line(tmp_path, name):
+    result = _tfds_build('sero_spikes', '--config', name, '--data_dir', tmp_path)
+    _assert_error(result, f'no dataset {name!r}; there are original, non_homogeneous, synthetic_small')
+
+
+def test_a_config_that_does_not_exist_is_the_error_of_tfds_in_python(data_dir):
+    with pytest.raises(ValueError, match="no dataset 'orignal'"):
+        tfds.builder('sero_spikes/orignal', data_dir=data_dir)
+
+
+@pytest.mark.slow
+def test_a_dataset_stays_until_its_replacement_is_complete(recordings_root, by_sero_build, tmp_path):
+    folder, before = _dataset(tmp_path, 'original'), files_of(_dataset(by_sero_build, 'original'))
+    shutil.copytree(_dataset(by_sero_build, 'original'), folder)
+    for wrong in (tmp_path / 'nowhere', recordings_root / 'original'):
+        result = _tfds_build(
+            'sero_spikes', '--config', 'original', '--data_dir', tmp_path, '--manual_dir', wrong, '--overwrite'
+        )
+        _assert_error(result, f'{wrong}')
+        assert files_of(folder) == before
+    result = _tfds_build(
+        'sero_spikes', '--config', 'original', '--data_dir', tmp_path, '--manual_dir', recordings_root, '--overwrite'
+    )
+    assert result.returncode == 0, result.stderr
+    assert shards_of(folder) == {name: content for name, content in before.items() if 'tfrecord' in name}
+    assert [path.name for path in folder.parent.iterdir()] == ['1.1.0']
+    assert run_command('sero-verify', folder).stderr == ''

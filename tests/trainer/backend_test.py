@@ -1,3 +1,5 @@
+import json
+import os
 import subprocess
 import sys
 
@@ -43,3 +45,26 @@ def test_backend_that_cannot_be_is_one_line_of_sero_classify_too(monkeypatch, tm
     model = ROOT / 'tests' / 'integration' / 'frozen' / 'finished'
     result = run_command('sero-classify', '--model', model, '--output_dir', tmp_path / 'out', tmp_path / 'cell.abf')
     assert error_line(result) == "sero-classify: KERAS_BACKEND 'torch': expected tensorflow or jax"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('floatx', ['float64', 'float80'])  # Keras itself does not start with the second
+def test_settings_of_the_user_change_nothing(tmp_path, floatx):
+    settings = {'floatx': floatx, 'image_data_format': 'channels_first', 'epsilon': 0.1, 'backend': 'torch'}
+    (tmp_path / '.keras').mkdir()
+    (tmp_path / '.keras' / 'keras.json').write_text(json.dumps(settings))
+    environment = {
+        'HOME': str(tmp_path),
+        'KERAS_HOME': str(tmp_path / '.keras'),
+        'KERAS_MAX_EPOCHS': '1',
+        'KERAS_MAX_STEPS_PER_EPOCH': '1',
+    }
+    program = (
+        'from trainer.backend import start_keras; start_keras(); import keras; c = keras.config;'
+        ' print(c.floatx(), c.image_data_format(), c.epsilon(), c.backend(), c.max_epochs(), c.max_steps_per_epoch())'
+    )
+    result = subprocess.run(
+        [sys.executable, '-c', program], capture_output=True, text=True, timeout=120, env=os.environ | environment
+    )
+    assert (result.stdout, result.stderr) == ('float32 channels_last 1e-07 tensorflow None None\n', '')
+    assert json.loads((tmp_path / '.keras' / 'keras.json').read_text()) == settings

@@ -214,3 +214,32 @@ def test_folder_of_a_run_holds_what_the_next_commands_look_for(synthetic_run):
         'training_range.npz',
     ]
     assert sorted(path.name for path in (workdir / 'members').iterdir()) == ['k5.keras', 'k8.keras']
+
+
+@pytest.mark.parametrize('field', [[], ['--config.seed=1'], ['--config.batch_size=8', '--config.seed=1']])
+@pytest.mark.parametrize('kind', ['missing', 'folder', 'name', 'zero', 'bytes'])
+def test_a_config_that_is_none_is_one_line_with_and_without_fields(tmp_path, kind, field):
+    path = tmp_path / 'own.py'
+    if kind == 'folder':
+        path.mkdir()
+    elif kind != 'missing':
+        text = {'name': 'x = nowhere', 'zero': 'def get_config(): return 1 / 0', 'bytes': '\0\1'}[kind]
+        path.write_text(text)
+    result = run_command('sero-train', '--config', path, *field, '--data_dir', tmp_path, '--workdir', tmp_path)
+    assert error_line(result).startswith('sero-train: --config: ')
+
+
+@pytest.mark.parametrize(
+    'twice', ['--config.seed=1', '--workdir=elsewhere', '--config=trainer/configs/fast.py', '--noprofile']
+)
+def test_a_flag_that_is_given_twice_is_one_line(tmp_path, twice):
+    once = ['--config', CONFIG_FILE, '--config.seed=1', '--profile', '--data_dir', tmp_path, '--workdir', tmp_path]
+    name = twice.partition('=')[0].replace('--no', '--')
+    assert error_line(run_command('sero-train', *once, twice)) == f'sero-train: {name}: is given twice'
+
+
+def test_a_workdir_that_is_a_url_leaves_no_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = run_command('sero-train', '--config', CONFIG_FILE, '--data_dir', 'data', '--workdir', 'gs://bucket/run')
+    assert error_line(result) == 'sero-train: --workdir=gs://bucket/run: must be a folder of this machine'
+    assert not list(tmp_path.iterdir())

@@ -18,7 +18,7 @@ from absl import app
 
 from beam_pipelines import domain
 from beam_pipelines.cli.words import counted
-from beam_pipelines.datasets import configs, tfds_metadata
+from beam_pipelines.datasets import checksums, configs, tfds_metadata
 from beam_pipelines.errors import UserError
 from beam_pipelines.planning.options import BuildOptions
 
@@ -26,6 +26,9 @@ if TYPE_CHECKING:  # It imports Beam.
     from beam_pipelines.launch.run_build import BuiltDataset
 
 _SIMULATED_PROFILE = 'demo'
+
+# TFDS's, beside dataset_info.json and metadata.json.
+_FILES_OF_FEATURES = ('features.json', configs.CELL_NAMES_FILE, configs.LABEL_NAMES_FILE)
 
 
 class Builder(tfds.core.dataset_builder.FileReaderBuilder):
@@ -49,6 +52,10 @@ class Builder(tfds.core.dataset_builder.FileReaderBuilder):
     """
 
     def __init__(self, *, data_dir: str | os.PathLike | None = None, **keywords: Any):
+        config = keywords.get('config')
+        if isinstance(config, str) and config not in configs.CONFIGS:
+            _report_in_one_line()
+            raise _UnknownConfig(f'no dataset {config!r}; there are {", ".join(configs.CONFIGS)}')
         try:
             super().__init__(data_dir=data_dir, **keywords)
         except Exception as error:  # Anything that the object store's library raises.
@@ -57,6 +64,27 @@ class Builder(tfds.core.dataset_builder.FileReaderBuilder):
             _report_in_one_line()
             reason = str(error).strip().splitlines()[0]
             raise UserError(f'{reason}; use sero-build --data_dir, which writes through Beam', file=data_dir) from error
+
+    @property
+    def data_path(self) -> tfds.core.Path:
+        return _KeptPath(super().data_path)
+
+    def download_and_prepare(self, **keywords: Any) -> None:
+        """Does as TFDS does, but a dataset that is replaced stays until the new one is complete."""
+        try:
+            super().download_and_prepare(**keywords)
+        except BaseException as error:
+            if os.path.isdir(aside := _aside(self.data_dir)) and not os.path.exists(self.data_dir):
+                os.replace(aside, self.data_dir)
+            if isinstance(error, KeyboardInterrupt):
+                _report_in_one_line()
+                raise _Interrupted('interrupted') from None
+            raise
+        shutil.rmtree(_aside(self.data_dir), ignore_errors=True)
+
+    def _update_dataset_info(self) -> None:
+        super()._update_dataset_info()
+        checksums.cover(self.data_dir, [configs.INFO_FILE])
 
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(
@@ -102,6 +130,7 @@ class Builder(tfds.core.dataset_builder.FileReaderBuilder):
         if built.metadata.files_rejected:
             rejected = os.path.join(data_dir, configs.NAME, configs.REJECTED_FILE)
             _tell(f'{counted(built.metadata.files_rejected, "file")} rejected, see {rejected}')
+        self.info.download_size = dl_manager.downloaded_size
         self._take_over(built)
 
     def _take_over(self, built: BuiltDataset) -> None:
@@ -119,6 +148,29 @@ class Builder(tfds.core.dataset_builder.FileReaderBuilder):
         # TFDS rewrites its own files beside the shards, so the job's copies may be overwritten.
         shutil.copytree(built.folder, folder, dirs_exist_ok=True, copy_function=os.replace)
         shutil.rmtree(os.path.dirname(built.folder))
+        self.info.write_to_directory(folder)  # TFDS writes the same again, after the checksums
+        checksums.cover(folder, [configs.INFO_FILE, configs.METADATA_FILE, *_FILES_OF_FEATURES])
+
+
+class _UnknownConfig(UserError, ValueError):
+    """TFDS raises a ValueError for a config that does not exist."""
+
+
+class _Interrupted(UserError):
+    exit_status = 130
+
+
+class _KeptPath(type(tfds.core.Path('/'))):  # type: ignore[misc]
+    """The path of a dataset: TFDS removes one that is to be replaced before it looks for what shall replace it."""
+
+    def rmtree(self, missing_ok: bool = False) -> None:
+        shutil.rmtree(_aside(self), ignore_errors=True)
+        os.replace(self, _aside(self))
+
+
+def _aside(folder: str | os.PathLike) -> str:
+    """Returns where a dataset is kept while its replacement is being built."""
+    return f'{os.fspath(folder)}.replaced'
 
 
 def _is_remote(data_dir: str | os.PathLike | None) -> bool:
@@ -169,9 +221,10 @@ class _UserErrorHandler(app.ExceptionHandler):
         return isinstance(exc, UserError)
 
     def handle(self, exc: BaseException) -> None:
+        assert isinstance(exc, UserError)
         print(f'tfds build sero_spikes: {exc}', file=sys.stderr, flush=True)
         # absl logs anything a handler raises, even SystemExit. All cleanup has run before a handler is called.
-        os._exit(1)
+        os._exit(exc.exit_status)
 
 
 @functools.cache  # absl keeps every installed handler

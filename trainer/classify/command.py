@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from beam_pipelines.cli.command import run_command, say, show
+from beam_pipelines.cli.command import refuse_urls, run_command, say, show
 from beam_pipelines.cli.words import counted
 from beam_pipelines.errors import UsageError, UserError
 from beam_pipelines.recordings.folder_names import did_you_mean
@@ -59,6 +59,7 @@ def define_flags() -> None:
 
 def main(argv: list[str]) -> int:
     paths, watched, folder = argv[1:], flags.FLAGS.watch, pathlib.Path(flags.FLAGS.output_dir)
+    refuse_urls('model', 'output_dir', 'watch')
     _check_flags(paths)
     # Imported here, so that --help is immediate.
     from trainer.classify.inputs import find_recordings

@@ -32,7 +32,7 @@ from trainer.evaluation.calibration import Calibration
 from trainer.evaluation.controls import DescribedCells, call_cells, compare_with_noise, describe_cells, score_folds
 from trainer.evaluation.evaluator import HeldOutCells, calibrate, classify_cells
 from trainer.evaluation.metrics import binary_metrics, cell_metrics
-from trainer.evaluation.outputs import controls_of, without_nan, write_cells
+from trainer.evaluation.outputs import appearing_together, controls_of, without_nan, write_cells
 from trainer.evaluation.results import CellResult, SplitResult
 from trainer.evaluation.stored_warnings import Comparison
 from trainer.evaluation.training_range import measure_range
@@ -177,8 +177,7 @@ def _calibrate_fold(job: _CrossValidation, scores: Sequence[_FoldScores], number
 
 
 def write_result(folder: str, result: SplitResult, config: FrozenConfigDict) -> None:
-    """Writes ``cells.csv`` and then ``metrics.json``."""
-    write_cells(os.path.join(folder, 'cells.csv'), result.cells, [result.name] * len(result.cells))
+    """Writes ``cells.csv`` and ``metrics.json``, which appear together."""
     content = {
         result.name: result.metrics,
         'controls': {result.name: controls_of(result)},
@@ -186,7 +185,9 @@ def write_result(folder: str, result: SplitResult, config: FrozenConfigDict) -> 
         'source': result.source,
         'config': config.to_dict(),
     }
-    write_json(os.path.join(folder, _METRICS_FILE), without_nan(content), sort_keys=False)
+    with appearing_together(folder) as partial:
+        write_cells(partial / 'cells.csv', result.cells, [result.name] * len(result.cells))
+        write_json(partial / _METRICS_FILE, without_nan(content), sort_keys=False)
 
 
 def read_headline(workdir: str, division: str) -> dict | None:

@@ -12,8 +12,8 @@ import google_crc32c
 import numpy as np
 
 from beam_pipelines.datasets import record_layout
+from beam_pipelines.datasets.checksums import find_changed_files
 from beam_pipelines.datasets.configs import (
-    CELL_NAMES_FILE,
     CONFIGS,
     INFO_FILE,
     LAYOUT_FILE,
@@ -103,21 +103,42 @@ def open_split(data_dir: str, config: str, split: str, verify_records: bool = Fa
         raise UserError(f'no dataset {config!r}; there are {", ".join(CONFIGS)}')
     info = _read_json(folder, INFO_FILE)
     record_layout.check_json(_read_json(folder, LAYOUT_FILE), os.path.join(folder, LAYOUT_FILE))
-    split_infos = {split_info['name']: split_info for split_info in info['splits']}
-    if split not in split_infos:
-        raise UserError(f'{folder}: no split {split!r}; there are {", ".join(sorted(split_infos))}')
-    lengths = [int(length) for length in split_infos[split]['shardLengths']]
+    metadata = check_content(_read_json(folder, METADATA_FILE), DatasetMetadata, os.path.join(folder, METADATA_FILE))
+    _check_files(folder, metadata)
+    lengths = _shard_lengths(info, split, folder)
     shards = tuple(
         _checked_shard(os.path.join(folder, shard_name(split, number, len(lengths))), length)
         for number, length in enumerate(lengths)
     )
-    cell_names = tuple(_read_text(folder, CELL_NAMES_FILE).splitlines())
-    metadata = check_content(_read_json(folder, METADATA_FILE), DatasetMetadata, os.path.join(folder, METADATA_FILE))
+    cell_names = tuple(cell.cell_id for cell in metadata.cells)
     if verify_records:
         _check_all(shards, metadata.crc32c)
     else:
         _check_sample(shards)
     return StoredSplit(f'{config}/{split}', folder, shards, cell_names, metadata)
+
+
+def _check_files(folder: str, metadata: DatasetMetadata) -> None:
+    """Raises UserError if a file beside the shards is not as it was built."""
+    problems = find_changed_files(
+        folder,
+        metadata,
+        read=lambda name: read_file(os.path.join(folder, name)),
+        exists=lambda name: exists(os.path.join(folder, name)),
+    )
+    for problem in problems:
+        raise UserError(problem)
+
+
+def _shard_lengths(info: dict, split: str, folder: str) -> list[int]:
+    """Returns how many records each shard of a split has, by TFDS's file."""
+    try:
+        lengths = {found['name']: [int(length) for length in found['shardLengths']] for found in info['splits']}
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f'lacks or misstates {error}; build the dataset anew', file=f'{folder}/{INFO_FILE}') from None
+    if split not in lengths:
+        raise UserError(f'{folder}: no split {split!r}; there are {", ".join(sorted(lengths))}')
+    return lengths[split]
 
 
 def _read_json(folder: str, name: str) -> dict:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import zipfile
 
 import keras
@@ -32,5 +34,21 @@ def load_model(path: str, compile: bool) -> keras.Model:
         raise ModelError(f'{path}: is not a whole .keras file')
     try:
         return keras.saving.load_model(path, compile=compile, safe_mode=True)
-    except (KeyError, OSError, ValueError, zipfile.BadZipFile) as error:
-        raise ModelError(f'{path}: {" ".join(str(error).split())}') from None
+    except Exception as error:  # Of any kind: Keras reads what it does not expect.
+        raise ModelError(f'{path}: {_newer_keras(path) or " ".join(str(error).split())}') from None
+
+
+def _newer_keras(path: str) -> str | None:
+    """Says that a newer Keras has written a file; None if that is not so or not known."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            written = str(json.loads(file.read('metadata.json'))['keras_version'])
+        if _numbers(written) <= _numbers(keras.__version__):
+            return None
+    except (KeyError, OSError, TypeError, ValueError, zipfile.BadZipFile):
+        return None
+    return f"was written by Keras {written}; this is Keras {keras.__version__}, so pip install 'keras>={written}'"
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r'\d+', version)[:3])

@@ -8,13 +8,14 @@ so that they can be told without colour.
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
+from matplotlib import style as matplotlib_style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -55,15 +56,20 @@ _MOST_CELLS_NAMED = 60
 _MOST_LETTERS_IN_A_LEGEND = 70
 
 
+def style_of_figures() -> contextlib._GeneratorContextManager:
+    """Returns a context, also a decorator, in which figures look as here, whatever the user's matplotlibrc says."""
+    return matplotlib_style.context(STYLE, after_reset=True)
+
+
 def to_png(figure: Figure) -> bytes:
-    with matplotlib.rc_context(STYLE):
+    with style_of_figures():
         buffer = io.BytesIO()
         figure.savefig(buffer, format='png', dpi=_PNG_DPI, metadata={'Software': None})
         return buffer.getvalue()
 
 
 def to_svg(figure: Figure) -> bytes:
-    with matplotlib.rc_context(STYLE):
+    with style_of_figures():
         buffer = io.BytesIO()
         figure.savefig(buffer, format='svg', metadata={'Date': None, 'Creator': None, 'Format': None, 'Type': None})
         return buffer.getvalue()
@@ -74,7 +80,7 @@ def svg_data_uri(figure: Figure) -> str:
     return 'data:image/svg+xml;base64,' + base64.b64encode(to_svg(figure)).decode('ascii')
 
 
-@matplotlib.rc_context(STYLE)
+@style_of_figures()
 def confusion_matrices(split_name: str, models: Sequence[ModelResult]) -> Figure:
     """Draws calls against labels, for cells and for spikes, of each of one or two models that have the split."""
     panels = [(model, unit) for model in models if split_name in model.splits for unit in ('cell', 'spike')]
@@ -85,7 +91,7 @@ def confusion_matrices(split_name: str, models: Sequence[ModelResult]) -> Figure
     return figure
 
 
-@matplotlib.rc_context(STYLE)
+@style_of_figures()
 def roc_curves(split_name: str, models: Sequence[ModelResult]) -> Figure:
     """Draws the ROC curves of cells and of spikes; SER is the positive class. The first model is drawn boldest."""
     figure = Figure(figsize=(HALF_WIDTH_IN, 3.5), layout='constrained')
@@ -109,7 +115,7 @@ def roc_curves(split_name: str, models: Sequence[ModelResult]) -> Figure:
     return figure
 
 
-@matplotlib.rc_context(STYLE)
+@style_of_figures()
 def cell_probabilities(cells: Sequence[CellResult]) -> Figure:
     """Draws each cell's probability with its interval, ascending: coloured by label, marked by outcome."""
     shown = sorted((cell for cell in cells if math.isfinite(cell.p_ser)), key=lambda cell: (cell.p_ser, cell.cell))
@@ -144,7 +150,7 @@ def cell_probabilities(cells: Sequence[CellResult]) -> Figure:
     return figure
 
 
-@matplotlib.rc_context(STYLE)
+@style_of_figures()
 def reliability_diagram(cells: Sequence[CellResult], cell_metrics: Mapping) -> Figure:
     """Draws the share of SER among cells of similar probability; calibrated probabilities lie on the diagonal."""
     figure = Figure(figsize=(HALF_WIDTH_IN, 3.5), layout='constrained')
@@ -175,7 +181,7 @@ def reliability_diagram(cells: Sequence[CellResult], cell_metrics: Mapping) -> F
     return figure
 
 
-@matplotlib.rc_context(STYLE)
+@style_of_figures()
 def coverage_accuracy(cells: Sequence[CellResult], cell_metrics: Mapping, confidence: float | None) -> Figure:
     """Draws the accuracy of the verdicts on the surest cells, by their share; and the confidence, if one was chosen."""
     figure = Figure(figsize=(HALF_WIDTH_IN, 3.5), layout='constrained')

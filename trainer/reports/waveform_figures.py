@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
@@ -19,7 +18,7 @@ from beam_pipelines import domain
 from beam_pipelines.spikes import published_udi
 from trainer.evaluation.results import CellResult
 from trainer.reports.colours import CLASS_COLOURS, INK, UNDECIDED_COLOUR, WRONG_COLOUR
-from trainer.reports.figures import FULL_WIDTH_IN, HALF_WIDTH_IN, STYLE
+from trainer.reports.figures import FULL_WIDTH_IN, HALF_WIDTH_IN, style_of_figures
 
 _EXAMPLE_SPIKES = 8
 _MOST_WRONG_NAMED = 8
@@ -27,7 +26,7 @@ _BIN_MS = 2 * published_udi.BIN_MS
 _LEAST_UDI_AXIS_MS = 2.5
 
 
-@matplotlib.rc_context(STYLE)
+@style_of_figures()
 def mean_waveforms(cells: Sequence[CellResult]) -> Figure:
     """Draws each labelled cell's mean spike: of each class, cells called right beside the wrong and undecided ones."""
     figure = Figure(figsize=(FULL_WIDTH_IN, 3.1), layout='constrained')
@@ -64,7 +63,7 @@ def mean_waveforms(cells: Sequence[CellResult]) -> Figure:
     return figure
 
 
-@matplotlib.rc_context(STYLE)
+@style_of_figures()
 def example_spikes(waveform: np.ndarray, label: np.ndarray) -> Figure:
     """Draws the first few of n spikes of each class: waveform (n, 160) in pA, label (n,) 0 SER or 1 NSER."""
     figure = Figure(figsize=(HALF_WIDTH_IN, 2.4), layout='constrained')
@@ -76,7 +75,7 @@ def example_spikes(waveform: np.ndarray, label: np.ndarray) -> Figure:
     return figure
 
 
-@matplotlib.rc_context(STYLE)
+@style_of_figures()
 def udi_histogram(cells: Sequence[CellResult]) -> Figure:
     """Draws a histogram of UDI by class, stacked by outcome, with the outline of the published neurons."""
     figure = Figure(figsize=(HALF_WIDTH_IN, 3.5), layout='constrained')

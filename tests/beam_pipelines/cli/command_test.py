@@ -3,8 +3,16 @@ import subprocess
 import sys
 
 import pytest
+from absl import flags
 
-from beam_pipelines.cli.command import refuse_arguments, run_main, say, show, standard_error_redirected
+from beam_pipelines.cli.command import (
+    refuse_arguments,
+    refuse_urls,
+    run_main,
+    say,
+    show,
+    standard_error_redirected,
+)
 from beam_pipelines.errors import UsageError, UserError
 
 # A program whose flag says how it ends.
@@ -150,3 +158,62 @@ def test_no_line_of_a_command_passes_escape_sequences(capsys):
     shown = capsys.readouterr()
     assert shown.out == 'verdict \\x1b[2J\ntwo\nlines\n'
     assert shown.err.count('\n') == 1 and '\\x1b]0;title\\x07\\nforged' in shown.err
+
+
+@pytest.mark.parametrize('arguments', [['--end', 'well', '--end', 'user'], ['--end=well', '-end=well']])
+def test_a_flag_that_is_given_twice_is_refused(run, arguments):
+    result = run(*arguments)
+    assert (result.returncode, result.stderr, result.stdout) == (2, 'sero-program: --end: is given twice\n', '')
+
+
+def test_a_switch_that_is_turned_on_and_off_is_refused(run):
+    assert run('--logtostderr', '--nologtostderr').stderr == 'sero-program: --logtostderr: is given twice\n'
+
+
+def _run_into(shell: str, tmp_path, *arguments: str) -> subprocess.CompletedProcess:
+    (tmp_path / 'program.py').write_text(_PROGRAM)
+    stub = 'import program; from beam_pipelines.cli.command import run_command; run_command("sero-program", "program")'
+    environment = os.environ | {'PYTHONPATH': os.pathsep.join([str(tmp_path), os.getcwd()])}
+    environment.pop('PYTHONUNBUFFERED', None)
+    command = ['sh', '-c', shell, 'sh', sys.executable, '-c', stub, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+
+
+@pytest.mark.parametrize('arguments', [[], ['--help'], ['--end', 'user']])
+def test_a_reader_that_has_seen_enough_ends_a_command_without_a_word(tmp_path, arguments):
+    result = _run_into('{ "$@" && echo 0 >&2 || echo $? >&2; } | true; wait', tmp_path, *arguments)
+    said = ['sero-program: data: holds nothing'] if arguments == ['--end', 'user'] else []
+    assert result.stderr.splitlines() == [*said, '141']
+
+
+@pytest.mark.skipif(not os.path.exists('/dev/full'), reason='there is no /dev/full')
+@pytest.mark.parametrize('arguments', [[], ['--help'], ['--helpfull']])
+def test_a_full_standard_output_is_one_line(tmp_path, arguments):
+    result = _run_into('"$@" > /dev/full', tmp_path, *arguments)
+    assert (result.returncode, result.stderr) == (1, 'sero-program: standard output: No space left on device\n')
+
+
+@pytest.mark.parametrize('closed', ['>&-', '>&- 2>&-', '<&- >&- 2>&-'])
+@pytest.mark.parametrize(('arguments', 'status'), [([], 7), (['--help'], 0), (['--end', 'user'], 1)])
+def test_closed_streams_change_no_status(tmp_path, closed, arguments, status):
+    result = _run_into(f'"$@" {closed}', tmp_path, *arguments)
+    assert result.returncode == status and 'Traceback' not in result.stderr
+
+
+def test_what_is_printed_goes_into_no_file_if_standard_output_is_closed(tmp_path):
+    program = (
+        'from beam_pipelines.cli.streams import own_standard_streams as own\n'
+        f'own(); file = open({str(tmp_path / "data")!r}, "w"); print("lost"); import os; os.write(1, b"lost")'
+    )
+    command = ['sh', '-c', '"$@" >&-', 'sh', sys.executable, '-c', program]
+    subprocess.run(command, check=True, timeout=60, env=os.environ | {'PYTHONPATH': os.getcwd()})
+    assert (tmp_path / 'data').read_bytes() == b''
+
+
+def test_a_folder_that_is_a_url_is_refused(monkeypatch):
+    values = flags.FlagValues()
+    flags.DEFINE_string('workdir', 'gs://bucket/run', '', flag_values=values)
+    values.mark_as_parsed()
+    monkeypatch.setattr(flags, 'FLAGS', values)
+    with pytest.raises(UsageError, match='^--workdir=gs://bucket/run: must be a folder of this machine$'):
+        refuse_urls('workdir')

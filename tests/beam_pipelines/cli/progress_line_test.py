@@ -67,3 +67,11 @@ def test_text_from_outside_does_nothing_to_the_terminal():
     output = io.StringIO()
     ProgressLine(output).show('cell \x1b[2J\nforged')
     assert output.getvalue() == 'cell \\x1b[2J\\nforged\n'
+
+
+def test_a_log_that_cannot_be_written_does_not_end_the_work():
+    class Full(io.StringIO):
+        def write(self, text):
+            raise OSError(28, 'No space left on device')
+
+    ProgressLine(Full()).keep('half done')

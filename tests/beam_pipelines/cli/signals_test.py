@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from beam_pipelines.cli.signals import StopRequests, interrupts_held_back
+from beam_pipelines.cli.signals import StopRequests, interrupts_held_back, interrupts_kept
 
 
 @pytest.fixture(params=['signal_mask', 'no_signal_mask'])
@@ -85,3 +85,19 @@ def test_held_back_ctrl_c_is_a_stop_request_within_their_context(capsys):
             assert requests.signal_number is None
         assert requests.signal_number == signal.SIGINT
     assert 'saving and stopping' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('kind', [RuntimeError, ValueError])
+def test_ctrl_c_stays_ctrl_c_whatever_a_library_makes_of_it(kind):
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), interrupts_kept():
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise kind('made of an interrupt') from None
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_an_error_without_ctrl_c_stays_what_it_is():
+    with pytest.raises(ValueError, match='a mistake'), interrupts_kept():
+        raise ValueError('a mistake')

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from beam_pipelines.datasets import record_layout
+from beam_pipelines.datasets.checksums import cover
 from tests.support.commands import error_line, run_command, run_installed
 
 
@@ -142,6 +143,7 @@ def _promise(bank, **promises) -> None:
     metadata = json.loads(path.read_text())
     metadata['synthesis'] |= promises
     path.write_text(json.dumps(metadata))
+    cover(path.parent, [path.name])
 
 
 def test_a_missing_spike_bank_is_found(bank):
@@ -215,3 +217,58 @@ def test_a_synthetic_dataset_without_a_spike_bank_in_its_metadata_is_an_error(ba
 
 def test_a_folder_without_datasets_is_an_error(tmp_path):
     assert 'no dataset there' in error_line(run_installed('sero-verify', tmp_path))
+
+
+def _swap_lines(path) -> None:
+    first, second, *others = path.read_text().split('\n')
+    path.write_text('\n'.join([second, first, *others]))
+
+
+def test_swapped_cell_names_are_found(datasets_copy):
+    path = datasets_copy / 'original' / '1.1.0' / 'cell.labels.txt'
+    _swap_lines(path)
+    assert error_line(_verify(path.parent)[0]).startswith(f'sero-verify: {path}: CRC-32C ')
+
+
+def test_a_flipped_bit_is_found_in_each_file_of_a_dataset(datasets_copy, data_dir):
+    shutil.copytree(data_dir / 'sero_spikes' / 'synthetic_small', datasets_copy / 'synthetic_small')
+    for path in sorted(datasets_copy.rglob('*')):
+        if path.is_file() and path.stat().st_size:
+            content = path.read_bytes()
+            middle = len(content) // 2
+            path.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
+            result, _ = _verify(path.parent)
+            assert result.returncode == 1, path
+            path.write_bytes(content)
+    assert _verify(datasets_copy)[0].returncode == 0
+
+
+def test_a_file_that_was_empty_is_covered_too(datasets_copy):
+    path = datasets_copy / 'original' / '1.1.0' / 'rejected.jsonl'
+    path.write_text('{}')
+    assert error_line(_verify(path.parent)[0]).startswith(f'sero-verify: {path}: CRC-32C ')
+
+
+@pytest.mark.parametrize(
+    ('content', 'said'),
+    [(None, 'No such file'), ('{', 'Expecting property'), ('{}', 'crc32c'), ('{"crc32c": {}}', 'no checksum of')],
+)
+def test_checksums_that_are_gone_or_damaged_are_found(datasets_copy, content, said):
+    path = datasets_copy / 'original' / '1.1.0' / 'checksums.json'
+    path.unlink()
+    if content is not None:
+        path.write_text(content)
+    line = error_line(_verify(path.parent)[0])
+    assert line.startswith(f'sero-verify: {path}: ') and said in line
+
+
+def test_a_dataset_of_an_early_version_passes_with_a_line_that_says_what_is_not_covered(datasets_copy):
+    folder = datasets_copy / 'original' / '1.1.0'
+    metadata = json.loads((folder / 'metadata.json').read_text())
+    (folder / 'metadata.json').write_text(json.dumps({key: metadata[key] for key in metadata if key != 'checksums'}))
+    (folder / 'checksums.json').unlink()
+    result, _ = _verify(folder)
+    assert result.returncode == 0 and f'{folder}: built by an early version' in result.stderr
+    _swap_lines(folder / 'cell.labels.txt')
+    result, _ = _verify(folder)
+    assert result.returncode == 1 and 'not the names that metadata.json has' in result.stderr

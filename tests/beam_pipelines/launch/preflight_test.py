@@ -33,3 +33,19 @@ def test_options_of_dataflow_are_let_through_to_beam():
 def test_a_value_that_beam_refuses_is_one_line():
     with pytest.raises(UserError, match="^--num_workers: invalid int value: 'two'$"):
         check_beam_options(['--num_workers=two'])
+
+
+@pytest.mark.parametrize('workers', ['-1', '-100'])
+def test_fewer_workers_than_none_are_refused(workers):
+    with pytest.raises(UserError, match=f'^--direct_num_workers={workers}: must be 0'):
+        check_beam_options([f'--direct_num_workers={workers}'])
+
+
+@pytest.mark.parametrize('arguments', [['--direct_num_workers=2', '--direct_num_workers', '3'], ['--region=a'] * 2])
+def test_an_option_that_is_given_twice_is_refused(arguments):
+    with pytest.raises(UserError, match='^--[a-z_]+: is given twice$'):
+        check_beam_options(arguments)
+
+
+def test_an_option_that_makes_a_list_may_be_given_twice():
+    check_beam_options(['--experiments=a', '--experiments=b'])

@@ -1,5 +1,8 @@
+import signal
 import sys
+import threading
 
+import apache_beam as beam
 import grpc
 import numpy as np
 import pytest
@@ -7,7 +10,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 
 from beam_pipelines.datasets import record_layout
 from beam_pipelines.errors import UserError
-from beam_pipelines.launch.runners import check_dataflow_options, cluster_errors, default_runner
+from beam_pipelines.launch.runners import check_dataflow_options, cluster_errors, default_runner, run_pipeline
 from beam_pipelines.planning.options import BuildOptions
 from tests.support.commands import run_command
 from tests.support.folders import shards_of
@@ -149,3 +152,20 @@ def test_a_programming_error_is_no_error_of_the_cluster(raised):
 def test_a_value_error_of_this_package_is_no_error_of_the_cluster():
     with pytest.raises(ValueError, match='whole number of records'), cluster_errors(PipelineOptions(_ON_FLINK)):
         record_layout.view_records(np.zeros(3, np.uint8))
+
+
+def _interrupt(number: int) -> int:
+    signal.raise_signal(signal.SIGINT)
+    return number
+
+
+@pytest.mark.parametrize('mode', ['in_memory', 'multi_threading'])
+def test_ctrl_c_within_a_step_is_ctrl_c(mode):
+    if mode == 'multi_threading' and threading.current_thread() is not threading.main_thread():
+        pytest.skip('signals reach the main thread only')
+    options = PipelineOptions([f'--direct_running_mode={mode}'])
+    default_runner(options)
+    pipeline = beam.Pipeline(options=options)
+    pipeline | beam.Create([1]) | beam.Map(_interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run_pipeline(pipeline, options)

@@ -46,6 +46,7 @@ def test_a_finished_dataset_holds_what_it_should(grown):
         'dataset_info.json',
         'features.json',
         'metadata.json',
+        'checksums.json',
         'cell.labels.txt',
         'label.labels.txt',
     }

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from beam_pipelines.datasets import record_layout
+from beam_pipelines.datasets.checksums import cover
 from beam_pipelines.errors import UserError
 from trainer.data.batches import training_batches
 from trainer.data.online_batches import online_batches, open_spike_bank
@@ -33,6 +34,7 @@ def edit_synthesis(data_dir: pathlib.Path, edit) -> None:
     path = pathlib.Path(dataset_folder(data_dir, 'synthetic_small'), 'metadata.json')
     metadata = json.loads(path.read_text())
     path.write_text(json.dumps(metadata | {'synthesis': edit(metadata['synthesis'])}))
+    cover(path.parent, [path.name])
 
 
 def bank_error(data_dir: pathlib.Path) -> str:

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from beam_pipelines.datasets import record_layout
+from beam_pipelines.datasets.checksums import cover
 from beam_pipelines.datasets.configs import shard_name
 from beam_pipelines.errors import UserError
 from trainer.data.stored_dataset import dataset_folder, open_split
@@ -43,6 +44,7 @@ def flip_bit(path: pathlib.Path, byte: int) -> None:
 
 def edit_json(path: pathlib.Path, **fields) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+    cover(path.parent, [path.name])
 
 
 def test_split_holds_what_the_metadata_promise(data_dir):
@@ -182,3 +184,51 @@ def test_unknown_split_is_named_with_those_that_there_are(data_dir):
 
 def test_dataset_without_training_split_says_so(data_dir):
     assert error_of(data_dir, 'non_homogeneous', 'train').endswith("no split 'train'; there are test")
+
+
+def _swap_lines(path: pathlib.Path) -> None:
+    first, second, *others = path.read_text().split('\n')
+    path.write_text('\n'.join([second, first, *others]))
+
+
+@pytest.mark.parametrize('name', ['cell.labels.txt', 'label.labels.txt'])
+def test_swapped_names_are_refused(own_data_dir, name):
+    path = pathlib.Path(dataset_folder(own_data_dir, 'original'), name)
+    _swap_lines(path)
+    assert error_of(own_data_dir).startswith(f'{path}: CRC-32C ')
+
+
+@pytest.mark.parametrize('name', ['features.json', 'rejected.jsonl', 'dataset_info.json', 'metadata.json'])
+def test_a_changed_file_beside_the_shards_is_refused(own_data_dir, name):
+    path = pathlib.Path(dataset_folder(own_data_dir, 'original'), name)
+    path.write_text(path.read_text() + ' ')
+    assert error_of(own_data_dir).startswith(f'{path}: CRC-32C ')
+
+
+def test_checksums_that_are_gone_are_refused(own_data_dir):
+    path = pathlib.Path(dataset_folder(own_data_dir, 'original'), 'checksums.json')
+    path.unlink()
+    assert error_of(own_data_dir).startswith(f'{path}: no such file')
+
+
+def _as_by_an_early_version(folder: pathlib.Path) -> None:
+    metadata = json.loads((folder / 'metadata.json').read_text())
+    del metadata['checksums']
+    (folder / 'metadata.json').write_text(json.dumps(metadata))
+    (folder / 'checksums.json').unlink()
+
+
+def test_a_dataset_of_an_early_version_is_read_but_not_with_swapped_names(own_data_dir):
+    folder = pathlib.Path(dataset_folder(own_data_dir, 'original'))
+    _as_by_an_early_version(folder)
+    assert open_split(own_data_dir, 'original', 'train').examples > 0
+    _swap_lines(folder / 'cell.labels.txt')
+    expected = f'{folder}/cell.labels.txt: not the names that metadata.json has, in their order'
+    assert error_of(own_data_dir) == expected
+
+
+@pytest.mark.parametrize('splits', [[{'name': 'train'}], [{'name': 'train', 'shardLengths': ['x']}], {}, 7])
+def test_splits_that_are_none_are_refused(own_data_dir, splits):
+    path = pathlib.Path(dataset_folder(own_data_dir, 'original'), 'dataset_info.json')
+    edit_json(path, splits=splits)
+    assert error_of(own_data_dir).startswith(str(path) if splits else f'{path.parent}: no split')

@@ -15,6 +15,7 @@ import pytest
 
 from beam_pipelines import domain
 from beam_pipelines.datasets import record_layout
+from beam_pipelines.datasets.checksums import cover
 from beam_pipelines.errors import UserError
 from tests.support.commands import error_line, run_command
 from tests.support.started_commands import start_command
@@ -343,6 +344,7 @@ def test_checkpoint_of_other_data_is_refused(data_dir, tmp_path):
     train(SHORT_RUN, str(own), str(tmp_path / 'run'))
     path = pathlib.Path(dataset_folder(own, 'original'), 'metadata.json')
     path.write_text(json.dumps(json.loads(path.read_text()) | {'fingerprint': 'another'}))
+    cover(path.parent, [path.name])
     message = train_error(SHORT_RUN, own, tmp_path / 'run')
     assert message == f'{tmp_path / "run"}: was trained on other data than original/train in {own} holds now'
 
