@@ -46,9 +46,8 @@ from trainer.config import define_config_flag, parse_flags, read_config
 if TYPE_CHECKING:
     from ml_collections import FrozenConfigDict
 
-    from trainer.evaluation.calibration import Calibration
+    from trainer.evaluation.evaluator import Fits
     from trainer.evaluation.results import ModelResult
-    from trainer.evaluation.training_range import TrainingRange
 
 
 def define_flags() -> None:
@@ -69,6 +68,11 @@ def define_flags() -> None:
         'day_pattern',
         None,
         'Regular expression whose first group or match in a cell id is the recording day; default: a date in the name.',
+    )
+    flags.DEFINE_bool(
+        'with_firing',
+        False,
+        'Also give p_ser_with_firing, by the shape and the firing rate and regularity; the verdict stays by the shape.',
     )
     define_config_flag()
     flags.declare_key_flag('config')  # so that --help has it
@@ -94,9 +98,10 @@ def _evaluate(values: flags.FlagValues) -> int:
     if values.baseline_workdir:
         ensembles.append(load_ensemble(values.baseline_workdir))
     _check_can_be_written(folder)
+    fits = [_fits_of(values.workdir, values.with_firing), _fits_of(values.baseline_workdir, with_firing=False)]
     results = [
-        evaluate(ensemble, values.data_dir, _calibration_of(workdir), values.day_pattern, _training_range_of(workdir))
-        for ensemble, workdir in zip(ensembles, [values.workdir, values.baseline_workdir], strict=False)
+        evaluate(ensemble, values.data_dir, of_run, values.day_pattern)
+        for ensemble, of_run in zip(ensembles, fits, strict=False)
     ]
     folders = [values.models or values.workdir, values.baseline_workdir]
     model, *others = name_by_run(results, folders[: len(results)])
@@ -124,13 +129,15 @@ def _check_flags(values: flags.FlagValues) -> None:
         re.compile(values.day_pattern or '')
     except re.error as error:
         raise UsageError(f'--day_pattern={values.day_pattern}: {error}') from None
+    if values.models and values.with_firing:
+        raise UsageError("--with_firing goes with --workdir: the authors' models have nothing fitted to the firing")
     if values.cross_validate is None:
         for name in ('config', 'folds'):
             if values[name].value is not None:
                 raise UsageError(f'--{name} goes with --cross_validate')
         return
-    for name in ('models', 'baseline_workdir', 'output_dir'):
-        if values[name].value is not None:
+    for name in ('models', 'baseline_workdir', 'output_dir', 'with_firing'):
+        if values[name].value not in (None, False):
             raise UsageError(f'--{name} does not go with --cross_validate')
     if values.folds is not None and values.cross_validate == 'spike':
         raise UsageError('--folds goes with --cross_validate=day')
@@ -156,18 +163,18 @@ def _cross_validate(config: FrozenConfigDict) -> int:
     return 0
 
 
-def _calibration_of(workdir: str | None) -> Calibration | None:
-    """Returns the calibration of a run, or None if there is none: it was interrupted, or is of an earlier version."""
-    from trainer.evaluation import calibration
+def _fits_of(workdir: str | None, with_firing: bool) -> Fits:
+    """Returns what a run has fitted; some is missing if it was interrupted, or is of an early version."""
+    from trainer.evaluation import calibration, firing, training_range
+    from trainer.evaluation.evaluator import Fits
 
-    return calibration.load(workdir) if workdir and calibration.is_written(workdir) else None
-
-
-def _training_range_of(workdir: str | None) -> TrainingRange | None:
-    """Returns the training range of a run, or None if there is none: it was interrupted, or trained elsewhere."""
-    from trainer.evaluation import training_range
-
-    return training_range.load(workdir) if workdir and training_range.is_written(workdir) else None
+    if workdir is None:
+        return Fits()
+    return Fits(
+        calibration.load(workdir) if calibration.is_written(workdir) else None,
+        training_range.load(workdir) if training_range.is_written(workdir) else None,
+        firing.load(workdir) if with_firing else None,
+    )
 
 
 def _check_can_be_written(folder: pathlib.Path) -> None:

@@ -14,6 +14,7 @@ from trainer.classify import saliency
 from trainer.classify.measured_cell import MeasuredCell, measure_current
 from trainer.errors import ModelError
 from trainer.evaluation import calibration as calibrations
+from trainer.evaluation import firing as firing_model
 from trainer.evaluation import training_range
 from trainer.evaluation.cell_warnings import CellWarning
 from trainer.evaluation.out_of_distribution import training_warnings
@@ -33,11 +34,13 @@ class Classifier:
     Attributes
     ----------
     ensemble, calibration, training_range : of a finished run.
+    firing : of the run, for ``p_ser_with_firing``; None: it is left out.
     """
 
     ensemble: TrainedEnsemble
     calibration: calibrations.Calibration
     training_range: training_range.TrainingRange
+    firing: firing_model.FiringModel | None = None
 
     @property
     def source(self) -> Source | None:
@@ -108,6 +111,7 @@ class Classifier:
     def _classify(self, cell: MeasuredCell) -> tuple[CellResult, ClassifiedSpikes]:
         scores = score_spikes(self.ensemble.model, cell.waveform)
         result = classify_cell(scores, cell.waveform, self.calibration, cell.cell)
+        result = firing_model.with_firing(result, cell.trigger, self.firing)
         traits = training_range.measure_traits(cell.waveform, cell.trigger, cell.sampling_rate_hz)
         spikes = ClassifiedSpikes(
             cell.trigger,
@@ -121,8 +125,13 @@ class Classifier:
         return with_warnings(result, cell.warnings + training_warnings(traits, self.training_range)), spikes
 
 
-def load_classifier(workdir: str) -> Classifier:
+def load_classifier(workdir: str, with_firing: bool = False) -> Classifier:
     """Loads a finished run of ``sero-train``.
+
+    Parameters
+    ----------
+    workdir : of the run.
+    with_firing : whether cells get a ``p_ser_with_firing`` too.
 
     Raises
     ------
@@ -136,4 +145,5 @@ def load_classifier(workdir: str) -> Classifier:
     ensemble = load_ensemble(workdir)
     # Otherwise Keras may compile with XLA, which would delay the first verdict.
     ensemble.model.compile(jit_compile=uses_xla())
-    return Classifier(ensemble, calibrations.load(workdir), training_range.load(workdir))
+    of_firing = firing_model.load(workdir) if with_firing else None
+    return Classifier(ensemble, calibrations.load(workdir), training_range.load(workdir), of_firing)

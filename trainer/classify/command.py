@@ -53,6 +53,11 @@ def define_flags() -> None:
     flags.DEFINE_float(
         'sampling_rate_hz', None, 'Rate of .csv and .npy recordings, which do not hold it.', lower_bound=1.0
     )
+    flags.DEFINE_bool(
+        'with_firing',
+        False,
+        'Also give p_ser_with_firing, by the shape and the firing rate and regularity; the verdict stays by the shape.',
+    )
     flags.DEFINE_bool('allow_rejected', False, 'Exit with status 0 even if files were rejected.')
     flags.DEFINE_list('export', [], 'Other formats to write too: nwb (needs pynwb), phy.')
 
@@ -77,7 +82,7 @@ def main(argv: list[str]) -> int:
         from trainer.classify.classifier import load_classifier
         from trainer.classify.watch import watch
 
-        classifier = load_classifier(flags.FLAGS.model)
+        classifier = load_classifier(flags.FLAGS.model, flags.FLAGS.with_firing)
         if watched:
             watch(classifier, pool, watched, folder, flags.FLAGS.export)
             return 0

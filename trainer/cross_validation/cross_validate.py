@@ -30,7 +30,7 @@ from trainer.data.shards import read_records
 from trainer.data.stored_dataset import StoredSplit, open_split
 from trainer.evaluation.calibration import Calibration
 from trainer.evaluation.controls import DescribedCells, call_cells, compare_with_noise, describe_cells, score_folds
-from trainer.evaluation.evaluator import HeldOutCells, calibrate, classify_cells
+from trainer.evaluation.evaluator import Fits, HeldOutCells, calibrate, classify_cells
 from trainer.evaluation.metrics import binary_metrics, cell_metrics
 from trainer.evaluation.outputs import appearing_together, controls_of, without_nan, write_cells
 from trainer.evaluation.results import CellResult, SplitResult
@@ -150,7 +150,7 @@ def cross_validate(
         of_fold = SpikeScores(scores[number].test, spikes.waveform[rows], spikes.label[rows], spikes.cell[rows])
         comparison = _comparison(spikes, fold, is_by_spike=division.by == 'spike')
         calibration = _calibrate_fold(job, scores, number)
-        cells += classify_cells(of_fold, spikes.trigger[rows], spikes.cell_names, calibration, comparison)
+        cells += classify_cells(of_fold, spikes.trigger[rows], spikes.cell_names, Fits(calibration), comparison)
         tested.append(_described(spikes, rows))
         by_controls.append(call_cells(_described(spikes, fold.train), tested[-1], division.day_pattern))
     p_ser = np.concatenate([spike_p_ser(of_fold.test) for of_fold in scores])

@@ -14,6 +14,7 @@ from trainer.data.stored_dataset import StoredSplit, is_built, open_split
 from trainer.errors import CalibrationError
 from trainer.evaluation.calibration import Calibration, fit_calibration
 from trainer.evaluation.controls import DescribedCells, call_cells, describe_cells, score_controls
+from trainer.evaluation.firing import FiringModel, compare_with_shape, with_firing
 from trainer.evaluation.metrics import binary_metrics, cell_metrics
 from trainer.evaluation.out_of_distribution import SEEN_BY_MODEL
 from trainer.evaluation.results import CellResult, ModelResult, SplitResult
@@ -39,6 +40,22 @@ class HeldOutCells:
     day: np.ndarray
 
 
+@dataclasses.dataclass(frozen=True)
+class Fits:
+    """What a run has fitted beside its networks.
+
+    Attributes
+    ----------
+    calibration : None: one is fitted on the cells of ``original/validation``.
+    training_range : for warnings; None: cells are compared with those of ``original/train``.
+    firing : for ``p_ser_with_firing``; None: it is left out.
+    """
+
+    calibration: Calibration | None = None
+    training_range: TrainingRange | None = None
+    firing: FiringModel | None = None
+
+
 # The headline comes first.
 EVALUATED_SPLITS = (('non_homogeneous', 'test'), ('original', 'test'), ('original', 'validation'))
 
@@ -49,9 +66,8 @@ OF_ORIGINAL = 'of original/train'
 def evaluate(
     ensemble: TrainedEnsemble,
     data_dir: str,
-    calibration: Calibration | None = None,
+    fits: Fits = Fits(),
     day_pattern: str | None = None,
-    training_range: TrainingRange | None = None,
 ) -> ModelResult:
     """Evaluates one ensemble, beside controls that are trained on the cells of ``original/train``.
 
@@ -61,9 +77,8 @@ def evaluate(
     ----------
     ensemble : what to evaluate.
     data_dir : the TFDS data directory.
-    calibration : of the ensemble. If None, one is fitted on the cells of ``original/validation``.
+    fits : of its run.
     day_pattern : see ``domain.recording_day``; for the control ``day_only``.
-    training_range : of the ensemble, for warnings. If None, cells are compared with those of ``original/train``.
 
     Raises
     ------
@@ -78,11 +93,12 @@ def evaluate(
     ]
     scored = {split.name: score_split(ensemble, split) for split in splits}
     validation = scored['original/validation']
-    fitted = calibration or calibrate(validation.scores, validation.label, validation.cell)
+    calibration = fits.calibration or calibrate(validation.scores, validation.label, validation.cell)
+    fitted = dataclasses.replace(fits, calibration=calibration)
     train_split = open_split(data_dir, 'original', 'train', verify_records=True)
     train = _described(train_split)
-    whose = SEEN_BY_MODEL if training_range else OF_ORIGINAL
-    seen = training_range or measure_training_range(train_split)
+    whose = SEEN_BY_MODEL if fits.training_range else OF_ORIGINAL
+    seen = fits.training_range or measure_training_range(train_split)
     results = {}
     for split in splits:
         of_split = scored[split.name]
@@ -91,22 +107,26 @@ def evaluate(
         comparison = Comparison(seen, ensemble.info.train_cells or (), split.metadata.cutting, whose)
         result = _evaluate_split(ensemble.info, comparison, split, of_split, fitted)
         results[split.name] = dataclasses.replace(result, controls=controls)
-    return ModelResult(ensemble.title, ensemble.info, results, fitted, is_calibrated_here=calibration is None)
+    is_calibrated_here = fits.calibration is None
+    return ModelResult(ensemble.title, ensemble.info, results, calibration, is_calibrated_here)
 
 
 def _evaluate_split(
-    info: ModelInfo, comparison: Comparison, split: StoredSplit, scores: SpikeScores, calibration: Calibration
+    info: ModelInfo, comparison: Comparison, split: StoredSplit, scores: SpikeScores, fitted: Fits
 ) -> SplitResult:
     p_ser = spike_p_ser(scores.scores)
     if split.is_drawn_by_spike:
         comparison = comparison.without_firing_rate()
-    cells = classify_cells(scores, read_triggers(split), split.cell_names, calibration, comparison)
+    cells = classify_cells(scores, read_triggers(split), split.cell_names, fitted, comparison)
     trained = info.train_cells
     seen = None if trained is None else len(set(trained) & {cell.cell for cell in cells})
     metrics = {
         'spike': binary_metrics(p_ser, scores.label),
-        'cell': cell_metrics(cells) | {'undecided_rule': undecided_rule(calibration), 'cells_seen_in_training': seen},
+        'cell': cell_metrics(cells)
+        | {'undecided_rule': undecided_rule(fitted.calibration or Calibration()), 'cells_seen_in_training': seen},
     }
+    if compared := compare_with_shape(cells):
+        metrics['with_firing'] = compared
     return SplitResult(split.name, split.metadata.source, p_ser, scores.label, cells, metrics)
 
 
@@ -120,7 +140,7 @@ def classify_cells(
     scores: SpikeScores,
     trigger: np.ndarray,
     cell_names: Sequence[str],
-    calibration: Calibration,
+    fitted: Fits,
     comparison: Comparison,
 ) -> list[CellResult]:
     """Classifies each cell by its spikes, with the warnings that these tell.
@@ -130,7 +150,7 @@ def classify_cells(
     scores : of n spikes, in any order.
     trigger : (n,) int64, the sample index of each spike's trigger in its recording.
     cell_names : what ``scores.cell`` indexes.
-    calibration : of the ensemble.
+    fitted : of the ensemble, with a calibration.
     comparison : what the cells are compared with.
 
     Returns
@@ -138,11 +158,13 @@ def classify_cells(
     The cells in the order of their names.
     """
     results = []
+    calibration = fitted.calibration or Calibration()
     for number in sorted(np.unique(scores.cell), key=lambda number: cell_names[number]):
         of_cell = np.flatnonzero(scores.cell == number)
         of_cell = of_cell[np.argsort(trigger[of_cell])]  # stored spikes are shuffled
         name, waveform, label = cell_names[number], scores.waveform[of_cell], int(scores.label[of_cell[0]])
         result = classify_cell(scores.scores[of_cell], waveform, calibration, name, label)
+        result = with_firing(result, trigger[of_cell], fitted.firing)
         results.append(with_warnings(result, stored_warnings(name, waveform, trigger[of_cell], comparison)))
     return results
 
@@ -166,15 +188,21 @@ def calibrate(
     held_out : the days of the cells, and which members were trained on them: the others make a cell's consensus. None:
         no member was trained on any of the cells.
     """
-    numbers = np.unique(cell)
-    spikes_of_cells = [cell == number for number in numbers]
-    testing = [slice(None) if held_out is None else ~held_out.sees[:, number] for number in numbers]
-    of_cells = np.array(
-        [consensus(scores[of_cell][:, members]) for of_cell, members in zip(spikes_of_cells, testing, strict=True)]
-    )
-    labels = np.array([label[of_cell][0] for of_cell in spikes_of_cells])
+    numbers, of_cells, labels = consensus_of_cells(scores, label, cell, held_out)
     try:
         return fit_calibration(of_cells, labels, None if held_out is None else held_out.day[numbers])
     except CalibrationError as error:
         print(f'WARNING: the probabilities are not calibrated: {error}', file=sys.stderr)
         return Calibration()
+
+
+def consensus_of_cells(
+    scores: np.ndarray, label: np.ndarray, cell: np.ndarray, held_out: HeldOutCells | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns the numbers of the cells, the published consensus of each, and their labels; see ``calibrate``."""
+    numbers, first = np.unique(cell, return_index=True)
+    found = []
+    for number in numbers:
+        members = slice(None) if held_out is None else ~held_out.sees[:, number]
+        found.append(consensus(scores[cell == number][:, members]))
+    return numbers, np.array(found), label[first]

@@ -58,7 +58,7 @@ def cell_metrics(cells: Sequence[CellResult]) -> dict:
     result = binary_metrics(p_ser, label)
     decided = [cell for cell in known if cell.verdict != 'undecided']
     result['accuracy_low'], result['accuracy_high'] = wilson_interval(int(correct.sum()), len(known))
-    result['accuracy_bootstrap_low'], result['accuracy_bootstrap_high'] = bootstrap_accuracy(correct)
+    result['accuracy_bootstrap_low'], result['accuracy_bootstrap_high'] = bootstrap_mean(correct)
     result['brier'] = brier_score(p_ser, label)
     result['ece'] = expected_calibration_error(p_ser, label)
     result['ece_low'], result['ece_high'] = bootstrap_calibration_error(p_ser, label)
@@ -162,7 +162,7 @@ def calibration_bins(p_ser: np.ndarray) -> np.ndarray:
     return np.minimum((p_ser * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
 
 
-def bootstrap_accuracy(correct: np.ndarray) -> tuple[float, float]:
+def bootstrap_mean(correct: np.ndarray) -> tuple[float, float]:
     """Returns the 95 % interval of the share of cells that are right: (n,) bool -> (low, high), NaN without cells."""
     if not len(correct):
         return math.nan, math.nan
@@ -173,7 +173,7 @@ def bootstrap_accuracy(correct: np.ndarray) -> tuple[float, float]:
 def bootstrap_difference(correct: np.ndarray, baseline_correct: np.ndarray) -> tuple[float, float]:
     """Returns the 95 % interval of the difference of two accuracies on the same cells; (n,), (n,) bool."""
     # Paired by cell: differences in difficulty between cells do not widen the interval.
-    return bootstrap_accuracy(correct.astype(float) - baseline_correct)
+    return bootstrap_mean(correct.astype(float) - baseline_correct)
 
 
 def bootstrap_calibration_error(p_ser: np.ndarray, label: np.ndarray) -> tuple[float, float]:

@@ -110,9 +110,11 @@ def write_cells(
     path : of the file.
     cells : in the order of the rows.
     test_sets : of each cell the split that it is of, for a last column ``set``; None to leave the column out.
+
+    If cells have a ``p_ser_with_firing``, it is a column after ``warnings``.
     """
-    rows = [
-        (
+    rows: list[list[object]] = [
+        [
             cell.cell,
             cell.verdict,
             f'{cell.p_ser:.4f}',
@@ -122,14 +124,19 @@ def write_cells(
             known(cell.udi_ms, 3),
             '' if cell.label is None else domain.LABEL_NAMES[cell.label],
             join_codes(cell.warnings),
-        )
+        ]
         for cell in cells
     ]
-    if test_sets is None:
-        write_table(path, CELLS_COLUMNS, rows)
-    else:
-        with_set = [(*row, test_set) for row, test_set in zip(rows, test_sets, strict=True)]
-        write_table(path, (*CELLS_COLUMNS, 'set'), with_set)
+    header = [*CELLS_COLUMNS]
+    if any(cell.p_ser_with_firing is not None for cell in cells):
+        header.append('p_ser_with_firing')
+        for row, cell in zip(rows, cells, strict=True):
+            row.append('' if cell.p_ser_with_firing is None else known(cell.p_ser_with_firing, 4))
+    if test_sets is not None:
+        header.append('set')
+        for row, test_set in zip(rows, test_sets, strict=True):
+            row.append(test_set)
+    write_table(path, header, rows)
 
 
 def known(value: float, digits: int) -> str:

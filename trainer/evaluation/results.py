@@ -36,6 +36,8 @@ class CellResult:
     label : 0 SER, 1 NSER, None where unknown.
     mean_waveform : (160,) float32, the cell's mean spike in pA.
     warnings : what to know before the verdict is trusted.
+    p_ser_with_firing : probability of SER by the shape and the firing, see ``firing``; NaN with too few spikes, None
+        if it was not asked for.
     """
 
     cell: str
@@ -49,6 +51,7 @@ class CellResult:
     label: int | None
     mean_waveform: np.ndarray
     warnings: tuple[CellWarning, ...] = ()
+    p_ser_with_firing: float | None = None
 
     @property
     def outcome(self) -> str | None:

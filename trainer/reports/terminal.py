@@ -39,6 +39,8 @@ def evaluation_lines(model: ModelResult, baseline: ModelResult | None, cells_fil
     lines.append(training_range_line([cell for split in model.test_sets for cell in split.cells]))
     lines += [calibration_line(result) for result in models]
     lines += [promise_line(result) for result in models]
+    if compared := model.splits[model.headline_split].metrics.get('with_firing'):
+        lines.append(firing_line(compared, which))
     if made := source_of(models):
         lines.append(source_line(made))
     return lines
@@ -202,6 +204,19 @@ def calibration_line(model: ModelResult) -> str:
     """Says what calibrated a model's probabilities."""
     where = ' by this evaluation, because the run left no calibration' if model.is_calibrated_here else ''
     return f'{model.title}: {calibration_words(model.calibration, where)}'
+
+
+def firing_line(compared: Mapping, which: str) -> str:
+    """Says what the firing adds to the shape; ``compared`` is from ``firing.compare_with_shape``."""
+    numbers = ', '.join(
+        f'{words} {compared["with_firing"][key]:.3f} (shape alone {compared["shape"][key]:.3f})'
+        for key, words in (('accuracy', 'accuracy'), ('auc', 'AUC'), ('log_loss', 'log loss'))
+    )
+    gain, low, high = (compared[f'log_loss_gain{end}'] for end in ('', '_low', '_high'))
+    return (
+        f'with firing rate and regularity, on {compared["n"]} {which}: {numbers}; log loss lower by {gain:+.3f}'
+        f' (95 % interval {low:+.3f} to {high:+.3f})'
+    )
 
 
 def promise_line(model: ModelResult) -> str:

@@ -15,15 +15,16 @@ from ml_collections import FrozenConfigDict
 from beam_pipelines.errors import UserError
 from beam_pipelines.storage.atomic_files import remove_left_behind, write_json
 from trainer.data.stored_dataset import StoredSplit
-from trainer.evaluation import calibration, training_range
-from trainer.evaluation.evaluator import HeldOutCells, calibrate
+from trainer.evaluation import calibration, firing, training_range
+from trainer.evaluation.calibration import Calibration
+from trainer.evaluation.evaluator import HeldOutCells, calibrate, consensus_of_cells, read_triggers
 from trainer.evaluation.metrics import binary_metrics
 from trainer.evaluation.verdicts import spike_p_ser
 from trainer.models import exported_consensus, model_info
 from trainer.models import published as published_models
 from trainer.models.ensemble import build_ensemble, join_members, uses_xla
 from trainer.models.model_info import ModelInfo
-from trainer.models.scoring import join_scores, score_split
+from trainer.models.scoring import SpikeScores, join_scores, score_split
 from trainer.models.trained import MEMBERS_FOLDER, TrainedEnsemble, load_members
 from trainer.training import checkpoints
 from trainer.training.description import describe_run
@@ -242,10 +243,25 @@ def _write_outcome(
         spikes = join_scores([score_split(ensemble, recorded_split), spikes])
         cell_names = recorded_split.cell_names
         held_out_cells = HeldOutCells(held_out.sees(cell_names), held_out.number_days(cell_names))
-    calibration.write(workdir, calibrate(spikes.scores, spikes.label, spikes.cell, held_out_cells))
+    fitted = calibrate(spikes.scores, spikes.label, spikes.cell, held_out_cells)
+    calibration.write(workdir, fitted)
+    if held_out_cells:
+        trigger = np.concatenate([read_triggers(split) for split in (recorded_split, validation_split)])
+        _fit_firing(workdir, spikes, trigger, held_out_cells, fitted)
     training_range.write(workdir, training_range.measure_training_range(recorded_split))
     # Comes last: where it exists, everything else does.
     exported_consensus.write_consensus(workdir, members)
+
+
+def _fit_firing(
+    workdir: str, spikes: SpikeScores, trigger: np.ndarray, held_out: HeldOutCells, fitted: Calibration
+) -> None:
+    """Writes ``firing.json``, if there are cells enough to fit it."""
+    numbers, of_cells, label = consensus_of_cells(spikes.scores, spikes.label, spikes.cell, held_out)
+    triggers = [trigger[spikes.cell == number] for number in numbers]
+    model = firing.fit_firing(fitted.apply(of_cells), label, held_out.day[numbers], triggers)
+    if model:
+        firing.write(workdir, model)
 
 
 def _accuracy_and_auc(scores: np.ndarray, label: np.ndarray) -> dict[str, float | None]:

@@ -11,7 +11,8 @@ from beam_pipelines.spikes.waveform_features import measure_udi_ms
 from trainer.data.batches import evaluation_batches
 from trainer.data.stored_dataset import open_split
 from trainer.evaluation.cell_warnings import CellWarning
-from trainer.evaluation.evaluator import classify_cells, evaluate, read_triggers
+from trainer.evaluation.evaluator import Fits, classify_cells, evaluate, read_triggers
+from trainer.evaluation.firing import FiringModel
 from trainer.evaluation.outputs import CELLS_COLUMNS, write_cells, write_metrics
 from trainer.evaluation.results import CellResult, ModelResult, SplitResult
 from trainer.evaluation.stored_warnings import Comparison
@@ -86,7 +87,10 @@ def test_order_in_which_spikes_are_stored_does_not_matter(result, ensemble, data
     shuffled = SpikeScores(*(getattr(scores, field.name)[order] for field in dataclasses.fields(scores)))
     seen = measure_training_range(open_split(data_dir, 'original', 'train'))
     comparison = Comparison(seen, (), split.metadata.cutting, 'of original/train')
-    again = classify_cells(shuffled, read_triggers(split)[order], split.cell_names, result.calibration, comparison)
+    fits = Fits(result.calibration)
+    again = classify_cells(
+        shuffled, read_triggers(split)[order], split.cell_names, Fits(result.calibration), comparison
+    )
     for cell, expected in zip(again, result.splits['original/test'].cells, strict=True):
         assert (cell.p_ser_low, cell.p_ser_high) == (expected.p_ser_low, expected.p_ser_high)
         assert cell.warnings == expected.warnings
@@ -121,7 +125,7 @@ def test_cells_seen_in_training_are_counted(ensemble, data_dir):
 def test_cells_are_compared_with_the_training_range_of_the_model(ensemble, data_dir):
     seen = measure_training_range(open_split(data_dir, 'original', 'train'))
     other = dataclasses.replace(seen, noise_pa=seen.noise_pa / 100, mean_waveform=-seen.mean_waveform)
-    for cell in evaluate(ensemble, str(data_dir), training_range=other).splits['original/test'].cells:
+    for cell in evaluate(ensemble, str(data_dir), Fits(training_range=other)).splits['original/test'].cells:
         sentences = {warning.code: str(warning) for warning in cell.warnings}
         assert 'times that of the noisiest recording the model has seen' in sentences['noise_high']
         # As in sero-classify, a verdict on such a cell would mean nothing.
@@ -176,3 +180,20 @@ def test_metrics_that_are_not_defined_are_null(tmp_path):
     content = json.loads((tmp_path / 'metrics.json').read_text(), parse_constant=pytest.fail)
     assert content['original/test'] == {'spike': {'auc': None, 'n': 3}, 'cell': {'auc': None}}
     assert 'baseline' not in content
+
+
+def test_firing_is_a_second_number_beside_the_verdict(ensemble, data_dir, tmp_path):
+    # All the weight is on the shape, so both numbers are the same.
+    model = FiringModel(
+        intercept=0.0, of_shape=1.0, of_rate=0.0, of_cv=0.0, cells=20, log_loss=0.1, log_loss_of_shape=0.1
+    )
+    split = evaluate(ensemble, str(data_dir), Fits(firing=model)).splits['non_homogeneous/test']
+    for cell in split.cells:
+        assert cell.p_ser_with_firing == pytest.approx(cell.p_ser)
+    compared = split.metrics['with_firing']
+    assert compared['shape'] == pytest.approx(compared['with_firing'])
+    assert compared['log_loss_gain'] == pytest.approx(0, abs=1e-9) and compared['n'] == len(split.cells)
+    write_cells(tmp_path / 'cells.csv', split.cells, ['non_homogeneous/test'] * len(split.cells))
+    header, *rows = (tmp_path / 'cells.csv').read_text().splitlines()
+    assert header.endswith(',label,warnings,p_ser_with_firing,set')
+    assert rows[0].split(',')[-2] == f'{split.cells[0].p_ser_with_firing:.4f}'

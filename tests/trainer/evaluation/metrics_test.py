@@ -8,8 +8,8 @@ from beam_pipelines.spikes import published_udi
 from beam_pipelines.spikes.published_udi import typical_cut_ms
 from trainer.evaluation.metrics import (
     binary_metrics,
-    bootstrap_accuracy,
     bootstrap_calibration_error,
+    bootstrap_mean,
     cell_metrics,
     expected_calibration_error,
     wilson_interval,
@@ -196,7 +196,7 @@ def test_cut_between_the_published_widths_makes_the_fewest_mistakes():
 
 def test_bootstrap_over_cells_gives_the_interval_of_the_binomial():
     correct = np.repeat([True, False], [160, 40])
-    low, high = bootstrap_accuracy(correct)
+    low, high = bootstrap_mean(correct)
     assert (low, high) == pytest.approx((0.8 - 1.96 * 0.0283, 0.8 + 1.96 * 0.0283), abs=0.01)
 
 
@@ -212,4 +212,4 @@ def test_bootstrap_interval_contains_the_calibration_error_that_the_cells_were_d
 
 
 def test_intervals_over_no_cells_are_nan():
-    assert all(map(math.isnan, (*bootstrap_accuracy(np.array([])), *bootstrap_calibration_error(np.array([]), []))))
+    assert all(map(math.isnan, (*bootstrap_mean(np.array([])), *bootstrap_calibration_error(np.array([]), []))))
