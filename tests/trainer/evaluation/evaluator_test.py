@@ -87,7 +87,6 @@ def test_order_in_which_spikes_are_stored_does_not_matter(result, ensemble, data
     shuffled = SpikeScores(*(getattr(scores, field.name)[order] for field in dataclasses.fields(scores)))
     seen = measure_training_range(open_split(data_dir, 'original', 'train'))
     comparison = Comparison(seen, (), split.metadata.cutting, 'of original/train')
-    fits = Fits(result.calibration)
     again = classify_cells(
         shuffled, read_triggers(split)[order], split.cell_names, Fits(result.calibration), comparison
     )
