@@ -17,7 +17,9 @@ PAPER ?= $(if $(RECORDINGS),paper_recorded,paper)
 PAPER_SYNTHETIC ?= synthetic_small
 PAPER_PROTOCOL ?= published
 # A scale for two cores; the authors' is in trainer/configs/paper_original.py and paper_synthetic.py.
-PAPER_FLAGS ?= --config.precision=mixed_bfloat16 --config.examples_per_epoch=30328 --config.epochs=8
+# As published, all members train on the same cells, on spikes as they are.
+PAPER_FLAGS ?= --config.precision=mixed_bfloat16 --config.examples_per_epoch=30328 --config.epochs=8 \
+    --config.held_out_days=0 "--config.augment=()"
 
 # The CSV files of real mean spikes, and the types that play SER and NSER: E,FS or E,SOM or E,FS+SOM.
 REAL ?= ../shared/data/juxtacellular

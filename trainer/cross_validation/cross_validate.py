@@ -24,7 +24,7 @@ from beam_pipelines.errors import UserError
 from beam_pipelines.storage.atomic_files import remove_left_behind, staged, write_json, write_text
 from beam_pipelines.synthesis.synthesizer import SpikeBank, Synthesizer
 from trainer.cross_validation.fold_training import Spikes, recorded_epochs, synthetic_epochs, train_in_memory
-from trainer.cross_validation.folds import Fold, days_of_cells, fold_by_day, fold_by_spike
+from trainer.cross_validation.folds import Fold, fold_by_day, fold_by_spike
 from trainer.data.online_batches import open_spike_bank
 from trainer.data.shards import read_records
 from trainer.data.stored_dataset import StoredSplit, open_split
@@ -38,6 +38,7 @@ from trainer.evaluation.stored_warnings import Comparison
 from trainer.evaluation.training_range import measure_range
 from trainer.evaluation.verdicts import spike_p_ser
 from trainer.models.scoring import SpikeScores, score_spikes
+from trainer.training.held_out_days import days_of_cells
 
 FOLDER = 'cross_validation'
 DIVISIONS = ('day', 'spike')
@@ -132,7 +133,10 @@ def cross_validate(
     synthetic = None if config.train_on == 'original' else open_split(data_dir, config.train_on, 'train')
     day = None
     if division.by == 'day':
-        day_of = days_of_cells(spikes.cell_names, division.day_pattern)
+        advice = (
+            'so cells of one day may be on two sides of a fold; give --day_pattern, a regular expression for the day'
+        )
+        day_of = days_of_cells(spikes.cell_names, division.day_pattern, f'{advice} in a cell id')
         made = fold_by_day(spikes.cell, spikes.label, day_of, division.folds, config.seed)
         day = np.unique(list(day_of.values()), return_inverse=True)[1]
     else:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
 from beam_pipelines import domain
-from beam_pipelines.cli.words import counted
 from beam_pipelines.errors import UserError
 from beam_pipelines.planning import splits
 from trainer.training.held_out_days import day_order, sort_days
@@ -34,33 +32,6 @@ class Fold:
     train: np.ndarray
     validation: np.ndarray
     test: np.ndarray
-
-
-def days_of_cells(cell_ids: Sequence[str], pattern: str | None) -> dict[str, str]:
-    """Returns cell id -> recording day, and says how many days there are.
-
-    A cell without a recognised day is a day of its own, with a warning; so it is if no cell shares its day.
-
-    Parameters
-    ----------
-    cell_ids : names of the cells.
-    pattern : see ``domain.find_recording_day``.
-    """
-    found = {cell_id: domain.find_recording_day(cell_id, pattern) for cell_id in cell_ids}
-    day_of = {cell_id: day or cell_id for cell_id, day in found.items()}
-    days = len(set(day_of.values()))
-    print(f'{counted(len(day_of), "cell")} on {counted(days, "recording day")}, such as {min(day_of.values())}')
-    alone = [cell_id for cell_id, day in found.items() if day is None]
-    if alone or len(day_of) == days > 1:
-        why = 'no two cells share a recording day'
-        if alone:
-            why = f'no recording day is recognised in {counted(len(alone), "cell id")}, such as {min(alone)}'
-        print(
-            f'WARNING: {why}; each of them counts as a day of its own, so cells of one day may be on two sides of a'
-            ' fold; give --day_pattern, a regular expression for the day in a cell id',
-            file=sys.stderr,
-        )
-    return day_of
 
 
 def fold_by_day(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import sys
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from beam_pipelines import domain
+from beam_pipelines.cli.words import counted
 from beam_pipelines.errors import UserError
 
 _INSTEAD = 'give another number, or 0: then only the cells of original/validation select epochs and calibrate'
@@ -72,12 +74,39 @@ def sort_days(label_of: Mapping[str, int], day_of: Mapping[str, str], seed: int)
     return days
 
 
-def deal_days(label_of: Mapping[str, int], groups: int, members: int, seed: int) -> HeldOutDays:
+def days_of_cells(cell_ids: Sequence[str], pattern: str | None, advice: str) -> dict[str, str]:
+    """Returns cell id -> recording day, and says how many days there are.
+
+    A cell without a recognised day is a day of its own, with a warning; so it is if no cell shares its day.
+
+    Parameters
+    ----------
+    cell_ids : names of the cells.
+    pattern : see ``domain.find_recording_day``.
+    advice : what to do about days that are not recognised.
+    """
+    found = {cell_id: domain.find_recording_day(cell_id, pattern) for cell_id in cell_ids}
+    day_of = {cell_id: day or cell_id for cell_id, day in found.items()}
+    days = len(set(day_of.values()))
+    print(f'{counted(len(day_of), "cell")} on {counted(days, "recording day")}, such as {min(day_of.values())}')
+    alone = [cell_id for cell_id, day in found.items() if day is None]
+    if alone or len(day_of) == days > 1:
+        why = 'no two cells share a recording day'
+        if alone:
+            why = f'no recording day is recognised in {counted(len(alone), "cell id")}, such as {min(alone)}'
+        print(f'WARNING: {why}; each of them counts as a day of its own, {advice}', file=sys.stderr)
+    return day_of
+
+
+def deal_days(
+    label_of: Mapping[str, int], day_of: Mapping[str, str], groups: int, members: int, seed: int
+) -> HeldOutDays:
     """Deals the recording days out to groups, so that each group has its share of both classes.
 
     Parameters
     ----------
     label_of : cell id -> 0 SER or 1 NSER, of all cells that are trained on or validate.
+    day_of : cell id -> recording day.
     groups : how many groups, at most as many as there are members.
     members : how many members the ensemble has.
     seed : of the order of the days.
@@ -87,7 +116,6 @@ def deal_days(label_of: Mapping[str, int], groups: int, members: int, seed: int)
     UserError
         If there are too few days, or a group holds all days of a class.
     """
-    day_of = {cell_id: domain.recording_day(cell_id) for cell_id in label_of}
     days = sort_days(label_of, day_of, seed)
     if len(days) < groups:
         raise UserError(f'held_out_days {groups}: the cells are of {len(days)} recording days only; {_INSTEAD}')

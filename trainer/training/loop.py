@@ -28,7 +28,7 @@ from trainer.models.model_info import ModelInfo
 from trainer.models.training_model import TrainingModel
 from trainer.training import checkpoints
 from trainer.training.distributed_fit import Extent
-from trainer.training.held_out_days import HeldOutDays, deal_days
+from trainer.training.held_out_days import HeldOutDays, days_of_cells, deal_days
 from trainer.training.held_out_validation import HeldOutValidation
 from trainer.training.input_wait import InputWait, LogInputWait
 from trainer.training.optimization import member_losses
@@ -160,7 +160,9 @@ def _hold_out_days(config: FrozenConfigDict, recorded_split: StoredSplit) -> Hel
     """Deals the days of the cells that are trained on or validate; those of the test cells are in no group."""
     cells = recorded_split.metadata.cells
     label_of = {cell.cell_id: cell.label for cell in cells if cell.split in ('train', 'validation', None)}
-    return deal_days(label_of, config.held_out_days, len(config.kernel_sizes), config.seed)
+    advice = 'so members may have seen other cells of a day that counts as unseen; name cells DAY#NUMBER'
+    day_of = days_of_cells(sorted(label_of), None, advice)
+    return deal_days(label_of, day_of, config.held_out_days, len(config.kernel_sizes), config.seed)
 
 
 def _fit(run: Run, data: _Data, strategy: OneDevice, profile: bool) -> None:
