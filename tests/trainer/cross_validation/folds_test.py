@@ -3,7 +3,8 @@ import pytest
 
 from beam_pipelines import domain
 from beam_pipelines.errors import UserError
-from trainer.cross_validation.folds import days_of_cells, fold_by_day, fold_by_spike
+from trainer.cross_validation.folds import fold_by_day, fold_by_spike
+from trainer.training.held_out_days import days_of_cells
 
 # Ten days of two cells, SER days and NSER days; three spikes a cell.
 CELLS = [f'D{day:02d}#{number}' for day in range(10) for number in (1, 2)]
@@ -20,7 +21,7 @@ def days_of(rows: np.ndarray) -> set[str]:
 
 def test_cells_and_days_are_counted(capsys):
     names = ['2024_03_07_0002', '20240307_c2', '07-03-2024 cell 4', '24307002', '2024_03_08_0001']
-    assert sorted(set(days_of_cells(names, None).values())) == ['2024-03-07', '2024-03-08']
+    assert sorted(set(days_of_cells(names, None, 'so beware').values())) == ['2024-03-07', '2024-03-08']
     assert capsys.readouterr() == ('5 cells on 2 recording days, such as 2024-03-07\n', '')
 
 
@@ -34,11 +35,13 @@ def test_cells_and_days_are_counted(capsys):
     ],
 )
 def test_cells_that_are_a_day_of_their_own_are_warned_of(capsys, names, pattern, said, why):
-    day_of = days_of_cells(names, pattern)
+    day_of = days_of_cells(names, pattern, 'so beware')
     assert list(day_of) == names
     out, err = capsys.readouterr()
     assert out.startswith(said)
-    assert err.startswith('WARNING: ') and err.count('\n') == 1 and why in err and 'give --day_pattern' in err
+    assert (
+        err.startswith('WARNING: ') and err.count('\n') == 1 and why in err and err.endswith(' of its own, so beware\n')
+    )
 
 
 @pytest.mark.parametrize(('folds', 'expected'), [(None, 10), (3, 3), (5, 5)])
@@ -100,7 +103,7 @@ def test_cells_dealt_out_to_days_at_random_never_stand_on_two_sides():
     names = [f'REAL{day:04d}#{number}' for day in range(52) for number in range(int(rng.integers(2, 5)))]
     of_cell = rng.permutation(np.arange(len(names)) % 3 == 0).astype(int)
     cell = np.repeat(np.arange(len(names)), 4)
-    folds = fold_by_day(cell, of_cell[cell], days_of_cells(names, None), 5, seed=0)
+    folds = fold_by_day(cell, of_cell[cell], days_of_cells(names, None, 'so beware'), 5, seed=0)
     tested = [set(cell[fold.test].tolist()) for fold in folds]
     assert sum(map(len, tested)) == len(set().union(*tested)) == len(names)
     for fold, tested_here in zip(folds, tested, strict=True):

@@ -471,7 +471,7 @@ def test_folder_below_a_file_cannot_be_written(data_dir, tmp_path):
 @pytest.mark.parametrize('source', ['tfrecord', 'online', 'tfds'])
 def test_members_can_leave_out_days(data_dir, tmp_path, monkeypatch, source):
     # All NSER cells of the tiny recordings are of one day; here the number of a cell within its day is its day.
-    monkeypatch.setattr(domain, 'recording_day', lambda cell_id: cell_id[-1])
+    monkeypatch.setattr(domain, 'find_recording_day', lambda cell_id, pattern: cell_id[-1])
     config = SHORT_RUN | {'train_on': 'synthetic_small', 'input': source, 'kernel_sizes': (4, 6), 'augment': ('hum',)}
     train(config, str(data_dir), str(tmp_path / 'all'))
     train(config | {'held_out_days': 2}, str(data_dir), str(tmp_path / 'some'))
