@@ -8,8 +8,8 @@ Connor and Stevens (1971, Journal of Physiology 213, 31-53), and a potassium cur
 equations are as in Dayan and Abbott, Theoretical Neuroscience (2001), chapter 6.
 
 The classes differ in how fast a spike repolarises, how large the A current is, and how deep and long the
-afterhyperpolarisation is. The values are invented so that spikes have about the published widths and the classes
-overlap. They say nothing about real neurons.
+afterhyperpolarisation is. The values are invented so that the classes overlap a little, by the nearest centroid on mean
+spikes without noise alone, and so that every drive gives a spike. They say nothing about real neurons.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ SECONDS = 0.016  # how much of a spike is integrated; the drive begins after 1.5
 _WARMTH = 1.3
 _E_NA, _E_K, _E_A, _E_LEAK, _E_DRIVE = 55.0, -72.0, -75.0, -17.0, 0.0  # mV
 _G_LEAK = 0.3  # mS/cm2; the capacitance is 1 uF/cm2
-_REST_MV, _REST_SD_MV, _AHP_LEFT_MV = -67.0, 0.6, 1.2
+_REST_MV, _REST_SD_MV = -67.0, 0.6
+_AHP_LEFT_MV = 1.2  # for each mS/cm2 of afterhyperpolarisation that is left
 _DRIVE_BEGINS_MS, _DRIVE_TAU_MS, _DRIVE_SD = 1.5, 0.5, 0.06
 _FADE_SAMPLES = round(0.003 * RATE_HZ)
 _SHARE_ATYPICAL = 0.06
