@@ -28,13 +28,13 @@ from tests.support.started_commands import start_command
 _CONFIGS = ('original', 'non_homogeneous', 'synthetic_small')
 
 
-def _build(recordings, data_dir, *arguments, configs='original,non_homogeneous'):
+def _build(recordings, data_dir, *arguments, configs='original,non_homogeneous', num_masks=NUM_MASKS):
     return run_command(
         'sero-build',
         '--recordings', recordings,
         '--data_dir', data_dir,
         '--configs', configs,
-        '--num_masks', NUM_MASKS,
+        '--num_masks', num_masks,
         *arguments,
     )  # fmt: skip
 
@@ -218,7 +218,7 @@ def test_a_split_that_contradicts_a_dataset_that_stays_is_refused(recordings_roo
 
 def test_overwrite_that_fails_keeps_the_old_dataset(recordings_root, data_dir, tmp_path):
     shutil.copytree(data_dir, tmp_path / 'data')
-    result = _build(recordings_root, tmp_path / 'data', '--overwrite', '--num_masks=1000000', configs='synthetic_small')
+    result = _build(recordings_root, tmp_path / 'data', '--overwrite', configs='synthetic_small', num_masks=1_000_000)
     assert 'not enough silence: 1000000 noise masks of 4 ms wanted' in error_line(result)
     kept = files_of(_dataset(tmp_path / 'data', 'synthetic_small'))
     assert kept == files_of(_dataset(data_dir, 'synthetic_small'))

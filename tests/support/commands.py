@@ -6,6 +6,7 @@ import importlib
 import logging
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,10 @@ MODULES = {
     'sero-evaluate': 'trainer.evaluate',
     'sero-classify': 'trainer.classify.command',
 }
+
+
+# As ``beam_pipelines.cli.progress_line`` writes it where standard error is no terminal.
+_PROGRESS = re.compile(r' *\d+ s  ')
 
 
 def run_command(name: str, *arguments: object) -> subprocess.CompletedProcess:
@@ -85,7 +90,8 @@ def run_installed(name: str, *arguments: object, timeout_s: float = 300) -> subp
 def error_line(result: subprocess.CompletedProcess) -> str:
     """Returns the one line that a failed command has written, and fails the test if it is not one line."""
     assert result.returncode in (1, 2), (result.returncode, result.stdout, result.stderr)
-    lines = result.stderr.strip().splitlines()
+    # Work that takes long, on a busy machine, shows its progress first.
+    lines = [line for line in result.stderr.strip().splitlines() if not _PROGRESS.match(line)]
     assert len(lines) == 1, result.stderr
     return lines[0]
 
