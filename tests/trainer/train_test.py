@@ -107,7 +107,8 @@ def test_mistake_in_an_own_config_file_is_named(tmp_path, line, message):
 
 def test_config_field_like_no_other_is_named(tmp_path):
     result = run_command('sero-train', *train_arguments({'zzz': 1}, tmp_path, tmp_path / 'run'))
-    assert error_line(result).startswith("sero-train: --config: no field 'zzz'. There are architecture, batch_size,")
+    line = error_line(result)
+    assert line.startswith("sero-train: --config: no field 'zzz'. There are architecture, augment, batch_size,")
 
 
 @pytest.mark.parametrize('flag', ['config', 'data_dir', 'workdir'])

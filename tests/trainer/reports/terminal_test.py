@@ -1,5 +1,7 @@
 from beam_pipelines.recordings.sources import REAL_SHAPES, SIMULATED
 from tests.support.classified_cells import make_cell
+from trainer.evaluation.calibration import Calibration
+from trainer.evaluation.cell_warnings import CellWarning
 from trainer.reports.terminal import source_line, verdict_lines
 
 
@@ -12,6 +14,7 @@ def test_a_line_says_what_results_are_not_about():
 
 
 def test_no_name_or_warning_reaches_the_terminal_raw():
-    cell = make_cell('a\x1b[2J\nA1#1  SER', 'a.abf').result
-    lines = verdict_lines([(cell, ['channel \x1b[31mIm'])], 'cells.csv')
+    warning = CellWarning('several_currents', 'channel \x1b[31mIm')
+    cell = make_cell('a\x1b[2J\nA1#1  SER', 'a.abf', warnings=(warning,)).result
+    lines = verdict_lines([cell], Calibration(), 'cells.csv')
     assert len(lines) == 2 and all(line.isprintable() for line in lines)
