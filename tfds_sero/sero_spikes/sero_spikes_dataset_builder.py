@@ -6,10 +6,12 @@ their metadata.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import shutil
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -21,6 +23,7 @@ from beam_pipelines.cli.words import counted
 from beam_pipelines.datasets import checksums, configs, tfds_metadata
 from beam_pipelines.errors import UserError
 from beam_pipelines.planning.options import BuildOptions
+from beam_pipelines.storage.locks import locked
 
 if TYPE_CHECKING:  # It imports Beam.
     from beam_pipelines.launch.run_build import BuiltDataset
@@ -70,7 +73,24 @@ class Builder(tfds.core.dataset_builder.FileReaderBuilder):
         return _KeptPath(super().data_path)
 
     def download_and_prepare(self, **keywords: Any) -> None:
-        """Does as TFDS does, but a dataset that is replaced stays until the new one is complete."""
+        """Does as TFDS does, but alone, and a dataset that is replaced stays until the new one is complete."""
+        with self._builds_alone():
+            self._replace(**keywords)
+
+    @contextlib.contextmanager
+    def _builds_alone(self) -> Iterator[None]:
+        """Holds the lock of ``sero-build``, or none in a data directory that can only be read."""
+        root = os.path.join(self._data_dir_root, configs.NAME)
+        if _is_remote(root):
+            yield
+            return
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(OSError):  # Nothing can be written there, so nobody builds there.
+                os.makedirs(root, exist_ok=True)
+                stack.enter_context(locked(os.path.join(root, configs.LOCK_FILE)))
+            yield
+
+    def _replace(self, **keywords: Any) -> None:
         try:
             super().download_and_prepare(**keywords)
         except BaseException as error:

@@ -61,6 +61,7 @@ def contents(folder: pathlib.Path) -> dict[str, bytes]:
 @pytest.mark.parametrize('name', ['cells.csv', 'report.html', 'nwb/a.nwb', 'phy/cluster_sero.tsv'])
 def test_if_one_output_is_in_use_all_stay_as_they_were(name, classifier, in_use, tmp_path):
     write_outputs(tmp_path, Findings(), classifier, ['nwb', 'phy'])
+    (tmp_path / 'nwb').mkdir()
     with h5py.File(tmp_path / 'nwb' / 'a.nwb', 'w') as file:
         file.create_dataset('general/source_script', data='').attrs['file_name'] = 'sero-classify'
     before = contents(tmp_path)
@@ -78,18 +79,19 @@ def test_if_one_output_is_in_use_all_stay_as_they_were(name, classifier, in_use,
 
 
 def test_an_output_in_use_is_said_before_the_work(in_use, tmp_path):
-    make_folder(tmp_path)
+    with make_folder(tmp_path):
+        pass
     (tmp_path / 'cells.csv').write_text('of an earlier run')
     in_use.add(tmp_path / 'cells.csv')
-    with pytest.raises(OutputInUse, match='close it in other programs'):
-        make_folder(tmp_path)
+    with pytest.raises(OutputInUse, match='close it in other programs'), make_folder(tmp_path):
+        pass
 
 
 @pytest.mark.parametrize('is_closed', [True, False])
 def test_watching_goes_on_while_an_output_is_in_use(is_closed, classifier, in_use, tmp_path, monkeypatch, capsys):
     watched, folder = tmp_path / 'today', tmp_path / 'verdicts'
     watched.mkdir()
-    make_folder(folder)
+    folder.mkdir()
     (watched / 'a.abf').write_bytes(b'no recording')
     looks = iter(range(6))
 

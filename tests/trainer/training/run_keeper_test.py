@@ -12,6 +12,7 @@ from trainer.data.stored_dataset import open_split
 from trainer.evaluation import calibration
 from trainer.models.ensemble import build_ensemble, members_of
 from trainer.models.exported_consensus import write_consensus
+from trainer.training.run_data import RunData
 from trainer.training.run_folder import Run
 from trainer.training.run_keeper import RunKeeper
 
@@ -26,8 +27,9 @@ def keeper(data_dir, tmp_path) -> tuple[RunKeeper, StopRequests]:
     state = {'step': 4, 'epoch': 0, 'best': {'k4': math.inf}, 'best_epoch': {'k4': 0}}
     stop_requests = StopRequests()
     (tmp_path / 'members').mkdir()
-    split = open_split(data_dir, 'synthetic_small', 'train')
-    keeper = RunKeeper(Run(str(tmp_path), check_config(CONFIG), split, ensemble, state), stop_requests)
+    splits = [('synthetic_small', 'train'), ('original', 'validation'), ('original', 'train')]
+    data = RunData(*(open_split(data_dir, *split) for split in splits))
+    keeper = RunKeeper(Run(str(tmp_path), check_config(CONFIG), data, ensemble, state), stop_requests)
     keeper.set_model(ensemble)
     return keeper, stop_requests
 

@@ -5,11 +5,11 @@ import subprocess
 import sys
 import time
 
-from beam_pipelines.launch.resume import locked
+from beam_pipelines.storage.locks import locked
 
 _HOLD = """
 import sys
-from beam_pipelines.launch.resume import locked
+from beam_pipelines.storage.locks import locked
 with locked(sys.argv[1]):
     print('held', flush=True)
     sys.stdin.readline()
