@@ -81,7 +81,7 @@ class StoredNetwork:
     def precision(self) -> str:
         """What the convolutions of a member compute in, see ``build_member``; ModelError if it is something else."""
         policies = [fields.get('dtype') for name, fields in self.layers if name.startswith('Conv')]
-        policy = policies[0] if policies else None
+        policy = policies[0] if policies else PRECISIONS[0]  # Without convolutions it is no member anyway.
         found = policy['config'] if isinstance(policy, dict) and 'config' in policy else {'name': policy}
         name = found.get('name') if isinstance(found, dict) else None
         if name not in PRECISIONS:
@@ -157,7 +157,7 @@ def _check_architecture(stored: StoredNetwork, member: keras.Model, whose: str) 
     for number, (found, wanted) in enumerate(itertools.zip_longest(stored.layers, expected, fillvalue=missing)):
         name, fields = found
         if name != wanted[0]:
-            raise ModelError(f'{stored.path}: layer {number} is {name}, in {whose} {wanted[0]}')
+            raise ModelError(f'{stored.path}: layer {number} is {name}, in {whose} it is {wanted[0]}')
         for field in _COMPARED[name]:
             value, wanted_value = (_as_list(values.get(field)) for values in (fields, wanted[1]))
             if value != wanted_value:

@@ -154,6 +154,10 @@ def resume_run(
     if init_files and published_models.describe_files(init_files) != state.get('init_from'):
         folder = os.path.dirname(next(iter(init_files.values())))
         raise UserError(f'{workdir}: holds a run that was not started from the files in {folder}')
+    members = sorted(f'k{kernel_size}' for kernel_size in config.kernel_sizes)
+    if sorted(state['best']) != members:
+        raise UserError(f'{workdir}: its checkpoints are of the members {sorted(state["best"])}, expected {members}')
+    state['fingerprints'] = data.fingerprints
     ensemble.jit_compile = uses_xla()  # the checkpoint may be of the other backend
     return Run(workdir, config, data, ensemble, state)
 
