@@ -61,9 +61,10 @@ def written_by_one(
     """
     if lock_file is None:
         lock_file = os.path.join(folder, LOCK_FILE)
-        os.makedirs(folder, exist_ok=True)
     lock = filelock.FileLock(lock_file, is_singleton=True)
     try:
+        if os.path.dirname(lock_file) == os.fspath(folder):
+            os.makedirs(folder, exist_ok=True)
         lock.acquire(timeout=_SECONDS_OF_ASKING)
     except filelock.Timeout:
         raise _in_use(folder, advice) from None

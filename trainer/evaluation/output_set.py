@@ -57,6 +57,12 @@ class OutputSet:
             with interrupts_held_back():
                 os.replace(self._partial, self._complete)
                 self._replace()
+        except OSError as error:
+            # The user knows the file that was to be, and not where it was written first.
+            path = pathlib.Path(os.fsdecode(error.filename or ''))
+            if path.is_relative_to(self._partial):
+                error.filename = str(self._folder / path.relative_to(self._partial))
+            raise
         finally:
             self._remove_rest()
 

@@ -34,8 +34,10 @@ class RunData:
 
         ``sero-build --overwrite`` replaces it as a whole, and the files of the new one have the old ones' names.
         """
-        for split in {split.folder: split for split in (self.train, self.validation, self.recorded)}.values():
-            if read_metadata(split.folder).fingerprint != split.metadata.fingerprint:
+        splits = (self.train, self.validation, self.recorded)
+        now = {folder: read_metadata(folder).fingerprint for folder in {split.folder for split in splits}}
+        for split in splits:
+            if now[split.folder] != split.metadata.fingerprint:
                 raise UserError(
                     'the dataset was replaced by another during the training, which ends here; train on the new one'
                     ' in another --workdir',

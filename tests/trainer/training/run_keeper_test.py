@@ -1,11 +1,14 @@
+import dataclasses
 import json
 import math
 import signal
 
 import keras
+import msgspec
 import pytest
 
 from beam_pipelines.cli.signals import Interrupted, StopRequests
+from beam_pipelines.errors import UserError
 from tests.support.training_runs import TINY_RUN
 from trainer.config import check_config
 from trainer.data.stored_dataset import open_split
@@ -32,6 +35,13 @@ def keeper(data_dir, tmp_path) -> tuple[RunKeeper, StopRequests]:
     keeper = RunKeeper(Run(str(tmp_path), check_config(CONFIG), data, ensemble, state), stop_requests)
     keeper.set_model(ensemble)
     return keeper, stop_requests
+
+
+def replaced(data: RunData, name: str) -> RunData:
+    """Returns the data of a run of which a dataset was another when it was opened."""
+    split = getattr(data, name)
+    metadata = msgspec.structs.replace(split.metadata, fingerprint='of the dataset that was there before')
+    return dataclasses.replace(data, **{name: dataclasses.replace(split, metadata=metadata)})
 
 
 def checkpoints_in(folder) -> list[str]:
@@ -74,3 +84,15 @@ def test_first_signal_is_a_request_and_the_second_ctrl_c_quits():
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize('name', ['train', 'validation', 'recorded'])
+def test_a_dataset_that_is_replaced_ends_the_run_before_anything_of_it_is_saved(keeper, name, tmp_path):
+    run, _ = keeper
+    run._run = dataclasses.replace(run._run, data=replaced(run._run.data, name))
+    with pytest.raises(UserError, match='the dataset was replaced by another during the training'):
+        run.on_train_batch_end(4, {'loss': 1.0})
+    with pytest.raises(UserError, match='the dataset was replaced by another during the training'):
+        run.on_epoch_end(0, {'loss': 1.0, 'val_k4_loss': 1.0})
+    assert not checkpoints_in(tmp_path) and not list((tmp_path / 'members').iterdir())
+    assert not (tmp_path / 'model_info.json').exists()
