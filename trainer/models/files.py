@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -56,7 +57,10 @@ def load_model(path: str, compile: bool) -> keras.Model:
         raise ModelError(f'{path}: is not a whole .keras file')
     _check_before_keras(path)
     try:
-        return keras.saving.load_model(path, compile=compile, safe_mode=True)
+        with warnings.catch_warnings():
+            # Otherwise an optimizer whose state is missing would begin anew.
+            warnings.filterwarnings('error', message='Skipping variable loading')
+            return keras.saving.load_model(path, compile=compile, safe_mode=True)
     except Exception as error:  # Of any kind: Keras reads what it does not expect.
         raise ModelError(f'{path}: {_newer_keras(path) or " ".join(str(error).split())}') from None
 

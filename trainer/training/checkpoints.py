@@ -131,8 +131,9 @@ def _problems(model: keras.Model, saved: _SavedState) -> Iterator[str]:
     seeds = _dropout_seeds(model)
     if [seed.shape for seed in seeds] != [np.shape(value) for value in saved.dropout_seeds]:
         yield f'has {len(seeds)} layers with random numbers, {_STATE_FILE} has {_DROPOUT} of other shapes'
-    if not all(np.isfinite(np.asarray(weights)).all() for weights in model.get_weights()):
-        yield 'has weights that are not finite'
+    for name, variables in (('weights', model.weights), ('moments', model.optimizer.variables)):
+        if not all(np.isfinite(keras.ops.convert_to_numpy(variable)).all() for variable in variables):
+            yield f'has {name} that are not finite'
 
 
 def _dropout_seeds(model: keras.Model) -> list[keras.Variable]:

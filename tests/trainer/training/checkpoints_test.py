@@ -180,3 +180,21 @@ def test_weights_that_are_no_numbers_fall_back_to_the_checkpoint_before(tmp_path
     save_checkpoint(str(tmp_path), 2, model, make_state(2), kept=2)
     assert load_newest(str(tmp_path))[1] == make_state(1)
     assert 'weights that are not finite; going on from step 1' in capsys.readouterr().err
+
+
+def test_moments_that_are_no_numbers_fall_back_to_the_checkpoint_before(tmp_path, capsys):
+    model = make_model()
+    save_checkpoint(str(tmp_path), 1, model, make_state(1), kept=2)
+    model.optimizer.variables[-1].assign(np.full(2, np.nan))
+    save_checkpoint(str(tmp_path), 2, model, make_state(2), kept=2)
+    assert load_newest(str(tmp_path))[1] == make_state(1)
+    assert 'moments that are not finite; going on from step 1' in capsys.readouterr().err
+
+
+def test_an_optimizer_without_its_state_falls_back_to_the_checkpoint_before(tmp_path, capsys):
+    save_checkpoint(str(tmp_path), 1, make_model(), make_state(1), kept=2)
+    model = make_model()
+    model.compile(optimizer=keras.optimizers.Adam(0.1), loss='mse', jit_compile=False)  # has no moments yet
+    save_checkpoint(str(tmp_path), 2, model, make_state(2), kept=2)
+    assert load_newest(str(tmp_path))[1] == make_state(1)
+    assert 'Skipping variable loading for optimizer' in capsys.readouterr().err
