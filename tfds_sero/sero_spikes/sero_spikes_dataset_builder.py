@@ -74,7 +74,10 @@ class Builder(tfds.core.dataset_builder.FileReaderBuilder):
 
     def download_and_prepare(self, **keywords: Any) -> None:
         """Does as TFDS does, but alone, and a dataset that is replaced stays until the new one is complete."""
-        with self._builds_alone():
+        mode = (keywords.get('download_config') or tfds.download.DownloadConfig()).download_mode
+        # A dataset that is only loaded must not wait for the build of another.
+        builds = mode != tfds.download.GenerateMode.REUSE_DATASET_IF_EXISTS or not os.path.exists(self.data_dir)
+        with self._builds_alone() if builds else contextlib.nullcontext():
             self._replace(**keywords)
 
     @contextlib.contextmanager
@@ -184,6 +187,8 @@ class _KeptPath(type(tfds.core.Path('/'))):  # type: ignore[misc]
     """The path of a dataset: TFDS removes one that is to be replaced before it looks for what shall replace it."""
 
     def rmtree(self, missing_ok: bool = False) -> None:
+        if not os.path.exists(self):
+            return  # Another process is replacing it, and what is kept may be the only one.
         shutil.rmtree(_aside(self), ignore_errors=True)
         os.replace(self, _aside(self))
 
