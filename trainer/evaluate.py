@@ -40,6 +40,7 @@ from absl import flags
 from beam_pipelines.cli.command import refuse_arguments, refuse_urls, run_command, show
 from beam_pipelines.errors import UsageError, UserError
 from beam_pipelines.recordings.sources import find_source
+from beam_pipelines.storage.locks import check_not_written
 from trainer.backend import start_keras
 from trainer.config import define_config_flag, parse_flags, read_config
 
@@ -94,6 +95,8 @@ def _evaluate(values: flags.FlagValues) -> int:
     from trainer.models.trained import load_ensemble, load_published_ensemble
 
     folder = pathlib.Path(values.output_dir or os.path.join(values.models or values.workdir, 'evaluation'))
+    for workdir in filter(None, (values.workdir, values.baseline_workdir)):
+        check_not_written(workdir, 'wait until the training has ended')
     ensembles = [load_published_ensemble(values.models) if values.models else load_ensemble(values.workdir)]
     if values.baseline_workdir:
         ensembles.append(load_ensemble(values.baseline_workdir))

@@ -96,14 +96,21 @@ def run_main(main: Callable[[list[str]], int], argv: list[str]) -> int:
 
 def _report_os_error(error: OSError) -> int:
     if error.filename != STANDARD_OUTPUT:
-        said = error.strerror or ' '.join(str(error).split())
-        say(f'{error.filename}: {said}' if error.filename else said)
+        say(os_error_words(error))
         return 1
     discard_standard_output()
     if isinstance(error, BrokenPipeError):  # The reader has seen enough, as in `sero-verify data | head -1`.
         return _STATUS_OF_BROKEN_PIPE
     say(f'{STANDARD_OUTPUT}: {error.strerror}')
     return 1
+
+
+def os_error_words(error: Exception) -> str:
+    """Returns what went wrong in one line, with the file if it is known."""
+    if not isinstance(error, OSError):
+        return str(error)
+    said = error.strerror or ' '.join(str(error).split())
+    return f'{error.filename}: {said}' if error.filename else said
 
 
 def _report(error: UserError) -> int:

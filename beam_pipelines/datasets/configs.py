@@ -15,6 +15,8 @@ LABEL_NAMES_FILE = 'label.labels.txt'  # TFDS's
 CHECKSUMS_FILE = 'checksums.json'
 LAYOUT_FILE = 'record_layout.json'
 REJECTED_FILE = 'rejected.jsonl'
+# In the folder of all datasets: held by the one command that builds there.
+LOCK_FILE = '.lock'
 # Only in synthetic datasets: what they are made from.
 NOISE_MASKS_FILE = 'noise_masks.npy'
 SPIKE_BANK_FILE = 'spike_bank.tfrecord'

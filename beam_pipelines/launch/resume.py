@@ -6,13 +6,8 @@ They give the same bytes if their recordings and options are the same, and a mix
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import sys
-from collections.abc import Iterator
 
-import filelock
 import msgspec
 from apache_beam.io.filesystems import FileSystems
 
@@ -21,32 +16,6 @@ from beam_pipelines.errors import UserError
 from beam_pipelines.planning.options import BuildOptions
 from beam_pipelines.storage import files
 from beam_pipelines.transforms.paths import BuildPaths
-
-
-@contextlib.contextmanager
-def locked(path: str) -> Iterator[None]:
-    """Holds a lock while the block runs; waits, with a message, while another process holds it.
-
-    The lock is released when its process ends, however it ends. Its file is removed at the end.
-
-    Parameters
-    ----------
-    path : a local file that stands for the lock.
-    """
-    lock = filelock.FileLock(path)
-    try:
-        lock.acquire(blocking=False)
-    except filelock.Timeout:
-        print(f'waiting for another build in {os.path.dirname(path)} to end', file=sys.stderr, flush=True)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        # Before the release: a process that locks a removed file tries again. Windows does not allow the removal, but
-        # there the release removes the file.
-        with contextlib.suppress(PermissionError):
-            os.remove(path)
-        lock.release()
 
 
 def reserve(options: BuildOptions, paths: BuildPaths, overwrite: bool) -> tuple[str, ...]:

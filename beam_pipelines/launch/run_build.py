@@ -15,10 +15,11 @@ from beam_pipelines.errors import UserError
 from beam_pipelines.launch import preflight
 from beam_pipelines.launch.detached import DetachedBuild, noted, staged_template, submitted
 from beam_pipelines.launch.progress import shown_locally
-from beam_pipelines.launch.resume import finished_at, locked, remove_left_behind, reserve
+from beam_pipelines.launch.resume import finished_at, remove_left_behind, reserve
 from beam_pipelines.launch.runners import LOCAL_RUNNER, default_runner, is_template, run_pipeline
 from beam_pipelines.planning.options import BuildOptions
 from beam_pipelines.storage import files
+from beam_pipelines.storage.locks import locked
 from beam_pipelines.storage.object_store import check_access
 from beam_pipelines.transforms.build_datasets import build_pipeline
 from beam_pipelines.transforms.paths import BuildPaths

@@ -12,6 +12,7 @@ from typing import TypeVar
 from absl import logging
 
 from beam_pipelines.errors import UserError
+from beam_pipelines.storage.locks import LOCK_FILE, written_by_one
 
 _Job = TypeVar('_Job')
 
@@ -34,20 +35,25 @@ def write_root(output_dir: str | os.PathLike, write: Callable[[Path], None]) -> 
         if root.exists() and (not root.is_dir() or any(root.iterdir())):
             raise UserError(f'{root} exists and is not an empty folder; nothing was written')
         root.parent.mkdir(parents=True, exist_ok=True)
-        partial_root = root.with_name(f'.{root.name}.partial')
-        # The name is always the same, so the next run removes the leftovers of a killed one.
-        shutil.rmtree(partial_root, ignore_errors=True)
-        try:
-            partial_root.mkdir()
-            write(partial_root)
-            partial_root.replace(root)
-        finally:
-            shutil.rmtree(partial_root, ignore_errors=True)
+        with written_by_one(root, 'choose another --output_dir', root.with_name(f'.{root.name}{LOCK_FILE}')):
+            _write_whole(root, write)
     except (FileExistsError, NotADirectoryError) as error:
         raise UserError(f'{root} cannot be written: what it should lie in is not a folder') from error
     except OSError as error:
         raise UserError(f'{root} cannot be written: {error.strerror}') from error
     return root
+
+
+def _write_whole(root: Path, write: Callable[[Path], None]) -> None:
+    partial_root = root.with_name(f'.{root.name}.partial')
+    # The name is always the same, so the next run removes the leftovers of a killed one.
+    shutil.rmtree(partial_root, ignore_errors=True)
+    try:
+        partial_root.mkdir()
+        write(partial_root)
+        partial_root.replace(root)
+    finally:
+        shutil.rmtree(partial_root, ignore_errors=True)
 
 
 def write_recordings(jobs: Sequence[_Job], write: Callable[[_Job], dict], workers: int | None) -> list[dict]:

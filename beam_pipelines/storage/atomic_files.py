@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -19,18 +20,45 @@ def staged(path: str | os.PathLike) -> Iterator[str]:
 
     If the block raises, ``path`` stays as it was and nothing is left behind. The name has the extension of ``path``,
     because some libraries choose the format by it. If two processes write the same file, the last one wins.
+
+    Raises
+    ------
+    OSError
+        What the block raised, with the name of ``path`` where it names none (as of a full disk) or the temporary one.
     """
     temporary = _name_beside(path)
     try:
         yield temporary
+        for written in _files_at(temporary):
+            flush(written)
         os.replace(temporary, path)
-    except BaseException:
+        flush(os.path.dirname(path) or '.')
+    except BaseException as error:
+        if isinstance(error, OSError) and (error.filename is None or str(error.filename).startswith(temporary)):
+            error.filename, error.filename2 = os.fspath(path), None
         if os.path.isdir(temporary):
             shutil.rmtree(temporary, ignore_errors=True)
         else:
             with contextlib.suppress(OSError):
                 os.remove(temporary)
         raise
+
+
+def flush(path: str | os.PathLike) -> None:
+    """Waits until a file or folder is on the disk; what is renamed before that may be empty after a power cut.
+
+    OSError if it cannot be written there, which some file systems say only now.
+    """
+    if os.name == 'nt':  # It flushes only what is open for writing, and no folders.
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # The file system has nothing to flush.
+            raise OSError(error.errno, error.strerror, os.fspath(path)) from None
+    finally:
+        os.close(descriptor)
 
 
 def remove_left_behind(folder: str | os.PathLike) -> None:
@@ -77,6 +105,12 @@ def write_files(folder: str | os.PathLike, contents: Mapping[str, bytes]) -> Non
             temporary = stack.enter_context(staged(os.path.join(folder, name)))
             with open(temporary, 'wb') as file:
                 file.write(content)
+
+
+def _files_at(path: str) -> list[str]:
+    if not os.path.isdir(path):
+        return [path]
+    return [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
 
 
 def _name_beside(path: str | os.PathLike) -> str:

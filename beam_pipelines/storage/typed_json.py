@@ -1,7 +1,8 @@
-"""Checks what a JSON file holds against the type that describes it."""
+"""Reads JSON files, and checks what they hold against the types that describe them."""
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TypeVar
 
@@ -10,6 +11,38 @@ import msgspec
 from beam_pipelines.errors import UserError
 
 _Described = TypeVar('_Described')
+
+# The largest that we write names some ten thousand cells. In memory a file may take twenty times its size.
+_MOST_BYTES = 16 << 20
+
+
+def parse_json(path: str | os.PathLike) -> object:
+    """Returns what a local JSON file holds, of any kind.
+
+    Raises
+    ------
+    OSError
+        If it is missing or cannot be read.
+    UserError
+        If it is not JSON in UTF-8, is nested too deeply, or much larger than what we write; names the file.
+    """
+    if os.path.exists(path) and not os.path.isfile(path):  # A pipe would be waited for.
+        raise UserError('is not a regular file', file=path)
+    with open(path, 'rb') as file:
+        content = file.read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        raise UserError(f'is larger than {_MOST_BYTES:,} bytes', file=path)
+    try:
+        return json.loads(content)
+    except ValueError as error:
+        raise UserError(str(error), file=path) from None
+    except RecursionError:
+        raise UserError('is nested too deeply', file=path) from None
+
+
+def read_typed(path: str | os.PathLike, kind: type[_Described]) -> _Described:
+    """Returns a local JSON file as the struct or dataclass that describes it; the errors are those of both steps."""
+    return check_content(parse_json(path), kind, path)
 
 
 def check_content(content: object, kind: type[_Described], file: str | os.PathLike) -> _Described:

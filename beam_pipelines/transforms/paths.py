@@ -6,7 +6,7 @@ import dataclasses
 
 from apache_beam.io.filesystems import FileSystems
 
-from beam_pipelines.datasets.configs import METADATA_FILE, NAME, REJECTED_FILE, VERSION
+from beam_pipelines.datasets.configs import LOCK_FILE, METADATA_FILE, NAME, REJECTED_FILE, VERSION
 
 _CHARACTERS_OF_FINGERPRINT = 16
 
@@ -40,7 +40,7 @@ class BuildPaths:
     @property
     def lock(self) -> str:
         """The file that keeps two builds on this machine apart."""
-        return FileSystems.join(self.root, '.lock')
+        return FileSystems.join(self.root, LOCK_FILE)
 
     @property
     def rejected(self) -> str:

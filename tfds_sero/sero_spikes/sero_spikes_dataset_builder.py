@@ -6,10 +6,12 @@ their metadata.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import shutil
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -21,6 +23,7 @@ from beam_pipelines.cli.words import counted
 from beam_pipelines.datasets import checksums, configs, tfds_metadata
 from beam_pipelines.errors import UserError
 from beam_pipelines.planning.options import BuildOptions
+from beam_pipelines.storage.locks import locked
 
 if TYPE_CHECKING:  # It imports Beam.
     from beam_pipelines.launch.run_build import BuiltDataset
@@ -70,7 +73,27 @@ class Builder(tfds.core.dataset_builder.FileReaderBuilder):
         return _KeptPath(super().data_path)
 
     def download_and_prepare(self, **keywords: Any) -> None:
-        """Does as TFDS does, but a dataset that is replaced stays until the new one is complete."""
+        """Does as TFDS does, but alone, and a dataset that is replaced stays until the new one is complete."""
+        mode = (keywords.get('download_config') or tfds.download.DownloadConfig()).download_mode
+        # A dataset that is only loaded must not wait for the build of another.
+        builds = mode != tfds.download.GenerateMode.REUSE_DATASET_IF_EXISTS or not os.path.exists(self.data_dir)
+        with self._builds_alone() if builds else contextlib.nullcontext():
+            self._replace(**keywords)
+
+    @contextlib.contextmanager
+    def _builds_alone(self) -> Iterator[None]:
+        """Holds the lock of ``sero-build``, or none in a data directory that can only be read."""
+        root = os.path.join(self._data_dir_root, configs.NAME)
+        if _is_remote(root):
+            yield
+            return
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(OSError):  # Nothing can be written there, so nobody builds there.
+                os.makedirs(root, exist_ok=True)
+                stack.enter_context(locked(os.path.join(root, configs.LOCK_FILE)))
+            yield
+
+    def _replace(self, **keywords: Any) -> None:
         try:
             super().download_and_prepare(**keywords)
         except BaseException as error:
@@ -164,6 +187,8 @@ class _KeptPath(type(tfds.core.Path('/'))):  # type: ignore[misc]
     """The path of a dataset: TFDS removes one that is to be replaced before it looks for what shall replace it."""
 
     def rmtree(self, missing_ok: bool = False) -> None:
+        if not os.path.exists(self):
+            return  # Another process is replacing it, and what is kept may be the only one.
         shutil.rmtree(_aside(self), ignore_errors=True)
         os.replace(self, _aside(self))
 

@@ -26,6 +26,7 @@ from beam_pipelines.cli.command import refuse_urls, run_command, say, show
 from beam_pipelines.cli.words import counted
 from beam_pipelines.errors import UsageError, UserError
 from beam_pipelines.recordings.folder_names import did_you_mean
+from beam_pipelines.storage.locks import check_not_written
 from trainer.backend import start_keras
 
 if TYPE_CHECKING:
@@ -73,9 +74,9 @@ def main(argv: list[str]) -> int:
 
     recordings, rejected = find_recordings(paths, str(folder), OUTPUT_NAMES) if paths else ([], [])
     _check_exports(folder, recordings)
-    make_folder(folder)
+    check_not_written(flags.FLAGS.model, 'wait until the training has ended')
     # Reading starts before TensorFlow is loaded, which takes longer than reading a recording.
-    with ReadingPool(_reading_options(), len(recordings)) as pool:
+    with make_folder(folder), ReadingPool(_reading_options(), len(recordings)) as pool:
         reading = pool.read(recordings)
         start_keras()
         from trainer.classify.batch import classify_all

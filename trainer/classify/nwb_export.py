@@ -7,6 +7,7 @@ The files say nothing about the subject, the experimenter or the institution, be
 from __future__ import annotations
 
 import datetime
+import io
 import os
 import pathlib
 import re
@@ -152,10 +153,15 @@ def _compared(name: str) -> str:
 
 
 def _write(path: pathlib.Path, cell: ClassifiedCell, info: Mapping) -> None:
+    import h5py
     import pynwb
 
-    with staged(path) as temporary, pynwb.NWBHDF5IO(temporary, 'w') as io:
-        io.write(_nwb_file(cell, info))
+    # Made in memory: HDF5 may crash the process when the disk is full.
+    content = io.BytesIO()
+    with h5py.File(content, 'w') as file, pynwb.NWBHDF5IO(file=file, mode='w') as writer:
+        writer.write(_nwb_file(cell, info))
+    with staged(path) as temporary, open(temporary, 'wb') as on_disk:
+        on_disk.write(content.getbuffer())
 
 
 def _nwb_file(cell: ClassifiedCell, info: Mapping) -> pynwb.NWBFile:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
-import shutil
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from beam_pipelines.cli.signals import interrupts_held_back
 from beam_pipelines.datasets.configs import REJECTED_FILE
 from beam_pipelines.errors import UserError
 from beam_pipelines.recordings.rejection import rejected_lines
 from beam_pipelines.storage.atomic_files import write_text
+from beam_pipelines.storage.locks import written_by_one
 from trainer.classify.nwb_export import check_can_replace, export_nwb, own_files
 from trainer.classify.phy_export import PHY_FILE, PHY_FOLDER, check_can_export_phy, export_phy, is_phy_folder
+from trainer.evaluation.output_set import OutputSet
 from trainer.evaluation.outputs import known, write_cells, write_table
 from trainer.evaluation.results import ClassifiedCell
 
@@ -31,18 +31,28 @@ EXPORTS = (_NWB, 'phy')
 _REPLACED = (_CELLS, _SPIKES, REJECTED_FILE, 'report.html')
 OUTPUT_NAMES = (*_REPLACED, _NWB, PHY_FOLDER, PHY_FILE)
 
-_PARTIAL = '.sero-classify.partial'
-
 
 class OutputInUse(UserError):
     """An output of an earlier run cannot be replaced: on Windows, because another program has it open."""
 
 
-def make_folder(folder: pathlib.Path) -> None:
-    """Makes the output folder; OSError or OutputInUse if it cannot be written: before minutes of work, not after."""
-    folder.mkdir(parents=True, exist_ok=True)
-    _make_anew(folder / _PARTIAL).rmdir()
-    _check_not_in_use(folder)
+@contextlib.contextmanager
+def make_folder(folder: pathlib.Path) -> Iterator[None]:
+    """Makes the output folder and holds its lock while the block runs: before minutes of work, not after.
+
+    What a killed command has begun to put there is ended first.
+
+    Raises
+    ------
+    UserError
+        If another command writes there.
+    OSError or OutputInUse
+        If the folder cannot be written.
+    """
+    with written_by_one(folder, 'wait for it, or choose another --output_dir'):
+        _outputs_of(folder).prepare()
+        _check_not_in_use(folder)
+        yield
 
 
 def check_can_export(folder: pathlib.Path, cells: Sequence[str], exports: Sequence[str]) -> None:
@@ -58,7 +68,7 @@ def write_outputs(
 ) -> pathlib.Path:
     """Writes ``cells.csv``, ``spikes.csv``, ``rejected.jsonl``, ``report.html`` and the exports.
 
-    All are written to a hidden folder and then moved, so that nobody ever sees half a file. Of the folders ``nwb`` and
+    They appear together, see ``OutputSet``. Of the folders ``nwb`` and
     ``phy``, only what ``sero-classify`` writes is replaced; all else in them stays.
 
     Parameters
@@ -80,8 +90,7 @@ def write_outputs(
     from trainer.reports.classification_report import write_report
 
     cells, info = findings.sorted_cells(), classifier.description
-    partial = _make_anew(folder / _PARTIAL)
-    try:
+    with _outputs_of(folder).replacing() as partial:
         write_cells(partial / _CELLS, [cell.result for cell in cells])
         write_table(partial / _SPIKES, SPIKES_COLUMNS, _spike_rows(cells))
         write_text(partial / REJECTED_FILE, rejected_lines(findings.rejected))
@@ -90,48 +99,21 @@ def write_outputs(
             check_can_replace(folder / _NWB, [cell.result.cell for cell in cells])
             (partial / _NWB).mkdir()
             export_nwb(partial / _NWB, cells, info)
-        with interrupts_held_back():  # Otherwise some files could be of this run and some of the one before.
-            _check_not_in_use(folder)
-            # First, because phy's folder may refuse it: then nothing else has changed either.
-            written = export_phy(folder, cells) if 'phy' in exports else None
-            if written is None or written.parent == folder:
-                _remove_row_numbers(folder / PHY_FOLDER)
-            _replace_nwb(partial, folder / _NWB)
-            for name in _REPLACED:
-                os.replace(partial / name, folder / name)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        if 'phy' in exports:
+            export_phy(folder, cells, partial)
+        _check_not_in_use(folder)
     return folder / report.name
 
 
-def _replace_nwb(partial: pathlib.Path, folder: pathlib.Path) -> None:
-    """Moves the new files, if there are any, in place of those of an earlier run; files of others stay."""
-    earlier = own_files(folder)
-    # Taken away first: some file systems would not tell a new name from an old one of other case.
-    taken = _make_anew(partial / 'earlier')
-    for path in earlier:
-        os.replace(path, taken / path.name)
-    new = partial / _NWB
-    if new.is_dir():
-        folder.mkdir(exist_ok=True)
-        for path in sorted(new.iterdir()):
-            os.replace(path, folder / path.name)
-    elif earlier:
-        _remove_if_empty(folder)
+def _outputs_of(folder: pathlib.Path) -> OutputSet:
+    return OutputSet(folder, 'sero-classify', lambda: _earlier_outputs(folder))
 
 
-def _remove_row_numbers(folder: pathlib.Path) -> None:
-    """Removes what an earlier run wrote into a folder of its own; phy's folders keep theirs."""
-    file = folder / PHY_FILE
-    if is_phy_folder(folder) or not file.is_file():
-        return
-    file.unlink()
-    _remove_if_empty(folder)
-
-
-def _remove_if_empty(folder: pathlib.Path) -> None:
-    with contextlib.suppress(OSError):  # It is not empty, or a link to a folder.
-        folder.rmdir()
+def _earlier_outputs(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Returns the files of an earlier run that go even if the new run has none of their names; others' stay."""
+    row_numbers = folder / PHY_FOLDER / PHY_FILE
+    is_own = not is_phy_folder(folder / PHY_FOLDER) and row_numbers.is_file()
+    return [*own_files(folder / _NWB), *([row_numbers] if is_own else [])]
 
 
 def _check_not_in_use(folder: pathlib.Path) -> None:
@@ -157,10 +139,3 @@ def _spike_rows(cells: Sequence[ClassifiedCell]) -> Iterator[tuple[object, ...]]
             (known(value, 2) for value in spikes.snr),
         )
         yield from ((cell.result.cell, *row) for row in zip(*columns, strict=True))
-
-
-def _make_anew(folder: pathlib.Path) -> pathlib.Path:
-    if folder.exists():  # left by a run that was killed
-        shutil.rmtree(folder)
-    folder.mkdir()
-    return folder

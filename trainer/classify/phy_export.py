@@ -69,7 +69,7 @@ def check_can_export_phy(output_dir: pathlib.Path, cells: Sequence[str]) -> None
         tempfile.TemporaryFile(dir=folder).close()
 
 
-def export_phy(output_dir: pathlib.Path, cells: Sequence[ClassifiedCell]) -> pathlib.Path:
+def export_phy(output_dir: pathlib.Path, cells: Sequence[ClassifiedCell], written_to: pathlib.Path) -> pathlib.Path:
     """Writes the verdicts as phy's cluster metadata: tab-separated, a header, one row per cell, by cluster.
 
     Nothing else in the folder is touched.
@@ -78,6 +78,7 @@ def export_phy(output_dir: pathlib.Path, cells: Sequence[ClassifiedCell]) -> pat
     ----------
     output_dir : of the other verdicts; see ``find_phy_folder``.
     cells : in the order of ``cells.csv``.
+    written_to : the folder that stands for ``output_dir`` until all files are written; or that itself.
 
     Returns
     -------
@@ -96,8 +97,8 @@ def export_phy(output_dir: pathlib.Path, cells: Sequence[ClassifiedCell]) -> pat
         result = cell.result
         probabilities = (f'{p:.4f}' for p in (result.p_ser, result.p_ser_low, result.p_ser_high))
         rows.append((cluster_id, result.verdict, *probabilities, result.cell))
-    folder.mkdir(exist_ok=True)
-    path = folder / PHY_FILE
+    path = written_to / folder.relative_to(output_dir) / PHY_FILE
+    path.parent.mkdir(exist_ok=True)
     write_table(path, _COLUMNS, sorted(rows), delimiter='\t')
     return path
 

@@ -7,18 +7,20 @@ import pathlib
 import time
 from collections.abc import Sequence
 
-from beam_pipelines.cli.command import say, show
+from beam_pipelines.cli.command import os_error_words, say, show
 from beam_pipelines.cli.signals import StopRequests
 from beam_pipelines.cli.words import printable
-from beam_pipelines.recordings.cell_files import group_files, is_ignored
+from beam_pipelines.errors import UserError
+from beam_pipelines.recordings.cell_files import is_ignored
 from beam_pipelines.recordings.formats import is_complete, is_recording
-from beam_pipelines.recordings.rejection import RejectedFile, screen_line
-from beam_pipelines.spikes.extraction import ExtractionReport, duplicate_cell, rejection_report
+from beam_pipelines.recordings.rejection import screen_line
+from beam_pipelines.spikes.extraction import ExtractionReport
 from beam_pipelines.storage.walk import walk_files
 from trainer.classify.batch import Findings, findings_lines
 from trainer.classify.classifier import Classifier
-from trainer.classify.outputs import OUTPUT_NAMES, OutputInUse, write_outputs
+from trainer.classify.outputs import OUTPUT_NAMES, write_outputs
 from trainer.classify.reading_pool import ReadingPool
+from trainer.classify.watched_outcomes import WatchedOutcomes
 from trainer.evaluation.calibration import Calibration
 from trainer.evaluation.results import ClassifiedCell
 from trainer.reports.terminal import verdict_line
@@ -31,17 +33,14 @@ _STABLE_S = 3.0
 # change the file is read as it is, and once more if it changes later.
 _BROKEN_S = 60.0
 
-_Outcome = tuple[ClassifiedCell | None, ExtractionReport]
-_Outcomes = dict[str, list[_Outcome]]  # by path, one for each cell in the file
-
 
 def watch(
     classifier: Classifier, pool: ReadingPool, watched: str, folder: pathlib.Path, exports: Sequence[str]
 ) -> None:
     """Classifies each recording below ``watched`` when it is complete, and again when it has changed, until Ctrl-C.
 
-    The outputs are rewritten each time, or as soon as no other program has them open. Of two files of the same name the
-    first one is used.
+    The outputs are rewritten each time, or as soon as they can be: when no other program has them open, when the disk
+    has room again. Of two files of the same name the first one is used, as long as it is there.
 
     Parameters
     ----------
@@ -51,73 +50,34 @@ def watch(
     folder, exports : see ``outputs.write_outputs``.
     """
     files = WatchedFolder(watched, str(folder))
-    outcomes: _Outcomes = {}
+    outcomes = WatchedOutcomes(classifier, pool)
     report = write_outputs(folder, Findings(), classifier, exports)
     show(f'watching {watched}; Ctrl-C ends it; report: {report}')
-    in_use: OutputInUse | None = None
+    unwritten: Exception | None = None
     with StopRequests() as requests:
         while requests.signal_number is None:
             ready = files.poll()
             for path in ready:
-                outcomes[path] = _classify(path, classifier, pool, outcomes)
-                calibration = classifier.calibration
-                show(*(line for outcome in outcomes[path] for line in _outcome_lines(*outcome, calibration)))
-            if ready or in_use:
-                was_in_use, in_use = in_use, None
+                shown = outcomes.classify(path)
+                show(*(line for outcome in shown for line in _outcome_lines(*outcome, classifier.calibration)))
+            for path in outcomes.take_outdated():
+                files.forget(path)
+            if ready or unwritten:
+                said_before, unwritten = unwritten, None
                 try:
-                    write_outputs(folder, _gather(outcomes), classifier, exports)
-                except OutputInUse as error:
-                    in_use = error
-                    if not was_in_use:
-                        say(f'{error}; they are written as soon as possible')
+                    write_outputs(folder, outcomes.gather(), classifier, exports)
+                except (OSError, UserError) as error:  # Work of hours must not end because a disk is full for a minute.
+                    unwritten = error
+                    if not said_before:
+                        say(f'{os_error_words(error)}; the outputs are written as soon as possible')
             time.sleep(_SECONDS_BETWEEN_LOOKS)
     show(
-        *findings_lines(_gather(outcomes), classifier),
+        *findings_lines(outcomes.gather(), classifier),
         *(f'{printable(path)}: was still being written and has no verdict' for path in files.unfinished()),
         f'report: {report}',
     )
-    if in_use:
-        write_outputs(folder, _gather(outcomes), classifier, exports)
-
-
-def _classify(path: str, classifier: Classifier, pool: ReadingPool, outcomes: _Outcomes) -> list[_Outcome]:
-    recordings, of_no_cell = group_files([('original', 0, path)])
-    if of_no_cell:
-        return [(None, rejection_report(of_no_cell[0][1]))]
-    (recording,) = recordings
-    for other in outcomes:
-        if other != path and _is_same_file(path, other):
-            detail = f'it is the same file as {other}'
-            return [(None, rejection_report(RejectedFile(path, 'duplicate_file', detail)))]
-    path_of = {
-        cell.result.cell: other
-        for other, of_other in outcomes.items()
-        if other != path
-        for cell, _ in of_other
-        if cell is not None
-    }
-    ((*cells,),) = pool.read([recording])
-    return [
-        (None, rejection_report(duplicate_cell(path, cell.cell, path_of[cell.cell])))
-        if cell is not None and cell.cell in path_of
-        else (None if cell is None else classifier.classify_cell(cell), report)
-        for cell, report in cells
-    ]
-
-
-def _is_same_file(path: str, other: str) -> bool:
-    try:
-        return os.path.samefile(path, other)
-    except OSError:  # One of them is gone.
-        return False
-
-
-def _gather(outcomes: _Outcomes) -> Findings:
-    findings = Findings()
-    for of_file in outcomes.values():
-        for outcome in of_file:
-            findings.add(*outcome)
-    return findings
+    if unwritten:
+        write_outputs(folder, outcomes.gather(), classifier, exports)
 
 
 def _outcome_lines(cell: ClassifiedCell | None, report: ExtractionReport, calibration: Calibration) -> list[str]:
@@ -155,6 +115,10 @@ class WatchedFolder:
                 self._reported[path] = state
                 ready.append(path)
         return ready
+
+    def forget(self, path: str) -> None:
+        """Reports a file again, although it has not changed."""
+        self._reported.pop(path, None)
 
     def unfinished(self) -> list[str]:
         """Returns the paths of the files that have not been reported in their present state."""

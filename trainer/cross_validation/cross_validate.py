@@ -22,6 +22,7 @@ from beam_pipelines.datasets import record_layout
 from beam_pipelines.datasets.metadata import DatasetMetadata
 from beam_pipelines.errors import UserError
 from beam_pipelines.storage.atomic_files import remove_left_behind, staged, write_json, write_text
+from beam_pipelines.storage.locks import written_by_one
 from beam_pipelines.synthesis.synthesizer import SpikeBank, Synthesizer
 from trainer.cross_validation.fold_training import Spikes, recorded_epochs, synthetic_epochs, train_in_memory
 from trainer.cross_validation.folds import Fold, fold_by_day, fold_by_spike
@@ -143,9 +144,10 @@ def cross_validate(
         made = fold_by_spike(len(spikes.label), config.seed)
     folder = os.path.join(workdir, FOLDER, division.by)
     fingerprints = [split.metadata.fingerprint for split in (spikes, synthetic) if split]
-    _reserve(folder, {'config': config.to_dict(), 'folds': len(made), 'data': fingerprints})
     job = _CrossValidation(config, spikes, synthetic, made, folder, day)
-    scores = [_load_fold(job, number) or _run_fold(job, number) for number in range(1, len(made) + 1)]
+    with written_by_one(folder, 'wait for it, or use another --workdir'):
+        _reserve(folder, {'config': config.to_dict(), 'folds': len(made), 'data': fingerprints})
+        scores = [_load_fold(job, number) or _run_fold(job, number) for number in range(1, len(made) + 1)]
     cells: list[CellResult] = []
     tested: list[DescribedCells] = []
     by_controls: list[dict[str, np.ndarray]] = []

@@ -103,7 +103,7 @@ def open_split(data_dir: str, config: str, split: str, verify_records: bool = Fa
         raise UserError(f'no dataset {config!r}; there are {", ".join(CONFIGS)}')
     info = _read_json(folder, INFO_FILE)
     record_layout.check_json(_read_json(folder, LAYOUT_FILE), os.path.join(folder, LAYOUT_FILE))
-    metadata = check_content(_read_json(folder, METADATA_FILE), DatasetMetadata, os.path.join(folder, METADATA_FILE))
+    metadata = read_metadata(folder)
     _check_files(folder, metadata)
     lengths = _shard_lengths(info, split, folder)
     shards = tuple(
@@ -116,6 +116,11 @@ def open_split(data_dir: str, config: str, split: str, verify_records: bool = Fa
     else:
         _check_sample(shards)
     return StoredSplit(f'{config}/{split}', folder, shards, cell_names, metadata)
+
+
+def read_metadata(folder: str) -> DatasetMetadata:
+    """Returns the content of a dataset's ``metadata.json``; UserError if it is missing or damaged."""
+    return check_content(_read_json(folder, METADATA_FILE), DatasetMetadata, os.path.join(folder, METADATA_FILE))
 
 
 def _check_files(folder: str, metadata: DatasetMetadata) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import math
 import os
 from collections.abc import Callable
@@ -18,7 +17,9 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
 
 from beam_pipelines import domain
+from beam_pipelines.errors import UserError
 from beam_pipelines.storage.atomic_files import write_json
+from beam_pipelines.storage.typed_json import parse_json
 from trainer.errors import CalibrationError
 from trainer.evaluation.error_control import choose_confidence
 
@@ -187,15 +188,13 @@ def load(folder: str) -> Calibration:
     """
     path = os.path.join(folder, FILE_NAME)
     try:
-        with open(path, encoding='utf-8') as file:
-            content = json.load(file)
+        found = parse_json(path)
     except FileNotFoundError:
         raise CalibrationError(f'{path}: no such file; sero-train writes it when a run has ended') from None
-    except (OSError, ValueError) as error:
-        raise CalibrationError(f'{path}: {error}') from None
-    if not isinstance(content, dict):
-        content = {}
-    content = {'days': 0, 'day_error': None} | content  # early versions had neither
+    except UserError as error:
+        raise CalibrationError(str(error)) from None
+    of_early_versions = {'days': 0, 'day_error': None}  # which had neither
+    content: dict = of_early_versions | (found if isinstance(found, dict) else {})
     fields = {field.name for field in dataclasses.fields(Calibration)}
     if set(content) != fields:
         raise CalibrationError(f'{path}: is not a calibration; expected the fields {", ".join(sorted(fields))}')
@@ -235,10 +234,7 @@ _POSSIBLE = {
     'knots': _are_knots,
     'confidence': lambda value: 0.5 <= value <= 1,
     **dict.fromkeys(_PROMISES, lambda value: value is None or 0 <= value <= 1),
-    'cells': lambda value: value >= 0,
-    'wrong': lambda value: value >= 0,
-    'decided': lambda value: value >= 0,
-    'days': lambda value: value >= 0,
+    **dict.fromkeys(('cells', 'wrong', 'decided', 'days'), lambda value: type(value) is int and value >= 0),
     'least_p': lambda value: 0 <= value < 0.5,
     'log_loss': lambda value: all(0 <= loss < math.inf for loss in dict(value).values()),
 }

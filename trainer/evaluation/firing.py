@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import os
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from scipy.special import expit, logit
 from beam_pipelines.errors import UserError
 from beam_pipelines.spikes.waveform_features import measure_firing_rate_hz, measure_interval_cv
 from beam_pipelines.storage.atomic_files import write_json
-from beam_pipelines.storage.typed_json import check_content
+from beam_pipelines.storage.typed_json import read_typed
 from trainer.evaluation.metrics import binary_metrics, bootstrap_mean, brier_score
 from trainer.evaluation.results import CellResult
 
@@ -158,15 +157,16 @@ def load(folder: str) -> FiringModel:
     """
     path = os.path.join(folder, FILE_NAME)
     try:
-        with open(path, encoding='utf-8') as file:
-            return check_content(json.load(file), FiringModel, path)
+        model = read_typed(path, FiringModel)
     except FileNotFoundError:
         raise UserError(
             'no such file; sero-train writes it at the end of a run with held_out_days and ten cells of each class',
             file=path,
         ) from None
-    except (OSError, ValueError) as error:
-        raise UserError(str(error), file=path) from None
+    for field, value in msgspec.to_builtins(model).items():
+        if not math.isfinite(value):
+            raise UserError('expected a number', file=path, field=field, value=value)
+    return model
 
 
 def _features(p_ser: float, trigger: np.ndarray) -> tuple[float, float, float]:

@@ -9,20 +9,18 @@ import io
 import math
 import os
 import pathlib
-import shutil
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 
 from beam_pipelines import domain
-from beam_pipelines.cli.signals import interrupts_held_back
 from beam_pipelines.storage.atomic_files import write_json, write_text
+from beam_pipelines.storage.locks import written_by_one
 from trainer.evaluation.calibration import Calibration
 from trainer.evaluation.cell_warnings import join_codes
 from trainer.evaluation.controls import compare_with_noise
 from trainer.evaluation.metrics import accuracy_difference
+from trainer.evaluation.output_set import OutputSet
 from trainer.evaluation.results import CellResult, ModelResult, SplitResult
-
-_PARTIAL = '.sero-evaluate.partial'
 
 # By which spreadsheets know a formula, in any width of the characters.
 _FORMULA_STARTS = '=+-@'
@@ -46,20 +44,14 @@ def write_metrics(path: str | os.PathLike[str], model: ModelResult, baseline: Mo
 def appearing_together(folder: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
     """Yields an empty folder; what the block writes there appears in ``folder`` when it ends, over what was there.
 
-    If the block raises, or is interrupted, ``folder`` stays as it was.
+    If the block raises, or is interrupted, ``folder`` stays as it was. UserError if another command writes there.
     """
     folder = pathlib.Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / _PARTIAL
-    shutil.rmtree(partial, ignore_errors=True)  # left by a command that was killed
-    partial.mkdir()
-    try:
+    with (
+        written_by_one(folder, 'wait for it, or choose another folder'),
+        OutputSet(folder, 'sero-evaluate').replacing() as partial,
+    ):
         yield partial
-        with interrupts_held_back():  # Otherwise some files could be of this run and some of the one before.
-            for path in sorted(partial.iterdir()):
-                os.replace(path, folder / path.name)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def controls_of(split: SplitResult) -> dict:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import io
+import math
 import os
+import tokenize
 import zipfile
+import zlib
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -22,6 +27,21 @@ from trainer.data.shards import read_records
 from trainer.data.stored_dataset import StoredSplit
 
 FILE_NAME = 'training_range.npz'
+
+# The kinds of number of each array.
+_KINDS = {
+    'label': 'iu',
+    'mean_waveform': 'f',
+    'udi_ms': 'f',
+    'amplitude_pa': 'f',
+    'noise_pa': 'f',
+    'firing_rate_hz': 'f',
+    'n_spikes': 'iu',
+}
+# Of a cell with one spike, or whose upstroke ends beyond the window.
+_MAY_BE_UNKNOWN = ('udi_ms', 'firing_rate_hz')
+# The mean spikes of a hundred thousand cells.
+_MOST_BYTES = 64 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,16 +167,70 @@ def load(folder: str) -> TrainingRange:
     """
     path = os.path.join(folder, FILE_NAME)
     try:
-        with np.load(path, allow_pickle=False) as content:
-            loaded = TrainingRange(**{field.name: content[field.name] for field in dataclasses.fields(TrainingRange)})
+        if os.path.exists(path) and not os.path.isfile(path):  # A pipe would be waited for.
+            raise ValueError('is not a regular file')
+        with open(path, 'rb') as file:
+            if file.read(2) != b'PK':  # Bytes before an archive would be overlooked.
+                raise zipfile.BadZipFile('is not an .npz file')
+        with zipfile.ZipFile(path) as archive:
+            loaded = TrainingRange(**{name: _read_array(archive, name) for name in _KINDS})
     except FileNotFoundError:
         raise UserError(f'{path}: no such file; sero-train writes it when a run has ended') from None
-    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    # NumPy parses the headers as Python text, whose errors are many; RuntimeError: encrypted.
+    except (
+        *(OSError, ValueError, TypeError, KeyError, EOFError, RuntimeError, SyntaxError),
+        *(zipfile.BadZipFile, zlib.error, tokenize.TokenError),
+    ) as error:
         raise UserError(f'{path}: {" ".join(str(error).split())}') from None
-    cells = len(loaded.label)
-    for field in dataclasses.fields(TrainingRange):
-        expected = (cells, domain.SPIKE_SAMPLES) if field.name == 'mean_waveform' else (cells,)
-        shape = getattr(loaded, field.name).shape
-        if shape != expected:
-            raise UserError(f'{path}: {field.name} has the shape {shape}, expected {expected}')
+    for problem in _problems(loaded):
+        raise UserError(f'{path}: {problem}')
     return loaded
+
+
+def _read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    """Reads one array of the file; ValueError before anything is allocated for more than a range may hold."""
+    stored = archive.getinfo(f'{name}.npy').file_size
+    if stored > _MOST_BYTES:
+        raise ValueError(f'{name} has {stored:,} bytes, more than {_MOST_BYTES:,}')
+    content = archive.read(f'{name}.npy')
+    with io.BytesIO(content) as file:
+        read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        version = np.lib.format.read_magic(file)
+        if version not in read_header:
+            raise ValueError(f'{name} is of the version {version} of .npy files')
+        shape, _, dtype = read_header[version](file)
+        if dtype.kind not in _KINDS[name]:
+            raise ValueError(f'{name} holds {dtype}, expected {"whole " if _KINDS[name] == "iu" else ""}numbers')
+        if math.prod(shape) * dtype.itemsize != stored - file.tell():
+            raise ValueError(f'{name} is shorter or longer than its header says')
+        file.seek(0)
+        return np.lib.format.read_array(file, allow_pickle=False)
+
+
+def _can_be_measured(name: str, loaded: TrainingRange) -> bool:
+    if name == 'firing_rate_hz':
+        return bool((loaded.n_spikes > 1).any())
+    measured = [measure_udi_ms(mean, domain.SAMPLING_RATE_HZ) for mean in loaded.mean_waveform]
+    return not np.isnan(measured).all()
+
+
+def _problems(loaded: TrainingRange) -> Iterator[str]:
+    """Yields what cannot have been measured on cells."""
+    cells = len(np.atleast_1d(loaded.label))
+    if not cells:
+        yield 'has no cells'
+    for name in _KINDS:
+        expected = (cells, domain.SPIKE_SAMPLES) if name == 'mean_waveform' else (cells,)
+        values = getattr(loaded, name)
+        if values.shape != expected:
+            yield f'{name} has the shape {values.shape}, expected {expected}'
+        is_known = ~np.isnan(values) if name in _MAY_BE_UNKNOWN else np.isfinite(values)
+        if name not in _MAY_BE_UNKNOWN and not is_known.all() or np.isinf(values).any():
+            yield f'{name} is not a number for {cells - int(np.sum(is_known.reshape(cells, -1).all(axis=1)))} cells'
+        # Where all are unknown nothing is ever out of range.
+        if name in _MAY_BE_UNKNOWN and not is_known.any() and _can_be_measured(name, loaded):
+            yield f'{name} is not a number for any cell'
+    if not np.isin(loaded.label, range(len(domain.LABEL_NAMES))).all():
+        yield f'label holds {sorted(set(loaded.label.tolist()))}, expected 0 or 1'
+    if (loaded.n_spikes < 1).any():
+        yield f'n_spikes holds {loaded.n_spikes.min()}, expected 1 or more'

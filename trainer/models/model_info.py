@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -13,10 +12,13 @@ from msgspec import UNSET, UnsetType
 from beam_pipelines.errors import UserError
 from beam_pipelines.recordings.reading_options import PUBLISHED_CUTTING, SpikeCutting
 from beam_pipelines.storage.atomic_files import write_json
-from beam_pipelines.storage.typed_json import check_content
+from beam_pipelines.storage.typed_json import read_typed
+from trainer.config import check_member
 from trainer.errors import ModelError
 
 FILE_NAME = 'model_info.json'
+
+_Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,12 +52,12 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     architecture: str
     kernel_sizes: tuple[int, ...]
     members: tuple[str, ...]
-    examples_seen: int | None
+    examples_seen: _Count | None
     train_cells: tuple[str, ...] | None
     cutting: SpikeCutting = PUBLISHED_CUTTING
     finished: bool = True
-    epochs: int = 0
-    best_epoch: Mapping[str, int] = {}
+    epochs: _Count = 0
+    best_epoch: Mapping[str, _Count] = {}
     validation_loss: Mapping[str, float] = {}
     validation: Mapping[str, Mapping[str, float | None]] | UnsetType = UNSET
     init_from: Mapping[str, Mapping[str, str]] | None | UnsetType = UNSET
@@ -85,14 +87,36 @@ def read(workdir: str) -> ModelInfo:
     """Returns the content of ``model_info.json``; ModelError if it is missing or damaged."""
     path = os.path.join(workdir, FILE_NAME)
     try:
-        with open(path, encoding='utf-8') as file:
-            return check_content(json.load(file), ModelInfo, path)
+        info = read_typed(path, ModelInfo)
     except FileNotFoundError:
         raise ModelError(f'{path}: no such file; sero-train makes it') from None
     except UserError as error:
         raise ModelError(str(error)) from None
-    except (OSError, ValueError) as error:
-        raise ModelError(f'{path}: {error}') from None
+    except OSError as error:
+        raise ModelError(f'{path}: {error.strerror}') from None
+    for problem in _problems(info):
+        raise ModelError(f'{path}: {problem}')
+    return info
+
+
+def _problems(info: ModelInfo) -> Iterator[str]:
+    """Yields what cannot be so, although each field has its type."""
+    for kernel_size in info.kernel_sizes:
+        try:
+            check_member(info.architecture, kernel_size)
+        except UserError as error:
+            yield str(error)
+    expected = [f'k{kernel_size}' for kernel_size in info.kernel_sizes]
+    if not expected or sorted(info.members) != sorted(expected) or len(set(expected)) != len(expected):
+        yield f'members {list(info.members)!r}: expected {expected!r}, one for each of kernel_sizes, each once'
+    for field in ('best_epoch', 'validation_loss'):
+        if unknown := sorted({*getattr(info, field)} - {*info.members}):
+            yield f'{field} {unknown[0]!r}: is no member'
+    if info.config is not UNSET:
+        for field in ('batch_size', 'examples_per_epoch'):
+            value = info.config.get(field)
+            if type(value) is not int or value < 1:
+                yield f'config: {field} {value!r}: expected a whole number from 1 on'
 
 
 def write(workdir: str, info: ModelInfo) -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
 
 import keras
 
-from trainer.models import model_info
+from trainer.models import manifest, model_info
+from trainer.models.architectures import build_member
 from trainer.models.ensemble import join_members
-from trainer.models.files import load_model
 from trainer.models.model_info import ModelInfo
 from trainer.models.published import describe_files, find_files, load_published_member
+from trainer.models.stored_network import fill_member, read_network
 
 MEMBERS_FOLDER = 'members'
 
@@ -45,13 +45,26 @@ def load_ensemble(workdir: str) -> TrainedEnsemble:
     ModelError
         If the folder holds no trained model, or a damaged one.
     """
+    manifest.check_files(workdir)
     info = model_info.read(workdir)
-    return TrainedEnsemble(join_members(load_members(workdir, info.members)), info)
+    return TrainedEnsemble(join_members(load_members(workdir, info)), info)
 
 
-def load_members(workdir: str, names: Sequence[str]) -> list[keras.Model]:
-    """Loads the best weights of a run's members; ModelError if one is missing or damaged."""
-    return [load_model(os.path.join(workdir, MEMBERS_FOLDER, f'{name}.keras'), compile=False) for name in names]
+def load_members(workdir: str, info: ModelInfo) -> list[keras.Model]:
+    """Loads the best weights of a run's members, in the order of ``info.members``.
+
+    Raises
+    ------
+    ModelError
+        If one is missing, damaged, or another network than ``info`` says.
+    """
+    members = []
+    for name in info.members:
+        stored = read_network(os.path.join(workdir, MEMBERS_FOLDER, f'{name}.keras'))
+        member = build_member(info.architecture, int(name[1:]), stored.precision)
+        fill_member(member, stored, f'the network {name} of {model_info.FILE_NAME}')
+        members.append(member)
+    return members
 
 
 def load_published_ensemble(folder: str) -> TrainedEnsemble:

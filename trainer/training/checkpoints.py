@@ -7,11 +7,16 @@ import os
 import re
 import shutil
 import sys
+from collections.abc import Iterator, Mapping
+from typing import Annotated
 
 import keras
+import msgspec
 import numpy as np
 
+from beam_pipelines.errors import UserError
 from beam_pipelines.storage.atomic_files import remove_left_behind, staged
+from beam_pipelines.storage.typed_json import read_typed
 from trainer.errors import ModelError
 from trainer.models.files import load_model
 
@@ -20,6 +25,21 @@ _STEP_FOLDER = re.compile(r'step_(\d+)')
 _MODEL_FILE = 'ensemble.keras'
 _STATE_FILE = 'state.json'
 _DROPOUT = 'dropout_seeds'
+
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class _SavedState(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The content of ``state.json``: ``Run.state`` and the state of the layers' random numbers."""
+
+    step: _Count
+    epoch: _Count
+    best: Mapping[str, float]
+    best_epoch: Mapping[str, _Count]
+    dataset_fingerprint: str
+    dropout_seeds: tuple[tuple[Annotated[int, msgspec.Meta(ge=0, lt=1 << 32)], ...], ...]
+    init_from: Mapping[str, Mapping[str, str]] | None = None
+    fingerprints: Mapping[str, str] = {}
 
 
 def folder_in(workdir: str) -> str:
@@ -87,14 +107,33 @@ def list_steps(folder: str) -> list[int]:
 def _load(path: str) -> tuple[keras.Model, dict]:
     state_path = os.path.join(path, _STATE_FILE)
     try:
-        with open(state_path, encoding='utf-8') as file:
-            state = json.load(file)
-    except (OSError, ValueError) as error:
-        raise ModelError(f'{state_path}: {error}') from None
-    model = load_model(os.path.join(path, _MODEL_FILE), compile=True)
-    for seed, value in zip(_dropout_seeds(model), state.pop(_DROPOUT), strict=True):
+        saved = read_typed(state_path, _SavedState)
+    except OSError as error:
+        raise ModelError(f'{state_path}: {error.strerror}') from None
+    except UserError as error:
+        raise ModelError(str(error)) from None
+    model_path = os.path.join(path, _MODEL_FILE)
+    model = load_model(model_path, compile=True)
+    for problem in _problems(model, saved):
+        raise ModelError(f'{model_path}: {problem}')
+    for seed, value in zip(_dropout_seeds(model), saved.dropout_seeds, strict=True):
         seed.assign(np.array(value, seed.dtype))
+    state = msgspec.to_builtins(saved)
+    del state[_DROPOUT]
     return model, state
+
+
+def _problems(model: keras.Model, saved: _SavedState) -> Iterator[str]:
+    members = sorted(getattr(model, 'output_names', ()))
+    for field, of_members in (('best', saved.best), ('best_epoch', saved.best_epoch)):
+        if sorted(of_members) != members:
+            yield f'has the members {members}, {_STATE_FILE} has in {field} {sorted(of_members)}'
+    seeds = _dropout_seeds(model)
+    if [seed.shape for seed in seeds] != [np.shape(value) for value in saved.dropout_seeds]:
+        yield f'has {len(seeds)} layers with random numbers, {_STATE_FILE} has {_DROPOUT} of other shapes'
+    for name, variables in (('weights', model.weights), ('moments', model.optimizer.variables)):
+        if not all(np.isfinite(keras.ops.convert_to_numpy(variable)).all() for variable in variables):
+            yield f'has {name} that are not finite'
 
 
 def _dropout_seeds(model: keras.Model) -> list[keras.Variable]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import sys
@@ -17,6 +18,7 @@ from beam_pipelines.cli.signals import StopRequests
 from beam_pipelines.cli.words import counted
 from beam_pipelines.errors import UserError
 from beam_pipelines.recordings.sources import words_of_source
+from beam_pipelines.storage.locks import written_by_one
 from beam_pipelines.synthesis.synthesizer import Synthesizer
 from trainer.backend import describe_device
 from trainer.data.augmentation_draws import add_draws
@@ -33,6 +35,7 @@ from trainer.training.held_out_validation import HeldOutValidation
 from trainer.training.input_wait import InputWait, LogInputWait
 from trainer.training.optimization import member_losses
 from trainer.training.progress import TrainingProgress
+from trainer.training.run_data import RunData
 from trainer.training.run_folder import Run, complete_run, find_init_files, reserve_workdir, resume_run, start_run
 from trainer.training.run_keeper import RunKeeper
 from trainer.training.step_profile import StepProfile
@@ -67,9 +70,7 @@ class _Data:
     ``bank`` is set for the input ``online`` only, ``held_out`` if the members leave out days.
     """
 
-    train: StoredSplit
-    validation: StoredSplit
-    recorded: StoredSplit
+    splits: RunData
     bank: Synthesizer | None
     held_out: HeldOutDays | None
 
@@ -113,19 +114,22 @@ def train(
     strategy.check_same(
         config=config.to_dict(),
         init_from=published_models.describe_files(init_files),
-        dataset=(data.train.metadata.fingerprint, data.validation.metadata.fingerprint),
+        dataset=(data.splits.train.metadata.fingerprint, data.splits.validation.metadata.fingerprint),
         checkpoints=checkpoints.list_steps(checkpoints.folder_in(workdir)),
     )
-    reserve_workdir(workdir, config, strategy.is_chief)
-    with strategy.scope():
-        run = resume_run(workdir, config, data_dir, data.train, init_files) or start_run(
-            workdir, config, data.train, init_files
-        )
-    strategy.check_same(step=run.state['step'])
-    _fit(run, data, strategy, options.profile)
-    if not strategy.is_chief:
-        return run.info()
-    return complete_run(workdir, run.info(), data.validation, data.recorded, data.held_out)
+    # Of several workers that train one run, the chief alone writes.
+    writing = written_by_one(workdir, 'wait for it, or use another --workdir')
+    with writing if strategy.is_chief else contextlib.nullcontext():
+        reserve_workdir(workdir, config, strategy.is_chief)
+        with strategy.scope():
+            run = resume_run(workdir, config, data_dir, data.splits, init_files) or start_run(
+                workdir, config, data.splits, init_files
+            )
+        strategy.check_same(step=run.state['step'])
+        _fit(run, data, strategy, options.profile)
+        if not strategy.is_chief:
+            return run.info()
+        return complete_run(workdir, run.info(), data.splits, data.held_out)
 
 
 def _check_devices(config: FrozenConfigDict, strategy: OneDevice) -> None:
@@ -153,7 +157,7 @@ def _open_data(config: FrozenConfigDict, data_dir: str, verify_records: bool) ->
         )
     bank = open_spike_bank(train_split) if config.input == 'online' else None
     held_out = _hold_out_days(config, recorded_split) if config.held_out_days else None
-    return _Data(train_split, validation_split, recorded_split, bank, held_out)
+    return _Data(RunData(train_split, validation_split, recorded_split), bank, held_out)
 
 
 def _hold_out_days(config: FrozenConfigDict, recorded_split: StoredSplit) -> HeldOutDays:
@@ -200,8 +204,9 @@ def _fit(run: Run, data: _Data, strategy: OneDevice, profile: bool) -> None:
 
 def _announce(data: _Data, config: FrozenConfigDict, steps_made: int) -> None:
     what = f'going on from step {steps_made:,} with' if steps_made else 'training'
-    trained_on = f'{data.train.name} ({data.train.examples:,} spikes, {words_of_source(data.train.metadata.source)}'
-    validated_on = f'{data.validation.name} ({data.validation.examples:,})'
+    train, validation = data.splits.train, data.splits.validation
+    trained_on = f'{train.name} ({train.examples:,} spikes, {words_of_source(train.metadata.source)}'
+    validated_on = f'{validation.name} ({validation.examples:,})'
     print(
         f'{what} {counted(len(config.kernel_sizes), "member")} on {trained_on}, input {config.input}),'
         f' validation on {validated_on}, {describe_device()}',
@@ -213,31 +218,31 @@ def _tensorboard_loggers(run: Run, profile: bool) -> list[keras.callbacks.Callba
     folder = os.path.join(run.workdir, FOLDER)
     log = TensorBoardLog(folder, run.ensemble, run.config)
     if not run.state['step']:
-        log.show_spikes(run.train_split)
+        log.show_spikes(run.data.train)
     return [log, StepProfile(folder)] if profile else [log]
 
 
 def _open_validation(ensemble: keras.Model, data: _Data, strategy: OneDevice) -> keras.callbacks.Callback:
     if data.held_out is None:
-        return Validation(ensemble, data.validation, strategy.agree)
-    return HeldOutValidation(ensemble, (data.recorded, data.validation), data.held_out, strategy.agree)
+        return Validation(ensemble, data.splits.validation, strategy.agree)
+    return HeldOutValidation(ensemble, (data.splits.recorded, data.splits.validation), data.held_out, strategy.agree)
 
 
 def _weights(data: _Data, held_out: HeldOutDays) -> np.ndarray:
     """Returns what each cell, or each spike of the bank, weighs for each member: (m, c) float32."""
-    sees = held_out.sees(data.train.cell_names).astype(np.float32)
-    return sees if data.bank is None else sees[:, read_bank_cells(data.train)]
+    sees = held_out.sees(data.splits.train.cell_names).astype(np.float32)
+    return sees if data.bank is None else sees[:, read_bank_cells(data.splits.train)]
 
 
 def _open_input(run: Run, data: _Data) -> tuple[keras.Model, tf.data.Dataset]:
     """Returns the model to fit and the batches to fit it on, from the run's next step on."""
     config, ensemble, first_batch, bank = run.config, run.ensemble, run.state['step'], data.bank
     if bank is not None:
-        batches = online_batches(run.train_split, bank, config.batch_size, config.seed, first_batch)
+        batches = online_batches(run.data.train, bank, config.batch_size, config.seed, first_batch)
     else:
         open_batches = {'tfds': tfds_batches, 'tfrecord': training_batches}[config.input]
         with_cell = data.held_out is not None
-        batches = open_batches(run.train_split, config.batch_size, config.seed, first_batch, with_cell)
+        batches = open_batches(run.data.train, config.batch_size, config.seed, first_batch, with_cell)
     if config.augment:
         batches = add_draws(batches, config.seed, first_batch)
     elif bank is None:

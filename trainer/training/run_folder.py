@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import os
+from typing import Any
 
 import keras
 import msgspec
@@ -14,13 +15,13 @@ from ml_collections import FrozenConfigDict
 
 from beam_pipelines.errors import UserError
 from beam_pipelines.storage.atomic_files import remove_left_behind, write_json
-from trainer.data.stored_dataset import StoredSplit
+from beam_pipelines.storage.typed_json import read_typed
 from trainer.evaluation import calibration, firing, training_range
 from trainer.evaluation.calibration import Calibration
 from trainer.evaluation.evaluator import HeldOutCells, calibrate, consensus_of_cells, read_triggers
 from trainer.evaluation.metrics import binary_metrics
 from trainer.evaluation.verdicts import spike_p_ser
-from trainer.models import exported_consensus, model_info
+from trainer.models import exported_consensus, manifest, model_info
 from trainer.models import published as published_models
 from trainer.models.ensemble import build_ensemble, join_members, uses_xla
 from trainer.models.model_info import ModelInfo
@@ -30,6 +31,7 @@ from trainer.training import checkpoints
 from trainer.training.description import describe_run
 from trainer.training.held_out_days import HeldOutDays
 from trainer.training.optimization import compile_ensemble, learning_rate_over_run
+from trainer.training.run_data import RunData
 
 _CONFIG_FILE = 'config.json'
 
@@ -48,16 +50,16 @@ class Run:
     ----------
     workdir : its folder.
     config : its config.
-    train_split : what it is trained on.
+    data : what it is trained and measured on.
     ensemble : the compiled ensemble.
     state : what a checkpoint saves besides the ensemble, and what changes during the run: ``step``, ``epoch`` (how
-        many have ended), ``best`` validation loss and ``best_epoch`` of each member, ``dataset_fingerprint``, and
-        ``init_from``, see ``ModelInfo``.
+        many have ended), ``best`` validation loss and ``best_epoch`` of each member, ``dataset_fingerprint`` and
+        ``init_from``, see ``ModelInfo``, and ``fingerprints``, see ``RunData``.
     """
 
     workdir: str
     config: FrozenConfigDict
-    train_split: StoredSplit
+    data: RunData
     ensemble: keras.Model
     state: dict
 
@@ -76,7 +78,7 @@ class Run:
 
     def info(self) -> ModelInfo:
         """Returns the content of ``model_info.json``."""
-        return describe_run(self.config, self.train_split, self.state, self.finished)
+        return describe_run(self.config, self.data.train, self.state, self.finished)
 
 
 def reserve_workdir(workdir: str, config: FrozenConfigDict, writes: bool) -> None:
@@ -123,7 +125,7 @@ def find_init_files(folder: str, config: FrozenConfigDict) -> dict[int, str]:
 
 
 def resume_run(
-    workdir: str, config: FrozenConfigDict, data_dir: str, train_split: StoredSplit, init_files: dict[int, str]
+    workdir: str, config: FrozenConfigDict, data_dir: str, data: RunData, init_files: dict[int, str]
 ) -> Run | None:
     """Returns the run that is in the folder, or None.
 
@@ -131,7 +133,7 @@ def resume_run(
     ----------
     workdir : the run's folder.
     config : of the run.
-    data_dir, train_split : what is trained on.
+    data_dir, data : what is trained and measured on.
     init_files : the authors' files that the run was to start from.
 
     Raises
@@ -145,16 +147,23 @@ def resume_run(
     if not resumed:
         return None
     ensemble, state = resumed
-    if state['dataset_fingerprint'] != train_split.metadata.fingerprint:
-        raise UserError(f'{workdir}: was trained on other data than {train_split.name} in {data_dir} holds now')
+    # Early versions saved the fingerprint of the training dataset alone.
+    earlier = state.get('fingerprints') or {config.train_on: state['dataset_fingerprint']}
+    for name, fingerprint in data.fingerprints.items():
+        if earlier.get(name, fingerprint) != fingerprint:
+            raise UserError(f'{workdir}: was trained on other data than the dataset {name} in {data_dir} is now')
     if init_files and published_models.describe_files(init_files) != state.get('init_from'):
         folder = os.path.dirname(next(iter(init_files.values())))
         raise UserError(f'{workdir}: holds a run that was not started from the files in {folder}')
+    members = sorted(f'k{kernel_size}' for kernel_size in config.kernel_sizes)
+    if sorted(state['best']) != members:
+        raise UserError(f'{workdir}: its checkpoints are of the members {sorted(state["best"])}, expected {members}')
+    state['fingerprints'] = data.fingerprints
     ensemble.jit_compile = uses_xla()  # the checkpoint may be of the other backend
-    return Run(workdir, config, train_split, ensemble, state)
+    return Run(workdir, config, data, ensemble, state)
 
 
-def start_run(workdir: str, config: FrozenConfigDict, train_split: StoredSplit, init_files: dict[int, str]) -> Run:
+def start_run(workdir: str, config: FrozenConfigDict, data: RunData, init_files: dict[int, str]) -> Run:
     """Returns a new run: its ensemble is untrained, or has the authors' weights."""
     precision = config.precision
     if init_files:
@@ -170,29 +179,23 @@ def start_run(workdir: str, config: FrozenConfigDict, train_split: StoredSplit, 
         'epoch': 0,
         'best': dict.fromkeys(ensemble.output_names, math.inf),
         'best_epoch': dict.fromkeys(ensemble.output_names, 0),
-        'dataset_fingerprint': train_split.metadata.fingerprint,
+        'dataset_fingerprint': data.train.metadata.fingerprint,
+        'fingerprints': data.fingerprints,
         'init_from': published_models.describe_files(init_files) or None,
     }
-    return Run(workdir, config, train_split, ensemble, state)
+    return Run(workdir, config, data, ensemble, state)
 
 
-def complete_run(
-    workdir: str,
-    info: ModelInfo,
-    validation_split: StoredSplit,
-    recorded_split: StoredSplit,
-    held_out: HeldOutDays | None,
-) -> ModelInfo:
+def complete_run(workdir: str, info: ModelInfo, data: RunData, held_out: HeldOutDays | None) -> ModelInfo:
     """Writes what a finished run derives from its saved members, unless it exists already.
 
     Parameters
     ----------
     workdir : of a run that has ended.
     info : the content of ``model_info.json`` so far.
-    validation_split : the members are measured on it, and their consensus is calibrated on its cells.
-    recorded_split : ``original/train``, with which new recordings are compared.
-    held_out : if the members leave out days, the consensus is calibrated on the cells of both splits, each by the
-        members that have not seen its day.
+    data : the members are measured on its validation split, and their consensus is calibrated on those cells.
+    held_out : if the members leave out days, the consensus is calibrated on the recorded cells too, each by the members
+        that have not seen its day.
 
     Returns
     -------
@@ -203,16 +206,17 @@ def complete_run(
     ModelError
         If a member is missing or damaged.
     UserError
-        If a shard has changed since it was opened.
+        If a dataset has been replaced since it was opened, or a shard has changed.
     """
     if not exported_consensus.is_written(workdir):
-        _write_outcome(workdir, info, validation_split, recorded_split, held_out)
+        _write_outcome(workdir, info, data, held_out)
+    if not manifest.is_written(workdir):  # as in a run of an early version
+        manifest.write(workdir)
     return model_info.read(workdir)
 
 
 def _check_same_config(path: str, config: dict) -> None:
-    with open(path, encoding='utf-8') as file:
-        earlier = _BEFORE | json.load(file)
+    earlier = _BEFORE | read_typed(path, dict[str, Any])
     # The cosine schedule depends on the length of the run.
     free = [field for field in _FREE_FIELDS if field != 'epochs' or config['learning_rate_schedule'] == 'constant']
     for field, value in config.items():
@@ -223,45 +227,42 @@ def _check_same_config(path: str, config: dict) -> None:
             )
 
 
-def _write_outcome(
-    workdir: str,
-    info: ModelInfo,
-    validation_split: StoredSplit,
-    recorded_split: StoredSplit,
-    held_out: HeldOutDays | None,
-) -> None:
-    members = load_members(workdir, info.members)
+def _write_outcome(workdir: str, info: ModelInfo, data: RunData, held_out: HeldOutDays | None) -> None:
+    members = load_members(workdir, info)
     ensemble = TrainedEnsemble(join_members(members), info)
-    spikes = score_split(ensemble, validation_split)
+    spikes = score_split(ensemble, data.validation)
     scores = {name: spikes.scores[:, [position]] for position, name in enumerate(ensemble.model.output_names)} | {
         'consensus': spikes.scores
     }
     validation = {name: _accuracy_and_auc(part, spikes.label) for name, part in scores.items()}
-    model_info.write(workdir, msgspec.structs.replace(info, validation=validation))
     held_out_cells = None
     if held_out:
-        spikes = join_scores([score_split(ensemble, recorded_split), spikes])
-        cell_names = recorded_split.cell_names
+        spikes = join_scores([score_split(ensemble, data.recorded), spikes])
+        cell_names = data.recorded.cell_names
         held_out_cells = HeldOutCells(held_out.sees(cell_names), held_out.number_days(cell_names))
     fitted = calibrate(spikes.scores, spikes.label, spikes.cell, held_out_cells)
-    calibration.write(workdir, fitted)
+    of_firing = None
     if held_out_cells:
-        trigger = np.concatenate([read_triggers(split) for split in (recorded_split, validation_split)])
-        _fit_firing(workdir, spikes, trigger, held_out_cells, fitted)
-    training_range.write(workdir, training_range.measure_training_range(recorded_split))
-    # Comes last: where it exists, everything else does.
+        trigger = np.concatenate([read_triggers(split) for split in (data.recorded, data.validation)])
+        of_firing = _fit_firing(spikes, trigger, held_out_cells, fitted)
+    seen = training_range.measure_training_range(data.recorded)
+    # All that has been read since the first step is of the datasets that the run is said to be of.
+    data.check_not_replaced()
+    model_info.write(workdir, msgspec.structs.replace(info, validation=validation))
+    calibration.write(workdir, fitted)
+    if of_firing:
+        firing.write(workdir, of_firing)
+    training_range.write(workdir, seen)
+    # Comes last: where it exists, everything else does but the manifest.
     exported_consensus.write_consensus(workdir, members)
 
 
 def _fit_firing(
-    workdir: str, spikes: SpikeScores, trigger: np.ndarray, held_out: HeldOutCells, fitted: Calibration
-) -> None:
-    """Writes ``firing.json``, if there are cells enough to fit it."""
+    spikes: SpikeScores, trigger: np.ndarray, held_out: HeldOutCells, fitted: Calibration
+) -> firing.FiringModel | None:
     numbers, of_cells, label = consensus_of_cells(spikes.scores, spikes.label, spikes.cell, held_out)
     triggers = [trigger[spikes.cell == number] for number in numbers]
-    model = firing.fit_firing(fitted.apply(of_cells), label, held_out.day[numbers], triggers)
-    if model:
-        firing.write(workdir, model)
+    return firing.fit_firing(fitted.apply(of_cells), label, held_out.day[numbers], triggers)
 
 
 def _accuracy_and_auc(scores: np.ndarray, label: np.ndarray) -> dict[str, float | None]:

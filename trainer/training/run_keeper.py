@@ -11,7 +11,7 @@ import keras
 from beam_pipelines.cli.signals import Interrupted, StopRequests
 from beam_pipelines.errors import UserError
 from trainer.evaluation import calibration
-from trainer.models import model_info
+from trainer.models import manifest, model_info
 from trainer.models.ensemble import members_of
 from trainer.models.exported_consensus import remove_consensus
 from trainer.models.files import save_whole
@@ -63,10 +63,13 @@ class RunKeeper(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         run = self._run
+        # Before anything is saved: what the members learned from another dataset must not go on as theirs.
+        run.data.check_not_replaced()
         stopped = {name for name in run.state['best'] if run.is_stopped(name)}
         run.state['epoch'] = epoch + 1
         if self._writes:
             # They may exist from a run that had ended before it was given more epochs.
+            manifest.remove(run.workdir)  # first: without it nothing is said of the other files
             remove_consensus(run.workdir)
             calibration.remove(run.workdir)
         for member in members_of(run.ensemble):
@@ -89,6 +92,7 @@ class RunKeeper(keras.callbacks.Callback):
         if keras.backend.backend() == 'jax':
             self.model.jax_state_sync()  # while it trains, Keras keeps the weights and the optimizer's elsewhere
         run = self._run
+        run.data.check_not_replaced()
         folder = checkpoints.folder_in(run.workdir)
         checkpoints.save_checkpoint(folder, run.state['step'], run.ensemble, run.state, run.config.checkpoints_kept)
         self._saved_at = time.monotonic()

@@ -1,5 +1,6 @@
-"""Outputs of an earlier run that another program has open, as Excel does with a table on Windows."""
+"""Outputs that cannot be written: another program has one open, as Excel does on Windows, or the disk is full."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -12,10 +13,12 @@ import pytest
 from beam_pipelines.recordings.reading_options import ReadingOptions
 from beam_pipelines.recordings.rejection import RejectedFile
 from beam_pipelines.recordings.sources import SIMULATED
+from tests.support.classified_cells import make_cell
 from tests.support.places import ROOT
 from trainer.classify import watch
 from trainer.classify.batch import Findings
 from trainer.classify.measured_cell import read_measured_cells
+from trainer.classify.nwb_export import export_nwb
 from trainer.classify.outputs import OutputInUse, make_folder, write_outputs
 from trainer.evaluation import calibration, training_range
 
@@ -61,6 +64,7 @@ def contents(folder: pathlib.Path) -> dict[str, bytes]:
 @pytest.mark.parametrize('name', ['cells.csv', 'report.html', 'nwb/a.nwb', 'phy/cluster_sero.tsv'])
 def test_if_one_output_is_in_use_all_stay_as_they_were(name, classifier, in_use, tmp_path):
     write_outputs(tmp_path, Findings(), classifier, ['nwb', 'phy'])
+    (tmp_path / 'nwb').mkdir()
     with h5py.File(tmp_path / 'nwb' / 'a.nwb', 'w') as file:
         file.create_dataset('general/source_script', data='').attrs['file_name'] = 'sero-classify'
     before = contents(tmp_path)
@@ -78,18 +82,19 @@ def test_if_one_output_is_in_use_all_stay_as_they_were(name, classifier, in_use,
 
 
 def test_an_output_in_use_is_said_before_the_work(in_use, tmp_path):
-    make_folder(tmp_path)
+    with make_folder(tmp_path):
+        pass
     (tmp_path / 'cells.csv').write_text('of an earlier run')
     in_use.add(tmp_path / 'cells.csv')
-    with pytest.raises(OutputInUse, match='close it in other programs'):
-        make_folder(tmp_path)
+    with pytest.raises(OutputInUse, match='close it in other programs'), make_folder(tmp_path):
+        pass
 
 
 @pytest.mark.parametrize('is_closed', [True, False])
 def test_watching_goes_on_while_an_output_is_in_use(is_closed, classifier, in_use, tmp_path, monkeypatch, capsys):
     watched, folder = tmp_path / 'today', tmp_path / 'verdicts'
     watched.mkdir()
-    make_folder(folder)
+    folder.mkdir()
     (watched / 'a.abf').write_bytes(b'no recording')
     looks = iter(range(6))
 
@@ -116,3 +121,61 @@ def test_watching_goes_on_while_an_output_is_in_use(is_closed, classifier, in_us
     said = capsys.readouterr()
     assert said.err.count('cells.csv: cannot be replaced') == 1
     assert 'a.abf  rejected, not_abf' in said.out and f'report: {folder / "report.html"}' in said.out
+
+
+@contextlib.contextmanager
+def full_disk():
+    """Lets no file grow, by the operating system itself."""
+    resource = pytest.importorskip('resource')
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.parametrize('exports', [[], ['nwb'], ['phy']])
+def test_a_full_disk_is_one_error_with_the_file_and_leaves_the_earlier_outputs(exports, classifier, tmp_path):
+    write_outputs(tmp_path, Findings(), classifier, exports)
+    before = contents(tmp_path)
+    findings = Findings({'A#1': make_cell('A#1', 'A#1.abf')})
+    with full_disk(), pytest.raises(OSError, match='File too large') as raised:
+        write_outputs(tmp_path, findings, classifier, exports)
+    assert raised.value.filename == str(tmp_path / 'cells.csv')
+    assert contents(tmp_path) == before
+
+
+def test_a_full_disk_while_nwb_is_written_names_the_file(tmp_path):
+    with full_disk(), pytest.raises(OSError, match='File too large') as raised:
+        export_nwb(tmp_path, [make_cell('A#1', 'A#1.abf')], {'calibration': {'method': 'none'}})
+    assert raised.value.filename == str(tmp_path / 'A#1.nwb')
+    assert not list(tmp_path.iterdir())
+
+
+def test_watching_goes_on_while_the_disk_is_full(classifier, tmp_path, monkeypatch, capsys):
+    watched, folder = tmp_path / 'today', tmp_path / 'verdicts'
+    watched.mkdir()
+    folder.mkdir()
+    (watched / 'a.abf').write_bytes(b'no recording')
+    looks, disk = iter(range(6)), contextlib.ExitStack()
+
+    def look_again(seconds):
+        look = next(looks)
+        if look == 0:
+            disk.enter_context(full_disk())
+        if look == 3:
+            disk.close()
+            assert 'not_abf' not in (folder / 'rejected.jsonl').read_text()
+        if look == 5:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(watch, '_BROKEN_S', 0)
+    monkeypatch.setattr(watch.time, 'sleep', look_again)
+    pool = types.SimpleNamespace(read=lambda files: (read_measured_cells(each, ReadingOptions()) for each in files))
+    with disk:
+        watch.watch(classifier, pool, str(watched), folder, [])
+    assert 'not_abf' in (folder / 'rejected.jsonl').read_text()
+    warning = capsys.readouterr().err
+    assert warning.count('File too large') == 1
+    assert f'{folder}/cells.csv: File too large; the outputs are written as soon as possible' in warning

@@ -33,7 +33,7 @@ def rows_of(path) -> list[dict[str, str]]:
 class TestFolderThatIsNotOfPhy:
     def test_rows_are_clusters_in_the_order_of_the_cells(self, tmp_path):
         cells = [make_cell('B#2', 'B#2.abf', verdict='NSER', p_ser=0.125), make_cell('A#1', 'A#1.abf')]
-        path = export_phy(tmp_path, cells)
+        path = export_phy(tmp_path, cells, tmp_path)
         assert path == tmp_path / 'phy' / 'cluster_sero.tsv'
         rows = rows_of(path)
         assert [row['cluster_id'] for row in rows] == ['0', '1']
@@ -44,11 +44,13 @@ class TestFolderThatIsNotOfPhy:
         assert list(path.parent.iterdir()) == [path]
 
     def test_more_than_ten_cells_stay_in_the_order_of_their_rows(self, tmp_path):
-        rows = rows_of(export_phy(tmp_path, cells_named(*(f'cell {n:02d}' for n in range(12)))))
+        rows = rows_of(export_phy(tmp_path, cells_named(*(f'cell {n:02d}' for n in range(12))), tmp_path))
         assert [row['cluster_id'] for row in rows] == [str(n) for n in range(12)]
 
     def test_no_cells_leave_the_header(self, tmp_path):
-        assert export_phy(tmp_path, []).read_text() == 'cluster_id\tsero\tp_ser\tp_ser_low\tp_ser_high\tcell\n'
+        assert (
+            export_phy(tmp_path, [], tmp_path).read_text() == 'cluster_id\tsero\tp_ser\tp_ser_low\tp_ser_high\tcell\n'
+        )
 
     def test_output_folder_that_does_not_exist_yet_can_be_exported_to(self, tmp_path):
         check_can_export_phy(tmp_path / 'new', ['any name'])
@@ -65,7 +67,7 @@ class TestFolderOfPhy:
             make_cell('cluster_17', 'a', verdict='NSER'),
             make_cell('A140313#005', 'b', verdict='undecided', p_ser=0.5),
         ]
-        path = export_phy(tmp_path / 'out', cells)
+        path = export_phy(tmp_path / 'out', cells, tmp_path / 'out')
         assert path == folder / 'cluster_sero.tsv'
         assert [(row['cluster_id'], row['sero'], row['cell']) for row in rows_of(path)] == [
             ('5', 'undecided', 'A140313#005'),
@@ -78,13 +80,13 @@ class TestFolderOfPhy:
     def test_of_two_folders_of_phy_the_inner_one_is_meant(self, tmp_path):
         make_phy_folder(tmp_path / 'out', clusters=[1])
         make_phy_folder(tmp_path / 'out' / 'phy', clusters=[2])
-        assert export_phy(tmp_path / 'out', cells_named('2')).parent == tmp_path / 'out' / 'phy'
+        assert export_phy(tmp_path / 'out', cells_named('2'), tmp_path / 'out').parent == tmp_path / 'out' / 'phy'
 
     def test_link_to_a_folder_of_phy_stays_a_link(self, tmp_path):
         folder = make_phy_folder(tmp_path / 'sorted')
         (tmp_path / 'out').mkdir()
         (tmp_path / 'out' / 'phy').symlink_to(folder)
-        export_phy(tmp_path / 'out', cells_named('5'))
+        export_phy(tmp_path / 'out', cells_named('5'), tmp_path / 'out')
         assert (tmp_path / 'out' / 'phy').is_symlink()
         assert [row['cluster_id'] for row in rows_of(folder / 'cluster_sero.tsv')] == ['5']
 
@@ -120,7 +122,7 @@ class TestFolderOfPhy:
         (folder / 'cluster_sero.tsv').write_text('earlier')
         before = files_of(tmp_path)
         with pytest.raises(UserError):
-            export_phy(tmp_path, cells_named('cluster_5', 'cluster_1'))
+            export_phy(tmp_path, cells_named('cluster_5', 'cluster_1'), tmp_path)
         with pytest.raises(UserError):
             check_can_export_phy(tmp_path, ['cluster_5', 'cluster_1'])
         check_can_export_phy(tmp_path, ['cluster_5'])

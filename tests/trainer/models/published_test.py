@@ -136,7 +136,9 @@ def test_network_with_other_outputs_is_named(authors_files):
 
 def test_code_in_a_file_is_named_and_does_not_run(authors_files, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert error_of(authors_files / 'lambda.keras') == 'layer 3 is Lambda, in the published network MaxPooling2D'
+    assert error_of(authors_files / 'lambda.keras') == (
+        'layer 3 is Lambda, in the published network with kernel size 4 it is MaxPooling2D'
+    )
     assert not (tmp_path / 'ran').exists()
 
 
@@ -154,7 +156,7 @@ def test_damaged_weights_are_named(own_file):
 
 def test_layer_that_is_missing_is_named(own_file):
     change_file(own_file, config=lambda config: config['config']['layers'].pop())
-    assert error_of(own_file) == 'layer 8 is missing, in the published network Dense'
+    assert error_of(own_file) == 'layer 8 is missing, in the published network with kernel size 4 it is Dense'
 
 
 def test_layers_in_another_order_are_named(authors_files, tmp_path):
@@ -170,7 +172,7 @@ def test_layers_in_another_order_are_named(authors_files, tmp_path):
 
 def test_config_that_describes_no_model_is_named(own_file):
     change_file(own_file, config=lambda config: config.update(config=['?']))
-    assert error_of(own_file) == 'config.json does not describe a Keras 2 model'
+    assert error_of(own_file) == 'config.json does not describe a Keras model'
 
 
 def test_weights_of_another_shape_are_named_with_layer_and_shapes(own_file):

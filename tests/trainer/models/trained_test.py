@@ -92,4 +92,4 @@ def test_missing_member_is_named(workdir):
 @pytest.mark.parametrize('content', [b'', b'not a model', b'PK\x03\x04'])
 def test_foreign_file_in_place_of_a_member_is_named(workdir, content):
     (workdir / 'members' / 'k3.keras').write_bytes(content)
-    assert error_of(workdir) == f'{workdir}/members/k3.keras: is not a whole .keras file'
+    assert error_of(workdir).startswith(f'{workdir}/members/k3.keras: is not a whole .keras file')

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 
+import filelock
 import keras
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from trainer.data.batches import evaluation_batches
 from trainer.data.stored_dataset import dataset_folder, open_split
 from trainer.errors import ModelError
 from trainer.evaluation import calibration, training_range
+from trainer.models import manifest
 from trainer.models.files import load_model
 from trainer.training import checkpoints
 
@@ -291,6 +293,8 @@ def test_run_can_be_made_longer(data_dir, tmp_path, capfd):
     capfd.readouterr()
     info = train(SHORT_RUN | {'epochs': 3}, str(data_dir), str(tmp_path / 'run'))
     assert info.examples_seen == 3 * 48
+    manifest.check_files(str(tmp_path / 'run'))
+    assert manifest.is_written(str(tmp_path / 'run'))
     assert 'epoch 2/3' not in capfd.readouterr().err
 
 
@@ -346,7 +350,14 @@ def test_checkpoint_of_other_data_is_refused(data_dir, tmp_path):
     path.write_text(json.dumps(json.loads(path.read_text()) | {'fingerprint': 'another'}))
     cover(path.parent, [path.name])
     message = train_error(SHORT_RUN, own, tmp_path / 'run')
-    assert message == f'{tmp_path / "run"}: was trained on other data than original/train in {own} holds now'
+    assert message == f'{tmp_path / "run"}: was trained on other data than the dataset original in {own} is now'
+
+
+def test_two_trainings_in_one_folder_are_refused_before_anything_is_written(data_dir, tmp_path):
+    with filelock.FileLock(tmp_path / '.sero.lock'):
+        message = train_error(SHORT_RUN, data_dir, tmp_path)
+    assert message == f'{tmp_path}: another command is writing there; wait for it, or use another --workdir'
+    assert [path.name for path in tmp_path.iterdir() if path.name != '.sero.lock'] == []
 
 
 def test_damaged_checkpoint_is_named_and_the_one_before_is_taken(data_dir, tmp_path, capfd):

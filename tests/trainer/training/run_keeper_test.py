@@ -1,17 +1,21 @@
+import dataclasses
 import json
 import math
 import signal
 
 import keras
+import msgspec
 import pytest
 
 from beam_pipelines.cli.signals import Interrupted, StopRequests
+from beam_pipelines.errors import UserError
 from tests.support.training_runs import TINY_RUN
 from trainer.config import check_config
 from trainer.data.stored_dataset import open_split
 from trainer.evaluation import calibration
 from trainer.models.ensemble import build_ensemble, members_of
 from trainer.models.exported_consensus import write_consensus
+from trainer.training.run_data import RunData
 from trainer.training.run_folder import Run
 from trainer.training.run_keeper import RunKeeper
 
@@ -26,10 +30,18 @@ def keeper(data_dir, tmp_path) -> tuple[RunKeeper, StopRequests]:
     state = {'step': 4, 'epoch': 0, 'best': {'k4': math.inf}, 'best_epoch': {'k4': 0}}
     stop_requests = StopRequests()
     (tmp_path / 'members').mkdir()
-    split = open_split(data_dir, 'synthetic_small', 'train')
-    keeper = RunKeeper(Run(str(tmp_path), check_config(CONFIG), split, ensemble, state), stop_requests)
+    splits = [('synthetic_small', 'train'), ('original', 'validation'), ('original', 'train')]
+    data = RunData(*(open_split(data_dir, *split) for split in splits))
+    keeper = RunKeeper(Run(str(tmp_path), check_config(CONFIG), data, ensemble, state), stop_requests)
     keeper.set_model(ensemble)
     return keeper, stop_requests
+
+
+def replaced(data: RunData, name: str) -> RunData:
+    """Returns the data of a run of which a dataset was another when it was opened."""
+    split = getattr(data, name)
+    metadata = msgspec.structs.replace(split.metadata, fingerprint='of the dataset that was there before')
+    return dataclasses.replace(data, **{name: dataclasses.replace(split, metadata=metadata)})
 
 
 def checkpoints_in(folder) -> list[str]:
@@ -72,3 +84,15 @@ def test_first_signal_is_a_request_and_the_second_ctrl_c_quits():
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize('name', ['train', 'validation', 'recorded'])
+def test_a_dataset_that_is_replaced_ends_the_run_before_anything_of_it_is_saved(keeper, name, tmp_path):
+    run, _ = keeper
+    run._run = dataclasses.replace(run._run, data=replaced(run._run.data, name))
+    with pytest.raises(UserError, match='the dataset was replaced by another during the training'):
+        run.on_train_batch_end(4, {'loss': 1.0})
+    with pytest.raises(UserError, match='the dataset was replaced by another during the training'):
+        run.on_epoch_end(0, {'loss': 1.0, 'val_k4_loss': 1.0})
+    assert not checkpoints_in(tmp_path) and not list((tmp_path / 'members').iterdir())
+    assert not (tmp_path / 'model_info.json').exists()

@@ -1,0 +1,88 @@
+"""Outputs that belong together, and what may happen in the moments of their replacement."""
+
+import os
+import pathlib
+
+import pytest
+
+from tests.support.folders import files_of
+from trainer.evaluation import output_set
+from trainer.evaluation.output_set import OutputSet
+
+OLD = {'cells.csv': b'old', 'report.html': b'old', 'nwb/a.nwb': b'old', 'notes.txt': b"the user's"}
+NEW = {'cells.csv': b'new', 'report.html': b'new', 'nwb/b.nwb': b'new', 'spikes.csv': b'new'}
+AFTER = NEW | {'notes.txt': b"the user's"}
+
+
+def write(folder: pathlib.Path, contents: dict[str, bytes]) -> None:
+    for name, content in contents.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(content)
+
+
+def outputs_of(folder: pathlib.Path) -> OutputSet:
+    return OutputSet(folder, 'sero-x', lambda: sorted((folder / 'nwb').glob('*')))
+
+
+def replace(folder: pathlib.Path) -> None:
+    with outputs_of(folder).replacing() as partial:
+        write(partial, NEW)
+
+
+def visible(folder: pathlib.Path) -> dict[str, bytes]:
+    return {name: content for name, content in files_of(folder).items() if not name.startswith('.')}
+
+
+def replace_killed_at(folder: pathlib.Path, rename: int) -> bool:
+    """Replaces the outputs in a process that ends at a rename as by kill -9; tells whether it came so far."""
+    child = os.fork()
+    if not child:
+        renames = iter(range(rename))
+        move = os.replace
+
+        def killed(source, target):
+            if next(renames, None) is None:
+                os._exit(9)
+            move(source, target)
+
+        os.replace = killed
+        replace(folder)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+
+
+@pytest.mark.skipif(not hasattr(os, 'fork'), reason='kills a process that it has forked')
+def test_wherever_it_is_killed_no_new_file_is_beside_an_old_one_and_the_next_command_ends_it(tmp_path):
+    for rename in range(100):
+        folder = tmp_path / str(rename)
+        folder.mkdir()
+        write(folder, OLD)
+        was_killed = replace_killed_at(folder, rename)
+        seen = visible(folder)
+        assert len({content for name, content in seen.items() if name != 'notes.txt'}) <= 1
+        assert seen['notes.txt'] == b"the user's"
+        outputs_of(folder).prepare()
+        assert files_of(folder) == (OLD if rename == 0 else AFTER)
+        if not was_killed:
+            break
+    assert 8 < rename < 20  # Three files are taken away, four put there, and the set is renamed twice.
+
+
+@pytest.mark.parametrize('rename', range(9))
+def test_a_rename_that_fails_leaves_the_earlier_outputs(rename, tmp_path, monkeypatch):
+    write(tmp_path, OLD)
+    renames = iter(range(rename))
+    move, has_failed = os.replace, []
+
+    def failing(source, target):
+        if not has_failed and next(renames, None) is None:
+            has_failed.append(True)
+            raise OSError(5, 'Input/output error', str(source))
+        move(source, target)
+
+    monkeypatch.setattr(output_set.os, 'replace', failing)
+    with pytest.raises(OSError, match='Input/output error'):
+        replace(tmp_path)
+    assert files_of(tmp_path) == OLD
+    replace(tmp_path)
+    assert files_of(tmp_path) == AFTER

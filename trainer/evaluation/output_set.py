@@ -1,0 +1,121 @@
+"""Files of a folder that belong together and are replaced together.
+
+No file system replaces several files in one step. So the new files are first written aside, whole; then the earlier
+ones are taken away, and only then the new ones are put there. Whoever finds two of the files at any moment, also after
+a power cut, finds two of the same set. What a killed command has begun, the next one ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+
+from beam_pipelines.cli.signals import interrupts_held_back
+from beam_pipelines.storage.atomic_files import flush
+
+
+class OutputSet:
+    """The files that a command writes into a folder; one command at a time, see ``locks.written_by_one``.
+
+    Parameters
+    ----------
+    folder : the folder, which exists.
+    command : its name begins the names of the hidden folders.
+    earlier : returns the files of the folder that an earlier set may have left, whether or not the new one has them;
+        the files of the new one's names are replaced in any case.
+    """
+
+    def __init__(self, folder: pathlib.Path, command: str, earlier: Callable[[], Iterable[pathlib.Path]] = tuple):
+        self._folder, self._earlier = folder, earlier
+        # The set passes through these: written, complete, alone in the folder.
+        self._partial, self._complete, self._placed = (
+            folder / f'.{command}.{state}' for state in ('partial', 'complete', 'placed')
+        )
+        self._replaced = folder / f'.{command}.replaced'
+
+    def prepare(self) -> None:
+        """Ends what a killed command has begun; OSError if the folder cannot be written."""
+        self._end_interrupted()
+        self._partial.mkdir()
+        self._partial.rmdir()
+
+    @contextlib.contextmanager
+    def replacing(self) -> Iterator[pathlib.Path]:
+        """Yields an empty folder; the files that the block leaves there, at any depth, replace the earlier ones.
+
+        If the block raises, or the files cannot be replaced, the folder stays as it was.
+        """
+        self._end_interrupted()
+        self._partial.mkdir()
+        try:
+            yield self._partial
+            for path in _files_in(self._partial):
+                flush(path)
+            with interrupts_held_back():
+                os.replace(self._partial, self._complete)
+                self._replace()
+        except OSError as error:
+            # The user knows the file that was to be, and not where it was written first.
+            path = pathlib.Path(os.fsdecode(error.filename or ''))
+            if path.is_relative_to(self._partial):
+                error.filename = str(self._folder / path.relative_to(self._partial))
+            raise
+        finally:
+            self._remove_rest()
+
+    def _end_interrupted(self) -> None:
+        """Puts in place what a killed command had completed, and removes what it had not; OSError if that fails."""
+        with interrupts_held_back():
+            if self._placed.exists():
+                self._put()
+            elif self._complete.exists():
+                self._replace()
+            self._remove_rest()
+
+    def _replace(self) -> None:
+        new = [self._folder / path.relative_to(self._complete) for path in _files_in(self._complete)]
+        try:
+            for path in dict.fromkeys([*self._earlier(), *new]):
+                if os.path.lexists(path):
+                    self._take_away(path)
+            os.replace(self._complete, self._placed)
+            self._put()
+        except OSError:
+            self._put_back(new)
+            raise
+
+    def _take_away(self, path: pathlib.Path) -> None:
+        target = self._replaced / path.relative_to(self._folder)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(path, target)
+
+    def _put(self) -> None:
+        for path in _files_in(self._placed):
+            target = self._folder / path.relative_to(self._placed)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(path, target)
+
+    def _put_back(self, new: Iterable[pathlib.Path]) -> None:
+        """Undoes what has been done, as far as it can be."""
+        for path in new:
+            with contextlib.suppress(OSError):
+                if self._placed.exists() and not os.path.lexists(self._placed / path.relative_to(self._folder)):
+                    os.remove(path)
+        for path in _files_in(self._replaced):
+            with contextlib.suppress(OSError):
+                os.replace(path, self._folder / path.relative_to(self._replaced))
+
+    def _remove_rest(self) -> None:
+        folders = {path.parent for path in _files_in(self._replaced)}
+        for folder in (self._partial, self._complete, self._placed, self._replaced):
+            shutil.rmtree(folder, ignore_errors=True)
+        for folder in folders - {self._replaced}:
+            with contextlib.suppress(OSError):  # It is not empty, or a link to a folder.
+                (self._folder / folder.relative_to(self._replaced)).rmdir()
+
+
+def _files_in(folder: pathlib.Path) -> list[pathlib.Path]:
+    return sorted(path for path in folder.rglob('*') if not path.is_dir()) if folder.exists() else []
