@@ -63,7 +63,7 @@ def test_old_model_is_evaluated(frozen_data_dir, tmp_path):
             same = float(classified[row['cell']][column])
             assert float(row[column]) == pytest.approx(same, abs=_TOLERANCE), (column, row)
     metrics = json.loads((tmp_path / 'metrics.json').read_text())
-    added = ('/controls/', '/beside_noise_alone/', '/model/calibration/days')
+    added = ('/controls/', '/beside_noise_alone/', '/model/calibration/days', '/model/calibration/day_error')
     assert sorted(key for key in _keys(metrics) if not key.startswith(added)) == json.loads(
         (FROZEN / 'metrics_keys.json').read_text()
     )
@@ -90,6 +90,7 @@ def test_old_run_goes_on(frozen_data_dir, tmp_path):
         '--config', ROOT / 'trainer/configs/default.py',
         *fields,
         '--config.augment=()',
+        '--config.held_out_days=0',
         '--data_dir', frozen_data_dir,
         '--workdir', workdir,
     )  # fmt: skip
