@@ -175,8 +175,9 @@ def test_config_value_that_cannot_be_used_is_one_line(data_dir, tmp_path):
 def test_progress_shows_rate_and_time_left_where_the_output_is_a_file(synthetic_run):
     _, result = synthetic_run
     lines = [line for line in result.stderr.splitlines() if line.startswith('epoch ')]
-    assert len(lines) == 3
-    for number, line in enumerate(lines, 1):
+    ended = [line for line in lines if 'worst member' in line]  # Epochs on a busy machine have more lines.
+    assert len(ended) == 3
+    for number, line in enumerate(ended, 1):
         assert re.match(rf'epoch {number}/3  [\d,]+ examples/s  [\d,]+ s left  loss \d\.\d{{4}}', line), line
 
 
@@ -208,6 +209,7 @@ def test_folder_of_a_run_holds_what_the_next_commands_look_for(synthetic_run):
         'checkpoints',
         'config.json',
         'consensus.keras',
+        'manifest.json',
         'members',
         'model_info.json',
         'saved_model',

@@ -221,13 +221,16 @@ def firing_line(compared: Mapping, which: str) -> str:
 
 def promise_line(model: ModelResult) -> str:
     """Says how many verdicts were promised to be wrong at most, and how many are."""
-    split = model.splits[model.headline_split]
+    promised = f'{model.title}: {promise_words(model.calibration)}'
+    split = model.splits.get(model.headline_split)
+    if split is None:
+        return promised
     decided = [cell for cell in split.cells if cell.outcome in ('right', 'wrong')]
     wrong = sum(cell.outcome == 'wrong' for cell in decided)
     which = f'{counted(len(decided), "decided cell")} of {split.name}'
     share = f' ({wrong / len(decided):.1%})' if decided else ''
     observed = f'{wrong} of {which} {_verb(wrong, "is", "are")} wrong{share}'
-    return f'{model.title}: {promise_words(model.calibration)}; observed: {observed}'
+    return f'{promised}; observed: {observed}'
 
 
 def promise_words(calibration: Calibration) -> str:

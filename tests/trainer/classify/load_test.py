@@ -106,9 +106,9 @@ def _unfinished(run):
     ('break_run', 'message'),
     [
         (_unfinished, 'model_info.json: the training was interrupted; sero-train goes on with it'),
-        (lambda run: (run / 'calibration.json').unlink(), 'calibration.json: no such file'),
+        (lambda run: (run / 'calibration.json').unlink(), 'calibration.json: is missing, manifest.json names it'),
         (lambda run: (run / 'training_range.npz').write_bytes(b'PK'), 'training_range.npz: '),
-        (lambda run: (run / 'members' / 'k5.keras').write_bytes(b''), 'k5.keras: is not a whole .keras file'),
+        (lambda run: (run / 'members' / 'k5.keras').write_bytes(b''), 'k5.keras: is not the file that this run'),
         (lambda run: (run / 'model_info.json').write_text('[]'), 'model_info.json: Expected `object`, got `array`'),
         (lambda run: (run / 'model_info.json').unlink(), 'model_info.json: no such file'),
     ],

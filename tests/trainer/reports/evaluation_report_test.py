@@ -1,5 +1,6 @@
 import base64
 import dataclasses
+import errno
 import html
 import html.parser
 import json
@@ -187,7 +188,7 @@ class TestFiles:
         (tmp_path / 'report.html').write_text('old')
 
         def fail_on_page(path, content):
-            raise OSError('no space left')
+            raise OSError(errno.ENOSPC, 'no space left')
 
         monkeypatch.setattr(os, 'replace', fail_on_page)
         with pytest.raises(OSError, match='no space left'):

@@ -230,7 +230,7 @@ def test_model_info_says_how_the_model_was_trained(synthetic_run):
     assert info['architecture'] == 'cnn'
     assert info['kernel_sizes'] == [5, 8]
     assert info['members'] == ['k5', 'k8']
-    assert info['config'] == TINY_RUN | {'kernel_sizes': [5, 8]}
+    assert info['config'] == TINY_RUN | {'kernel_sizes': [5, 8], 'augment': []}
     assert info['versions']['keras'] == keras.__version__
     assert set(info['validation_loss']) == {'k5', 'k8'}
 

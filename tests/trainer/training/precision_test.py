@@ -38,6 +38,7 @@ def validation_auc(demo_data, tmp_path_factory) -> Callable[[str], float]:
             'sero-train',
             '--config', ROOT / 'trainer' / 'configs' / 'demo.py',
             '--config.kernel_sizes=(10,)',
+            '--config.held_out_days=0',
             '--config.epochs=1',
             f'--config.precision={precision}',
             '--backend', 'jax',
