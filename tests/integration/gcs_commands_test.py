@@ -66,7 +66,9 @@ def test_a_build_from_bucket_to_bucket_gives_the_bytes_of_a_local_one(recordings
     expected = {name: data for name, data in files_of(data_dir).items() if 'synthetic' not in name}
     assert objects.keys() == expected.keys()
     # Which file was rejected stands in them.
-    told = {f'sero_spikes/non_homogeneous/1.1.0/{name}' for name in ('metadata.json', 'rejected.jsonl')}
+    told = {
+        f'sero_spikes/non_homogeneous/1.1.0/{name}' for name in ('checksums.json', 'metadata.json', 'rejected.jsonl')
+    }
     told.add('sero_spikes/rejected.jsonl')
     assert {name for name in expected if objects[name] != expected[name]} <= told
     result = run_command('sero-verify', f'{built}/sero_spikes')
