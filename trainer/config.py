@@ -140,11 +140,8 @@ def _check_choices(config: FrozenConfigDict) -> None:
         raise UserError(f'augment {min(unknown)!r}: expected {_expected("augment")}')
     if len(set(config.augment)) < len(config.augment):
         raise UserError(f'augment {config.augment}: each can be there only once')
-    if config.held_out_days and not 2 <= config.held_out_days <= len(config.kernel_sizes):
-        raise UserError(
-            f'held_out_days {config.held_out_days}: must be 0 (no days are held out), or 2..{len(config.kernel_sizes)},'
-            ' the number of members'
-        )
+    if config.held_out_days < 0 or config.held_out_days == 1:
+        raise UserError(f'held_out_days {config.held_out_days}: must be 0 (no days are held out), or 2 or more groups')
     if config.input not in ('tfrecord', 'online', 'tfds'):
         raise UserError(f'input {config.input!r}: expected tfrecord, online or tfds')
 

@@ -29,10 +29,10 @@ def get_config() -> ml_collections.ConfigDict:
             # Each member keeps the weights of its best epoch on validation; training ends when no member has improved
             # for this many epochs.
             'patience': 10,
-            # Into how many groups the recording days are divided. Each member leaves one group out, in turn, so that
-            # every cell of original/train and original/validation can select epochs and calibrate, by members that
-            # have not seen its day. 0, the published way: all members train on the same cells, and only those of
-            # original/validation select and calibrate.
+            # Into how many groups the recording days are divided, at most one a member. Each member leaves one group
+            # out, in turn, so that every cell of original/train and original/validation can select epochs and
+            # calibrate, by members that have not seen its day. 0, the published way: all members train on the same
+            # cells, and only those of original/validation select and calibrate.
             'held_out_days': 4,
             # What of the recording chain varies at random in training, so that the filter, the seal or the hum of a few
             # days is not taken for a trait of a class; see trainer/models/augmentation.py. (): nothing, the published

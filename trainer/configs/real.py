@@ -15,7 +15,6 @@ def get_config() -> ml_collections.ConfigDict:
     """Returns the config of ``make real``."""
     config = default.get_config()
     config.kernel_sizes = (20, 25, 30)
-    config.held_out_days = 3
     config.batch_size = 128
     config.examples_per_epoch = 16_384
     config.epochs = 4

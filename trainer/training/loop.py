@@ -160,13 +160,19 @@ def _open_data(config: FrozenConfigDict, data_dir: str, verify_records: bool) ->
     return _Data(RunData(train_split, validation_split, recorded_split), bank, held_out)
 
 
-def _hold_out_days(config: FrozenConfigDict, recorded_split: StoredSplit) -> HeldOutDays:
+def _hold_out_days(config: FrozenConfigDict, recorded_split: StoredSplit) -> HeldOutDays | None:
     """Deals the days of the cells that are trained on or validate; those of the test cells are in no group."""
+    members = len(config.kernel_sizes)
+    # Every group needs a member that leaves it out.
+    groups = min(config.held_out_days, members)
+    if groups < 2:
+        print('held_out_days: a single member leaves out no days; original/validation alone selects and calibrates')
+        return None
     cells = recorded_split.metadata.cells
     label_of = {cell.cell_id: cell.label for cell in cells if cell.split in ('train', 'validation', None)}
     advice = 'so members may have seen other cells of a day that counts as unseen; name cells DAY#NUMBER'
     day_of = days_of_cells(sorted(label_of), None, advice)
-    return deal_days(label_of, day_of, config.held_out_days, len(config.kernel_sizes), config.seed)
+    return deal_days(label_of, day_of, groups, members, config.seed)
 
 
 def _fit(run: Run, data: _Data, strategy: OneDevice, profile: bool) -> None:

@@ -457,6 +457,8 @@ def test_mixed_precision_learns_and_keeps_its_weights_in_float32(data_dir, tmp_p
         ('augment', (3,), 'augment (3,): expected () or names out of low_pass,gain,jitter,hum,baseline'),
         ('input', 'npy', "input 'npy': expected tfrecord, online or tfds"),
         ('seed', -1, 'seed -1: must be 0..4294967295'),
+        ('held_out_days', 1, 'held_out_days 1: must be 0 (no days are held out), or 2 or more groups'),
+        ('held_out_days', -4, 'held_out_days -4: must be 0 (no days are held out), or 2 or more groups'),
         ('architecture', 'rnn', "architecture 'rnn': expected one of cnn, published"),
         ('examples_per_epoch', 7, 'examples_per_epoch 7 is less than one batch, batch_size 8'),
     ],
@@ -485,7 +487,8 @@ def test_members_can_leave_out_days(data_dir, tmp_path, monkeypatch, source):
     monkeypatch.setattr(domain, 'find_recording_day', lambda cell_id, pattern: cell_id[-1])
     config = SHORT_RUN | {'train_on': 'synthetic_small', 'input': source, 'kernel_sizes': (4, 6), 'augment': ('hum',)}
     train(config, str(data_dir), str(tmp_path / 'all'))
-    train(config | {'held_out_days': 2}, str(data_dir), str(tmp_path / 'some'))
+    # Four groups for two members are two.
+    train(config | {'held_out_days': 4}, str(data_dir), str(tmp_path / 'some'))
     (every, _), (some, state) = last_checkpoint(tmp_path / 'all'), last_checkpoint(tmp_path / 'some')
     # Both members differ from those that saw everything.
     for name in ('k4', 'k6'):
