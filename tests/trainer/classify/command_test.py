@@ -178,8 +178,7 @@ def test_an_interrupted_training_is_one_line(synthetic_run, recordings_root, tmp
     (run / 'model_info.json').write_text(json.dumps(info | {'finished': False}))
     line = error_line(classify(run, tmp_path / 'out', recordings(recordings_root)[0]))
     assert line == (f'sero-classify: {run}/model_info.json: the training was interrupted; sero-train goes on with it')
-    # A lock file stays where its process was killed; nothing holds it.
-    assert [path.name for path in (tmp_path / 'out').iterdir() if path.name != '.sero.lock'] == []
+    assert list((tmp_path / 'out').iterdir()) == []
 
 
 @pytest.mark.parametrize(
