@@ -1,4 +1,4 @@
-"""Shared by all tests: tiny simulated recordings and a dataset built of them, made once a session; a bucket."""
+"""Shared by all tests: tiny simulated recordings, a dataset and a run of them, made once a session; a bucket."""
 
 import importlib.util
 import os
@@ -6,13 +6,16 @@ import os
 # Before anything imports JAX, which would set a lower one for all commands that tests start.
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
+import json
 import pathlib
+import subprocess
 
 import pytest
 
 from tests.support.commands import run_installed
 from tests.support.made_once import made_once
 from tests.support.recordings import NUM_MASKS, TINY_PROFILE_SEED, tiny_profile
+from tests.support.training_runs import TINY_RUN, train_arguments
 
 
 @pytest.fixture(scope='session')
@@ -41,6 +44,19 @@ def data_dir(recordings_root, tmp_path_factory, worker_id) -> pathlib.Path:
         assert result.returncode == 0, result.stderr
 
     return made_once(tmp_path_factory, worker_id, 'built', make) / 'data'
+
+
+@pytest.fixture(scope='session')
+def synthetic_run(data_dir, tmp_path_factory, worker_id) -> tuple[pathlib.Path, subprocess.CompletedProcess]:
+    """A finished, undisturbed run on `synthetic_small`: its folder and what sero-train said. Copy it to change it."""
+
+    def make(folder: pathlib.Path) -> None:
+        result = run_installed('sero-train', *train_arguments(TINY_RUN, data_dir, folder / 'run'))
+        assert result.returncode == 0, result.stderr
+        (folder / 'said.json').write_text(json.dumps([result.args, result.returncode, result.stdout, result.stderr]))
+
+    folder = made_once(tmp_path_factory, worker_id, 'synthetic', make)
+    return folder / 'run', subprocess.CompletedProcess(*json.loads((folder / 'said.json').read_text()))
 
 
 @pytest.fixture(scope='session')

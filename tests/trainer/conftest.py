@@ -1,8 +1,6 @@
-"""Shared by the tests of the trainer: shards of plain spikes, tiny runs of sero-train, the authors' models."""
+"""Shared by the tests of the trainer: shards of plain spikes, a tiny run of sero-train on recorded spikes, the authors' models."""
 
-import json
 import pathlib
-import subprocess
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -10,7 +8,7 @@ import pytest
 
 from beam_pipelines.datasets import record_layout
 from tests.support.authors_models import write_authors_models
-from tests.support.commands import run_command, run_installed
+from tests.support.commands import run_command
 from tests.support.made_once import made_once
 from tests.support.training_runs import TINY_RUN, train_arguments
 from trainer.data.stored_dataset import Shard, StoredSplit
@@ -32,19 +30,6 @@ def make_split(tmp_path) -> Callable[[Sequence[int], np.ndarray, np.ndarray, np.
         return StoredSplit('original/train', str(tmp_path), tuple(shards), (), {})
 
     return write
-
-
-@pytest.fixture(scope='session')
-def synthetic_run(data_dir, tmp_path_factory, worker_id) -> tuple[pathlib.Path, subprocess.CompletedProcess]:
-    """A finished, undisturbed run on `synthetic_small`: its folder and what sero-train said. Copy it to change it."""
-
-    def make(folder: pathlib.Path) -> None:
-        result = run_installed('sero-train', *train_arguments(TINY_RUN, data_dir, folder / 'run'))
-        assert result.returncode == 0, result.stderr
-        (folder / 'said.json').write_text(json.dumps([result.args, result.returncode, result.stdout, result.stderr]))
-
-    folder = made_once(tmp_path_factory, worker_id, 'synthetic', make)
-    return folder / 'run', subprocess.CompletedProcess(*json.loads((folder / 'said.json').read_text()))
 
 
 @pytest.fixture(scope='session')
