@@ -1,4 +1,4 @@
-"""Shared by the tests of the trainer: shards of plain spikes, a tiny run of sero-train on recorded spikes, the authors' models."""
+"""Shared by the tests of the trainer: shards of plain spikes, a tiny run on recorded spikes, the authors' models."""
 
 import pathlib
 from collections.abc import Callable, Sequence
