@@ -1,26 +1,20 @@
-"""Recordings and datasets are the same bytes as those of the version named in ``frozen/README.md``.
-
-NumPy's exponentials differ in the last bit between vector units, so some simulated currents differ by one step of the
-converter. The frozen ones were simulated with AVX-512.
-"""
+"""Recordings and datasets are the same bytes as those of the version named in ``frozen/README.md``."""
 
 import os
 import shutil
 
 import pytest
-from numpy.lib.introspect import opt_func_info
 
-from tests.integration.frozen_files import ROOT, SYNTHETIC_FLAGS, checked_run, checksums, frozen_checksums
+from tests.integration.frozen_files import (
+    ROOT,
+    SYNTHETIC_FLAGS,
+    checked_run,
+    checksums,
+    frozen_checksums,
+    on_cpu_of_frozen,
+)
 
-_VECTOR_UNIT = opt_func_info(func_name='^exp$', signature='float64')['exp']['dd']['current']
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not any(name in _VECTOR_UNIT for name in ('AVX512', 'X86_V4')),
-        reason=f'the frozen recordings were simulated with AVX-512, and NumPy uses {_VECTOR_UNIT} here',
-    ),
-]
+pytestmark = [pytest.mark.slow, on_cpu_of_frozen]
 
 
 def test_simulated_recordings_are_the_same_bytes(frozen_recordings):

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
-from tests.integration.frozen_files import FROZEN, ROOT, checked_run, csv_header, csv_rows
+from tests.integration.frozen_files import FROZEN, ROOT, checked_run, csv_header, csv_rows, on_cpu_of_frozen
 
 pytestmark = pytest.mark.slow
 
@@ -77,6 +77,7 @@ def test_old_model_classifies(frozen_recordings, tmp_path):
     assert csv_header(tmp_path / 'spikes.csv') == (FROZEN / 'spikes_header.csv').read_text().strip()
 
 
+@on_cpu_of_frozen
 def test_old_run_goes_on(frozen_data_dir, tmp_path):
     workdir = tmp_path / 'run'
     shutil.copytree(FROZEN / 'interrupted', workdir)
