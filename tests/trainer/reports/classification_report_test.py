@@ -1,4 +1,5 @@
 import dataclasses
+import errno
 import html
 import html.parser
 import json
@@ -376,7 +377,7 @@ def test_old_report_stays_until_the_new_one_is_whole(cells, training_range, tmp_
     (tmp_path / 'report.html').write_text('old')
 
     def fail(path, content):
-        raise OSError('no space left')
+        raise OSError(errno.ENOSPC, 'no space left')
 
     monkeypatch.setattr(os, 'replace', fail)
     with pytest.raises(OSError, match='no space left'):
