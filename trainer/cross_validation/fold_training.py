@@ -65,6 +65,7 @@ def train_in_memory(config: FrozenConfigDict, epochs: Iterator[Spikes], validati
         batches = _batches(config, ensemble, waveform, label, epoch)
         logs = model.fit(
             batches,
+            shuffle=False,  # already in random order
             validation_data=(validation[0], _targets(ensemble, validation[1])),
             verbose=0,
         ).history
@@ -87,12 +88,11 @@ def _batches(
     config: FrozenConfigDict, ensemble: keras.Model, waveform: np.ndarray, label: np.ndarray, epoch: int
 ) -> tf.data.Dataset:
     """Returns the batches of an epoch, which come in random order, with what the augmentation takes."""
-    whole = tf.data.Dataset.from_tensor_slices((waveform, label)).batch(config.batch_size, drop_remainder=True)
+    spikes = tf.data.Dataset.from_tensor_slices((waveform, _targets(ensemble, label)))
+    batches = spikes.batch(config.batch_size, drop_remainder=True)
     if config.augment:
-        whole = add_draws(whole, config.seed, (epoch - 1) * len(whole))
-    return whole.map(
-        lambda inputs, of: (inputs, dict.fromkeys(ensemble.output_names, tf.one_hot(of, len(domain.LABEL_NAMES))))
-    ).prefetch(2)
+        batches = add_draws(batches, config.seed, (epoch - 1) * len(batches))
+    return batches.prefetch(2)
 
 
 def _targets(ensemble: keras.Model, label: np.ndarray) -> dict[str, np.ndarray]:
