@@ -132,7 +132,7 @@ def fit_calibration(consensus: np.ndarray, label: np.ndarray, day: np.ndarray | 
     if len(label) < _FEWEST_CELLS:
         raise CalibrationError(f'validation cells: {len(label)}; calibration takes {_FEWEST_CELLS} or more')
     left_out = _fitted_on_the_others(consensus, label, np.arange(len(label)) if day is None else day)
-    losses = {method: _log_losses(p_ser, label) for method, p_ser in left_out.items()}
+    losses = {method: log_losses(p_ser, label) for method, p_ser in left_out.items()}
     gained = losses['temperature'] - losses['isotonic']
     by_chance = 2 * gained.std(ddof=1) / math.sqrt(len(label))
     has_gained = len(label) >= _FEWEST_CELLS_FOR_ISOTONIC and gained.mean() > max(by_chance, _LEAST_GAIN)
@@ -246,7 +246,7 @@ def _fit_temperature(consensus: np.ndarray, label: np.ndarray) -> Calibration:
     def loss(log_temperature: float) -> float:
         fitted = Calibration('temperature', temperature=math.exp(log_temperature), least_p=least_p)
         # The prior: a temperature between 1/7 and 7 in 95 of 100 ensembles.
-        return float(_log_losses(fitted.apply(consensus), label).sum() + log_temperature**2 / 2)
+        return float(log_losses(fitted.apply(consensus), label).sum() + log_temperature**2 / 2)
 
     # Never negative: an ensemble that is mostly wrong on these cells knows nothing, and must not be inverted.
     fitted = math.exp(minimize_scalar(loss, bounds=_LOG_TEMPERATURES).x)
@@ -281,7 +281,8 @@ def _least_p(label: np.ndarray) -> float:
     return 1 / (len(label) + 2)
 
 
-def _log_losses(p_ser: np.ndarray, label: np.ndarray) -> np.ndarray:
+def log_losses(p_ser: np.ndarray, label: np.ndarray) -> np.ndarray:
+    """Returns the log loss of each probability of SER, given the labels: (n,), (n,) -> (n,)."""
     likelihood = np.where(label == 0, p_ser, 1 - p_ser)
     return -np.log(likelihood)
 

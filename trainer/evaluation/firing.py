@@ -15,6 +15,7 @@ from beam_pipelines.errors import UserError
 from beam_pipelines.spikes.waveform_features import measure_firing_rate_hz, measure_interval_cv
 from beam_pipelines.storage.atomic_files import write_json
 from beam_pipelines.storage.typed_json import read_typed
+from trainer.evaluation.calibration import log_losses
 from trainer.evaluation.metrics import binary_metrics, bootstrap_mean, brier_score
 from trainer.evaluation.results import CellResult
 
@@ -74,7 +75,8 @@ def fit_firing(p_ser: np.ndarray, label: np.ndarray, day: np.ndarray, triggers: 
     """
     features = np.array([_features(*cell) for cell in zip(p_ser, triggers, strict=True)])
     known = np.isfinite(features).all(axis=1)
-    features, is_ser, day, p_ser = features[known], label[known] == 0, day[known], p_ser[known]
+    features, label, day, p_ser = features[known], label[known], day[known], p_ser[known]
+    is_ser = label == 0
     if min(is_ser.sum(), (~is_ser).sum()) < _FEWEST_CELLS_OF_CLASS:
         return None
     left_out = np.empty(len(day))
@@ -91,8 +93,8 @@ def fit_firing(p_ser: np.ndarray, label: np.ndarray, day: np.ndarray, triggers: 
         of_rate=float(weights[1]),
         of_cv=float(weights[2]),
         cells=len(day),
-        log_loss=float(_log_losses(left_out, is_ser).mean()),
-        log_loss_of_shape=float(_log_losses(p_ser, is_ser).mean()),
+        log_loss=float(log_losses(left_out, label).mean()),
+        log_loss_of_shape=float(log_losses(p_ser, label).mean()),
     )
 
 
@@ -114,19 +116,19 @@ def compare_with_shape(cells: Sequence[CellResult]) -> dict | None:
     ``with_firing`` and ``shape``: accuracy, auc, brier and log_loss on the same ``n`` cells, those with enough spikes;
     ``log_loss_gain`` of the firing with its 95 % interval by a bootstrap over cells (``_low``, ``_high``).
     """
-    known = [cell for cell in cells if cell.label is not None and cell.p_ser_with_firing is not None]
-    known = [cell for cell in known if not math.isnan(cell.p_ser_with_firing or 0)]
+    known = [
+        (cell.label, cell.p_ser, p_ser)
+        for cell in cells
+        if cell.label is not None and (p_ser := cell.p_ser_with_firing) is not None and not math.isnan(p_ser)
+    ]
     if not known:
         return None
-    label = np.array([cell.label for cell in known])
+    shape, firing = np.array([p_ser for _, *p_ser in known]).T
+    label = np.array([label for label, *_ in known])
     losses, found = {}, {}
-    for name, values in {
-        'shape': [cell.p_ser for cell in known],
-        'with_firing': [cell.p_ser_with_firing for cell in known],
-    }.items():
-        p_ser = np.array(values, float)
+    for name, p_ser in (('shape', shape), ('with_firing', firing)):
         metrics = binary_metrics(p_ser, label)
-        losses[name] = _log_losses(p_ser, label == 0)
+        losses[name] = log_losses(p_ser, label)
         found[name] = {key: metrics[key] for key in ('accuracy', 'auc')} | {
             'brier': brier_score(p_ser, label),
             'log_loss': float(losses[name].mean()),
@@ -182,7 +184,3 @@ def _fit(features: np.ndarray, is_ser: np.ndarray) -> tuple[float, np.ndarray]:
     fitted = LogisticRegression().fit((features - mean) / scale, is_ser)
     weights = fitted.coef_[0] / scale
     return float(fitted.intercept_[0] - weights @ mean), weights
-
-
-def _log_losses(p_ser: np.ndarray, is_ser: np.ndarray) -> np.ndarray:
-    return -np.log(np.where(is_ser, p_ser, 1 - p_ser))
