@@ -114,6 +114,7 @@ def evaluate(
 def _evaluate_split(
     info: ModelInfo, comparison: Comparison, split: StoredSplit, scores: SpikeScores, fitted: Fits
 ) -> SplitResult:
+    assert fitted.calibration is not None
     p_ser = spike_p_ser(scores.scores)
     if split.is_drawn_by_spike:
         comparison = comparison.without_firing_rate()
@@ -123,7 +124,7 @@ def _evaluate_split(
     metrics = {
         'spike': binary_metrics(p_ser, scores.label),
         'cell': cell_metrics(cells)
-        | {'undecided_rule': undecided_rule(fitted.calibration or Calibration()), 'cells_seen_in_training': seen},
+        | {'undecided_rule': undecided_rule(fitted.calibration), 'cells_seen_in_training': seen},
     }
     if compared := compare_with_shape(cells):
         metrics['with_firing'] = compared
@@ -158,12 +159,12 @@ def classify_cells(
     The cells in the order of their names.
     """
     results = []
-    calibration = fitted.calibration or Calibration()
+    assert fitted.calibration is not None
     for number in sorted(np.unique(scores.cell), key=lambda number: cell_names[number]):
         of_cell = np.flatnonzero(scores.cell == number)
         of_cell = of_cell[np.argsort(trigger[of_cell])]  # stored spikes are shuffled
         name, waveform, label = cell_names[number], scores.waveform[of_cell], int(scores.label[of_cell[0]])
-        result = classify_cell(scores.scores[of_cell], waveform, calibration, name, label)
+        result = classify_cell(scores.scores[of_cell], waveform, fitted.calibration, name, label)
         result = with_firing(result, trigger[of_cell], fitted.firing)
         results.append(with_warnings(result, stored_warnings(name, waveform, trigger[of_cell], comparison)))
     return results

@@ -97,13 +97,13 @@ def write_cells(
 ) -> None:
     """Writes ``cells.csv``, one row per cell; unknown values are left empty.
 
+    If cells have a ``p_ser_with_firing``, it is a column after ``warnings``.
+
     Parameters
     ----------
     path : of the file.
     cells : in the order of the rows.
     test_sets : of each cell the split that it is of, for a last column ``set``; None to leave the column out.
-
-    If cells have a ``p_ser_with_firing``, it is a column after ``warnings``.
     """
     rows: list[list[object]] = [
         [
