@@ -6,6 +6,7 @@ import os
 import pathlib
 import signal
 import types
+from collections.abc import Callable
 
 import h5py
 import pytest
@@ -90,34 +91,41 @@ def test_an_output_in_use_is_said_before_the_work(in_use, tmp_path):
         pass
 
 
-@pytest.mark.parametrize('is_closed', [True, False])
-def test_watching_goes_on_while_an_output_is_in_use(is_closed, classifier, in_use, tmp_path, monkeypatch, capsys):
-    watched, folder = tmp_path / 'today', tmp_path / 'verdicts'
-    watched.mkdir()
-    folder.mkdir()
-    (watched / 'a.abf').write_bytes(b'no recording')
+def at_looks(monkeypatch, actions: dict[int, Callable[[], object]]) -> Callable[..., None]:
+    """Returns what watches a folder for six looks, with an action after some of them, and then is interrupted."""
     looks = iter(range(6))
 
     def look_again(seconds):
         look = next(looks)
-        if look == 0:
-            in_use.add(folder / 'cells.csv')
-        if look == 3 and is_closed:
-            assert 'not_abf' not in (folder / 'rejected.jsonl').read_text()
-            in_use.clear()
+        actions.get(look, lambda: None)()
         if look == 5:
             signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(watch, '_BROKEN_S', 0)
     monkeypatch.setattr(watch.time, 'sleep', look_again)
     pool = types.SimpleNamespace(read=lambda files: (read_measured_cells(each, ReadingOptions()) for each in files))
+    return lambda classifier, watched, folder: watch.watch(classifier, pool, str(watched), folder, [])
 
+
+@pytest.mark.parametrize('is_closed', [True, False])
+def test_watching_goes_on_while_an_output_is_in_use(is_closed, classifier, in_use, tmp_path, monkeypatch, capsys):
+    watched, folder = tmp_path / 'today', tmp_path / 'verdicts'
+    watched.mkdir()
+    folder.mkdir()
+    (watched / 'a.abf').write_bytes(b'no recording')
+
+    def close():
+        if is_closed:
+            assert 'not_abf' not in (folder / 'rejected.jsonl').read_text()
+            in_use.clear()
+
+    watch_for_six_looks = at_looks(monkeypatch, {0: lambda: in_use.add(folder / 'cells.csv'), 3: close})
     if is_closed:
-        watch.watch(classifier, pool, str(watched), folder, [])
+        watch_for_six_looks(classifier, watched, folder)
         assert 'not_abf' in (folder / 'rejected.jsonl').read_text()
     else:
         with pytest.raises(OutputInUse):
-            watch.watch(classifier, pool, str(watched), folder, [])
+            watch_for_six_looks(classifier, watched, folder)
     said = capsys.readouterr()
     assert said.err.count('cells.csv: cannot be replaced') == 1
     assert 'a.abf  rejected, not_abf' in said.out and f'report: {folder / "report.html"}' in said.out
@@ -158,23 +166,15 @@ def test_watching_goes_on_while_the_disk_is_full(classifier, tmp_path, monkeypat
     watched.mkdir()
     folder.mkdir()
     (watched / 'a.abf').write_bytes(b'no recording')
-    looks, disk = iter(range(6)), contextlib.ExitStack()
+    disk = contextlib.ExitStack()
 
-    def look_again(seconds):
-        look = next(looks)
-        if look == 0:
-            disk.enter_context(full_disk())
-        if look == 3:
-            disk.close()
-            assert 'not_abf' not in (folder / 'rejected.jsonl').read_text()
-        if look == 5:
-            signal.raise_signal(signal.SIGINT)
+    def free():
+        disk.close()
+        assert 'not_abf' not in (folder / 'rejected.jsonl').read_text()
 
-    monkeypatch.setattr(watch, '_BROKEN_S', 0)
-    monkeypatch.setattr(watch.time, 'sleep', look_again)
-    pool = types.SimpleNamespace(read=lambda files: (read_measured_cells(each, ReadingOptions()) for each in files))
+    watch_for_six_looks = at_looks(monkeypatch, {0: lambda: disk.enter_context(full_disk()), 3: free})
     with disk:
-        watch.watch(classifier, pool, str(watched), folder, [])
+        watch_for_six_looks(classifier, watched, folder)
     assert 'not_abf' in (folder / 'rejected.jsonl').read_text()
     warning = capsys.readouterr().err
     assert warning.count('File too large') == 1
