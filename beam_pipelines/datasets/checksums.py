@@ -18,7 +18,7 @@ from beam_pipelines.datasets.configs import CELL_NAMES_FILE, CHECKSUMS_FILE, LAB
 from beam_pipelines.datasets.metadata import DatasetMetadata
 from beam_pipelines.errors import UserError
 from beam_pipelines.storage.atomic_files import write_text
-from beam_pipelines.storage.typed_json import check_content
+from beam_pipelines.storage.typed_json import check_content, decode_json
 
 
 class Checksums(msgspec.Struct, frozen=True):
@@ -43,7 +43,7 @@ def cover(folder: str, names: Iterable[str]) -> None:
     if not os.path.exists(path):
         return
     with open(path, 'rb') as file:
-        of_files = dict(check_content(_parsed(file.read(), path), Checksums, path).crc32c)
+        of_files = dict(check_content(decode_json(file.read(), path), Checksums, path).crc32c)
     for name in names:
         with open(os.path.join(folder, name), 'rb') as file:
             of_files[name] = checksum(file.read())
@@ -72,7 +72,7 @@ def find_changed_files(
     if has_checksums(metadata, exists):
         try:
             path = f'{folder}/{CHECKSUMS_FILE}'
-            checksums = check_content(_parsed(read(CHECKSUMS_FILE), path), Checksums, path)
+            checksums = check_content(decode_json(read(CHECKSUMS_FILE), path), Checksums, path)
         except UserError as error:
             yield str(error)
             return
@@ -96,13 +96,6 @@ def find_changed_files(
 
 def _as_json(of_files: Mapping[str, str]) -> str:
     return json.dumps({'crc32c': of_files}, indent=2, sort_keys=True) + '\n'
-
-
-def _parsed(content: bytes, path: str) -> object:
-    try:
-        return json.loads(content)
-    except ValueError as error:
-        raise UserError(str(error), file=path) from None
 
 
 def _names_in(content: bytes) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -20,6 +19,7 @@ from beam_pipelines.datasets.metadata import DatasetMetadata, SynthesisMetadata
 from beam_pipelines.errors import UserError
 from beam_pipelines.storage import files as storage
 from beam_pipelines.storage.object_store import check_access
+from beam_pipelines.storage.typed_json import decode_json
 from beam_pipelines.storage.walk import check_regular
 
 _BLOCK = 4096
@@ -159,11 +159,7 @@ def _read_metadata(path: str) -> DatasetMetadata:
 
 
 def _read_json(folder: str, name: str) -> dict:
-    path = FileSystems.join(folder, name)
-    try:
-        return json.loads(_read(folder, name))
-    except ValueError as error:
-        raise UserError(str(error), file=path) from None
+    return decode_json(_read(folder, name), FileSystems.join(folder, name))
 
 
 def _read(folder: str, name: str) -> bytes:

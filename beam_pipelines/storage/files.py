@@ -21,9 +21,8 @@ from typing import BinaryIO, TypeVar, cast
 from apache_beam.io import filesystem
 from apache_beam.io.filesystems import FileSystems
 
-from beam_pipelines.errors import UserError
 from beam_pipelines.storage.object_store import store_errors
-from beam_pipelines.storage.typed_json import check_content
+from beam_pipelines.storage.typed_json import check_content, decode_json
 from beam_pipelines.storage.walk import check_regular, walk_files
 
 _TEMPORARY = '.tmp-'
@@ -106,10 +105,7 @@ def read_json(path: str) -> dict:
 
 def read_typed_json(path: str, kind: type[_Described]) -> _Described:
     """Reads a JSON file into the struct or dataclass that describes it; UserError if it holds something else."""
-    try:
-        return check_content(read_json(path), kind, path)
-    except ValueError as error:
-        raise UserError(str(error), file=path) from None
+    return check_content(decode_json(read_bytes(path), path), kind, path)
 
 
 def is_temporary(path: str) -> bool:

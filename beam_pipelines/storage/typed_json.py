@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -32,12 +32,17 @@ def parse_json(path: str | os.PathLike) -> object:
         content = file.read(_MOST_BYTES + 1)
     if len(content) > _MOST_BYTES:
         raise UserError(f'is larger than {_MOST_BYTES:,} bytes', file=path)
+    return decode_json(content, path)
+
+
+def decode_json(content: str | bytes, file: str | os.PathLike) -> Any:
+    """Returns what a file's content says as JSON; UserError, naming the file, if it is none or nested too deeply."""
     try:
         return json.loads(content)
     except ValueError as error:
-        raise UserError(str(error), file=path) from None
+        raise UserError(str(error), file=file) from None
     except RecursionError:
-        raise UserError('is nested too deeply', file=path) from None
+        raise UserError('is nested too deeply', file=file) from None
 
 
 def read_typed(path: str | os.PathLike, kind: type[_Described]) -> _Described:

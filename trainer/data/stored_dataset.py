@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
-import json
 import os
 from collections.abc import Mapping, Sequence
 
@@ -24,7 +23,7 @@ from beam_pipelines.datasets.configs import (
 )
 from beam_pipelines.datasets.metadata import DatasetMetadata
 from beam_pipelines.errors import UserError
-from beam_pipelines.storage.typed_json import check_content
+from beam_pipelines.storage.typed_json import check_content, decode_json
 from trainer.data.shards import Shard, exists, file_size, read_file, read_rows
 
 # Each read takes some hundredths of a second from a bucket, next to nothing from a local disk: few reads, in parallel.
@@ -147,10 +146,7 @@ def _shard_lengths(info: dict, split: str, folder: str) -> list[int]:
 
 
 def _read_json(folder: str, name: str) -> dict:
-    try:
-        return json.loads(_read_text(folder, name))
-    except ValueError as error:
-        raise UserError(f'{os.path.join(folder, name)}: {error}') from None
+    return decode_json(_read_text(folder, name), os.path.join(folder, name))
 
 
 def _read_text(folder: str, name: str) -> str:
