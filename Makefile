@@ -2,7 +2,7 @@
 # make paper: the published experiment, ending in the published figures beside ours; see docs/reproduce.md.
 # make real: real spike shapes of known types under simulated noise, told apart; see docs/evaluation.md.
 # make quick: lint and the quick tests. make fuzz SECONDS=600: reads mutated recordings.
-# make lock: rewrites constraints.txt from setup.py.
+# make lock: rewrites constraints.txt and constraints-hashed.txt from setup.py. make licences: rewrites docs/licences.md.
 # All make .venv first if it does not exist; they need Python 3.10 to 3.13 with its venv module. For a second Python beside
 # the first: make quick PYTHON=python3.12 VENV=.venv-3.12
 
@@ -30,7 +30,7 @@ REAL_DIR = real/$(subst $(COMMA),-,$(PAIR))
 # Python is to keep what it compiles: otherwise every process would compile TensorFlow again, for ten seconds and more.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo paper real test quick fuzz lint lock clean
+.PHONY: demo paper real test quick fuzz lint lock licences clean
 
 # Two models are trained, one on synthetic spikes and one on recorded spikes alone, and compared on other days' cells.
 demo: $(INSTALLED)
@@ -114,10 +114,15 @@ $(BIN)/uv: export PYENV_VERSION = $(PYTHON:python%=%)
 endif
 
 # One file for all Pythons, with markers where they differ. A version changes only if setup.py requires it or its line
-# was deleted from constraints.txt.
+# was deleted from constraints.txt. The second file has the same versions and the hashes of their files, for .ci/run.
+COMPILE = $(BIN)/uv pip compile --quiet --python $(BIN)/python --universal --python-version 3.10 --all-extras \
+    --no-annotate --custom-compile-command 'make lock'
 lock: | $(BIN)/uv
-	$(BIN)/uv pip compile --quiet --python $(BIN)/python --universal --python-version 3.10 --all-extras --no-annotate \
-	    --custom-compile-command 'make lock' --output-file constraints.txt setup.py
+	$(COMPILE) --output-file constraints.txt setup.py
+	$(COMPILE) --constraint constraints.txt --generate-hashes --output-file constraints-hashed.txt setup.py
+
+licences: $(INSTALLED)
+	$(BIN)/python -m scripts.licences
 
 clean:
 	rm -rf .venv .venv-* demo paper paper_recorded real build dist *.egg-info .pytest_cache .ruff_cache
