@@ -11,7 +11,8 @@ import base64
 import contextlib
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,7 @@ FULL_WIDTH_IN, HALF_WIDTH_IN = 11.0, 5.4
 _PNG_DPI = 200
 _MOST_CELLS_NAMED = 60
 _MOST_LETTERS_IN_A_LEGEND = 70
+_MOST_LETTERS_OF_A_NAME = 24
 
 
 def style_of_figures() -> contextlib._GeneratorContextManager:
@@ -61,15 +63,23 @@ def style_of_figures() -> contextlib._GeneratorContextManager:
     return matplotlib_style.context(STYLE, after_reset=True)
 
 
+@contextlib.contextmanager
+def _as_written() -> Iterator[None]:
+    """Saves in our style; letters that the font lacks are boxes, without a warning for each."""
+    with style_of_figures(), warnings.catch_warnings():
+        warnings.filterwarnings('ignore', 'Glyph .* missing')
+        yield
+
+
 def to_png(figure: Figure) -> bytes:
-    with style_of_figures():
+    with _as_written():
         buffer = io.BytesIO()
         figure.savefig(buffer, format='png', dpi=_PNG_DPI, metadata={'Software': None})
         return buffer.getvalue()
 
 
 def to_svg(figure: Figure) -> bytes:
-    with style_of_figures():
+    with _as_written():
         buffer = io.BytesIO()
         figure.savefig(buffer, format='svg', metadata={'Date': None, 'Creator': None, 'Format': None, 'Type': None})
         return buffer.getvalue()
@@ -78,6 +88,12 @@ def to_svg(figure: Figure) -> bytes:
 def svg_data_uri(figure: Figure) -> str:
     """Returns the figure as a data URI for an ``img``, so that its ids cannot clash with those of another figure."""
     return 'data:image/svg+xml;base64,' + base64.b64encode(to_svg(figure)).decode('ascii')
+
+
+def short_name(cell: str) -> str:
+    """Returns the name of a cell as it fits into a figure: of a long one the beginning and the end."""
+    kept = (_MOST_LETTERS_OF_A_NAME - 1) // 2
+    return cell if len(cell) <= _MOST_LETTERS_OF_A_NAME else f'{cell[:kept]}…{cell[-kept:]}'
 
 
 @style_of_figures()
@@ -142,7 +158,7 @@ def cell_probabilities(cells: Sequence[CellResult]) -> Figure:
         )
     axes.set(xlim=(-0.8, max(len(shown), 1) - 0.2), ylim=(-0.03, 1.03), ylabel='probability of being serotonergic')
     if named:
-        axes.set_xticks(position, [cell.cell for cell in shown], rotation=90, fontsize=7.5)
+        axes.set_xticks(position, [short_name(cell.cell) for cell in shown], rotation=90, fontsize=7.5)
     else:
         axes.set_xticks([])
         axes.set_xlabel(f'{len(shown)} cells, in order of their probability')

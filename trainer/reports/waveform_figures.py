@@ -18,7 +18,7 @@ from beam_pipelines import domain
 from beam_pipelines.spikes import published_udi
 from trainer.evaluation.results import CellResult
 from trainer.reports.colours import CLASS_COLOURS, INK, UNDECIDED_COLOUR, WRONG_COLOUR
-from trainer.reports.figures import FULL_WIDTH_IN, HALF_WIDTH_IN, style_of_figures
+from trainer.reports.figures import FULL_WIDTH_IN, HALF_WIDTH_IN, short_name, style_of_figures
 
 _EXAMPLE_SPIKES = 8
 _MOST_WRONG_NAMED = 8
@@ -49,7 +49,7 @@ def mean_waveforms(cells: Sequence[CellResult]) -> Figure:
         _draw_waveforms(others, by_outcome['undecided'], UNDECIDED_COLOUR, alpha=0.9, linestyle='dashed')
         _draw_waveforms(others, by_outcome['wrong'], WRONG_COLOUR, alpha=0.9)
         others.set_title(f'{name}: {len(by_outcome["wrong"])} wrong, {len(by_outcome["undecided"])} undecided')
-        wrong = [cell.cell for cell in by_outcome['wrong']]
+        wrong = [short_name(cell.cell) for cell in by_outcome['wrong']]
         listed = wrong[:_MOST_WRONG_NAMED] + ['...'] * (len(wrong) > _MOST_WRONG_NAMED)
         others.text(
             0.98, 0.04, '\n'.join(listed), transform=others.transAxes, ha='right', fontsize=7, color=WRONG_COLOUR
