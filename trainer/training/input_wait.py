@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from tensorflow.python.framework.config import is_op_determinism_enabled
 
 
 class InputWait:
@@ -29,10 +30,10 @@ class InputWait:
         the devices' wait.
         """
         # A zipped dataset asks its parts one after the other: first for the time, then for the element.
-        asked = tf.data.Dataset.range(1).repeat().map(lambda _: tf.timestamp())
+        asked = tf.data.Dataset.range(1).repeat().map(lambda _: _now())
 
         def count(asked_at: tf.Tensor, element: Any) -> Any:
-            with tf.control_dependencies([self._seconds.assign_add(tf.timestamp() - asked_at, read_value=False)]):
+            with tf.control_dependencies([self._seconds.assign_add(_now() - asked_at, read_value=False)]):
                 return tf.nest.map_structure(tf.identity, element)
 
         options = tf.data.Options()
@@ -40,6 +41,13 @@ class InputWait:
         options.experimental_optimization.inject_prefetch = False
         options.experimental_optimization.map_parallelization = False
         return tf.data.Dataset.zip(asked, dataset).map(count).with_options(options)
+
+
+def _now() -> tf.Tensor:
+    """Returns the time in s; TensorFlow's own clock is refused under ``TF_DETERMINISTIC_OPS``."""
+    if is_op_determinism_enabled():
+        return tf.ensure_shape(tf.numpy_function(time.monotonic, [], tf.float64), [])
+    return tf.timestamp()
 
 
 class LogInputWait(keras.callbacks.Callback):

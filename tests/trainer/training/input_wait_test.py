@@ -1,7 +1,9 @@
 import time
 
 import numpy as np
+import pytest
 import tensorflow as tf
+from tensorflow.python.framework import config
 
 from trainer.training.input_wait import InputWait
 
@@ -50,3 +52,18 @@ def test_clock_goes_on_over_several_readings():
     for _ in measured:
         pass
     assert wait.seconds > once + 20 * 0.01 * 0.9
+
+
+@pytest.fixture
+def reproducible():
+    """As with TF_DETERMINISTIC_OPS, where TensorFlow refuses operations that differ from run to run."""
+    config.enable_op_determinism()
+    yield
+    config.disable_op_determinism()
+
+
+def test_clock_runs_where_operations_must_be_reproducible(reproducible):
+    wait = InputWait()
+    started = time.monotonic()
+    assert [int(number) for number in wait.measure(slow(0.03))] == list(range(20))
+    assert 20 * 0.03 * 0.9 < wait.seconds <= time.monotonic() - started
