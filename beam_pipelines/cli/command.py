@@ -57,6 +57,7 @@ def run_command(
 def _status_of(main: Callable[[list[str]], int], parse_flags: Callable[[list[str]], list[str]]) -> int | str | None:
     """Runs a program and returns the status that it would exit with."""
     try:
+        _check_docstrings()
         _check_given_once(sys.argv[1:])
         app.run(lambda argv: run_main(main, argv), flags_parser=parse_flags)
     except UserError as error:  # in the flags; run_main reports those of main
@@ -68,6 +69,12 @@ def _status_of(main: Callable[[list[str]], int], parse_flags: Callable[[list[str
         say('interrupted', on_new_line=True)
         return 130
     return 0
+
+
+def _check_docstrings() -> None:
+    """Raises UserError if Python has left out all docstrings: Beam and ``--help`` need them."""
+    if sys.flags.optimize > 1:
+        raise UserError('PYTHONOPTIMIZE=2 (python -OO) leaves out what Apache Beam and --help need: unset it')
 
 
 def _check_given_once(arguments: list[str]) -> None:

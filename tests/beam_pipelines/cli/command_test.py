@@ -93,6 +93,14 @@ def test_what_the_console_cannot_show_is_escaped(run, monkeypatch):
     assert (result.returncode, result.stdout, result.stderr) == (7, 'ends \\u2014\\u0394\n', '')
 
 
+@pytest.mark.parametrize('arguments', [[], ['--help']])
+def test_python_without_docstrings_is_refused(run, monkeypatch, arguments):
+    monkeypatch.setenv('PYTHONOPTIMIZE', '2')
+    result = run(*arguments)
+    assert (result.returncode, result.stdout) == (1, '')
+    assert result.stderr.startswith('sero-program: PYTHONOPTIMIZE=2') and result.stderr.count('\n') == 1
+
+
 def test_help_shows_docstring_and_flags_with_status_0(run):
     result = run('--help')
     assert result.returncode == 0
