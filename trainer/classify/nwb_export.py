@@ -173,6 +173,8 @@ def _nwb_file(cell: ClassifiedCell, info: Mapping) -> pynwb.NWBFile:
         session_description=_session_description(cell, start),
         identifier=str(uuid.uuid4()),
         experiment_description=_EXPERIMENT,
+        # pynwb would take the time zone of this machine.
+        file_create_date=datetime.datetime.now(datetime.timezone.utc),
         session_start_time=start.replace(tzinfo=datetime.timezone.utc) if start else _UNKNOWN_START,
         session_id=cell.result.cell,
         source_script=f'sero-spikes {beam_pipelines.__version__}',

@@ -2,6 +2,7 @@ import dataclasses
 import datetime
 import subprocess
 import sys
+import time
 import unicodedata
 
 import numpy as np
@@ -113,6 +114,19 @@ def test_unknown_start_is_said(simulated, tmp_path):
 
 
 @needs_shared
+@pytest.mark.skipif(not hasattr(time, 'tzset'), reason='the time zone cannot be changed here')
+def test_no_time_is_in_the_time_zone_of_this_machine(simulated, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setenv('TZ', 'Pacific/Kiritimati')
+        time.tzset()
+        (path,) = export_nwb(tmp_path, [simulated], INFO)
+    time.tzset()
+    file = read(path)
+    assert {moment.utcoffset() for moment in (file.session_start_time, *file.file_create_date)} == {
+        datetime.timedelta()
+    }
+
+
 def test_start_is_that_of_the_header(tmp_path):
     cell = make_cell('18425108', SHARED / 'data' / 'abf' / '18425108.abf')
     file = read(export_nwb(tmp_path, [cell], INFO)[0])
