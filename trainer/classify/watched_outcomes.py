@@ -32,11 +32,23 @@ class WatchedOutcomes:
         self._outdated: list[str] = []
 
     def classify(self, path: str) -> list[Outcome]:
-        """Classifies the cells of a file and keeps the outcome, in place of an earlier one; returns it."""
+        """Classifies the cells of a file and keeps the outcome, in place of an earlier one; returns it.
+
+        A file that is gone before it has been read, perhaps with its folder, has no new outcome; if it comes back it
+        may be looked at again.
+        """
+        before = self._of_file.get(path)
         self._forget(path)
         self._drop_rejections_of_gone(os.path.basename(path))
-        self._of_file[path] = self._classify(path)
-        return self._of_file[path]
+        found = self._classify(path)
+        if all(cell is None for cell, _ in found) and not os.path.exists(path):
+            self._forget(path)
+            if before is not None:
+                self._of_file[path] = before
+            self._outdated.append(path)
+            return []
+        self._of_file[path] = found
+        return found
 
     def take_outdated(self) -> list[str]:
         """Drops the outcomes that are no longer true and returns their files, which may be looked at again.

@@ -12,10 +12,12 @@ from trainer.classify.watched_outcomes import WatchedOutcomes
 
 
 def read(recordings):
-    """Reads a file as one cell of its name; one that holds ``broken`` is rejected."""
+    """Reads a file as one cell of its name; one that is gone or holds ``broken`` is rejected."""
     for recording in recordings:
         path = recording.paths[0]
-        if pathlib.Path(path).read_text() == 'broken':
+        if not pathlib.Path(path).exists():
+            yield [(None, rejection_report(RejectedFile(path, 'unreadable', 'No such file or directory')))]
+        elif pathlib.Path(path).read_text() == 'broken':
             yield [(None, rejection_report(RejectedFile(path, 'truncated', 'cut off')))]
         else:
             yield [(types.SimpleNamespace(cell=recording.cell_id, path=path), ExtractionReport(used_files=1))]
@@ -99,3 +101,16 @@ def test_the_verdict_on_a_deleted_recording_stays(outcomes, record):
     pathlib.Path(old).unlink()
     outcomes.classify(record('a/A#2.abf'))
     assert sorted(found(outcomes)[0]) == ['A#1', 'A#2'] and outcomes.take_outdated() == []
+
+
+def test_a_recording_that_is_gone_before_it_is_read_is_looked_at_when_it_returns(outcomes, record):
+    path = record('a/A#1.abf')
+    pathlib.Path(path).unlink()
+    assert outcomes.classify(path) == [] and found(outcomes) == ({}, [])
+    assert outcomes.take_outdated() == [path]
+    record('a/A#1.abf')
+    outcomes.classify(path)
+    assert found(outcomes) == ({'A#1': path}, [])
+    # Its verdict stays when it is gone before its new content has been read.
+    pathlib.Path(path).unlink()
+    assert outcomes.classify(path) == [] and found(outcomes) == ({'A#1': path}, [])
