@@ -15,6 +15,8 @@ from beam_pipelines.cli.environment import environment_with
 from beam_pipelines.errors import UserError
 
 _BACKENDS = ('tensorflow', 'jax')
+# Whoever sets them reads what TensorFlow says: it ends the process at a flag that it does not know.
+_FLAGS_OF_XLA = ('TF_XLA_FLAGS', 'XLA_FLAGS')
 _KERAS_LIMITS = {'KERAS_MAX_EPOCHS': None, 'KERAS_MAX_STEPS_PER_EPOCH': None}
 
 
@@ -40,7 +42,9 @@ def start_keras(backend: str | None = None) -> None:
     os.environ['KERAS_BACKEND'] = backend
     with tempfile.TemporaryFile() as log:
         try:
-            with standard_error_redirected(log), _no_settings_of_the_user():
+            is_shown = any(map(os.environ.get, _FLAGS_OF_XLA))
+            shown = contextlib.nullcontext() if is_shown else standard_error_redirected(log)
+            with shown, _no_settings_of_the_user():
                 import keras
                 import tensorflow as tf
 

@@ -31,6 +31,14 @@ def test_import_that_fails_shows_what_it_wrote(tmp_path):
     assert 'ImportError: no foo' in result.stderr
 
 
+@pytest.mark.slow
+def test_a_flag_that_tensorflow_does_not_know_is_named(monkeypatch):
+    monkeypatch.setenv('TF_XLA_FLAGS', '--nonsense')
+    program = 'from trainer.backend import start_keras; start_keras()'
+    result = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, timeout=300)
+    assert result.returncode != 0 and 'Unknown flag in TF_XLA_FLAGS: --nonsense' in result.stderr
+
+
 @pytest.mark.parametrize('command', ['sero-train', 'sero-evaluate'])
 def test_backend_that_cannot_be_is_one_line(command, monkeypatch):
     monkeypatch.setenv('KERAS_BACKEND', 'torch')
