@@ -30,7 +30,7 @@ REAL_DIR = real/$(subst $(COMMA),-,$(PAIR))
 # Python is to keep what it compiles: otherwise every process would compile TensorFlow again, for ten seconds and more.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo paper real test quick fuzz lint lock licences clean
+.PHONY: demo paper real test quick quick-tests fuzz lint lock licences clean
 
 # Two models are trained, one on synthetic spikes and one on recorded spikes alone, and compared on other days' cells.
 demo: $(INSTALLED)
@@ -79,7 +79,8 @@ test: lint
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 # For the daily loop: the tests that need neither training nor Beam's runners.
-quick: lint
+quick: lint quick-tests
+quick-tests: $(INSTALLED)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "not slow and not runs"
 
 # Mutated recordings, for so long; see docs/reliability.md.
