@@ -5,7 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import google_crc32c
 import numpy as np
@@ -120,6 +120,23 @@ def open_split(data_dir: str, config: str, split: str, verify_records: bool = Fa
 def read_metadata(folder: str) -> DatasetMetadata:
     """Returns the content of a dataset's ``metadata.json``; UserError if it is missing or damaged."""
     return check_content(_read_json(folder, METADATA_FILE), DatasetMetadata, os.path.join(folder, METADATA_FILE))
+
+
+def check_not_replaced(splits: Iterable[StoredSplit], advice: str) -> None:
+    """Raises UserError if a dataset on the disk is no longer the one that was opened.
+
+    ``sero-build --overwrite`` replaces it as a whole, and the files of the new one have the old ones' names.
+
+    Parameters
+    ----------
+    splits : what was opened.
+    advice : what happens now and what the user may do, for the error.
+    """
+    splits = list(splits)
+    now = {folder: read_metadata(folder).fingerprint for folder in {split.folder for split in splits}}
+    for split in splits:
+        if now[split.folder] != split.metadata.fingerprint:
+            raise UserError(f'the dataset was replaced by another {advice}', file=split.folder)
 
 
 def _check_files(folder: str, metadata: DatasetMetadata) -> None:
