@@ -122,10 +122,11 @@ def _write(folder: pathlib.Path, model: ModelResult, baseline: ModelResult | Non
     """Writes and prints the results."""
     from trainer.evaluation.outputs import appearing_together, write_cells, write_metrics
     from trainer.reports.evaluation_report import write_report
+    from trainer.reports.illustrations import CONFUSION_FILES
     from trainer.reports.terminal import evaluation_lines
 
     tested = [(cell, split.name) for split in model.test_sets for cell in split.cells]
-    with appearing_together(folder) as partial:
+    with appearing_together(folder, CONFUSION_FILES) as partial:
         write_metrics(partial / 'metrics.json', model, baseline)
         write_cells(partial / 'cells.csv', [cell for cell, _ in tested], [name for _, name in tested])
         report = folder / write_report(partial, model, baseline).name
