@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from beam_pipelines.datasets import record_layout
 from beam_pipelines.datasets.checksums import cover
 from beam_pipelines.errors import UserError
 from beam_pipelines.spikes.waveform_features import measure_udi_ms
@@ -203,20 +204,22 @@ def test_firing_is_a_second_number_beside_the_verdict(ensemble, data_dir, tmp_pa
     assert rows[0].split(',')[-2] == f'{split.cells[0].p_ser_with_firing:.4f}'
 
 
-def test_dataset_that_is_replaced_between_two_looks_is_not_evaluated(ensemble, data_dir, tmp_path, monkeypatch):
+@pytest.mark.parametrize('damages', [False, True])
+def test_dataset_that_is_replaced_while_it_is_evaluated_is_said_so(ensemble, data_dir, tmp_path, monkeypatch, damages):
     for config in ('original', 'non_homogeneous'):
         shutil.copytree(dataset_folder(data_dir, config), dataset_folder(tmp_path, config))
-    metadata = pathlib.Path(dataset_folder(tmp_path, 'original'), 'metadata.json')
+    folder = pathlib.Path(dataset_folder(tmp_path, 'original'))
 
-    def replace_after(*arguments):
-        scores = score_split(*arguments)
+    def replace_first(*arguments):
+        metadata = folder / 'metadata.json'
         metadata.write_text(json.dumps(json.loads(metadata.read_text()) | {'fingerprint': 'of another'}))
-        cover(metadata.parent, [metadata.name])
-        return scores
+        cover(folder, [metadata.name])
+        if damages:  # what was opened before no longer fits to what is there
+            for shard in folder.glob('*.tfrecord-*'):
+                shard.write_bytes(shard.read_bytes()[: record_layout.RECORD_BYTES])
+        return score_split(*arguments)
 
-    monkeypatch.setattr(evaluator, 'score_split', replace_after)
+    monkeypatch.setattr(evaluator, 'score_split', replace_first)
     with pytest.raises(UserError) as raised:
         evaluate(ensemble, str(tmp_path))
-    assert str(raised.value).endswith(
-        'original/1.1.0: the dataset was replaced by another while it was evaluated; evaluate again'
-    )
+    assert str(raised.value) == f'{folder}: the dataset was replaced by another while it was read; evaluate again'
