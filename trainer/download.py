@@ -27,7 +27,7 @@ from beam_pipelines.cli.words import counted
 from beam_pipelines.errors import UsageError, UserError
 from beam_pipelines.recordings.folder_names import did_you_mean
 from beam_pipelines.recordings.sources import find_source
-from beam_pipelines.storage.locks import lock_beside, written_by_one
+from beam_pipelines.storage.locks import written_by_one
 
 _MOST_CELLS = 40
 
@@ -54,14 +54,18 @@ def main(argv: list[str]) -> int:
 
 @contextlib.contextmanager
 def _written_alone(folder: pathlib.Path | None) -> Iterator[None]:
-    """Keeps other downloads out of a folder, which exists only when its first file has come."""
+    """Keeps other downloads out of a folder; if no file comes, there is no folder afterwards."""
     if folder is None:
         yield
         return
-    lock = lock_beside(folder)
-    pathlib.Path(lock).parent.mkdir(parents=True, exist_ok=True)
-    with written_by_one(folder, 'wait for it, or choose another folder', lock):
-        yield
+    existed = folder.exists()
+    try:
+        with written_by_one(folder, 'wait for it, or choose another folder'):
+            yield
+    finally:
+        with contextlib.suppress(OSError):  # It has files.
+            if not existed:
+                folder.rmdir()
 
 
 def _download(recordings: pathlib.Path | None, models: pathlib.Path | None) -> None:

@@ -13,7 +13,7 @@ from absl import logging
 
 from beam_pipelines.errors import UserError
 from beam_pipelines.storage.atomic_files import flush, flush_tree
-from beam_pipelines.storage.locks import lock_beside, written_by_one
+from beam_pipelines.storage.locks import LOCK_FILE, written_by_one
 
 _Job = TypeVar('_Job')
 
@@ -35,7 +35,7 @@ def write_root(output_dir: str | os.PathLike, write: Callable[[Path], None]) -> 
     try:
         _check_free(root)
         root.parent.mkdir(parents=True, exist_ok=True)
-        with written_by_one(root, 'choose another --output_dir', lock_beside(root)):
+        with written_by_one(root, 'choose another --output_dir', root.with_name(f'.{root.name}{LOCK_FILE}')):
             _check_free(root)  # Another command may have written it while the lock was waited for.
             _write_whole(root, write)
     except (FileExistsError, NotADirectoryError) as error:

@@ -76,21 +76,9 @@ def written_by_one(
         _release(lock)
 
 
-def lock_beside(folder: str | os.PathLike) -> str:
-    """Returns the file that stands for the lock of a folder that may not exist yet; its parent does."""
-    parent, name = os.path.split(os.path.realpath(folder))
-    return os.path.join(parent, f'.{name}{LOCK_FILE}')
-
-
-def check_not_written(folder: str | os.PathLike, advice: str, lock_file: str | os.PathLike | None = None) -> None:
-    """Raises UserError if another command is writing into a folder, which need not be writable nor exist.
-
-    Parameters
-    ----------
-    folder, lock_file : see ``written_by_one``.
-    advice : what the user may do, for the error.
-    """
-    path = os.path.join(folder, LOCK_FILE) if lock_file is None else lock_file
+def check_not_written(folder: str | os.PathLike, advice: str) -> None:
+    """Raises UserError if another command is writing into a folder, which need not be writable nor exist."""
+    path = os.path.join(folder, LOCK_FILE)
     if not os.path.exists(path):
         return
     lock = filelock.FileLock(path, is_singleton=True)
