@@ -199,7 +199,7 @@ def list_files(folder: str) -> dict[str, int]:
 def _size(path: str) -> int:
     try:
         return os.path.getsize(path)
-    except FileNotFoundError:  # It is a link to nothing, or was removed since its folder was listed.
+    except OSError:  # It is a link to nothing, was removed since its folder was listed, or has too long a path.
         return 0
 
 
