@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import pathlib
 import shutil
@@ -23,7 +24,8 @@ class Case:
     arguments : its arguments, from the inputs and the folder.
     copies : what is put into the folder first: its name there, and which of the inputs it is.
     earlier : names of outputs that an earlier command has left in the folder, with a content of their own.
-    watches : it never ends by itself: it is done when ``watched_cells`` has as many lines, and then gets Ctrl-C.
+    watches : it never ends by itself: it gets Ctrl-C when it has classified all recordings. Until then it replaces its
+        outputs again and again.
     done_status : its status when it has done its work.
     """
 
@@ -45,10 +47,12 @@ class Case:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(EARLIER)
 
-    def has_done(self, folder: pathlib.Path) -> bool:
-        """Whether a command that watches has classified all recordings."""
+    def has_done(self, folder: pathlib.Path, since: float) -> bool:
+        """Whether a command that watches, and was started at a time in s since 1970, has classified all recordings."""
         path = folder / 'verdicts' / 'cells.csv'
-        return path.exists() and len(path.read_text().splitlines()) == 1 + _WATCHED_CELLS
+        with contextlib.suppress(FileNotFoundError):  # It may be replaced just now.
+            return path.stat().st_mtime > since and len(path.read_text().splitlines()) == 1 + _WATCHED_CELLS
+        return False
 
 
 EARLIER = 'of an earlier command\n'

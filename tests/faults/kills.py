@@ -22,7 +22,7 @@ import tempfile
 # Before anything imports TensorFlow, whose messages are none of ours.
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
-from tests.faults.cases import KILLED, Case, fresh_folder
+from tests.faults.cases import EARLIER, KILLED, Case, fresh_folder
 from tests.faults.inputs import Inputs, made_in
 from tests.faults.outcomes import differences, outcome, without_locks
 from tests.faults.started import Started
@@ -54,6 +54,17 @@ def half_written(left: dict[str, str], before: dict[str, str], whole: dict[str, 
     return sorted(wrong) + [f'{folder}: holds files of two sets' for folder in sorted(mixed)]
 
 
+def torn_tables(folder: pathlib.Path) -> list[str]:
+    """Returns what shows that the two tables of sero-classify are not whole, or not of the same moment."""
+    tables = [path for name in ('cells.csv', 'spikes.csv') if (path := folder / name).exists()]
+    texts = [path.read_text() for path in tables]
+    cells = [{line.partition(',')[0] for line in text.splitlines()[1:]} for text in texts if text != EARLIER]
+    problems = [f'{path}: is half-written' for path, text in zip(tables, texts, strict=True) if not text.endswith('\n')]
+    if len(texts) == 2 and (len(cells) == 1 or cells and cells[0] != cells[1]):
+        problems.append(f'{folder}: holds tables of two moments')
+    return problems
+
+
 def try_once(
     case: Case, inputs: Inputs, folder: pathlib.Path, seconds: float, whole: dict[str, str]
 ) -> tuple[bool, list[str]]:
@@ -62,7 +73,9 @@ def try_once(
     before = outcome(folder)
     was_running = Started(case, inputs, folder, folder.with_name('errors')).kill_after(seconds)
     left = without_locks(outcome(folder))
-    problems = half_written(left, before, whole) if was_running else []
+    problems = []
+    if was_running:
+        problems = torn_tables(folder / 'verdicts') if case.watches else half_written(left, before, whole)
     again = Started(case, inputs, folder, folder.with_name('errors'))
     again.join()
     problems += again.problems()

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.faults.cases import EARLIER
-from tests.faults.kills import half_written
+from tests.faults.kills import half_written, torn_tables
 from tests.faults.outcomes import differences, outcome, without_locks
 
 
@@ -55,3 +55,21 @@ def test_what_is_missing_left_behind_or_other_is_found(tmp_path):
         'empty: left behind',
         'a: differs',
     ]
+
+
+@pytest.mark.parametrize(
+    ('cells', 'spikes', 'problems'),
+    [
+        ('cell,p\na,1\n', 'cell,t\na,1\na,2\n', 0),
+        (EARLIER, EARLIER, 0),
+        (None, 'cell,t\na,1\n', 0),
+        ('cell,p\na,1\nb,1\n', 'cell,t\na,1\n', 1),
+        (EARLIER, 'cell,t\na,1\n', 1),
+        ('cell,p\na,1\n', 'cell,t\na,1\na', 1),
+    ],
+)
+def test_tables_that_are_cut_or_of_two_moments_are_found(tmp_path, cells, spikes, problems):
+    for name, text in (('cells.csv', cells), ('spikes.csv', spikes)):
+        if text is not None:
+            (tmp_path / name).write_text(text)
+    assert len(torn_tables(tmp_path)) == problems

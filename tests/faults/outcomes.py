@@ -12,8 +12,6 @@ import zipfile
 # Curves and profiles name the process and the times; a run that goes on adds to them.
 _OF_ONE_PROCESS = re.compile(r'(.*/)?tensorboard(/.*)?')
 _LOCK = re.compile(r'(.*/)?(\.[^/]*\.sero\.lock|\.sero\.lock|\.lock)')
-# Sums over threads differ in their last digits.
-_NUMBER = re.compile(r'\d+\.\d+(e-?\d+)?')
 # TensorFlow and Keras write these in another order each time.
 _EXPORTED = re.compile(r'(.*/)?saved_model/.*')
 
@@ -53,7 +51,9 @@ def _digest(name: str, path: pathlib.Path) -> str:
     if path.name == 'manifest.json':
         content = '\n'.join(json.loads(content)['sha256']).encode()
     if path.name == 'state.json':
-        content = _NUMBER.sub(lambda number: f'{float(number[0]):.4g}', content.decode()).encode()
+        # A run that goes on writes no fields that are null.
+        state = {name: value for name, value in json.loads(content).items() if value is not None}
+        content = json.dumps(state, sort_keys=True).encode()
     return hashlib.sha256(content).hexdigest()
 
 

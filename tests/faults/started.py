@@ -32,13 +32,13 @@ class Started:
 
     def __init__(self, case: Case, inputs: Inputs, folder: pathlib.Path, errors: pathlib.Path):
         self._case, self._folder, self._errors = case, folder, errors
-        self._began = time.monotonic()
+        self._began, self._began_at = time.monotonic(), time.time()
         self._process = start_command(case.command, *case.arguments(inputs, folder), errors=errors)
 
     def join(self) -> float:
         """Waits until it has done its work and ended; returns the seconds since its start until it had done it."""
         if self._case.watches:
-            while self._process.is_alive() and not self._case.has_done(self._folder):
+            while self._process.is_alive() and not self._case.has_done(self._folder, self._began_at):
                 self._wait(_SECONDS_BETWEEN_LOOKS)
             seconds = time.monotonic() - self._began
             with contextlib.suppress(ProcessLookupError):
