@@ -16,7 +16,9 @@ Untried on Google Drive itself, which could not be reached from where this was w
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
+from collections.abc import Iterator
 
 from absl import flags
 
@@ -25,6 +27,7 @@ from beam_pipelines.cli.words import counted
 from beam_pipelines.errors import UsageError, UserError
 from beam_pipelines.recordings.folder_names import did_you_mean
 from beam_pipelines.recordings.sources import find_source
+from beam_pipelines.storage.locks import written_by_one
 
 _MOST_CELLS = 40
 
@@ -44,8 +47,25 @@ def main(argv: list[str]) -> int:
 
     recordings, models = (path and pathlib.Path(path) for path in (flags.FLAGS.recordings, flags.FLAGS.models))
     if flags.FLAGS.download:
-        _download(recordings, models)
+        with _written_alone(recordings), _written_alone(models):
+            _download(recordings, models)
     return max(_check_recordings(recordings) if recordings else 0, _check_models(models) if models else 0)
+
+
+@contextlib.contextmanager
+def _written_alone(folder: pathlib.Path | None) -> Iterator[None]:
+    """Keeps other downloads out of a folder; if no file comes, there is no folder afterwards."""
+    if folder is None:
+        yield
+        return
+    existed = folder.exists()
+    try:
+        with written_by_one(folder, 'wait for it, or choose another folder'):
+            yield
+    finally:
+        with contextlib.suppress(OSError):  # It has files.
+            if not existed:
+                folder.rmdir()
 
 
 def _download(recordings: pathlib.Path | None, models: pathlib.Path | None) -> None:

@@ -95,8 +95,7 @@ def _evaluate(values: flags.FlagValues) -> int:
     from trainer.models.trained import load_ensemble, load_published_ensemble
 
     folder = pathlib.Path(values.output_dir or os.path.join(values.models or values.workdir, 'evaluation'))
-    for workdir in filter(None, (values.workdir, values.baseline_workdir)):
-        check_not_written(workdir, 'wait until the training has ended')
+    _check_not_trained(values)
     ensembles = [load_published_ensemble(values.models) if values.models else load_ensemble(values.workdir)]
     if values.baseline_workdir:
         ensembles.append(load_ensemble(values.baseline_workdir))
@@ -106,20 +105,28 @@ def _evaluate(values: flags.FlagValues) -> int:
         evaluate(ensemble, values.data_dir, of_run, values.day_pattern)
         for ensemble, of_run in zip(ensembles, fits, strict=False)
     ]
+    _check_not_trained(values)
     folders = [values.models or values.workdir, values.baseline_workdir]
     model, *others = name_by_run(results, folders[: len(results)])
     _write(folder, model, others[0] if others else None)
     return 0
 
 
+def _check_not_trained(values: flags.FlagValues) -> None:
+    """Raises UserError if a run is being trained, before it is read and after: what was read may be of two states."""
+    for workdir in filter(None, (values.workdir, values.baseline_workdir)):
+        check_not_written(workdir, 'wait until the training has ended')
+
+
 def _write(folder: pathlib.Path, model: ModelResult, baseline: ModelResult | None) -> None:
     """Writes and prints the results."""
     from trainer.evaluation.outputs import appearing_together, write_cells, write_metrics
     from trainer.reports.evaluation_report import write_report
+    from trainer.reports.illustrations import CONFUSION_FILES
     from trainer.reports.terminal import evaluation_lines
 
     tested = [(cell, split.name) for split in model.test_sets for cell in split.cells]
-    with appearing_together(folder) as partial:
+    with appearing_together(folder, CONFUSION_FILES) as partial:
         write_metrics(partial / 'metrics.json', model, baseline)
         write_cells(partial / 'cells.csv', [cell for cell, _ in tested], [name for _, name in tested])
         report = folder / write_report(partial, model, baseline).name

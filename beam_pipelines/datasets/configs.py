@@ -17,6 +17,8 @@ LAYOUT_FILE = 'record_layout.json'
 REJECTED_FILE = 'rejected.jsonl'
 # In the folder of all datasets: held by the one command that builds there.
 LOCK_FILE = '.lock'
+# After the name of a dataset's folder: where it is built, and where it is kept until its replacement is complete.
+BUILDING, REPLACED = '.building', '.replaced'
 # Only in synthetic datasets: what they are made from.
 NOISE_MASKS_FILE = 'noise_masks.npy'
 SPIKE_BANK_FILE = 'spike_bank.tfrecord'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import pathlib
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -14,7 +15,7 @@ from apache_beam.io.filesystems import FileSystems
 from beam_pipelines import domain
 from beam_pipelines.datasets import record_layout
 from beam_pipelines.datasets.checksums import checksum, find_changed_files, has_checksums
-from beam_pipelines.datasets.configs import INFO_FILE, LAYOUT_FILE, METADATA_FILE, shard_name
+from beam_pipelines.datasets.configs import BUILDING, INFO_FILE, LAYOUT_FILE, METADATA_FILE, REPLACED, shard_name
 from beam_pipelines.datasets.metadata import DatasetMetadata, SynthesisMetadata
 from beam_pipelines.errors import UserError
 from beam_pipelines.storage import files as storage
@@ -89,7 +90,7 @@ class _Promises:
 
 
 def find_datasets(folder: str) -> list[str]:
-    """Returns the folders of all datasets at or below a folder.
+    """Returns the folders of all datasets at or below a folder, but for those that a build is at work in.
 
     Raises
     ------
@@ -100,14 +101,40 @@ def find_datasets(folder: str) -> list[str]:
     """
     check_access(folder)
     files = storage.list_files(folder)
-    found = sorted(os.path.dirname(path) for path in files if os.path.basename(path) == INFO_FILE)
+    described = [path for path in files if os.path.basename(path) == INFO_FILE]
+    below = {path: pathlib.PurePath(path[len(folder) :]).parts for path in described}
+    found = sorted(os.path.dirname(path) for path in described if not any(map(_is_of_build, below[path])))
     if not found:
         raise UserError(f'no dataset there (no {INFO_FILE} at or below it)', file=folder)
     return found
 
 
+def _is_of_build(name: str) -> bool:
+    """Whether a folder is one of a build, or of TFDS's, that is not the place of a dataset."""
+    return name.endswith((BUILDING, REPLACED)) or name.startswith('incomplete.')
+
+
 def verify_dataset(folder: str) -> Checked:
     """Reads every record of a dataset; unreadable metadata is reported as an error."""
+    opened = _identity(folder)
+    checked = _verify(folder)
+    if checked.errors and _identity(folder) != opened:
+        # What was found wrong may be that files of two datasets do not fit together.
+        replaced = f'{folder}: was replaced by another dataset while it was read; verify it again'
+        return Checked(checked.records, [replaced])
+    return checked
+
+
+def _identity(folder: str) -> tuple[int, int] | None:
+    """Returns what tells a local folder from another at the same path; None if it is missing, or on an object store."""
+    try:
+        status = os.stat(folder)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _verify(folder: str) -> Checked:
     try:
         promises = _read_promises(folder)
     except UserError as error:

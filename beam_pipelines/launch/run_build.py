@@ -19,7 +19,7 @@ from beam_pipelines.launch.resume import finished_at, remove_left_behind, reserv
 from beam_pipelines.launch.runners import LOCAL_RUNNER, default_runner, is_template, run_pipeline
 from beam_pipelines.planning.options import BuildOptions
 from beam_pipelines.storage import files
-from beam_pipelines.storage.locks import locked
+from beam_pipelines.storage.locks import check_not_written, locked
 from beam_pipelines.storage.object_store import check_access
 from beam_pipelines.transforms.build_datasets import build_pipeline
 from beam_pipelines.transforms.paths import BuildPaths
@@ -118,6 +118,8 @@ def _prepare(options: BuildOptions, pipeline_options: PipelineOptions, overwrite
         preflight.check_job_outlives_command(pipeline_options)
     if not publish and (detached or is_template(pipeline_options)):
         raise UserError('--template_location and --no_wait_until_finish are for sero-build')
+    if files.is_local(options.recordings):
+        check_not_written(options.recordings, 'wait until it is complete')
     recordings, _ = find_inputs(options.recordings, options.recording_sets)
     return _Build(options, pipeline_options, overwrite, publish, pipeline, len(recordings), detached)
 

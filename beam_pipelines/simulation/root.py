@@ -12,6 +12,7 @@ from typing import TypeVar
 from absl import logging
 
 from beam_pipelines.errors import UserError
+from beam_pipelines.storage.atomic_files import flush, flush_tree
 from beam_pipelines.storage.locks import LOCK_FILE, written_by_one
 
 _Job = TypeVar('_Job')
@@ -32,16 +33,21 @@ def write_root(output_dir: str | os.PathLike, write: Callable[[Path], None]) -> 
     """
     root = Path(output_dir).resolve()
     try:
-        if root.exists() and (not root.is_dir() or any(root.iterdir())):
-            raise UserError(f'{root} exists and is not an empty folder; nothing was written')
+        _check_free(root)
         root.parent.mkdir(parents=True, exist_ok=True)
         with written_by_one(root, 'choose another --output_dir', root.with_name(f'.{root.name}{LOCK_FILE}')):
+            _check_free(root)  # Another command may have written it while the lock was waited for.
             _write_whole(root, write)
     except (FileExistsError, NotADirectoryError) as error:
         raise UserError(f'{root} cannot be written: what it should lie in is not a folder') from error
     except OSError as error:
         raise UserError(f'{root} cannot be written: {error.strerror}') from error
     return root
+
+
+def _check_free(root: Path) -> None:
+    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        raise UserError(f'{root} exists and is not an empty folder; nothing was written')
 
 
 def _write_whole(root: Path, write: Callable[[Path], None]) -> None:
@@ -51,7 +57,9 @@ def _write_whole(root: Path, write: Callable[[Path], None]) -> None:
     try:
         partial_root.mkdir()
         write(partial_root)
+        flush_tree(partial_root)
         partial_root.replace(root)
+        flush(root.parent)
     finally:
         shutil.rmtree(partial_root, ignore_errors=True)
 

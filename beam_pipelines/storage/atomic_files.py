@@ -29,8 +29,7 @@ def staged(path: str | os.PathLike) -> Iterator[str]:
     temporary = _name_beside(path)
     try:
         yield temporary
-        for written in _files_at(temporary):
-            flush(written)
+        flush_tree(temporary)
         os.replace(temporary, path)
         flush(os.path.dirname(path) or '.')
     except BaseException as error:
@@ -59,6 +58,16 @@ def flush(path: str | os.PathLike) -> None:
             raise OSError(error.errno, error.strerror, os.fspath(path)) from None
     finally:
         os.close(descriptor)
+
+
+def flush_tree(path: str | os.PathLike) -> None:
+    """Waits until a file, or a folder with all that is below it, is on the disk; OSError as of ``flush``."""
+    for folder, _, names in os.walk(os.fspath(path)):
+        for name in names:
+            flush(os.path.join(folder, name))
+        flush(folder)
+    if not os.path.isdir(path):
+        flush(path)
 
 
 def remove_left_behind(folder: str | os.PathLike) -> None:
@@ -105,12 +114,6 @@ def write_files(folder: str | os.PathLike, contents: Mapping[str, bytes]) -> Non
             temporary = stack.enter_context(staged(os.path.join(folder, name)))
             with open(temporary, 'wb') as file:
                 file.write(content)
-
-
-def _files_at(path: str) -> list[str]:
-    if not os.path.isdir(path):
-        return [path]
-    return [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
 
 
 def _name_beside(path: str | os.PathLike) -> str:

@@ -21,6 +21,7 @@ from typing import BinaryIO, TypeVar, cast
 from apache_beam.io import filesystem
 from apache_beam.io.filesystems import FileSystems
 
+from beam_pipelines.storage.atomic_files import flush
 from beam_pipelines.storage.object_store import store_errors
 from beam_pipelines.storage.typed_json import check_content, decode_json
 from beam_pipelines.storage.walk import check_regular, walk_files
@@ -48,7 +49,9 @@ def create_atomically(path: str) -> Iterator[BinaryIO]:
         with contextlib.closing(writer):
             yield writer
         if is_local(path):
+            flush(temporary)
             os.replace(temporary, path)  # Beam's rename cannot replace a file on Windows.
+            flush(os.path.dirname(path) or '.')
         else:
             with _errors_of(path):
                 FileSystems.rename([temporary], [path])
@@ -185,12 +188,19 @@ def list_files(folder: str) -> dict[str, int]:
     if is_local(folder):
         # Beam is not used here: it reads a name such as "2014 [A]" as a pattern and does not follow linked folders.
         paths = sorted(walk_files(folder))
-        return {path: os.path.getsize(path) if os.path.exists(path) else 0 for path in paths}
+        return {path: _size(path) for path in paths}
     with _errors_of(folder):
         (match,) = FileSystems.match([_pattern_below(folder)])
     # A store's web console represents an empty folder by an object whose name ends in /.
     files = [(found.path, found.size_in_bytes) for found in match.metadata_list if not found.path.endswith('/')]
     return dict(sorted(files))
+
+
+def _size(path: str) -> int:
+    try:
+        return os.path.getsize(path)
+    except OSError:  # It is a link to nothing, was removed since its folder was listed, or has too long a path.
+        return 0
 
 
 def list_folders(folder: str) -> list[str]:
@@ -210,9 +220,9 @@ def list_folders(folder: str) -> list[str]:
 def publish(source: str, target: str, aside: str, last: str) -> None:
     """Publishes a folder at ``target``, replacing any folder there.
 
-    A local folder is moved in one step, and the folder that it replaces is removed afterwards. On an object store the
-    old folder is removed first. Then the files are copied, the one named ``last`` after all others, and the caller
-    removes ``source``: an interrupted publication can be repeated.
+    A local folder, whose files are on the disk, is moved in one step, and the folder that it replaces is removed
+    afterwards. On an object store the old folder is removed first. Then the files are copied, the one named ``last``
+    after all others, and the caller removes ``source``: an interrupted publication can be repeated.
 
     Parameters
     ----------
@@ -225,6 +235,7 @@ def publish(source: str, target: str, aside: str, last: str) -> None:
         if exists(target):
             os.replace(target, aside)
         os.replace(source, target)
+        flush(os.path.dirname(target) or '.')
         remove(aside)
         return
     remove(f'{target}/{last}')

@@ -6,7 +6,7 @@ import dataclasses
 
 from apache_beam.io.filesystems import FileSystems
 
-from beam_pipelines.datasets.configs import LOCK_FILE, METADATA_FILE, NAME, REJECTED_FILE, VERSION
+from beam_pipelines.datasets.configs import BUILDING, LOCK_FILE, METADATA_FILE, NAME, REJECTED_FILE, REPLACED, VERSION
 
 _CHARACTERS_OF_FINGERPRINT = 16
 
@@ -57,7 +57,7 @@ class BuildPaths:
 
     def work(self, config: str) -> str:
         """The folder beside the dataset's that holds the staged files."""
-        return FileSystems.join(self.root, config, f'{VERSION}.building')
+        return FileSystems.join(self.root, config, f'{VERSION}{BUILDING}')
 
     def staged(self, config: str, fingerprint: str) -> str:
         """The folder in which a plan's dataset is staged until it is published.
@@ -76,4 +76,4 @@ class BuildPaths:
 
     def replaced(self, config: str) -> str:
         """Where a dataset is kept while its replacement is being published."""
-        return FileSystems.join(self.root, config, f'{VERSION}.replaced')
+        return FileSystems.join(self.root, config, f'{VERSION}{REPLACED}')

@@ -8,6 +8,10 @@ from multiprocessing.process import BaseProcess
 
 from tests.support.commands import MODULES
 
+_ENTRIES = {name: (module, 'run') for name, module in MODULES.items()} | {
+    'tfds': ('tensorflow_datasets.scripts.cli.main', 'launch_cli')
+}
+
 # A command is forked from a process that has loaded these and used none of them.
 _LIBRARIES = ['beam_pipelines.launch.run_build', 'beam_pipelines.launch.detached', 'trainer.training.loop']
 
@@ -31,4 +35,5 @@ def _run(argv: list[str], environment: dict[str, str], errors: str) -> None:
     sys.argv = argv
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
-    importlib.import_module(MODULES[argv[0]]).run()
+    module, entry = _ENTRIES[argv[0]]
+    getattr(importlib.import_module(module), entry)()

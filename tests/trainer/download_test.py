@@ -1,3 +1,4 @@
+import concurrent.futures
 import pathlib
 import shutil
 import subprocess
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from beam_pipelines.errors import UserError
+from beam_pipelines.storage.locks import written_by_one
 from tests.support import drive_stand_in
 from tests.support.commands import error_line, run_command, run_installed
 from tests.support.folders import files_of
@@ -183,6 +185,23 @@ def test_answer_that_gdown_does_not_understand_is_one_line(drive, tmp_path):
     assert result.returncode == 1
     assert 'gdown: ' in result.stderr.splitlines()[-1]
     assert 'Traceback' not in result.stderr
+
+
+@pytest.mark.parametrize('name', ['--recordings', '--models'])
+def test_second_download_into_a_folder_is_refused_and_so_is_a_build_of_what_is_incomplete(published, tmp_path, name):
+    published.folders[MODELS] = {'ModConvBinNormN20.keras': b'model'}
+    folder = tmp_path / 'folder'
+    with written_by_one(folder, 'wait'), concurrent.futures.ThreadPoolExecutor() as pool:
+        # Of this process, the same thread may take the lock again.
+        refused = pool.submit(run_command, 'sero-download', name, folder).result()
+        builds = ['--recordings', folder, '--data_dir', tmp_path / 'data']
+        built = pool.submit(run_command, 'sero-build', *builds).result()
+    said = f'{folder}: another command is writing there; wait for it, or choose another folder'
+    assert error_line(refused) == f'sero-download: {said}'
+    assert error_line(built) == f'sero-build: {folder}: another command is writing there; wait until it is complete'
+    assert not list(folder.iterdir()) and not published.served
+    run_command('sero-download', name, folder)
+    assert published.served and not list(folder.glob('.*'))
 
 
 def test_folder_that_is_not_public_any_more_is_one_line(drive, tmp_path):

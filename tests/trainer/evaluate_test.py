@@ -1,3 +1,5 @@
+import concurrent.futures
+import contextlib
 import csv
 import json
 import pathlib
@@ -8,8 +10,10 @@ import subprocess
 import pytest
 
 from beam_pipelines.datasets import record_layout
+from beam_pipelines.storage.locks import written_by_one
 from tests.support.commands import error_line, run_command, run_installed
 from trainer.data.stored_dataset import dataset_folder, open_split
+from trainer.evaluation import evaluator
 
 pytestmark = pytest.mark.slow
 
@@ -257,3 +261,19 @@ def test_difference_to_the_baseline_has_an_interval_over_the_same_cells(metrics,
         assert found['accuracy_difference'] == pytest.approx(ours - baselines)
         assert found['accuracy_difference_low'] <= found['accuracy_difference'] <= found['accuracy_difference_high']
         assert found['n'] == metrics[split]['cell']['n']
+
+
+def test_training_that_begins_while_its_run_is_evaluated_is_seen(synthetic_run, data_dir, tmp_path, monkeypatch):
+    workdir = shutil.copytree(synthetic_run[0], tmp_path / 'run')
+    # In another thread, because the one that holds the lock may take it again.
+    with contextlib.ExitStack() as training, concurrent.futures.ThreadPoolExecutor(1) as pool:
+
+        def begin_training(*arguments):
+            pool.submit(training.enter_context, written_by_one(workdir, 'wait')).result()
+
+        monkeypatch.setattr(evaluator, 'evaluate', begin_training)
+        result = run_command('sero-evaluate', '--workdir', workdir, '--data_dir', data_dir)
+        pool.submit(training.close).result()
+    said = f'{workdir}: another command is writing there; wait until the training has ended'
+    assert error_line(result) == f'sero-evaluate: {said}'
+    assert not (workdir / 'evaluation').exists()

@@ -23,6 +23,7 @@ from beam_pipelines.cli.words import counted
 from beam_pipelines.datasets import checksums, configs, tfds_metadata
 from beam_pipelines.errors import UserError
 from beam_pipelines.planning.options import BuildOptions
+from beam_pipelines.storage.atomic_files import flush, flush_tree
 from beam_pipelines.storage.locks import locked
 
 if TYPE_CHECKING:  # It imports Beam.
@@ -79,6 +80,8 @@ class Builder(tfds.core.dataset_builder.FileReaderBuilder):
         builds = mode != tfds.download.GenerateMode.REUSE_DATASET_IF_EXISTS or not os.path.exists(self.data_dir)
         with self._builds_alone() if builds else contextlib.nullcontext():
             self._replace(**keywords)
+            if builds and not _is_remote(self.data_dir):
+                self._end_replacement()
 
     @contextlib.contextmanager
     def _builds_alone(self) -> Iterator[None]:
@@ -103,6 +106,11 @@ class Builder(tfds.core.dataset_builder.FileReaderBuilder):
                 _report_in_one_line()
                 raise _Interrupted('interrupted') from None
             raise
+
+    def _end_replacement(self) -> None:
+        """Removes the dataset that was replaced, when the new one is on the disk."""
+        flush_tree(self.data_dir)
+        flush(os.path.dirname(self.data_dir))
         shutil.rmtree(_aside(self.data_dir), ignore_errors=True)
 
     def _update_dataset_info(self) -> None:
@@ -195,7 +203,7 @@ class _KeptPath(type(tfds.core.Path('/'))):  # type: ignore[misc]
 
 def _aside(folder: str | os.PathLike) -> str:
     """Returns where a dataset is kept while its replacement is being built."""
-    return f'{os.fspath(folder)}.replaced'
+    return f'{os.fspath(folder)}{configs.REPLACED}'
 
 
 def _is_remote(data_dir: str | os.PathLike | None) -> bool:

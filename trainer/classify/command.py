@@ -74,7 +74,7 @@ def main(argv: list[str]) -> int:
 
     recordings, rejected = find_recordings(paths, str(folder), OUTPUT_NAMES) if paths else ([], [])
     _check_exports(folder, recordings)
-    check_not_written(flags.FLAGS.model, 'wait until the training has ended')
+    _check_not_trained()
     # Reading starts before TensorFlow is loaded, which takes longer than reading a recording.
     with make_folder(folder), ReadingPool(_reading_options(), len(recordings)) as pool:
         reading = pool.read(recordings)
@@ -84,6 +84,7 @@ def main(argv: list[str]) -> int:
         from trainer.classify.watch import watch
 
         classifier = load_classifier(flags.FLAGS.model, flags.FLAGS.with_firing)
+        _check_not_trained()  # Else its files may be of two states of the run.
         if watched:
             watch(classifier, pool, watched, folder, flags.FLAGS.export)
             return 0
@@ -91,6 +92,10 @@ def main(argv: list[str]) -> int:
         report = write_outputs(folder, findings, classifier, flags.FLAGS.export)
     _print_findings(findings, classifier, report)
     return 0 if findings.cells and (flags.FLAGS.allow_rejected or not findings.rejected) else 1
+
+
+def _check_not_trained() -> None:
+    check_not_written(flags.FLAGS.model, 'wait until the training has ended')
 
 
 def _reading_options() -> ReadingOptions:

@@ -28,7 +28,7 @@ from trainer.cross_validation.fold_training import Spikes, recorded_epochs, synt
 from trainer.cross_validation.folds import Fold, fold_by_day, fold_by_spike
 from trainer.data.online_batches import open_spike_bank
 from trainer.data.shards import read_records
-from trainer.data.stored_dataset import StoredSplit, open_split
+from trainer.data.stored_dataset import StoredSplit, noticing_replacement, open_split
 from trainer.evaluation.calibration import Calibration
 from trainer.evaluation.controls import DescribedCells, call_cells, compare_with_noise, describe_cells, score_folds
 from trainer.evaluation.evaluator import Fits, HeldOutCells, calibrate, classify_cells
@@ -212,8 +212,11 @@ def read_headline(workdir: str, division: str) -> dict | None:
 
 def read_recorded_spikes(data_dir: str) -> RecordedSpikes:
     """Reads all spikes of ``original`` and checks every record; UserError if it is missing or damaged."""
-    opened = [open_split(data_dir, 'original', split, verify_records=True) for split in ('train', 'validation', 'test')]
-    records = read_records(shard for split in opened for shard in split.shards)
+    with noticing_replacement(data_dir, ['original'], 'give the command again'):
+        opened = [
+            open_split(data_dir, 'original', split, verify_records=True) for split in ('train', 'validation', 'test')
+        ]
+        records = read_records(shard for split in opened for shard in split.shards)
     label, cell, trigger = (record_layout.decode_varints(records[name]) for name in ('label', 'cell', 'trigger'))
     waveform = np.ascontiguousarray(records['waveform'])
     return RecordedSpikes(waveform, label, cell, trigger, opened[0].cell_names, opened[0].metadata)

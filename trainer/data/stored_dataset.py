@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import google_crc32c
 import numpy as np
@@ -120,6 +121,42 @@ def open_split(data_dir: str, config: str, split: str, verify_records: bool = Fa
 def read_metadata(folder: str) -> DatasetMetadata:
     """Returns the content of a dataset's ``metadata.json``; UserError if it is missing or damaged."""
     return check_content(_read_json(folder, METADATA_FILE), DatasetMetadata, os.path.join(folder, METADATA_FILE))
+
+
+@contextlib.contextmanager
+def noticing_replacement(data_dir: str, config_names: Iterable[str], advice: str) -> Iterator[None]:
+    """Raises UserError if a dataset is replaced by another while the block reads it.
+
+    ``sero-build --overwrite`` replaces it as a whole, and the files of the new one have the old ones' names. Errors of
+    the block that come from this are replaced too, because each names a file that is as it was built.
+
+    Parameters
+    ----------
+    data_dir : the TFDS data directory.
+    config_names : of the datasets that the block reads. One that does not exist must not appear: it may be missing
+        only for the moment between two renames.
+    advice : what the user may do, for the error.
+    """
+    folders = [dataset_folder(data_dir, name) for name in config_names]
+    before = [_described(folder) for folder in folders]
+    failure = None
+    try:
+        yield
+    except UserError as error:
+        failure = error
+    for folder, was in zip(folders, before, strict=True):
+        if _described(folder) != was:
+            raise UserError(f'the dataset was replaced by another while it was read; {advice}', file=folder)
+    if failure:
+        raise failure
+
+
+def _described(folder: str) -> bytes | None:
+    """Returns what tells a dataset from others; None if its place is empty, as between two datasets."""
+    try:
+        return read_file(os.path.join(folder, METADATA_FILE))
+    except UserError:
+        return None
 
 
 def _check_files(folder: str, metadata: DatasetMetadata) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from beam_pipelines.datasets import record_layout
 from trainer.data.shards import read_records
-from trainer.data.stored_dataset import StoredSplit, is_built, open_split
+from trainer.data.stored_dataset import StoredSplit, is_built, noticing_replacement, open_split
 from trainer.errors import CalibrationError
 from trainer.evaluation.calibration import Calibration, fit_calibration
 from trainer.evaluation.controls import DescribedCells, call_cells, describe_cells, score_controls
@@ -83,8 +83,14 @@ def evaluate(
     Raises
     ------
     UserError
-        If a dataset is missing or damaged.
+        If a dataset is missing or damaged, or is replaced by another before all is read.
     """
+    configs = dict.fromkeys(config for config, _ in EVALUATED_SPLITS)
+    with noticing_replacement(data_dir, configs, 'evaluate again'):
+        return _evaluate(ensemble, data_dir, fits, day_pattern)
+
+
+def _evaluate(ensemble: TrainedEnsemble, data_dir: str, fits: Fits, day_pattern: str | None) -> ModelResult:
     # These splits are small and verdicts rest on them, so every record is checked.
     splits = [
         open_split(data_dir, config, name, verify_records=True)

@@ -41,15 +41,22 @@ def write_metrics(path: str | os.PathLike[str], model: ModelResult, baseline: Mo
 
 
 @contextlib.contextmanager
-def appearing_together(folder: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
+def appearing_together(folder: str | os.PathLike[str], only_of_some: str = '') -> Iterator[pathlib.Path]:
     """Yields an empty folder; what the block writes there appears in ``folder`` when it ends, over what was there.
 
     If the block raises, or is interrupted, ``folder`` stays as it was. UserError if another command writes there.
+
+    Parameters
+    ----------
+    folder : made if missing.
+    only_of_some : pattern of the names that only some outputs have: those of earlier outputs go.
     """
     folder = pathlib.Path(folder)
     with (
         written_by_one(folder, 'wait for it, or choose another folder'),
-        OutputSet(folder, 'sero-evaluate').replacing() as partial,
+        OutputSet(
+            folder, 'sero-evaluate', lambda: folder.glob(only_of_some) if only_of_some else ()
+        ).replacing() as partial,
     ):
         yield partial
 

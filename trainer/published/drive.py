@@ -13,6 +13,7 @@ from typing import Any
 
 from beam_pipelines.cli.words import counted
 from beam_pipelines.errors import UserError
+from beam_pipelines.storage.atomic_files import flush
 
 # Source: the README of the authors' repository DLAtypicalSerotoninergicCells. Their synthetic spikes are not here:
 # sero-build makes its own from the recordings.
@@ -119,7 +120,9 @@ def _fetch_file(drive_id: str, path: pathlib.Path) -> None:
         staged.unlink()
         what = 'a web page' if start else 'nothing'
         raise UserError(f'Google Drive sent {what} in place of the file, perhaps because its quota is used up')
+    flush(staged)
     os.replace(staged, path)
+    flush(path.parent)
 
 
 @contextlib.contextmanager

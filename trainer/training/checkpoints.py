@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Annotated
@@ -15,7 +14,7 @@ import msgspec
 import numpy as np
 
 from beam_pipelines.errors import UserError
-from beam_pipelines.storage.atomic_files import remove_left_behind, staged
+from beam_pipelines.storage.atomic_files import remove_atomically, remove_left_behind, staged
 from beam_pipelines.storage.typed_json import read_typed
 from trainer.errors import ModelError
 from trainer.models.files import load_model
@@ -66,9 +65,10 @@ def save_checkpoint(folder: str, step: int, model: keras.Model, state: dict, kep
         model.save(os.path.join(temporary, _MODEL_FILE))
         with open(os.path.join(temporary, _STATE_FILE), 'w', encoding='utf-8') as file:
             json.dump(state | {_DROPOUT: [np.asarray(seed).tolist() for seed in _dropout_seeds(model)]}, file)
-        shutil.rmtree(target, ignore_errors=True)
+        if os.path.exists(target):
+            remove_atomically(target)
     for old in list_steps(folder)[:-kept]:
-        shutil.rmtree(_path(folder, old))
+        remove_atomically(_path(folder, old))
 
 
 def load_newest(folder: str) -> tuple[keras.Model, dict] | None:

@@ -24,7 +24,7 @@ from trainer.backend import describe_device
 from trainer.data.augmentation_draws import add_draws
 from trainer.data.batches import dataset_errors, tfds_batches, training_batches
 from trainer.data.online_batches import online_batches, open_spike_bank, read_bank_cells
-from trainer.data.stored_dataset import StoredSplit, open_split
+from trainer.data.stored_dataset import StoredSplit, noticing_replacement, open_split
 from trainer.models import published as published_models
 from trainer.models.model_info import ModelInfo
 from trainer.models.training_model import TrainingModel
@@ -110,7 +110,8 @@ def train(
     strategy = strategy or OneDevice()
     init_files = find_init_files(options.init_from, config) if options.init_from else {}
     _check_devices(config, strategy)
-    data = _open_data(config, data_dir, options.verify_records)
+    with noticing_replacement(data_dir, {config.train_on, 'original'}, 'give the command again'):
+        data = _open_data(config, data_dir, options.verify_records)
     strategy.check_same(
         config=config.to_dict(),
         init_from=published_models.describe_files(init_files),

@@ -107,8 +107,9 @@ def reserve_workdir(workdir: str, config: FrozenConfigDict, writes: bool) -> Non
     members = os.path.join(workdir, MEMBERS_FOLDER)
     try:
         os.makedirs(members, exist_ok=True)
-        for folder in (workdir, members):
-            remove_left_behind(folder)
+        for folder in (workdir, members, checkpoints.folder_in(workdir)):
+            if os.path.isdir(folder):
+                remove_left_behind(folder)
         write_json(path, content)
     except OSError as error:
         raise UserError(f'{workdir}: cannot be written: {error.strerror}') from None

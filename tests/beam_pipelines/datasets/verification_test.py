@@ -7,7 +7,7 @@ import google_crc32c
 import numpy as np
 import pytest
 
-from beam_pipelines.datasets import record_layout
+from beam_pipelines.datasets import record_layout, verification
 from beam_pipelines.datasets.checksums import cover
 from tests.support.commands import error_line, run_command, run_installed
 
@@ -272,3 +272,27 @@ def test_a_dataset_of_an_early_version_passes_with_a_line_that_says_what_is_not_
     _swap_lines(folder / 'cell.labels.txt')
     result, _ = _verify(folder)
     assert result.returncode == 1 and 'not the names that metadata.json has' in result.stderr
+
+
+def test_dataset_that_is_replaced_while_it_is_read_is_not_called_damaged(datasets_copy, monkeypatch):
+    folder = datasets_copy / 'original' / '1.1.0'
+    verify_file = verification._verify_file
+
+    def replace_first(file, *arguments):
+        if not folder.with_name('old').exists():
+            folder.rename(folder.with_name('old'))
+            shutil.copytree(datasets_copy / 'non_homogeneous' / '1.1.0', folder)
+        return verify_file(file, *arguments)
+
+    monkeypatch.setattr(verification, '_verify_file', replace_first)
+    line = error_line(run_command('sero-verify', folder))
+    assert line == f'sero-verify: {folder}: was replaced by another dataset while it was read; verify it again'
+
+
+def test_folders_of_a_build_are_no_datasets(datasets_copy):
+    for name in ('1.1.0.replaced', '1.1.0.building/00c0ffee', 'incomplete.ABCDEF_1.1.0'):
+        shutil.copytree(datasets_copy / 'original' / '1.1.0', datasets_copy / 'original' / name)
+    result, summary = _verify(datasets_copy)
+    assert result.returncode == 0 and len(summary['datasets']) == 2
+    result, summary = _verify(datasets_copy / 'original' / '1.1.0.replaced')
+    assert result.returncode == 0 and len(summary['datasets']) == 1

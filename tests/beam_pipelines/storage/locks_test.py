@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -105,4 +106,21 @@ def test_two_simulations_of_one_root_do_not_mix(tmp_path):
         write_root(tmp_path / 'recordings', lambda root: pytest.fail('both write'))
     process.communicate('\n')
     write_root(tmp_path / 'recordings', lambda root: (root / 'a').write_text('whole'))
+    assert [path.name for path in tmp_path.iterdir()] == ['recordings']
+
+
+def test_a_root_that_another_simulation_ends_while_it_is_waited_for_is_kept(tmp_path):
+    process = _hold(tmp_path / '.recordings.sero.lock')
+    assert process.stdout.readline() == 'held\n'
+
+    def end_the_other() -> None:
+        (tmp_path / 'recordings').mkdir()
+        (tmp_path / 'recordings' / 'a').write_text('of the other')
+        process.communicate('\n')
+
+    other = threading.Timer(0.2, end_the_other)
+    other.start()
+    with pytest.raises(UserError, match='exists and is not an empty folder'):
+        write_root(tmp_path / 'recordings', lambda root: pytest.fail('all would be made, and then thrown away'))
+    other.join()
     assert [path.name for path in tmp_path.iterdir()] == ['recordings']

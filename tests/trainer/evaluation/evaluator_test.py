@@ -2,14 +2,20 @@ import csv
 import dataclasses
 import json
 import math
+import pathlib
+import shutil
 
 import msgspec
 import numpy as np
 import pytest
 
+from beam_pipelines.datasets import record_layout
+from beam_pipelines.datasets.checksums import cover
+from beam_pipelines.errors import UserError
 from beam_pipelines.spikes.waveform_features import measure_udi_ms
 from trainer.data.batches import evaluation_batches
-from trainer.data.stored_dataset import open_split
+from trainer.data.stored_dataset import dataset_folder, open_split
+from trainer.evaluation import evaluator
 from trainer.evaluation.cell_warnings import CellWarning
 from trainer.evaluation.evaluator import Fits, classify_cells, evaluate, read_triggers
 from trainer.evaluation.firing import FiringModel
@@ -196,3 +202,24 @@ def test_firing_is_a_second_number_beside_the_verdict(ensemble, data_dir, tmp_pa
     header, *rows = (tmp_path / 'cells.csv').read_text().splitlines()
     assert header.endswith(',label,warnings,p_ser_with_firing,set')
     assert rows[0].split(',')[-2] == f'{split.cells[0].p_ser_with_firing:.4f}'
+
+
+@pytest.mark.parametrize('damages', [False, True])
+def test_dataset_that_is_replaced_while_it_is_evaluated_is_said_so(ensemble, data_dir, tmp_path, monkeypatch, damages):
+    for config in ('original', 'non_homogeneous'):
+        shutil.copytree(dataset_folder(data_dir, config), dataset_folder(tmp_path, config))
+    folder = pathlib.Path(dataset_folder(tmp_path, 'original'))
+
+    def replace_first(*arguments):
+        metadata = folder / 'metadata.json'
+        metadata.write_text(json.dumps(json.loads(metadata.read_text()) | {'fingerprint': 'of another'}))
+        cover(folder, [metadata.name])
+        if damages:  # what was opened before no longer fits to what is there
+            for shard in folder.glob('*.tfrecord-*'):
+                shard.write_bytes(shard.read_bytes()[: record_layout.RECORD_BYTES])
+        return score_split(*arguments)
+
+    monkeypatch.setattr(evaluator, 'score_split', replace_first)
+    with pytest.raises(UserError) as raised:
+        evaluate(ensemble, str(tmp_path))
+    assert str(raised.value) == f'{folder}: the dataset was replaced by another while it was read; evaluate again'

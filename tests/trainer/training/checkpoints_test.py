@@ -6,9 +6,12 @@ import keras
 import numpy as np
 import pytest
 
+from tests.support.training_runs import TINY_RUN
+from trainer.config import check_config
 from trainer.errors import ModelError
 from trainer.models.files import load_model, save_whole
 from trainer.training.checkpoints import load_newest, save_checkpoint
+from trainer.training.run_folder import reserve_workdir
 
 
 def make_model() -> keras.Model:
@@ -91,6 +94,16 @@ def test_half_written_checkpoint_is_replaced_by_the_next_attempt(tmp_path):
     save_checkpoint(str(tmp_path), 2, make_model(), make_state(2), kept=2)
     assert names_in(tmp_path) == ['step_000000002']
     assert load_newest(str(tmp_path))[1] == make_state(2)
+
+
+def test_what_a_killed_training_was_saving_or_removing_is_gone_when_it_goes_on(tmp_path):
+    left = [tmp_path / '.00c0ffee.partial', tmp_path / 'members' / '.00c0ffee.partial.keras']
+    left.append(tmp_path / 'checkpoints' / '.00c0ffee.partial')
+    for path in left:
+        path.mkdir(parents=True)
+        (path / 'ensemble.keras').write_bytes(b'PK')
+    reserve_workdir(str(tmp_path), check_config(TINY_RUN), writes=True)
+    assert not any(path.exists() for path in left)
 
 
 def test_checkpoint_of_the_same_step_is_replaced(tmp_path):
