@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 
 from beam_pipelines import domain
-from beam_pipelines.datasets.file_names import FileName
+from beam_pipelines.datasets.file_names import Crc32c, FileName
 from beam_pipelines.recordings.reading_options import PUBLISHED_CUTTING, SpikeCutting
 
 _Count = Annotated[int, msgspec.Meta(ge=0)]
@@ -51,11 +51,11 @@ class SynthesisMetadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     masks_per_spike: tuple[_Count, _Count] = msgspec.field(name='masks_a_spike')
     weights: tuple[_Weight, _Weight]
     noise_masks: FileName
-    noise_masks_crc32c: str
+    noise_masks_crc32c: Crc32c
     masks_from_cells: Mapping[str, _Count]
     spike_bank: FileName | None = None
     spike_bank_examples: _Count | None = None
-    spike_bank_crc32c: str | None = None
+    spike_bank_crc32c: Crc32c | None = None
     examples: tuple[_Count, _Count]
 
 
@@ -97,7 +97,7 @@ class DatasetMetadata(msgspec.Struct, frozen=True, omit_defaults=True):
     spikes: _Count
     triggers_dropped: _Count
     cells: tuple[CellMetadata, ...]
-    crc32c: Mapping[FileName, str]
+    crc32c: Mapping[FileName, Crc32c]
     synthesis: SynthesisMetadata | None = None
     triggers_dropped_by_reason: Mapping[str, _Count] = {}
     cutting: SpikeCutting = PUBLISHED_CUTTING

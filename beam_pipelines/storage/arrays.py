@@ -86,7 +86,9 @@ def read_npz(path: str, kinds: Mapping[str, str]) -> dict[str, np.ndarray]:
 
 def _read_entry(archive: zipfile.ZipFile, name: str) -> bytes:
     """Returns an entry's content; ValueError before anything is unpacked that is far too large."""
-    size = archive.getinfo(name).file_size
+    entry = archive.getinfo(name)
+    # Unpacked or packed: zipfile reserves memory for either, whatever the file holds.
+    size = max(entry.file_size, entry.compress_size)
     if size > MOST_BYTES_OF_SMALL_FILE:
         raise ValueError(f'{name} has {size:,} bytes, more than {MOST_BYTES_OF_SMALL_FILE:,}')
     return archive.read(name)

@@ -77,7 +77,7 @@ def read(data_dir: pathlib.Path, config: str, chance: random.Random) -> str:
         split = open_split(str(data_dir), config, 'train', verify_records=chance.random() < 1 / 2)
         with np.errstate(over='ignore', invalid='ignore'):  # of currents that are as large as a number can be
             _use(split, not checked.errors)
-            if chance.random() < 1 / 16:  # Both take longer than all else.
+            if not split.metadata.synthesis and chance.random() < 1 / 16:  # Both take longer than all else.
                 _read_batches(split)
                 measure_training_range(split)
     except UserError as error:

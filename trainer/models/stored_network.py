@@ -208,6 +208,8 @@ def _read_weights(path: str, file: h5py.File, member: keras.Model, whose: str) -
                     f'{path}: layer {number} ({type(layer).__name__}) has weights of shape {shape}, in {whose} it is'
                     f' {tuple(variable.shape)}'
                 )
+            if dataset.dtype.kind != 'f':
+                raise ModelError(f'{path}: layer {number} ({type(layer).__name__}) has weights of {dataset.dtype}')
             # Either would be read from another file; a link cannot lead out of one in memory.
             if dataset.external or dataset.is_virtual:
                 raise ModelError(f'{path}: layer {number} ({type(layer).__name__}) has its weights outside of the file')

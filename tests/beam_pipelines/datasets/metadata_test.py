@@ -3,6 +3,7 @@ import json
 import msgspec
 import pytest
 
+from beam_pipelines.datasets.checksums import Checksums
 from beam_pipelines.datasets.metadata import DatasetMetadata
 from beam_pipelines.errors import UserError
 from beam_pipelines.storage.typed_json import check_content
@@ -62,3 +63,13 @@ def test_no_name_leads_out_of_the_folder(data_dir, field, name):
     content['synthesis'][field] = name
     with pytest.raises(UserError, match=f'at `synthesis.{field}`'):
         check_content(content, DatasetMetadata, 'metadata.json')
+
+
+@pytest.mark.parametrize('value', ['a\nb', '', '0000000G', '00000000\n', '\x1b[2J'])
+def test_a_checksum_is_eight_digits_and_nothing_that_a_line_could_break_on(data_dir, value):
+    content = _content(data_dir, 'synthetic_small')
+    content['synthesis']['noise_masks_crc32c'] = value
+    with pytest.raises(UserError, match='at `synthesis.noise_masks_crc32c`'):
+        check_content(content, DatasetMetadata, 'metadata.json')
+    with pytest.raises(UserError, match='crc32c'):
+        check_content({'crc32c': {'features.json': value}}, Checksums, 'checksums.json')

@@ -100,10 +100,11 @@ class TestNpz:
         assert self._error_of(path).endswith('a: holds int64, expected numbers')
 
     @pytest.mark.parametrize('size', [65 << 20, 1 << 31, (1 << 32) - 1])
-    def test_an_entry_that_promises_too_much_is_not_unpacked(self, size, path):
+    @pytest.mark.parametrize('field', [20, 24], ids=['packed', 'unpacked'])
+    def test_an_entry_that_promises_too_much_is_not_unpacked(self, field, size, path):
         content = bytearray(path.read_bytes())
         entry = content.index(b'PK\x01\x02')
-        content[entry + 24 : entry + 28] = size.to_bytes(4, 'little')
+        content[entry + field : entry + field + 4] = size.to_bytes(4, 'little')
         path.write_bytes(content)
         self._error_of(path)
 

@@ -56,6 +56,8 @@ def _with_dataset(weights: bytes, make) -> bytes:
         lambda file, name: file.create_dataset(name, (2,), h5py.string_dtype()),
         lambda file, name: file.create_dataset(name, (2**40, 2**20), 'f4', chunks=True),
         lambda file, name: file.create_group(name),
+        lambda file, name: file.create_dataset(name, (2,), 'c8'),
+        lambda file, name: file.create_dataset(name, (2,), 'i4'),
         lambda file, name: file.__setitem__(name, h5py.SoftLink('/layers')),
         lambda file, name: file.__setitem__(name, h5py.ExternalLink('outside.h5', name)),
         lambda file, name: file.create_dataset(name, (2,), 'f4', external=[('outside', 0, 8)]),
