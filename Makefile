@@ -1,7 +1,7 @@
 # make demo: from simulated recordings to classified cells, in minutes. make test: lint and all tests.
 # make paper: the published experiment, ending in the published figures beside ours; see docs/reproduce.md.
 # make real: real spike shapes of known types under simulated noise, told apart; see docs/evaluation.md.
-# make quick: lint and the quick tests. make fuzz SECONDS=600: reads mutated recordings.
+# make quick: lint and the quick tests. make fuzz SECONDS=600: reads changed files of each kind.
 # make lock: rewrites constraints.txt and constraints-hashed.txt from setup.py. make licences: rewrites docs/licences.md.
 # All make .venv first if it does not exist; they need Python 3.10 to 3.13 with its venv module. For a second Python beside
 # the first: make quick PYTHON=python3.12 VENV=.venv-3.12
@@ -83,11 +83,12 @@ quick: lint quick-tests
 quick-tests: $(INSTALLED)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "not slow and not runs"
 
-# Mutated recordings, for so long; see docs/reliability.md.
+# Changed recordings, datasets, runs and config fields, for so long; see docs/reliability.md. ONLY=nwb,config.json picks.
 SECONDS ?= 600
 SEED ?= 0
+ONLY ?=
 fuzz: $(INSTALLED)
-	$(BIN)/python -m tests.fuzz.reading --seconds $(SECONDS) --seed $(SEED)
+	$(BIN)/python -m tests.fuzz.run --seconds $(SECONDS) --seed $(SEED) $(if $(ONLY),--only $(ONLY))
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

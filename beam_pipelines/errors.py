@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+_MOST_CHARACTERS = 1_500
+
 
 class UserError(Exception):
     """The user's input or machine does not allow what they asked for.
@@ -13,7 +15,8 @@ class UserError(Exception):
 
     Parameters
     ----------
-    problem : what is wrong and what to do about it; several lines are joined into one.
+    problem : what is wrong and what to do about it; several lines are joined into one, and the middle of a very long
+        one, as libraries make from damaged files, is left out.
     file : the file or folder at fault.
     field : the field, flag or record at fault.
     value : what the field holds.
@@ -26,7 +29,9 @@ class UserError(Exception):
     ):
         where = ' '.join([field or '', '' if value is None else repr(value)]).strip()
         named = [part for part in (None if file is None else os.fspath(file), where) if part]
-        super().__init__(' '.join(': '.join([*named, problem]).split()))
+        line = ' '.join(': '.join([*named, problem]).split())
+        half = _MOST_CHARACTERS // 2
+        super().__init__(line if len(line) <= _MOST_CHARACTERS else f'{line[:half]} ... {line[-half:]}')
 
 
 class UsageError(UserError):

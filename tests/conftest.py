@@ -92,6 +92,7 @@ _ROOMS_OF_RUNS = [
         'beam_pipelines/transforms',
         'benchmarks',
         'examples',
+        'fuzz/targets_test.py',
         'integration',
         'scripts',
         'tfds_sero',

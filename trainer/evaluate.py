@@ -156,7 +156,8 @@ def _check_flags(values: flags.FlagValues) -> None:
 
 
 def _cross_validate(config: FrozenConfigDict) -> int:
-    from trainer.cross_validation.cross_validate import DIVISIONS, Division, cross_validate, read_headline, write_result
+    from trainer.cross_validation.cross_validate import DIVISIONS, Division, cross_validate, write_result
+    from trainer.cross_validation.headline import read_headline
     from trainer.reports.terminal import beside_noise_words, division_table, source_line, training_range_line
 
     values = flags.FLAGS

@@ -15,6 +15,7 @@ import msgspec
 
 from beam_pipelines import domain
 from beam_pipelines.datasets.configs import CELL_NAMES_FILE, CHECKSUMS_FILE, LABEL_NAMES_FILE, METADATA_FILE
+from beam_pipelines.datasets.file_names import Crc32c, FileName
 from beam_pipelines.datasets.metadata import DatasetMetadata
 from beam_pipelines.errors import UserError
 from beam_pipelines.storage.atomic_files import write_text
@@ -24,7 +25,7 @@ from beam_pipelines.storage.typed_json import check_content, decode_json
 class Checksums(msgspec.Struct, frozen=True):
     """The content of ``checksums.json``: name of each file -> its CRC-32C, eight hexadecimal digits."""
 
-    crc32c: Mapping[str, str]
+    crc32c: Mapping[FileName, Crc32c]
 
 
 def checksum(content: bytes) -> str:

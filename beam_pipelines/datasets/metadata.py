@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Annotated
 
 import msgspec
 
+from beam_pipelines import domain
+from beam_pipelines.datasets.file_names import Crc32c, FileName
 from beam_pipelines.recordings.reading_options import PUBLISHED_CUTTING, SpikeCutting
+
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+# Beyond all that is a weight, and far from what float32 can hold.
+_Weight = Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]
 
 
 class CellMetadata(msgspec.Struct, frozen=True):
@@ -20,8 +27,8 @@ class CellMetadata(msgspec.Struct, frozen=True):
     """
 
     cell_id: str = msgspec.field(name='cell')
-    label: int
-    spikes: int
+    label: Annotated[int, msgspec.Meta(ge=0, lt=len(domain.LABEL_NAMES))]
+    spikes: _Count
     split: str | None
 
 
@@ -41,15 +48,15 @@ class SynthesisMetadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     """
 
     recipe: str
-    masks_per_spike: tuple[int, int] = msgspec.field(name='masks_a_spike')
-    weights: tuple[float, float]
-    noise_masks: str
-    noise_masks_crc32c: str
-    masks_from_cells: Mapping[str, int]
-    spike_bank: str | None = None
-    spike_bank_examples: int | None = None
-    spike_bank_crc32c: str | None = None
-    examples: tuple[int, int]
+    masks_per_spike: tuple[_Count, _Count] = msgspec.field(name='masks_a_spike')
+    weights: tuple[_Weight, _Weight]
+    noise_masks: FileName
+    noise_masks_crc32c: Crc32c
+    masks_from_cells: Mapping[str, _Count]
+    spike_bank: FileName | None = None
+    spike_bank_examples: _Count | None = None
+    spike_bank_crc32c: Crc32c | None = None
+    examples: tuple[_Count, _Count]
 
 
 class DatasetMetadata(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -78,21 +85,21 @@ class DatasetMetadata(msgspec.Struct, frozen=True, omit_defaults=True):
 
     source: str
     protocol: str
-    seed: int
-    format_version: int
+    seed: _Count
+    format_version: _Count
     sero_spikes_version: str
     fingerprint: str
     splits_fingerprint: str
     recording_set: str
-    files_used: int
-    files_rejected: int
-    triggers: int
-    spikes: int
-    triggers_dropped: int
+    files_used: _Count
+    files_rejected: _Count
+    triggers: _Count
+    spikes: _Count
+    triggers_dropped: _Count
     cells: tuple[CellMetadata, ...]
-    crc32c: Mapping[str, str]
+    crc32c: Mapping[FileName, Crc32c]
     synthesis: SynthesisMetadata | None = None
-    triggers_dropped_by_reason: Mapping[str, int] = {}
+    triggers_dropped_by_reason: Mapping[str, _Count] = {}
     cutting: SpikeCutting = PUBLISHED_CUTTING
-    second_spikes: int = 0
+    second_spikes: _Count = 0
     checksums: bool = False

@@ -13,7 +13,6 @@ multiples of 4. ``docs/record_layout.md`` shows how to read a shard from NumPy, 
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
 
 import google_crc32c
 import numpy as np
@@ -236,8 +235,10 @@ def as_json() -> dict:
     }
 
 
-def check_json(layout: Mapping, where: str) -> None:
+def check_json(layout: object, where: str) -> None:
     """Raises UserError if the ``record_layout.json`` at ``where`` is not the layout that this code reads."""
+    if not isinstance(layout, dict):
+        raise UserError('is no record layout; build the dataset anew', file=where)
     for key, expected in as_json().items():
         if layout.get(key) != expected:
             raise UserError(f'{key} is {layout.get(key)!r}, this version of sero-spikes reads {expected!r}', file=where)

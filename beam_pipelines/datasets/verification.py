@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import BinaryIO
 
 import google_crc32c
@@ -17,6 +17,7 @@ from beam_pipelines.datasets import record_layout
 from beam_pipelines.datasets.checksums import checksum, find_changed_files, has_checksums
 from beam_pipelines.datasets.configs import BUILDING, INFO_FILE, LAYOUT_FILE, METADATA_FILE, REPLACED, shard_name
 from beam_pipelines.datasets.metadata import DatasetMetadata, SynthesisMetadata
+from beam_pipelines.datasets.split_lengths import decode_split_lengths
 from beam_pipelines.errors import UserError
 from beam_pipelines.storage import files as storage
 from beam_pipelines.storage.object_store import check_access
@@ -156,26 +157,24 @@ def _verify(folder: str) -> Checked:
 
 def _read_promises(folder: str) -> _Promises:
     """Reads what the metadata state; UserError if they are missing, damaged or of another layout."""
-    info = _read_json(folder, INFO_FILE)
+    lengths = decode_split_lengths(_read(folder, INFO_FILE), FileSystems.join(folder, INFO_FILE))
     metadata = _read_metadata(FileSystems.join(folder, METADATA_FILE))
-    record_layout.check_json(_read_json(folder, LAYOUT_FILE), FileSystems.join(folder, LAYOUT_FILE))
+    layout_path = FileSystems.join(folder, LAYOUT_FILE)
+    record_layout.check_json(decode_json(_read(folder, LAYOUT_FILE), layout_path), layout_path)
     synthesis = metadata.synthesis
 
     def exists(name: str) -> bool:
         return storage.exists(FileSystems.join(folder, name))
 
-    try:
-        return _Promises(
-            [*_list_shards(folder, info, metadata), *([_bank(folder, synthesis)] if synthesis else [])],
-            _noise_masks(folder, synthesis) if synthesis else None,
-            list(find_changed_files(folder, metadata, lambda name: _read(folder, name), exists)),
-            () if has_checksums(metadata, exists) else (_NOTE_ON_EARLY_VERSIONS.format(folder),),
-            [cell.cell_id for cell in metadata.cells],
-            np.array([cell.label for cell in metadata.cells], np.int64),
-            np.array([cell.spikes for cell in metadata.cells], np.int64),
-        )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f'the metadata lack or misstate {error}', file=folder) from None
+    return _Promises(
+        [*_list_shards(folder, lengths, metadata), *([_bank(folder, synthesis)] if synthesis else [])],
+        _noise_masks(folder, synthesis) if synthesis else None,
+        list(find_changed_files(folder, metadata, lambda name: _read(folder, name), exists)),
+        () if has_checksums(metadata, exists) else (_NOTE_ON_EARLY_VERSIONS.format(folder),),
+        [cell.cell_id for cell in metadata.cells],
+        np.array([cell.label for cell in metadata.cells], np.int64),
+        np.array([cell.spikes for cell in metadata.cells], np.int64),
+    )
 
 
 def _read_metadata(path: str) -> DatasetMetadata:
@@ -185,26 +184,23 @@ def _read_metadata(path: str) -> DatasetMetadata:
         raise UserError(error.strerror or str(error), file=path) from None
 
 
-def _read_json(folder: str, name: str) -> dict:
-    return decode_json(_read(folder, name), FileSystems.join(folder, name))
-
-
 def _read(folder: str, name: str) -> bytes:
     path = FileSystems.join(folder, name)
     try:
-        return storage.read_bytes(path)
+        return storage.read_small(path)
     except OSError as error:
         raise UserError(error.strerror or str(error), file=path) from None
 
 
-def _list_shards(folder: str, info: dict, metadata: DatasetMetadata) -> Iterator[_RecordFile]:
+def _list_shards(
+    folder: str, lengths_of_split: Mapping[str, Sequence[int]], metadata: DatasetMetadata
+) -> Iterator[_RecordFile]:
     masks = sum(metadata.synthesis.masks_from_cells.values()) if metadata.synthesis else 0
-    for split in info['splits']:
-        lengths = split['shardLengths']
+    for split, lengths in lengths_of_split.items():
         for number, length in enumerate(lengths):
-            name = shard_name(split['name'], number, len(lengths))
+            name = shard_name(split, number, len(lengths))
             crc32c = metadata.crc32c.get(name)
-            yield _RecordFile(FileSystems.join(folder, name), int(length), INFO_FILE, crc32c, masks)
+            yield _RecordFile(FileSystems.join(folder, name), length, INFO_FILE, crc32c, masks)
 
 
 def _bank(folder: str, synthesis: SynthesisMetadata) -> _RecordFile:
@@ -226,9 +222,11 @@ def _check_noise_masks(promises: _Promises) -> list[str]:
         return []
     path, promised = promises.noise_masks
     try:
-        crc32c = checksum(storage.read_bytes(path))
+        crc32c = checksum(storage.read_small(path))
     except OSError as error:
         return [f'{path}: {error.strerror}']
+    except UserError as error:
+        return [str(error)]
     return [] if crc32c == promised else [f'{path}: CRC-32C {crc32c}, {METADATA_FILE} promises {promised}']
 
 

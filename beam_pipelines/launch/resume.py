@@ -32,7 +32,7 @@ def reserve(options: BuildOptions, paths: BuildPaths, overwrite: bool) -> tuple[
     """
     request = json.loads(json.dumps({'options': msgspec.to_builtins(options), 'overwrite': overwrite}))
     earlier = files.read_json(paths.running) if files.exists(paths.running) else {}
-    started = earlier['started'] if earlier.get('request') == request else []
+    started = earlier.get('started', []) if earlier.get('request') == request else []
     present = [config for config in options.configs if files.is_published(paths.dataset(config), INFO_FILE)]
     for config in present:
         if config not in started and not overwrite:

@@ -21,7 +21,9 @@ from typing import BinaryIO, TypeVar, cast
 from apache_beam.io import filesystem
 from apache_beam.io.filesystems import FileSystems
 
+from beam_pipelines.errors import UserError
 from beam_pipelines.storage.atomic_files import flush
+from beam_pipelines.storage.bounds import MOST_BYTES_OF_SMALL_FILE
 from beam_pipelines.storage.object_store import store_errors
 from beam_pipelines.storage.typed_json import check_content, decode_json
 from beam_pipelines.storage.walk import check_regular, walk_files
@@ -94,6 +96,13 @@ def read_bytes(path: str) -> bytes:
         return file.read()
 
 
+def read_small(path: str) -> bytes:
+    """Reads a file that is not much larger than what we write; UserError if a local one is."""
+    if is_local(path) and os.path.getsize(path) > MOST_BYTES_OF_SMALL_FILE:
+        raise UserError(f'is larger than {MOST_BYTES_OF_SMALL_FILE:,} bytes', file=path)
+    return read_bytes(path)
+
+
 def read_blocks(path: str) -> Iterator[bytes]:
     """Reads a file of any size, a few megabytes at a time."""
     with _errors_of(path), _open(path) as file:
@@ -102,13 +111,16 @@ def read_blocks(path: str) -> Iterator[bytes]:
 
 
 def read_json(path: str) -> dict:
-    """Reads a JSON file; ValueError if it is not JSON."""
-    return json.loads(read_bytes(path))
+    """Reads a JSON file that holds an object; UserError if it holds anything else."""
+    content = decode_json(read_small(path), path)
+    if not isinstance(content, dict):
+        raise UserError('expected a JSON object', file=path)
+    return content
 
 
 def read_typed_json(path: str, kind: type[_Described]) -> _Described:
     """Reads a JSON file into the struct or dataclass that describes it; UserError if it holds something else."""
-    return check_content(decode_json(read_bytes(path), path), kind, path)
+    return check_content(decode_json(read_small(path), path), kind, path)
 
 
 def is_temporary(path: str) -> bool:

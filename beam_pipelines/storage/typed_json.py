@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from typing import Any, TypeVar
 
 import msgspec
@@ -14,6 +15,9 @@ _Described = TypeVar('_Described')
 
 # The largest that we write names some ten thousand cells. In memory a file may take twenty times its size.
 _MOST_BYTES = 16 << 20
+_MOST_DIGITS = 20
+# The escape of one half of a character: right only beside the other half.
+_HALF_CHARACTER = re.compile(r'\\u[dD][89a-fA-F]')
 
 
 def parse_json(path: str | os.PathLike) -> object:
@@ -29,20 +33,38 @@ def parse_json(path: str | os.PathLike) -> object:
     if os.path.exists(path) and not os.path.isfile(path):  # A pipe would be waited for.
         raise UserError('is not a regular file', file=path)
     with open(path, 'rb') as file:
-        content = file.read(_MOST_BYTES + 1)
-    if len(content) > _MOST_BYTES:
-        raise UserError(f'is larger than {_MOST_BYTES:,} bytes', file=path)
-    return decode_json(content, path)
+        if os.fstat(file.fileno()).st_size > _MOST_BYTES:
+            raise UserError(f'is larger than {_MOST_BYTES:,} bytes', file=path)
+        return decode_json(file.read(), path)
 
 
 def decode_json(content: str | bytes, file: str | os.PathLike) -> Any:
-    """Returns what a file's content says as JSON; UserError, naming the file, if it is none or nested too deeply."""
+    """Returns what a file's content says as JSON.
+
+    Whole numbers have at most 64 bits, and text holds whole characters: arrays and file names can hold no others.
+
+    Raises
+    ------
+    UserError
+        If it is not JSON in UTF-8, is nested too deeply, or holds such a number or text; names the file.
+    """
     try:
-        return json.loads(content)
+        text = content.decode() if isinstance(content, bytes) else content
+        decoded = json.loads(text, parse_int=_whole_number)
+        if _HALF_CHARACTER.search(text):
+            json.dumps(decoded, ensure_ascii=False).encode()
+        return decoded
     except ValueError as error:
         raise UserError(str(error), file=file) from None
     except RecursionError:
         raise UserError('is nested too deeply', file=file) from None
+
+
+def _whole_number(digits: str) -> int:
+    number = int(digits) if len(digits) <= _MOST_DIGITS else None
+    if number is None or not -(1 << 63) <= number < 1 << 63:
+        raise ValueError(f'{digits[:_MOST_DIGITS]} is a number of more than 64 bits')
+    return number
 
 
 def read_typed(path: str | os.PathLike, kind: type[_Described]) -> _Described:

@@ -26,3 +26,9 @@ def test_the_message_is_one_line():
 def test_the_status_tells_wrong_usage_from_other_mistakes():
     assert (UserError('').exit_status, UsageError('').exit_status) == (1, 2)
     assert issubclass(UsageError, UserError)
+
+
+def test_what_a_library_says_at_length_is_shortened_but_not_the_file_nor_the_end():
+    line = str(UserError('x' * 50_000 + ' build it anew', file='d/x.npz'))
+    assert len(line) < 2_000
+    assert line.startswith('d/x.npz: xxx') and ' ... ' in line and line.endswith(' build it anew')

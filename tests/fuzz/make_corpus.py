@@ -1,14 +1,23 @@
-"""Writes the kept corpus anew, a small recording of each format: ``python -m tests.fuzz.make_corpus``."""
+"""Writes the kept corpus anew: ``python -m tests.fuzz.make_corpus``.
+
+It is a small recording of each format, and a network as Keras 2 wrote the authors'.
+"""
 
 from __future__ import annotations
 
 import pathlib
 import struct
+import subprocess
+import sys
+import tempfile
+import zipfile
 
 import numpy as np
 
 from beam_pipelines.recordings.abf_writer import write_abf
-from tests.fuzz.reading import CORPUS
+from tests.fuzz.networks import AUTHORS_FILE
+from tests.fuzz.recordings import CORPUS
+from tests.fuzz.zip_mutation import read_zip
 from tests.support import foreign_recordings as write
 from tests.support.recordings import write_spike_csv
 from tests.support.simulated_current import simulated_current
@@ -59,7 +68,40 @@ def _write_abf2(path: pathlib.Path, current_pa: np.ndarray, sweeps: int) -> None
     path.write_bytes(bytes(content) + counts.tobytes())
 
 
+# Run by itself: Keras 2 and 3 cannot work side by side in one process. Equal weights are packed into few bytes.
+_NETWORK = """
+import sys
+import numpy as np
+import tf_keras as keras
+
+model = keras.Sequential([
+    keras.Input((160, 2, 1)),
+    keras.layers.LayerNormalization(axis=1),
+    keras.layers.Conv2D(32, (4, 1), activation='relu'),
+    keras.layers.MaxPooling2D((2, 1)),
+    keras.layers.Conv2D(64, (4, 1), activation='relu'),
+    keras.layers.MaxPooling2D((2, 2)),
+    keras.layers.Flatten(),
+    keras.layers.Dropout(0.5),
+    keras.layers.Dense(2, activation='sigmoid'),
+])
+model.set_weights([np.full(weights.shape, 0.5) for weights in model.get_weights()])
+model.save(sys.argv[1])
+"""
+
+
+def _write_network(path: pathlib.Path) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        written = pathlib.Path(folder, path.name)
+        subprocess.run([sys.executable, '-c', _NETWORK, str(written)], check=True)
+        entries = read_zip(written.read_bytes())
+    with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive:
+        for name, content in entries.items():
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
+
+
 def main() -> None:
+    _write_network(AUTHORS_FILE)
     CORPUS.mkdir(exist_ok=True)
     current_pa = _current_pa()
     write_abf(CORPUS / 'A1#1.abf', current_pa, 40_000)

@@ -11,12 +11,12 @@ import csv
 import pathlib
 import re
 import tempfile
-import tokenize
 from collections.abc import Sequence
 
 import numpy as np
 
 from beam_pipelines.errors import UserError
+from beam_pipelines.storage.arrays import decode_npy
 from trainer.evaluation.outputs import write_table
 from trainer.evaluation.results import ClassifiedCell
 
@@ -29,6 +29,8 @@ _MARKS = (_TABLE, _CLUSTERS, 'params.py')
 # phy's older versions call the column id.
 _ID_COLUMNS = ('cluster_id', 'id')
 
+# Fifty million spikes: ten units at 10 Hz for days.
+_MOST_BYTES_OF_CLUSTERS = 200 << 20
 # phy holds them as int32.
 _ID = re.compile('[0-9]{1,10}')
 _CLUSTER_OF_CELL = re.compile(r'(?:^|#|(?<![a-z])(?:cluster|unit)[ _-]?)([0-9]{1,10})\Z', re.IGNORECASE)
@@ -181,14 +183,11 @@ def _ids_in_table(path: pathlib.Path) -> set[int]:
 
 
 def _ids_of_spikes(path: pathlib.Path) -> set[int]:
-    try:
-        # Mapped, so that a header that promises more than the file holds allocates nothing. It never unpickles.
-        clusters = np.lib.format.open_memmap(path, mode='r')
-    except (ValueError, SyntaxError, tokenize.TokenError) as error:
-        raise UserError(f'is not a whole .npy file: {error}', file=path) from None
-    if clusters.dtype.kind not in 'iu' or clusters.squeeze().ndim > 1:
-        found = f'{clusters.dtype} of shape {clusters.shape}'
-        raise UserError(f'expected one whole number per spike, not {found}', file=path)
+    if path.stat().st_size > _MOST_BYTES_OF_CLUSTERS:
+        raise UserError(f'is larger than {_MOST_BYTES_OF_CLUSTERS:,} bytes', file=path)
+    clusters = decode_npy(path.read_bytes(), path, 'iu')
+    if clusters.squeeze().ndim > 1:
+        raise UserError(f'expected one whole number per spike, not an array of shape {clusters.shape}', file=path)
     return set(np.unique(clusters).tolist())
 
 

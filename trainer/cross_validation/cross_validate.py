@@ -12,20 +12,22 @@ import json
 import os
 import sys
 import time
-import zipfile
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 from ml_collections import FrozenConfigDict
 
+from beam_pipelines import domain
 from beam_pipelines.datasets import record_layout
 from beam_pipelines.datasets.metadata import DatasetMetadata
 from beam_pipelines.errors import UserError
+from beam_pipelines.storage.arrays import read_npz
 from beam_pipelines.storage.atomic_files import remove_left_behind, staged, write_json, write_text
 from beam_pipelines.storage.locks import written_by_one
 from beam_pipelines.synthesis.synthesizer import SpikeBank, Synthesizer
 from trainer.cross_validation.fold_training import Spikes, recorded_epochs, synthetic_epochs, train_in_memory
 from trainer.cross_validation.folds import Fold, fold_by_day, fold_by_spike
+from trainer.cross_validation.headline import FOLDER, METRICS_FILE, name_result
 from trainer.data.online_batches import open_spike_bank
 from trainer.data.shards import read_records
 from trainer.data.stored_dataset import StoredSplit, noticing_replacement, open_split
@@ -41,10 +43,8 @@ from trainer.evaluation.verdicts import spike_p_ser
 from trainer.models.scoring import SpikeScores, score_spikes
 from trainer.training.held_out_days import days_of_cells
 
-FOLDER = 'cross_validation'
 DIVISIONS = ('day', 'spike')
 
-_METRICS_FILE = 'metrics.json'
 _SETTINGS_FILE = 'settings.json'
 
 
@@ -193,21 +193,7 @@ def write_result(folder: str, result: SplitResult, config: FrozenConfigDict) -> 
     }
     with appearing_together(folder) as partial:
         write_cells(partial / 'cells.csv', result.cells, [result.name] * len(result.cells))
-        write_json(partial / _METRICS_FILE, without_nan(content), sort_keys=False)
-
-
-def read_headline(workdir: str, division: str) -> dict | None:
-    """Returns the metrics of a cross-validation in a folder, or None if there is none.
-
-    ``{'spike': {...}, 'cell': {...}, 'controls': {...}}``; one of version 0.1.0 has no controls.
-    """
-    name = _split_name(division)
-    try:
-        with open(os.path.join(workdir, FOLDER, division, _METRICS_FILE), encoding='utf-8') as file:
-            content = json.load(file)
-            return content[name] | {'controls': content.get('controls', {}).get(name, {})}
-    except (OSError, ValueError, KeyError):
-        return None
+        write_json(partial / METRICS_FILE, without_nan(content), sort_keys=False)
 
 
 def read_recorded_spikes(data_dir: str) -> RecordedSpikes:
@@ -273,12 +259,16 @@ def _run_fold(job: _CrossValidation, number: int) -> _FoldScores:
 
 def _load_fold(job: _CrossValidation, number: int) -> _FoldScores | None:
     """Returns the result that an earlier run saved for a fold, or None if there is no usable file."""
+    fold = job.folds[number - 1]
     try:
-        with np.load(_fold_path(job, number), allow_pickle=False) as content:
-            same = str(content['rows']) == _digest(job.folds[number - 1])
-            return _FoldScores(content['test'], content['validation']) if same else None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        content = read_npz(_fold_path(job, number), {'rows': 'U', 'test': 'f', 'validation': 'f'})
+    except (OSError, UserError):
         return None
+    members = len(job.config.kernel_sizes)
+    shapes = [(len(rows), members, len(domain.LABEL_NAMES)) for rows in (fold.test, fold.validation)]
+    if str(content['rows']) != _digest(fold) or [content['test'].shape, content['validation'].shape] != shapes:
+        return None
+    return _FoldScores(content['test'], content['validation'])
 
 
 def _fold_path(job: _CrossValidation, number: int) -> str:
@@ -325,8 +315,4 @@ def _result(division: str, job: _CrossValidation, p_ser: np.ndarray, cells: Sequ
         'spike': binary_metrics(p_ser, label),
         'cell': cell_metrics(in_order) | {'undecided_rule': rule},
     }
-    return SplitResult(_split_name(division), job.spikes.metadata.source, p_ser, label, in_order, metrics)
-
-
-def _split_name(division: str) -> str:
-    return f'original/cross_validation_{division}'
+    return SplitResult(name_result(division), job.spikes.metadata.source, p_ser, label, in_order, metrics)

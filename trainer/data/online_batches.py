@@ -5,19 +5,20 @@ The spikes are those that ``batches.training_batches`` reads from the stored dat
 
 from __future__ import annotations
 
-import io
 import os
 
 import google_crc32c
 import numpy as np
 import tensorflow as tf
 
+from beam_pipelines import domain
 from beam_pipelines.datasets import record_layout
 from beam_pipelines.datasets.configs import METADATA_FILE
 from beam_pipelines.errors import UserError
+from beam_pipelines.storage.arrays import decode_npy
 from beam_pipelines.synthesis.synthesizer import Recipe, SpikeBank, Synthesizer
 from trainer.data.batches import shuffled_batches
-from trainer.data.shards import Shard, read_file, read_rows
+from trainer.data.shards import Shard, find_shard, read_file, read_rows
 from trainer.data.stored_dataset import StoredSplit
 
 _DRAWN = 16_384  # examples drawn at a time, so that Python's overhead is negligible
@@ -36,20 +37,24 @@ def open_spike_bank(split: StoredSplit) -> Synthesizer:
         raise UserError(f'{split.folder}: input online makes synthetic spikes, and {split.name} holds recorded ones')
     if not synthesis.spike_bank or synthesis.spike_bank_examples is None:
         raise UserError(f'{split.folder}/{METADATA_FILE}: synthesis has no spike_bank; build the dataset anew')
+    metadata_path = os.path.join(split.folder, METADATA_FILE)
+    if sum(synthesis.examples) != split.examples:
+        problem = f'expected {split.examples:,} in all, as many as the dataset has'
+        raise UserError(problem, file=metadata_path, field='synthesis.examples', value=synthesis.examples)
     bank = _bank_shard(split)
     rows = read_rows(bank, 0, bank.examples)
     records = record_layout.view_records(rows)
     _check_crc32c(bank.path, rows.tobytes(), synthesis.spike_bank_crc32c)
-    return Synthesizer(
-        SpikeBank(
-            records['waveform'],
-            record_layout.decode_varints(records['label']),
-            _read_noise_masks(os.path.join(split.folder, synthesis.noise_masks), synthesis.noise_masks_crc32c),
-        ),
-        synthesis.examples,
-        split.metadata.seed,
-        Recipe(*synthesis.masks_per_spike, *synthesis.weights),
+    spike_bank = SpikeBank(
+        records['waveform'],
+        record_layout.decode_varints(records['label']),
+        _read_noise_masks(os.path.join(split.folder, synthesis.noise_masks), synthesis.noise_masks_crc32c),
     )
+    try:
+        recipe = Recipe(*synthesis.masks_per_spike, *synthesis.weights)
+        return Synthesizer(spike_bank, synthesis.examples, split.metadata.seed, recipe)
+    except (UserError, ValueError) as error:
+        raise UserError(str(error), file=metadata_path, field='synthesis') from None
 
 
 def read_bank_cells(split: StoredSplit) -> np.ndarray:
@@ -61,7 +66,7 @@ def read_bank_cells(split: StoredSplit) -> np.ndarray:
 def _bank_shard(split: StoredSplit) -> Shard:
     synthesis = split.metadata.synthesis
     assert synthesis and synthesis.spike_bank and synthesis.spike_bank_examples is not None
-    return Shard(os.path.join(split.folder, synthesis.spike_bank), synthesis.spike_bank_examples)
+    return find_shard(os.path.join(split.folder, synthesis.spike_bank), synthesis.spike_bank_examples, METADATA_FILE)
 
 
 def online_batches(
@@ -112,10 +117,10 @@ def _draw_all(bank: Synthesizer, examples: int) -> tuple[np.ndarray, ...]:
 def _read_noise_masks(path: str, promised: str) -> np.ndarray:
     content = read_file(path)
     _check_crc32c(path, content, promised)
-    try:
-        return np.load(io.BytesIO(content), allow_pickle=False)
-    except ValueError as error:
-        raise UserError(f'{path}: {error}') from None
+    masks = decode_npy(content, path)
+    if masks.shape[1:] != (domain.SPIKE_SAMPLES,) or not np.isfinite(masks).all():
+        raise UserError(f'expected rows of {domain.SPIKE_SAMPLES} finite numbers', file=path)
+    return masks
 
 
 def _check_crc32c(path: str, content: bytes, promised: str | None) -> None:

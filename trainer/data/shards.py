@@ -13,6 +13,8 @@ import tensorflow as tf
 
 from beam_pipelines.datasets import record_layout
 from beam_pipelines.errors import UserError
+from beam_pipelines.storage.bounds import MOST_BYTES_OF_SMALL_FILE
+from beam_pipelines.storage.walk import check_regular
 
 # How every record starts, as 32-bit words.
 HEADER_WORDS = np.frombuffer(record_layout.HEADER, np.int32)
@@ -38,10 +40,32 @@ def file_size(path: str) -> int:
         return tf.io.gfile.stat(path).length if _is_remote(path) else os.path.getsize(path)
 
 
-def read_file(path: str) -> bytes:
-    """Returns the content of a small file; UserError if it cannot be read."""
+def read_file(path: str, most_bytes: int = MOST_BYTES_OF_SMALL_FILE) -> bytes:
+    """Returns the content of a small file; UserError if it cannot be read, or is larger than so many bytes."""
+    if file_size(path) > most_bytes:
+        raise UserError(f'{path}: is larger than {most_bytes:,} bytes')
     with _file_errors(path), _open(path) as file:
         return file.read()
+
+
+def find_shard(path: str, examples: int, promised_in: str) -> Shard:
+    """Returns a shard that has the size that so many records take.
+
+    Parameters
+    ----------
+    path : of the file.
+    examples : how many records it should hold.
+    promised_in : name of the file that says so.
+
+    Raises
+    ------
+    UserError
+        If it is missing or has another size; names the file and both sizes.
+    """
+    size, expected = file_size(path), examples * record_layout.RECORD_BYTES
+    if size != expected:
+        raise UserError(f'{path}: {size} bytes, {promised_in} promises {examples} records, {expected} bytes')
+    return Shard(path, examples)
 
 
 def read_rows(shard: Shard, first: int, count: int) -> np.ndarray:
@@ -99,7 +123,7 @@ def map_shard(shard: Shard) -> tf.Tensor:
     shape = (shard.examples, record_layout.RECORD_BYTES // 4)
     with _file_errors(shard.path), tf.device('/cpu:0'):
         if not shard.examples or _is_remote(shard.path):
-            content = read_file(shard.path)
+            content = read_file(shard.path, most_bytes=shard.examples * record_layout.RECORD_BYTES)
             if len(content) != shard.examples * record_layout.RECORD_BYTES:
                 raise UserError(f'{shard.path}: {len(content)} bytes, has changed since the dataset was opened')
             return tf.constant(np.frombuffer(content, np.int32).reshape(shape))
@@ -111,7 +135,10 @@ def _is_remote(path: str) -> bool:
 
 
 def _open(path: str) -> BinaryIO:
-    return tf.io.gfile.GFile(path, 'rb') if _is_remote(path) else open(path, 'rb')
+    if _is_remote(path):
+        return tf.io.gfile.GFile(path, 'rb')
+    check_regular(path)
+    return open(path, 'rb')
 
 
 @contextlib.contextmanager

@@ -23,9 +23,10 @@ from beam_pipelines.datasets.configs import (
     shard_name,
 )
 from beam_pipelines.datasets.metadata import DatasetMetadata
+from beam_pipelines.datasets.split_lengths import decode_split_lengths
 from beam_pipelines.errors import UserError
 from beam_pipelines.storage.typed_json import check_content, decode_json
-from trainer.data.shards import Shard, exists, file_size, read_file, read_rows
+from trainer.data.shards import Shard, exists, find_shard, read_file, read_rows
 
 # Each read takes some hundredths of a second from a bucket, next to nothing from a local disk: few reads, in parallel.
 _SAMPLES, _SAMPLE_ROWS = 4, 4
@@ -101,13 +102,16 @@ def open_split(data_dir: str, config: str, split: str, verify_records: bool = Fa
     folder = dataset_folder(data_dir, config)
     if config not in CONFIGS:
         raise UserError(f'no dataset {config!r}; there are {", ".join(CONFIGS)}')
-    info = _read_json(folder, INFO_FILE)
-    record_layout.check_json(_read_json(folder, LAYOUT_FILE), os.path.join(folder, LAYOUT_FILE))
+    lengths_of_split = decode_split_lengths(_read(folder, INFO_FILE), os.path.join(folder, INFO_FILE))
+    layout_path = os.path.join(folder, LAYOUT_FILE)
+    record_layout.check_json(decode_json(_read(folder, LAYOUT_FILE), layout_path), layout_path)
     metadata = read_metadata(folder)
     _check_files(folder, metadata)
-    lengths = _shard_lengths(info, split, folder)
+    if split not in lengths_of_split:
+        raise UserError(f'{folder}: no split {split!r}; there are {", ".join(sorted(lengths_of_split))}')
+    lengths = lengths_of_split[split]
     shards = tuple(
-        _checked_shard(os.path.join(folder, shard_name(split, number, len(lengths))), length)
+        find_shard(os.path.join(folder, shard_name(split, number, len(lengths))), length, INFO_FILE)
         for number, length in enumerate(lengths)
     )
     cell_names = tuple(cell.cell_id for cell in metadata.cells)
@@ -120,7 +124,8 @@ def open_split(data_dir: str, config: str, split: str, verify_records: bool = Fa
 
 def read_metadata(folder: str) -> DatasetMetadata:
     """Returns the content of a dataset's ``metadata.json``; UserError if it is missing or damaged."""
-    return check_content(_read_json(folder, METADATA_FILE), DatasetMetadata, os.path.join(folder, METADATA_FILE))
+    path = os.path.join(folder, METADATA_FILE)
+    return check_content(decode_json(_read(folder, METADATA_FILE), path), DatasetMetadata, path)
 
 
 @contextlib.contextmanager
@@ -164,41 +169,15 @@ def _check_files(folder: str, metadata: DatasetMetadata) -> None:
     problems = find_changed_files(
         folder,
         metadata,
-        read=lambda name: read_file(os.path.join(folder, name)),
+        read=lambda name: _read(folder, name),
         exists=lambda name: exists(os.path.join(folder, name)),
     )
     for problem in problems:
         raise UserError(problem)
 
 
-def _shard_lengths(info: dict, split: str, folder: str) -> list[int]:
-    """Returns how many records each shard of a split has, by TFDS's file."""
-    try:
-        lengths = {found['name']: [int(length) for length in found['shardLengths']] for found in info['splits']}
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f'lacks or misstates {error}; build the dataset anew', file=f'{folder}/{INFO_FILE}') from None
-    if split not in lengths:
-        raise UserError(f'{folder}: no split {split!r}; there are {", ".join(sorted(lengths))}')
-    return lengths[split]
-
-
-def _read_json(folder: str, name: str) -> dict:
-    return decode_json(_read_text(folder, name), os.path.join(folder, name))
-
-
-def _read_text(folder: str, name: str) -> str:
-    path = os.path.join(folder, name)
-    try:
-        return read_file(path).decode()
-    except UnicodeDecodeError as error:
-        raise UserError(f'{path}: {error}') from None
-
-
-def _checked_shard(path: str, examples: int) -> Shard:
-    size, expected = file_size(path), examples * record_layout.RECORD_BYTES
-    if size != expected:
-        raise UserError(f'{path}: {size} bytes, {INFO_FILE} promises {examples} records, {expected} bytes')
-    return Shard(path, examples)
+def _read(folder: str, name: str) -> bytes:
+    return read_file(os.path.join(folder, name))
 
 
 def _check_sample(shards: Sequence[Shard]) -> None:

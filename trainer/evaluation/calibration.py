@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -19,7 +21,7 @@ from scipy.special import expit, logit
 from beam_pipelines import domain
 from beam_pipelines.errors import UserError
 from beam_pipelines.storage.atomic_files import write_json
-from beam_pipelines.storage.typed_json import parse_json
+from beam_pipelines.storage.typed_json import check_content, parse_json
 from trainer.errors import CalibrationError
 from trainer.evaluation.error_control import choose_confidence
 
@@ -27,6 +29,8 @@ FILE_NAME = 'calibration.json'
 
 # Where a consensus is exactly 0 or 1, its log-odds would be infinite.
 _LEAST_CONSENSUS = 1e-4
+
+_LEAST_TEMPERATURE = 1e-6  # fitted ones are from 0.01 on
 
 # Fields that are NaN where nothing is promised.
 _PROMISES = ('target_error', 'day_error')
@@ -184,7 +188,7 @@ def load(folder: str) -> Calibration:
     Raises
     ------
     CalibrationError
-        If it is missing or damaged; names the file, the field and its value.
+        If it is missing or damaged; names the file and the field.
     """
     path = os.path.join(folder, FILE_NAME)
     try:
@@ -198,45 +202,44 @@ def load(folder: str) -> Calibration:
     fields = {field.name for field in dataclasses.fields(Calibration)}
     if set(content) != fields:
         raise CalibrationError(f'{path}: is not a calibration; expected the fields {", ".join(sorted(fields))}')
-    _check_values(path, content)
     content |= {name: math.nan for name in _PROMISES if content[name] is None}
-    return Calibration(**content | {'knots': tuple(map(tuple, content['knots']))})
+    try:
+        loaded = check_content(content, Calibration, path)
+    except UserError as error:
+        raise CalibrationError(str(error)) from None
+    for problem in _problems(loaded):
+        raise CalibrationError(f'{path}: {problem}')
+    return loaded
 
 
-def _check_values(path: str, content: dict) -> None:
+def _problems(loaded: Calibration) -> Iterator[str]:
+    """Yields what cannot be so, although each field has its type."""
     for name, is_possible in _POSSIBLE.items():
-        try:
-            possible = is_possible(content[name])
-        except (TypeError, ValueError):
-            possible = False
-        if not possible:
-            raise CalibrationError(f'{path}: {name} is {content[name]!r}')
-    if content['method'] == 'isotonic' and not content['knots']:
-        raise CalibrationError(f'{path}: knots is [], method isotonic needs them')
+        if not is_possible(value := getattr(loaded, name)):
+            yield f'{name} is {value!r}'
+    if loaded.method == 'isotonic' and not loaded.knots:
+        yield 'knots is (), method isotonic needs them'
 
 
-def _are_knots(knots: list) -> bool:
-    """Whether they are pairs in 0..1 that rise."""
-    if not knots:
-        return knots == []
-    consensus, p_ser = np.transpose(np.array(knots, float).reshape(-1, 2))
-    return bool(
-        (np.diff(consensus) > 0).all()
-        and (np.diff(p_ser) >= 0).all()
-        and 0 <= min(consensus[0], p_ser[0])
-        and max(consensus[-1], p_ser[-1]) <= 1
+def _are_knots(knots: tuple[tuple[float, float], ...]) -> bool:
+    """Whether they are in 0..1 and rise."""
+    pairs = list(itertools.pairwise(knots))
+    return (
+        all(0 <= value <= 1 for knot in knots for value in knot)
+        and all(before[0] < after[0] for before, after in pairs)
+        and all(before[1] <= after[1] for before, after in pairs)
     )
 
 
-_POSSIBLE = {
+_POSSIBLE: dict[str, Callable[[Any], bool]] = {
     'method': lambda value: value in ('none', *_METHODS),
-    'temperature': lambda value: 0 < value < math.inf,
+    'temperature': lambda value: _LEAST_TEMPERATURE <= value < math.inf,
     'knots': _are_knots,
     'confidence': lambda value: 0.5 <= value <= 1,
-    **dict.fromkeys(_PROMISES, lambda value: value is None or 0 <= value <= 1),
-    **dict.fromkeys(('cells', 'wrong', 'decided', 'days'), lambda value: type(value) is int and value >= 0),
+    **dict.fromkeys(_PROMISES, lambda value: math.isnan(value) or 0 <= value <= 1),
+    **dict.fromkeys(('cells', 'wrong', 'decided', 'days'), lambda value: value >= 0),
     'least_p': lambda value: 0 <= value < 0.5,
-    'log_loss': lambda value: all(0 <= loss < math.inf for loss in dict(value).values()),
+    'log_loss': lambda value: all(0 <= loss < math.inf for loss in value.values()),
 }
 
 

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import io
-import math
 import os
-import tokenize
-import zipfile
-import zlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -22,6 +17,7 @@ from beam_pipelines.spikes.waveform_features import (
     measure_noise_pa,
     measure_udi_ms,
 )
+from beam_pipelines.storage.arrays import read_npz
 from beam_pipelines.storage.atomic_files import staged
 from trainer.data.shards import read_records
 from trainer.data.stored_dataset import StoredSplit
@@ -40,8 +36,6 @@ _KINDS = {
 }
 # Of a cell with one spike, or whose upstroke ends beyond the window.
 _MAY_BE_UNKNOWN = ('udi_ms', 'firing_rate_hz')
-# The mean spikes of a hundred thousand cells.
-_MOST_BYTES = 64 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,44 +161,14 @@ def load(folder: str) -> TrainingRange:
     """
     path = os.path.join(folder, FILE_NAME)
     try:
-        if os.path.exists(path) and not os.path.isfile(path):  # A pipe would be waited for.
-            raise ValueError('is not a regular file')
-        with open(path, 'rb') as file:
-            if file.read(2) != b'PK':  # Bytes before an archive would be overlooked.
-                raise zipfile.BadZipFile('is not an .npz file')
-        with zipfile.ZipFile(path) as archive:
-            loaded = TrainingRange(**{name: _read_array(archive, name) for name in _KINDS})
+        loaded = TrainingRange(**read_npz(path, _KINDS))
     except FileNotFoundError:
         raise UserError(f'{path}: no such file; sero-train writes it when a run has ended') from None
-    # NumPy parses the headers as Python text, whose errors are many; RuntimeError: encrypted.
-    except (
-        *(OSError, ValueError, TypeError, KeyError, EOFError, RuntimeError, SyntaxError),
-        *(zipfile.BadZipFile, zlib.error, tokenize.TokenError),
-    ) as error:
-        raise UserError(f'{path}: {" ".join(str(error).split())}') from None
+    except OSError as error:
+        raise UserError(f'{path}: {error.strerror}') from None
     for problem in _problems(loaded):
         raise UserError(f'{path}: {problem}')
     return loaded
-
-
-def _read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
-    """Reads one array of the file; ValueError before anything is allocated for more than a range may hold."""
-    stored = archive.getinfo(f'{name}.npy').file_size
-    if stored > _MOST_BYTES:
-        raise ValueError(f'{name} has {stored:,} bytes, more than {_MOST_BYTES:,}')
-    content = archive.read(f'{name}.npy')
-    with io.BytesIO(content) as file:
-        read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-        version = np.lib.format.read_magic(file)
-        if version not in read_header:
-            raise ValueError(f'{name} is of the version {version} of .npy files')
-        shape, _, dtype = read_header[version](file)
-        if dtype.kind not in _KINDS[name]:
-            raise ValueError(f'{name} holds {dtype}, expected {"whole " if _KINDS[name] == "iu" else ""}numbers')
-        if math.prod(shape) * dtype.itemsize != stored - file.tell():
-            raise ValueError(f'{name} is shorter or longer than its header says')
-        file.seek(0)
-        return np.lib.format.read_array(file, allow_pickle=False)
 
 
 def _can_be_measured(name: str, loaded: TrainingRange) -> bool:

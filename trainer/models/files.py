@@ -69,7 +69,8 @@ def _check_before_keras(path: str) -> None:
     """Raises ModelError for what Keras would import, or allocate, only because the file says so."""
     try:
         with zipfile.ZipFile(path) as archive:
-            if (total := sum(entry.file_size for entry in archive.infolist())) > _MOST_BYTES:
+            # zipfile reserves memory for what is packed too, whatever the file holds.
+            if (total := sum(max(entry.file_size, entry.compress_size) for entry in archive.infolist())) > _MOST_BYTES:
                 raise ModelError(f'{path}: {total:,} bytes unpacked are more than {_MOST_BYTES:,}')
             if (size := archive.getinfo(_CONFIG).file_size) > _MOST_BYTES_OF_CONFIG:
                 raise ModelError(f'{path}: {_CONFIG} has {size:,} bytes, more than {_MOST_BYTES_OF_CONFIG:,}')

@@ -74,10 +74,10 @@ def check_files(workdir: str) -> None:
         promised = read_typed(path, Manifest).sha256
     except UserError as error:
         raise ModelError(str(error)) from None
-    # Only names that we write are read, whatever the manifest lists.
+    # Only names that we write are read, whatever the manifest lists; a name with / before it is in the folder too.
     found = list(_files_of_run(workdir))
     for name in sorted({*promised, *found}):
-        file = os.path.join(workdir, name)
+        file = os.path.join(workdir, *name.split('/'))
         if name not in found and not name.startswith(_FOR_OTHERS):
             raise ModelError(f'{file}: is missing, {FILE_NAME} names it; copy the whole folder of the run')
         if name in found and promised.get(name) != _sha256(file):

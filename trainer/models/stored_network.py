@@ -95,12 +95,11 @@ def read_bounded(path: str) -> bytes:
         raise ModelError(f'{path}: no such file')
     try:
         with open(path, 'rb') as file:
-            content = file.read(_MOST_BYTES + 1)
+            if os.fstat(file.fileno()).st_size > _MOST_BYTES:
+                raise ModelError(f'{path}: more than {_MOST_BYTES:,} bytes are too many for a network of this kind')
+            return file.read()
     except OSError as error:
         raise ModelError(f'{path}: {error.strerror}') from None
-    if len(content) > _MOST_BYTES:
-        raise ModelError(f'{path}: more than {_MOST_BYTES:,} bytes are too many for a network of this kind')
-    return content
 
 
 def read_network(path: str) -> StoredNetwork:
@@ -146,7 +145,9 @@ def fill_member(member: keras.Model, stored: StoredNetwork, whose: str) -> None:
     try:
         with h5py.File(io.BytesIO(stored.weights), 'r') as file:
             _read_weights(stored.path, file, member, whose)
-    except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
+    except ModelError:
+        raise
+    except Exception as error:  # Of any kind: HDF5 reads what it does not expect.
         raise ModelError(f'{stored.path}: model.weights.h5: {" ".join(str(error).split())}') from None
 
 
@@ -207,6 +208,8 @@ def _read_weights(path: str, file: h5py.File, member: keras.Model, whose: str) -
                     f'{path}: layer {number} ({type(layer).__name__}) has weights of shape {shape}, in {whose} it is'
                     f' {tuple(variable.shape)}'
                 )
+            if dataset.dtype.kind != 'f':
+                raise ModelError(f'{path}: layer {number} ({type(layer).__name__}) has weights of {dataset.dtype}')
             # Either would be read from another file; a link cannot lead out of one in memory.
             if dataset.external or dataset.is_virtual:
                 raise ModelError(f'{path}: layer {number} ({type(layer).__name__}) has its weights outside of the file')

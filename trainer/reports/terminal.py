@@ -141,6 +141,7 @@ def division_table(metrics: Mapping[str, dict]) -> str:
         rows += [
             _division_row(f'  {TITLES[control]}', of_control)
             for control, of_control in metric.get('controls', {}).items()
+            if control in TITLES
         ]
     return _aligned(rows)
 

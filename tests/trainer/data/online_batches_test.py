@@ -113,7 +113,7 @@ def test_noise_masks_that_are_no_array_are_named_and_no_pickle_is_loaded(own_dat
     np.save(path, np.array([{'any': 'object'}], dtype=object), allow_pickle=True)
     crc32c = f'{google_crc32c.value(path.read_bytes()):08x}'
     edit_synthesis(own_data_dir, lambda synthesis: synthesis | {'noise_masks_crc32c': crc32c})
-    assert bank_error(own_data_dir).startswith(f'{path}: Object arrays cannot be loaded')
+    assert bank_error(own_data_dir) == f'{path}: holds object, expected numbers'
 
 
 def test_dataset_of_a_version_without_bank_says_what_to_do(own_data_dir):
@@ -122,3 +122,33 @@ def test_dataset_of_a_version_without_bank_says_what_to_do(own_data_dir):
     edit_synthesis(own_data_dir, lambda synthesis: {key: synthesis[key] for key in synthesis if key not in bank})
     assert open_split(own_data_dir, 'synthetic_small', 'train').examples > 0
     assert bank_error(own_data_dir) == (f'{path}: synthesis has no spike_bank; build the dataset anew')
+
+
+@pytest.mark.parametrize(
+    'masks',
+    [np.zeros((40, 159), np.float32), np.zeros(160, np.float32), np.full((40, 160), np.inf, np.float32), np.array(1.0)],
+)
+def test_noise_masks_of_another_shape_or_without_values_are_named(own_data_dir, masks):
+    path = pathlib.Path(dataset_folder(own_data_dir, 'synthetic_small'), 'noise_masks.npy')
+    np.save(path, masks)
+    crc32c = f'{google_crc32c.value(path.read_bytes()):08x}'
+    edit_synthesis(own_data_dir, lambda synthesis: synthesis | {'noise_masks_crc32c': crc32c})
+    assert bank_error(own_data_dir) == f'{path}: expected rows of 160 finite numbers'
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        {'spike_bank_examples': 10**15},
+        {'spike_bank_examples': 0},
+        {'spike_bank': 'record_layout.json'},
+        {'masks_a_spike': [1, 5]},
+        {'masks_a_spike': [3, 2]},
+        {'weights': [0.4, 0.3]},
+        {'examples': [3, 4]},
+        {'noise_masks': 'noise_masks.np'},
+    ],
+)
+def test_what_spikes_cannot_be_made_from_is_one_line_that_names_a_file(own_data_dir, change):
+    edit_synthesis(own_data_dir, lambda synthesis: synthesis | change)
+    assert bank_error(own_data_dir).startswith(f'{dataset_folder(own_data_dir, "synthetic_small")}/')

@@ -231,4 +231,28 @@ def test_a_dataset_of_an_early_version_is_read_but_not_with_swapped_names(own_da
 def test_splits_that_are_none_are_refused(own_data_dir, splits):
     path = pathlib.Path(dataset_folder(own_data_dir, 'original'), 'dataset_info.json')
     edit_json(path, splits=splits)
-    assert error_of(own_data_dir).startswith(str(path) if splits else f'{path.parent}: no split')
+    assert error_of(own_data_dir).startswith(f'{path}: ')
+
+
+@pytest.mark.parametrize('config', ['original', 'non_homogeneous'])
+def test_a_pipe_in_the_folder_is_not_waited_for(own_data_dir, config):
+    folder = pathlib.Path(dataset_folder(own_data_dir, config))
+    os.mkfifo(folder / 'a_pipe')
+    checksums = json.loads((folder / 'checksums.json').read_text())['crc32c']
+    (folder / 'checksums.json').write_text(json.dumps({'crc32c': checksums | {'a_pipe': '00000000'}}))
+    message = error_of(own_data_dir, config, 'test')
+    assert message.startswith(f'{folder}/a_pipe: is a pipe') or 'a_pipe' in message
+
+
+def test_a_file_of_holes_is_not_read_into_memory(own_data_dir):
+    path = pathlib.Path(dataset_folder(own_data_dir, 'original'), 'features.json')
+    os.truncate(path, 1 << 40)
+    assert error_of(own_data_dir).startswith(f'{path}: is larger than ')
+
+
+@pytest.mark.parametrize('name', ['../outside.json', '/dev/zero', '\0'])
+def test_checksums_of_files_elsewhere_are_refused_and_nothing_is_read_there(own_data_dir, name):
+    folder = pathlib.Path(dataset_folder(own_data_dir, 'original'))
+    checksums = json.loads((folder / 'checksums.json').read_text())['crc32c']
+    (folder / 'checksums.json').write_text(json.dumps({'crc32c': checksums | {name: '00000000'}}))
+    assert error_of(own_data_dir).startswith(f'{folder}/checksums.json: ')

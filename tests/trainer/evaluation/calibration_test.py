@@ -203,4 +203,36 @@ def test_value_that_cannot_be_is_named(field, value, tmp_path):
     path = tmp_path / 'calibration.json'
     calibration.write(str(tmp_path), EXAMPLE)
     path.write_text(json.dumps(json.loads(path.read_text()) | {field: value}))
-    assert error_of(tmp_path).startswith(f'{path}: {field} is {value!r}')
+    message = error_of(tmp_path)
+    assert message.startswith(f'{path}: ') and field in message
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        {'knots': [[0.5, math.nan]]},
+        {'knots': [[0.1, 0.2], [math.nan, 0.3], [0.9, 0.4]]},
+        {'knots': [[[0.1], 0.2], [0.8, 0.9]]},
+        {'knots': [[0.1, '0.2'], [0.8, 0.9]]},
+        {'knots': [0.1, 0.2]},
+        {'temperature': 1e-320},
+        {'temperature': True},
+        {'temperature': [1.0]},
+        {'least_p': 'a'},
+        {'log_loss': [['a', 1.0]]},
+        {'cells': 1.5},
+    ],
+)
+def test_no_value_breaks_the_probabilities_that_it_gives(change, tmp_path):
+    path = tmp_path / 'calibration.json'
+    calibration.write(str(tmp_path), EXAMPLE)
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    assert error_of(tmp_path).startswith(f'{path}: ')
+
+
+@pytest.mark.parametrize('field', ['temperature', 'cells', 'confidence'])
+def test_a_number_that_no_float_can_hold_is_refused(field, tmp_path):
+    path = tmp_path / 'calibration.json'
+    calibration.write(str(tmp_path), EXAMPLE)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {field: 10**400}))
+    assert error_of(tmp_path).startswith(f'{path}: ')

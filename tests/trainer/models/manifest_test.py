@@ -77,6 +77,13 @@ def test_a_file_that_is_missing_or_of_another_run_is_named(name, run):
     assert error_of(run).startswith(f'{run}/{name}: {"no such file" if name == "model_info.json" else "is missing"}')
 
 
+@pytest.mark.parametrize('name', ['/dev/zero', '//etc/passwd', '/'])
+def test_a_manifest_names_files_of_its_folder_alone(name, run):
+    promised = json.loads((run / 'manifest.json').read_text())['sha256']
+    change_json(run / 'manifest.json', sha256=promised | {name: 'a'})
+    assert error_of(run).startswith(f'{run}/')
+
+
 def test_a_member_or_a_consensus_too_many_is_named(run):
     shutil.copy(run / 'members' / 'k4.keras', run / 'members' / 'k21.keras')
     assert error_of(run).startswith(f'{run}/members/k21.keras: is not the file')
