@@ -18,7 +18,7 @@ from beam_pipelines.datasets.configs import CELL_NAMES_FILE, CHECKSUMS_FILE, LAB
 from beam_pipelines.datasets.file_names import Crc32c, FileName
 from beam_pipelines.datasets.metadata import DatasetMetadata
 from beam_pipelines.errors import UserError
-from beam_pipelines.storage.atomic_files import write_text
+from beam_pipelines.storage.atomic_files import file_named, write_text
 from beam_pipelines.storage.typed_json import check_content, decode_json
 
 
@@ -43,10 +43,10 @@ def cover(folder: str, names: Iterable[str]) -> None:
     path = os.path.join(folder, CHECKSUMS_FILE)
     if not os.path.exists(path):
         return
-    with open(path, 'rb') as file:
+    with file_named(path), open(path, 'rb') as file:
         of_files = dict(check_content(decode_json(file.read(), path), Checksums, path).crc32c)
     for name in names:
-        with open(os.path.join(folder, name), 'rb') as file:
+        with file_named(written := os.path.join(folder, name)), open(written, 'rb') as file:
             of_files[name] = checksum(file.read())
     write_text(path, _as_json(of_files))
 

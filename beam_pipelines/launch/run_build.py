@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+from collections.abc import Mapping
 
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
@@ -21,7 +22,7 @@ from beam_pipelines.planning.options import BuildOptions
 from beam_pipelines.storage import files
 from beam_pipelines.storage.locks import check_not_written, locked
 from beam_pipelines.storage.object_store import check_access
-from beam_pipelines.transforms.build_datasets import build_pipeline
+from beam_pipelines.transforms.build_datasets import build_pipeline, unwritten_failures
 from beam_pipelines.transforms.paths import BuildPaths
 from beam_pipelines.transforms.read_recordings import find_inputs
 
@@ -95,11 +96,17 @@ def run_build(
         return _stage_template(build)
     paths = build.paths
     preflight.check_writable(build.options, paths)
-    with locked(paths.lock) if files.is_local(paths.root) else contextlib.nullcontext():
-        pending = _reserve(build)
-        replaced = {config: finished_at(build.folder(config)) for config in pending.options.configs}
-        detached = _execute(pending) if pending.options.configs else None
-        return detached or _collect(build, replaced)
+    try:
+        with locked(paths.lock) if files.is_local(paths.root) else contextlib.nullcontext():
+            pending = _reserve(build)
+            replaced = {config: finished_at(build.folder(config)) for config in pending.options.configs}
+            detached = _execute(pending) if pending.options.configs else None
+            return detached or _collect(build, replaced)
+    except (OSError, UserError):
+        for folder in [*(FileSystems.join(paths.root, config) for config in options.configs), paths.root]:
+            with contextlib.suppress(OSError):
+                files.remove_if_empty(folder)
+        raise
 
 
 def _prepare(options: BuildOptions, pipeline_options: PipelineOptions, overwrite: bool, publish: bool) -> _Build:
@@ -137,9 +144,15 @@ def _reserve(build: _Build) -> _Build:
     preflight.check_nothing_submitted(paths)
     # Before the reservation: a build that is refused must not take that of an interrupted one.
     preflight.check_protocol(options, paths)
+    goes_on = files.exists(paths.running)
     if build.publish:
         options = dataclasses.replace(options, configs=reserve(options, paths, build.overwrite))
-    preflight.check_disk_space(options, paths)
+    try:
+        preflight.check_disk_space(options, paths)
+    except UserError:
+        if not goes_on:
+            files.remove(paths.running)
+        raise
     remove_left_behind(options, paths)
     return dataclasses.replace(build, options=options)
 
@@ -172,18 +185,21 @@ def _collect(build: _Build, replaced: dict[str, float | None]) -> list[BuiltData
     files.remove(build.paths.staging)
     if build.publish:
         files.remove(build.paths.running)
-    return [_outcome(build, config, replaced.get(config)) for config in build.options.configs]
+    local = build.pipeline.result is not None and default_runner(build.pipeline_options) == LOCAL_RUNNER
+    unwritten = unwritten_failures(build.pipeline.result) if local else {}
+    return [_outcome(build, config, replaced.get(config), unwritten) for config in build.options.configs]
 
 
-def _outcome(build: _Build, config: str, replaced: float | None) -> BuiltDataset:
+def _outcome(build: _Build, config: str, replaced: float | None, unwritten: Mapping[str, str]) -> BuiltDataset:
     paths = build.paths
     if files.exists(paths.failure(config)):
         error = files.read_json(paths.failure(config))['error']
         files.remove(paths.failure(config))
         # Complete shards are kept for the next run.
-        files.remove_if_empty(FileSystems.join(paths.root, config))
         raise UserError(f'{error}; rejected files are listed in {paths.rejected}')
     folder = build.folder(config)
+    if config in unwritten:
+        raise UserError(unwritten[config])
     # The time tells a new dataset from the old one; their fingerprints are equal if their content is.
     if finished_at(folder) in (None, replaced):
         raise UserError(f'{folder}: was not finished, and the reason could not be written either; is the disk full?')

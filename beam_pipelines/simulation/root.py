@@ -79,7 +79,8 @@ def write_recordings(jobs: Sequence[_Job], write: Callable[[_Job], dict], worker
     with concurrent.futures.ThreadPoolExecutor(workers or joblib.cpu_count()) as pool:
         try:
             futures = [pool.submit(write, job) for job in jobs]
-            for n_done, _ in enumerate(concurrent.futures.as_completed(futures), start=1):
+            for n_done, future in enumerate(concurrent.futures.as_completed(futures), start=1):
+                future.result()  # The first that fails ends the work.
                 if n_done % max(1, len(futures) // 10) == 0 or n_done == len(futures):
                     logging.info('wrote %d of %d recordings', n_done, len(futures))
             return [future.result() for future in futures]

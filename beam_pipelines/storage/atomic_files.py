@@ -43,6 +43,17 @@ def staged(path: str | os.PathLike) -> Iterator[str]:
         raise
 
 
+@contextlib.contextmanager
+def file_named(path: str | os.PathLike) -> Iterator[None]:
+    """Adds a path to an ``OSError`` of the block that names no file; those of reads, writes and closes do not."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = os.fspath(path)
+        raise
+
+
 def flush(path: str | os.PathLike) -> None:
     """Waits until a file or folder is on the disk; what is renamed before that may be empty after a power cut.
 

@@ -22,7 +22,7 @@ from apache_beam.io import filesystem
 from apache_beam.io.filesystems import FileSystems
 
 from beam_pipelines.errors import UserError
-from beam_pipelines.storage.atomic_files import flush
+from beam_pipelines.storage.atomic_files import file_named, flush
 from beam_pipelines.storage.bounds import MOST_BYTES_OF_SMALL_FILE
 from beam_pipelines.storage.object_store import store_errors
 from beam_pipelines.storage.typed_json import check_content, decode_json
@@ -57,7 +57,9 @@ def create_atomically(path: str) -> Iterator[BinaryIO]:
         else:
             with _errors_of(path):
                 FileSystems.rename([temporary], [path])
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, OSError) and (error.filename is None or error.filename == temporary):
+            error.filename, error.filename2 = path, None  # The user knows no other name.
         with contextlib.suppress(OSError):  # The first error counts; the temporary name identifies leftovers.
             remove(temporary)
         raise
@@ -306,7 +308,7 @@ def _open(path: str) -> BinaryIO:
 
 
 def _errors_of(path: str) -> contextlib.AbstractContextManager:
-    return contextlib.nullcontext() if is_local(path) else store_errors(path)
+    return file_named(path) if is_local(path) else store_errors(path)
 
 
 def _pattern(path: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from beam_pipelines.errors import UserError
+from beam_pipelines.storage.atomic_files import file_named
 
 _Described = TypeVar('_Described')
 
@@ -32,7 +33,7 @@ def parse_json(path: str | os.PathLike) -> object:
     """
     if os.path.exists(path) and not os.path.isfile(path):  # A pipe would be waited for.
         raise UserError('is not a regular file', file=path)
-    with open(path, 'rb') as file:
+    with file_named(path), open(path, 'rb') as file:
         if os.fstat(file.fileno()).st_size > _MOST_BYTES:
             raise UserError(f'is larger than {_MOST_BYTES:,} bytes', file=path)
         return decode_json(file.read(), path)

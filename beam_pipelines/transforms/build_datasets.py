@@ -6,10 +6,13 @@ shuffle them. A fault in the data is a result like any other, not an exception.
 
 import contextlib
 import dataclasses
+import json
 from collections.abc import Iterator, Sequence
 
 import apache_beam as beam
 import msgspec
+from apache_beam.metrics.metric import MetricResults, MetricsFilter
+from apache_beam.runners.runner import PipelineResult
 
 from beam_pipelines.datasets.configs import ARRAYS, CONFIGS
 from beam_pipelines.datasets.metadata import DatasetMetadata
@@ -28,6 +31,8 @@ from beam_pipelines.transforms.finish_dataset import (
 from beam_pipelines.transforms.paths import BuildPaths
 from beam_pipelines.transforms.read_recordings import FindAndIngest, IngestResult, source_of_root
 from beam_pipelines.transforms.write_shards import FailedShard, ShardTask, WriteShards, WrittenShard
+
+_UNWRITTEN = 'unwritten'
 
 
 @dataclasses.dataclass
@@ -94,12 +99,15 @@ def _plan(
             files.write_json(planned, content)
     except (OSError, UserError) as error:
         # Complete shards of an earlier run stay, because the store may be back in a minute.
-        where = paths.work(config)
-        yield FailedShard(f'{where}: {error.strerror}' if isinstance(error, OSError) else str(error))
+        yield FailedShard(_words_of(error, paths.work(config)))
         return
     for split, shards in plan.shards.items():
         for number in range(shards):
             yield ShardTask(config, plan.fingerprint, split, number)
+
+
+def _words_of(error: OSError | UserError, folder: str) -> str:
+    return f'{error.filename or folder}: {error.strerror or error}' if isinstance(error, OSError) else str(error)
 
 
 def _check_splits(plan: DatasetPlan, options: BuildOptions) -> None:
@@ -125,6 +133,7 @@ class _Finish(beam.DoFn):
         self._paths = BuildPaths(options.data_dir)
         self._publish = publish
         self._detached = detached
+        self._unwritten = beam.metrics.Metrics.string_set('failures', _UNWRITTEN)
 
     def process(
         self, config: str, ingested: Sequence[IngestResult], written: Sequence[WrittenShard | FailedShard]
@@ -134,11 +143,13 @@ class _Finish(beam.DoFn):
             self._finish(config, ingested, written)
             files.remove(paths.failure(config))
         except (OSError, UserError) as error:
-            reason = f'{paths.work(config)}: {error.strerror or error}' if isinstance(error, OSError) else str(error)
+            reason = _words_of(error, paths.work(config))
             if self._detached:
                 raise RuntimeError(f'{reason}; rejected files are listed in {paths.rejected}') from error
-            with contextlib.suppress(OSError):
+            try:
                 files.write_json(paths.failure(config), {'error': reason})
+            except OSError:  # The disk is full, or fails.
+                self._unwritten.add(json.dumps([config, reason]))
             return
         yield config
 
@@ -161,6 +172,12 @@ class _Finish(beam.DoFn):
             finish_dataset(plan, reports, shards, folder, source_of_root(self._options.recordings))
             if self._publish:
                 publish_dataset(plan, self._paths)
+
+
+def unwritten_failures(result: PipelineResult) -> dict[str, str]:
+    """Returns why datasets could not be built where the disk did not take the reason: config -> reason."""
+    sets = result.metrics().query(MetricsFilter().with_name(_UNWRITTEN))[MetricResults.STRINGSETS]
+    return dict(json.loads(failure) for found in sets for failure in found.result)
 
 
 def build_pipeline(

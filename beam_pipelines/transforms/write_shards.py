@@ -129,7 +129,7 @@ class _WriteShard(beam.DoFn):
         try:
             bank: _Bank = self._shared.acquire(lambda: self._load(task), tag=task.fingerprint)
         except OSError as error:
-            yield FailedShard(f'{error.strerror or error}: {task.config}: the recorded spikes could not be read')
+            yield FailedShard(f'{error.filename or task.config}: {error.strerror or error}')
             return
         self._bank = bank  # Kept here because Beam keeps only the bank that a step acquired last.
         plan = bank.plan
@@ -142,7 +142,7 @@ class _WriteShard(beam.DoFn):
             yield FailedShard(f'{task.config}: {error}')
             return
         except OSError as error:
-            yield FailedShard(f'{error.strerror or error}: {name} ({len(examples):,} records) could not be written')
+            yield FailedShard(f'{error.filename or path}: {error.strerror or error}')
             return
         (self._reused if shard.reused else self._written).inc()
         yield shard

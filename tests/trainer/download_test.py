@@ -12,6 +12,7 @@ from beam_pipelines.storage.locks import written_by_one
 from tests.support import drive_stand_in
 from tests.support.commands import error_line, run_command, run_installed
 from tests.support.folders import files_of
+from tests.support.full_disk import full_disk
 from tests.support.recordings import write_spike_csv
 from trainer.published.counts import PUBLISHED, Count, count_root, describe_counts
 from trainer.published.drive import MODELS, RECORDINGS, fetch_folder
@@ -97,6 +98,13 @@ def test_no_page_is_kept_whatever_it_starts_with_and_its_headers_say(drive, tmp_
     with pytest.raises(UserError, match=r'7 of 14 files could not be fetched, the first: 0.csv: .* sent a web page'):
         fetch_folder('models', MODELS, tmp_path / 'authors')
     assert files_of(tmp_path / 'authors') == {f'{number}.good': b'1' for number in range(len(pages))}
+
+
+def test_a_full_disk_is_an_error_with_the_file_that_did_not_come(drive, tmp_path, capsys):
+    drive.folders[MODELS] = {'a.h5': b'1' * 5000}
+    with full_disk(), pytest.raises(OSError, match='File too large') as raised:
+        fetch_folder('models', MODELS, tmp_path / 'authors')
+    assert raised.value.filename == str(tmp_path / 'authors' / 'a.h5')
 
 
 def test_a_quota_that_ends_within_a_folder_is_one_line_and_the_next_run_fetches_the_rest(published, tmp_path):

@@ -100,11 +100,12 @@ class Builder(tfds.core.dataset_builder.FileReaderBuilder):
         try:
             super().download_and_prepare(**keywords)
         except BaseException as error:
-            if os.path.isdir(aside := _aside(self.data_dir)) and not os.path.exists(self.data_dir):
-                os.replace(aside, self.data_dir)
+            _put_back(self.data_dir)
             if isinstance(error, KeyboardInterrupt):
                 _report_in_one_line()
                 raise _Interrupted('interrupted') from None
+            if isinstance(error, OSError):
+                raise _disk_error(error, self.data_dir) from error
             raise
 
     def _end_replacement(self) -> None:
@@ -152,10 +153,7 @@ class Builder(tfds.core.dataset_builder.FileReaderBuilder):
         options = BuildOptions(recordings, data_dir, (config.name,), max_shard_bytes=_max_shard_bytes(download_config))
         if config.synthetic_examples:
             _tell(f'{config.name} will take {options.required_bytes(config.name) / 1e9:.2f} GB of disk in {data_dir}')
-        try:
-            build = run_build(options, download_config.beam_options or PipelineOptions([]), publish=False)
-        except OSError as error:
-            raise UserError(error.strerror or str(error), file=error.filename) from error
+        build = run_build(options, download_config.beam_options or PipelineOptions([]), publish=False)
         assert isinstance(build, list)  # A build that is not published is never a DetachedBuild.
         (built,) = build
         if built.metadata.files_rejected:
@@ -198,12 +196,33 @@ class _KeptPath(type(tfds.core.Path('/'))):  # type: ignore[misc]
         if not os.path.exists(self):
             return  # Another process is replacing it, and what is kept may be the only one.
         shutil.rmtree(_aside(self), ignore_errors=True)
-        os.replace(self, _aside(self))
+        try:
+            os.replace(self, _aside(self))
+        except OSError as error:
+            raise _disk_error(error, self) from error
 
 
 def _aside(folder: str | os.PathLike) -> str:
     """Returns where a dataset is kept while its replacement is being built."""
     return f'{os.fspath(folder)}{configs.REPLACED}'
+
+
+def _put_back(folder: str | os.PathLike) -> None:
+    """Puts a dataset back whose replacement could not be built."""
+    aside = _aside(folder)
+    if not os.path.isdir(aside) or os.path.exists(folder):
+        return
+    try:
+        os.replace(aside, folder)
+    except OSError as error:
+        _report_in_one_line()
+        raise UserError(f'{error.strerror}; rename it to {os.path.basename(folder)}', file=aside) from error
+
+
+def _disk_error(error: OSError, folder: str | os.PathLike) -> UserError:
+    """Returns what to raise for an error of the disk, which TFDS would show with its traceback."""
+    _report_in_one_line()
+    return UserError(error.strerror or str(error), file=error.filename or folder)
 
 
 def _is_remote(data_dir: str | os.PathLike | None) -> bool:

@@ -17,6 +17,7 @@ import numpy as np
 
 from beam_pipelines.errors import UserError
 from beam_pipelines.storage.arrays import decode_npy
+from beam_pipelines.storage.atomic_files import file_named
 from trainer.evaluation.outputs import write_table
 from trainer.evaluation.results import ClassifiedCell
 
@@ -166,7 +167,7 @@ def read_cluster_ids(folder: pathlib.Path) -> set[int]:
 def _ids_in_table(path: pathlib.Path) -> set[int]:
     ids = set()
     try:
-        with open(path, newline='', encoding='utf-8-sig') as file:
+        with file_named(path), open(path, newline='', encoding='utf-8-sig') as file:
             reader = csv.DictReader(file, delimiter='\t')
             names = [name for name in _ID_COLUMNS if name in (reader.fieldnames or ())]
             if not names:

@@ -22,7 +22,7 @@ from beam_pipelines.datasets import record_layout
 from beam_pipelines.datasets.metadata import DatasetMetadata
 from beam_pipelines.errors import UserError
 from beam_pipelines.storage.arrays import read_npz
-from beam_pipelines.storage.atomic_files import remove_left_behind, staged, write_json, write_text
+from beam_pipelines.storage.atomic_files import file_named, remove_left_behind, staged, write_json, write_text
 from beam_pipelines.storage.locks import written_by_one
 from beam_pipelines.synthesis.synthesizer import SpikeBank, Synthesizer
 from trainer.cross_validation.fold_training import Spikes, recorded_epochs, synthetic_epochs, train_in_memory
@@ -228,7 +228,7 @@ def _reserve(folder: str, settings: dict) -> None:
         remove_left_behind(folder)
     text = json.dumps(settings, indent=2, sort_keys=True) + '\n'
     if os.path.exists(path):
-        with open(path, encoding='utf-8') as file:
+        with file_named(path), open(path, encoding='utf-8') as file:
             if file.read() != text:
                 raise UserError(f'{folder}: holds a cross-validation of other settings or data; use another --workdir')
         return

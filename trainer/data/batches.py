@@ -18,7 +18,7 @@ from beam_pipelines import domain
 from beam_pipelines.datasets import record_layout
 from beam_pipelines.errors import UserError
 from trainer.data.example_order import CHUNK_ROWS, Chunks, ExampleOrder
-from trainer.data.shards import HEADER_WORDS, map_shard
+from trainer.data.shards import HEADER_WORDS, Shard, map_shard, read_rows
 from trainer.data.stored_dataset import StoredSplit
 
 # Explicit, because AUTOTUNE would need the optimizations that are off, and some seconds to tune.
@@ -189,6 +189,7 @@ def dataset_errors() -> Iterator[None]:
         if not found:
             raise
         path, record = found.groups()
+        read_rows(Shard(path, int(record) + 1), int(record), 1)  # tells why, if the file cannot be read or was cut
         raise UserError(f'{path}: record {record} is not a record of this layout') from None
 
 
@@ -215,13 +216,15 @@ class _MappedRecords:
             tf.cast(shard, tf.int32), [lambda mapped=mapped: tf.gather(mapped, rows) for mapped in self._shards]
         )
         words = tf.ensure_shape(words, (None, record_layout.RECORD_BYTES // 4))
-        # Every record starts with the same twelve bytes, so checking them detects foreign content.
-        right = tf.equal(words[:, : len(HEADER_WORDS)], HEADER_WORDS)
+        # Every record starts with the same twelve bytes, so checking them detects foreign content. One that is cut off
+        # ends in zeros. No whole one does: the last sample would have to be zero, and the CRC after it.
+        right = tf.reduce_all(tf.equal(words[:, : len(HEADER_WORDS)], HEADER_WORDS), axis=1)
+        right &= tf.not_equal(words[:, -1] | words[:, -2], 0)
         return tf.cond(tf.reduce_all(right), lambda: words, lambda: self._report(words, right, shard, rows))
 
     def _report(self, words: tf.Tensor, right: tf.Tensor, shard: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
         """Fails with the first record that is not of this layout."""
-        record = tf.gather(rows, tf.argmin(tf.cast(tf.reduce_all(right, axis=1), tf.int8)))
+        record = tf.gather(rows, tf.argmin(tf.cast(right, tf.int8)))
         check = tf.debugging.Assert(False, ['not of this layout', tf.gather(self._paths, shard), record])
         with tf.control_dependencies([check]):
             return tf.identity(words)

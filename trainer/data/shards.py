@@ -15,6 +15,7 @@ from beam_pipelines.datasets import record_layout
 from beam_pipelines.errors import UserError
 from beam_pipelines.storage.bounds import MOST_BYTES_OF_SMALL_FILE
 from beam_pipelines.storage.walk import check_regular
+from trainer.data.bus_errors import read_lost_pages_as_zeros
 
 # How every record starts, as 32-bit words.
 HEADER_WORDS = np.frombuffer(record_layout.HEADER, np.int32)
@@ -84,9 +85,8 @@ def read_rows(shard: Shard, first: int, count: int) -> np.ndarray:
     with _file_errors(shard.path), _open(shard.path) as file:
         file.seek(first * record_layout.RECORD_BYTES)
         content = file.read(count * record_layout.RECORD_BYTES)
-    whole = len(content) // record_layout.RECORD_BYTES
-    if whole < count:
-        raise UserError(f'{shard.path}: ends within record {first + whole}')
+    if len(content) < count * record_layout.RECORD_BYTES:
+        raise UserError(f'{shard.path}: ends within record {file_size(shard.path) // record_layout.RECORD_BYTES}')
     rows = np.frombuffer(content, np.uint8).reshape(count, record_layout.RECORD_BYTES)
     # Every record starts with the same twelve bytes, so checking them detects foreign content.
     foreign = rows.view(np.int32)[:, : len(HEADER_WORDS)] != HEADER_WORDS
@@ -113,7 +113,8 @@ def read_records(shards: Iterable[Shard]) -> np.ndarray:
 def map_shard(shard: Shard) -> tf.Tensor:
     """Returns the rows of a shard as 32-bit words: (examples, 189) int32.
 
-    A local file is mapped into memory and read as it is needed; a remote one is read here, as a whole.
+    A local file is mapped into memory and read as it is needed; a remote one is read here, as a whole. What is lost of
+    a mapped file afterwards reads as zeros.
 
     Raises
     ------
@@ -127,6 +128,7 @@ def map_shard(shard: Shard) -> tf.Tensor:
             if len(content) != shard.examples * record_layout.RECORD_BYTES:
                 raise UserError(f'{shard.path}: {len(content)} bytes, has changed since the dataset was opened')
             return tf.constant(np.frombuffer(content, np.int32).reshape(shape))
+        read_lost_pages_as_zeros(shard.path)
         return tf.raw_ops.ImmutableConst(dtype=tf.int32, shape=shape, memory_region_name=shard.path)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from beam_pipelines.errors import UserError
-from beam_pipelines.storage.atomic_files import write_json
+from beam_pipelines.storage.atomic_files import file_named, write_json
 from beam_pipelines.storage.typed_json import read_typed
 from trainer.errors import ModelError
 
@@ -35,7 +35,7 @@ class Manifest(msgspec.Struct, frozen=True):
 
 def _sha256(path: str) -> str:
     """Returns the SHA-256 of a file in hexadecimal digits; OSError if it cannot be read."""
-    with open(path, 'rb') as file:
+    with file_named(path), open(path, 'rb') as file:
         digest = hashlib.sha256()
         while block := file.read(1 << 20):
             digest.update(block)

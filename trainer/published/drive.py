@@ -13,7 +13,7 @@ from typing import Any
 
 from beam_pipelines.cli.words import counted
 from beam_pipelines.errors import UserError
-from beam_pipelines.storage.atomic_files import flush
+from beam_pipelines.storage.atomic_files import file_named, flush
 
 # Source: the README of the authors' repository DLAtypicalSerotoninergicCells. Their synthetic spikes are not here:
 # sero-build makes its own from the recordings.
@@ -112,9 +112,9 @@ def _fetch_file(drive_id: str, path: pathlib.Path) -> None:
 
     # Hidden until it has been looked at, so that it is never taken for a recording. It keeps an interrupted download.
     staged = path.with_name(f'.{path.name}.download')
-    with _requests_limited():
+    with _requests_limited(), file_named(path):
         _ask(gdown.download, id=drive_id, output=str(staged), resume=True, retries=_RETRIES)
-    with open(staged, 'rb') as file:
+    with file_named(path), open(staged, 'rb') as file:
         start = file.read(_BYTES_LOOKED_AT).lstrip(_BEFORE_A_PAGE)
     if not start or start.startswith(_START_OF_PAGE):
         staged.unlink()

@@ -14,6 +14,7 @@ from beam_pipelines import domain
 from beam_pipelines.cli.command import run_command
 from beam_pipelines.errors import UsageError, UserError
 from beam_pipelines.recordings.sources import find_source
+from beam_pipelines.storage.atomic_files import file_named
 from trainer.published import results as published_results
 from trainer.published.results import TRAINED_ON_ORIGINAL, TRAINED_ON_SYNTHETIC
 
@@ -99,7 +100,7 @@ def main(argv: list[str]) -> int:
 
 def _read(path: str) -> dict:
     try:
-        with open(path, encoding='utf-8') as file:
+        with file_named(path), open(path, encoding='utf-8') as file:
             return json.load(file)
     except ValueError as error:
         raise UserError(str(error), file=path) from None

@@ -11,7 +11,7 @@ from beam_pipelines.recordings.abf_writer import write_abf
 from beam_pipelines.recordings.formats import read_recordings
 from beam_pipelines.recordings.reading_options import ReadingOptions
 from beam_pipelines.recordings.rejection import RecordingRejected
-from tests.fuzz.reading import CORPUS
+from tests.fuzz.recordings import CORPUS
 from tests.support import foreign_recordings as write
 from tests.support.requirements import needs_posix
 

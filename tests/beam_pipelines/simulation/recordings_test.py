@@ -214,3 +214,16 @@ def test_a_failure_half_way_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(UserError, match='cannot be written: No space left on device'):
         simulated_recordings.simulate(tmp_path / 'x', _TINY)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_first_recording_that_cannot_be_written_ends_the_work(tmp_path, monkeypatch):
+    tried = []
+
+    def full_disk(path, *args):
+        tried.append(path)
+        raise OSError(28, 'No space left on device')
+
+    monkeypatch.setattr(simulated_recordings, 'write_abf', full_disk)
+    with pytest.raises(UserError, match='cannot be written: No space left on device'):
+        simulated_recordings.simulate(tmp_path / 'x', _TINY, workers=1)
+    assert len(tried) < 8  # of as many recordings

@@ -23,6 +23,20 @@ def test_a_file_whose_writing_fails_leaves_nothing(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+def test_a_full_disk_is_an_error_with_the_file(tmp_path):
+    path = str(tmp_path / 'file')
+    with pytest.raises(OSError, match='No space left') as raised, files.create_atomically(path):
+        raise OSError(28, 'No space left on device')  # as the writing of a file raises it, without its name
+    assert raised.value.filename == path
+
+
+@pytest.mark.skipif(not os.path.exists('/proc/self/mem'), reason='there is no file that cannot be read')
+def test_a_file_that_cannot_be_read_is_named():
+    with pytest.raises(OSError, match='Input/output error') as raised:
+        files.read_bytes('/proc/self/mem')  # Its first bytes are not there.
+    assert raised.value.filename == '/proc/self/mem'
+
+
 def test_a_file_whose_writing_fails_leaves_the_old_one(tmp_path):
     (tmp_path / 'file').write_bytes(b'old')
     with pytest.raises(RuntimeError):

@@ -15,6 +15,7 @@ from beam_pipelines.recordings.reading_options import ReadingOptions
 from beam_pipelines.recordings.rejection import RejectedFile
 from beam_pipelines.recordings.sources import SIMULATED
 from tests.support.classified_cells import make_cell
+from tests.support.full_disk import full_disk
 from tests.support.places import ROOT
 from trainer.classify import watch
 from trainer.classify.batch import Findings
@@ -129,18 +130,6 @@ def test_watching_goes_on_while_an_output_is_in_use(is_closed, classifier, in_us
     said = capsys.readouterr()
     assert said.err.count('cells.csv: cannot be replaced') == 1
     assert 'a.abf  rejected, not_abf' in said.out and f'report: {folder / "report.html"}' in said.out
-
-
-@contextlib.contextmanager
-def full_disk():
-    """Lets no file grow, by the operating system itself."""
-    resource = pytest.importorskip('resource')
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 @pytest.mark.parametrize('exports', [[], ['nwb'], ['phy']])
