@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.runners.runner import PipelineResult
 
 from beam_pipelines.datasets.configs import METADATA_FILE
 from beam_pipelines.datasets.metadata import DatasetMetadata
@@ -100,8 +101,10 @@ def run_build(
         with locked(paths.lock) if files.is_local(paths.root) else contextlib.nullcontext():
             pending = _reserve(build)
             replaced = {config: finished_at(build.folder(config)) for config in pending.options.configs}
-            detached = _execute(pending) if pending.options.configs else None
-            return detached or _collect(build, replaced)
+            result = _execute(pending) if pending.options.configs else None
+            if result and build.detached:
+                return submitted(pipeline_options, result, build.options.data_dir)
+            return _collect(build, replaced, result)
     except (OSError, UserError):
         for folder in [*(FileSystems.join(paths.root, config) for config in options.configs), paths.root]:
             with contextlib.suppress(OSError):
@@ -157,25 +160,24 @@ def _reserve(build: _Build) -> _Build:
     return dataclasses.replace(build, options=options)
 
 
-def _execute(build: _Build) -> DetachedBuild | None:
-    """Runs the job; returns how it continues if nobody waits for it."""
+def _execute(build: _Build) -> PipelineResult:
+    """Runs the job, or submits it if nobody waits for it."""
     pipeline, options = build.pipeline, build.options
     build_pipeline(pipeline, options, build.publish, build.overwrite, build.detached)
     runner = default_runner(build.pipeline_options)
     with noted(build.paths, pipeline, build.pipeline_options), shown_locally(options, build.recordings, runner):
         run_pipeline(pipeline, build.pipeline_options)
-    if build.detached:
-        return submitted(build.pipeline_options, pipeline.result, options.data_dir)
-    return None
+    return pipeline.result
 
 
-def _collect(build: _Build, replaced: dict[str, float | None]) -> list[BuiltDataset]:
+def _collect(build: _Build, replaced: dict[str, float | None], result: PipelineResult | None) -> list[BuiltDataset]:
     """Cleans up and returns the datasets.
 
     Parameters
     ----------
     build : the whole build, including datasets that an earlier run built.
     replaced : config -> when the previous dataset was finished; None if there was none.
+    result : of the job; None if all datasets were built before.
 
     Raises
     ------
@@ -185,8 +187,8 @@ def _collect(build: _Build, replaced: dict[str, float | None]) -> list[BuiltData
     files.remove(build.paths.staging)
     if build.publish:
         files.remove(build.paths.running)
-    local = build.pipeline.result is not None and default_runner(build.pipeline_options) == LOCAL_RUNNER
-    unwritten = unwritten_failures(build.pipeline.result) if local else {}
+    is_local = default_runner(build.pipeline_options) == LOCAL_RUNNER
+    unwritten = unwritten_failures(result) if result and is_local else {}
     return [_outcome(build, config, replaced.get(config), unwritten) for config in build.options.configs]
 
 
