@@ -32,10 +32,8 @@ def start_keras(backend: str | None = None) -> None:
         If the backend is another one, or not installed.
     """
     with contextlib.suppress(io.UnsupportedOperation):  # in some notebooks standard error is not a file
-        faulthandler.enable()  # a mapped shard truncated while it is read kills the process: say where
+        faulthandler.enable()  # what kills the process in a compiled library: say where
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
-    # oneDNN's convolutions; by itself, TensorFlow takes them only on a processor with AVX-512.
-    os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '1')
     backend = backend or os.environ.get('KERAS_BACKEND') or 'tensorflow'
     if backend not in _BACKENDS:
         raise UserError(f'KERAS_BACKEND {backend!r}: expected {" or ".join(_BACKENDS)}')

@@ -76,18 +76,3 @@ def test_settings_of_the_user_change_nothing(tmp_path, floatx):
     )
     assert (result.stdout, result.stderr) == ('float32 channels_last 1e-07 tensorflow None None\n', '')
     assert json.loads((tmp_path / '.keras' / 'keras.json').read_text()) == settings
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('wanted', [None, '0'])
-def test_convolutions_are_those_of_onednn_unless_the_user_says_no(wanted):
-    environment = {name: value for name, value in os.environ.items() if name != 'TF_ENABLE_ONEDNN_OPTS'}
-    environment |= {} if wanted is None else {'TF_ENABLE_ONEDNN_OPTS': wanted}
-    program = (
-        'from trainer.backend import start_keras; start_keras();'
-        ' from tensorflow.python.util import _pywrap_util_port; print(_pywrap_util_port.IsMklEnabled())'
-    )
-    result = subprocess.run(
-        [sys.executable, '-c', program], capture_output=True, text=True, timeout=120, env=environment
-    )
-    assert result.stdout == f'{wanted is None}\n'

@@ -3,7 +3,7 @@
     sero-train --config trainer/configs/demo.py --data_dir demo/data --workdir demo/synthetic
     sero-train --config trainer/configs/demo.py --config.train_on=original --data_dir demo/data --workdir demo/original
 
-On 2 CPU cores with AVX2: 3 to 5 min each, at 249 to 466 examples/s; with AMX an earlier version had 1,000. Cells of
+On 2 CPU cores with AVX2: 4 to 6 min each, at 160 to 290 examples/s; with AMX an earlier version had 1,000. Cells of
 other days classified as labelled, on simulated recordings of the default seed: 19 of 20 (95 % interval 0.764 to
 0.991) with either model, all decided. Of the eleven members, nine keep a later epoch than the first.
 """
