@@ -101,11 +101,11 @@ def _evaluate(values: flags.FlagValues) -> int:
         ensembles.append(load_ensemble(values.baseline_workdir))
     _check_can_be_written(folder)
     fits = [_fits_of(values.workdir, values.with_firing), _fits_of(values.baseline_workdir, with_firing=False)]
+    _check_not_trained(values)
     results = [
         evaluate(ensemble, values.data_dir, of_run, values.day_pattern)
         for ensemble, of_run in zip(ensembles, fits, strict=False)
     ]
-    _check_not_trained(values)
     folders = [values.models or values.workdir, values.baseline_workdir]
     model, *others = name_by_run(results, folders[: len(results)])
     _write(folder, model, others[0] if others else None)
@@ -113,20 +113,21 @@ def _evaluate(values: flags.FlagValues) -> int:
 
 
 def _check_not_trained(values: flags.FlagValues) -> None:
-    """Raises UserError if a run is being trained, before it is read and after: what was read may be of two states."""
+    """Raises UserError if a run is being trained: before it is read, and after, when it may be of two states."""
     for workdir in filter(None, (values.workdir, values.baseline_workdir)):
         check_not_written(workdir, 'wait until the training has ended')
 
 
 def _write(folder: pathlib.Path, model: ModelResult, baseline: ModelResult | None) -> None:
     """Writes and prints the results."""
+    from trainer.evaluation.evaluator import EVALUATED_SPLITS
     from trainer.evaluation.outputs import appearing_together, write_cells, write_metrics
     from trainer.reports.evaluation_report import write_report
-    from trainer.reports.illustrations import CONFUSION_FILES
+    from trainer.reports.illustrations import confusion_file
     from trainer.reports.terminal import evaluation_lines
 
     tested = [(cell, split.name) for split in model.test_sets for cell in split.cells]
-    with appearing_together(folder, CONFUSION_FILES) as partial:
+    with appearing_together(folder, {confusion_file(config) for config, _ in EVALUATED_SPLITS}) as partial:
         write_metrics(partial / 'metrics.json', model, baseline)
         write_cells(partial / 'cells.csv', [cell for cell, _ in tested], [name for _, name in tested])
         report = folder / write_report(partial, model, baseline).name

@@ -33,14 +33,19 @@ def staged(path: str | os.PathLike) -> Iterator[str]:
         os.replace(temporary, path)
         flush(os.path.dirname(path) or '.')
     except BaseException as error:
-        if isinstance(error, OSError) and (error.filename is None or str(error.filename).startswith(temporary)):
-            error.filename, error.filename2 = os.fspath(path), None
         if os.path.isdir(temporary):
             shutil.rmtree(temporary, ignore_errors=True)
         else:
             with contextlib.suppress(OSError):
                 os.remove(temporary)
+        if isinstance(error, OSError) and (error.filename is None or str(error.filename).startswith(temporary)):
+            raise with_file(error, path) from None
         raise
+
+
+def with_file(error: OSError, path: str | os.PathLike) -> OSError:
+    """Returns an error as one of a file; one that has nothing but a message, as those of libraries, keeps that."""
+    return OSError(error.errno or errno.EIO, error.strerror or str(error), os.fspath(path))
 
 
 @contextlib.contextmanager
@@ -50,7 +55,7 @@ def file_named(path: str | os.PathLike) -> Iterator[None]:
         yield
     except OSError as error:
         if error.filename is None:
-            error.filename = os.fspath(path)
+            raise with_file(error, path) from None
         raise
 
 

@@ -22,7 +22,7 @@ from apache_beam.io import filesystem
 from apache_beam.io.filesystems import FileSystems
 
 from beam_pipelines.errors import UserError
-from beam_pipelines.storage.atomic_files import file_named, flush
+from beam_pipelines.storage.atomic_files import file_named, flush, with_file
 from beam_pipelines.storage.bounds import MOST_BYTES_OF_SMALL_FILE
 from beam_pipelines.storage.object_store import store_errors
 from beam_pipelines.storage.typed_json import check_content, decode_json
@@ -58,10 +58,10 @@ def create_atomically(path: str) -> Iterator[BinaryIO]:
             with _errors_of(path):
                 FileSystems.rename([temporary], [path])
     except BaseException as error:
-        if isinstance(error, OSError) and (error.filename is None or error.filename == temporary):
-            error.filename, error.filename2 = path, None  # The user knows no other name.
         with contextlib.suppress(OSError):  # The first error counts; the temporary name identifies leftovers.
             remove(temporary)
+        if isinstance(error, OSError) and (error.filename is None or error.filename == temporary):
+            raise with_file(error, path) from None  # The user knows no other name.
         raise
 
 

@@ -15,7 +15,7 @@ from tests.support.folders import files_of
 from tests.support.recordings import NUM_MASKS
 from tests.support.started_commands import start_command
 
-_KILLS = 20
+_KILLS = 8  # tests/faults/kills.py does more
 
 
 def _command(recordings, data_dir) -> list:

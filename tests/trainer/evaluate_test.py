@@ -13,7 +13,7 @@ from beam_pipelines.datasets import record_layout
 from beam_pipelines.storage.locks import written_by_one
 from tests.support.commands import error_line, run_command, run_installed
 from trainer.data.stored_dataset import dataset_folder, open_split
-from trainer.evaluation import evaluator
+from trainer.models import trained
 
 pytestmark = pytest.mark.slow
 
@@ -263,15 +263,17 @@ def test_difference_to_the_baseline_has_an_interval_over_the_same_cells(metrics,
         assert found['n'] == metrics[split]['cell']['n']
 
 
-def test_training_that_begins_while_its_run_is_evaluated_is_seen(synthetic_run, data_dir, tmp_path, monkeypatch):
+def test_training_that_begins_while_its_run_is_loaded_is_seen(synthetic_run, data_dir, tmp_path, monkeypatch):
     workdir = shutil.copytree(synthetic_run[0], tmp_path / 'run')
     # In another thread, because the one that holds the lock may take it again.
     with contextlib.ExitStack() as training, concurrent.futures.ThreadPoolExecutor(1) as pool:
 
-        def begin_training(*arguments):
+        def load_and_begin_training(folder, load=trained.load_ensemble):
+            loaded = load(folder)
             pool.submit(training.enter_context, written_by_one(workdir, 'wait')).result()
+            return loaded
 
-        monkeypatch.setattr(evaluator, 'evaluate', begin_training)
+        monkeypatch.setattr(trained, 'load_ensemble', load_and_begin_training)
         result = run_command('sero-evaluate', '--workdir', workdir, '--data_dir', data_dir)
         pool.submit(training.close).result()
     said = f'{workdir}: another command is writing there; wait until the training has ended'

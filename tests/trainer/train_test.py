@@ -153,7 +153,7 @@ def test_damaged_record_is_one_line(data_dir, tmp_path):
     content[40 * record_layout.RECORD_BYTES] ^= 1
     path.write_bytes(content)
     result = run_command('sero-train', *train_arguments(config, own, tmp_path / 'run'))
-    assert result.stderr.splitlines()[-1].startswith(f'sero-train: {path}: record 40 is not a record of')
+    assert result.stderr.splitlines()[-1].startswith(f'sero-train: {path}: record 40 starts with ')
     assert 'Traceback' not in result.stderr
 
 

@@ -110,8 +110,11 @@ class Builder(tfds.core.dataset_builder.FileReaderBuilder):
 
     def _end_replacement(self) -> None:
         """Removes the dataset that was replaced, when the new one is on the disk."""
-        flush_tree(self.data_dir)
-        flush(os.path.dirname(self.data_dir))
+        try:
+            flush_tree(self.data_dir)
+            flush(os.path.dirname(self.data_dir))
+        except OSError as error:
+            raise _disk_error(error, self.data_dir) from error
         shutil.rmtree(_aside(self.data_dir), ignore_errors=True)
 
     def _update_dataset_info(self) -> None:

@@ -30,7 +30,7 @@ from trainer.cross_validation.folds import Fold, fold_by_day, fold_by_spike
 from trainer.cross_validation.headline import FOLDER, METRICS_FILE, name_result
 from trainer.data.online_batches import open_spike_bank
 from trainer.data.shards import read_records
-from trainer.data.stored_dataset import StoredSplit, noticing_replacement, open_split
+from trainer.data.stored_dataset import noticing_replacement, open_split
 from trainer.evaluation.calibration import Calibration
 from trainer.evaluation.controls import DescribedCells, call_cells, compare_with_noise, describe_cells, score_folds
 from trainer.evaluation.evaluator import Fits, HeldOutCells, calibrate, classify_cells
@@ -85,6 +85,15 @@ class Division:
 
 
 @dataclasses.dataclass(frozen=True)
+class _SyntheticDataset:
+    """What a synthetic dataset is, and what it was made from: folds are made after it may have been replaced."""
+
+    folder: str
+    metadata: DatasetMetadata
+    bank: Synthesizer
+
+
+@dataclasses.dataclass(frozen=True)
 class _CrossValidation:
     """What all folds of a cross-validation share.
 
@@ -93,7 +102,7 @@ class _CrossValidation:
 
     config: FrozenConfigDict
     spikes: RecordedSpikes
-    synthetic: StoredSplit | None
+    synthetic: _SyntheticDataset | None
     folds: list[Fold]
     folder: str
     day: np.ndarray | None
@@ -130,8 +139,9 @@ def cross_validate(
         If a dataset is missing or damaged, the recordings cannot be divided so, the folder holds a cross-validation of
         other settings, or a loss is not finite.
     """
-    spikes = read_recorded_spikes(data_dir)
-    synthetic = None if config.train_on == 'original' else open_split(data_dir, config.train_on, 'train')
+    with noticing_replacement(data_dir, {'original', config.train_on}, 'give the command again'):
+        spikes = read_recorded_spikes(data_dir)
+        synthetic = None if config.train_on == 'original' else open_synthetic(data_dir, config.train_on)
     day = None
     if division.by == 'day':
         advice = (
@@ -198,14 +208,17 @@ def write_result(folder: str, result: SplitResult, config: FrozenConfigDict) -> 
 
 def read_recorded_spikes(data_dir: str) -> RecordedSpikes:
     """Reads all spikes of ``original`` and checks every record; UserError if it is missing or damaged."""
-    with noticing_replacement(data_dir, ['original'], 'give the command again'):
-        opened = [
-            open_split(data_dir, 'original', split, verify_records=True) for split in ('train', 'validation', 'test')
-        ]
-        records = read_records(shard for split in opened for shard in split.shards)
+    opened = [open_split(data_dir, 'original', split, verify_records=True) for split in ('train', 'validation', 'test')]
+    records = read_records(shard for split in opened for shard in split.shards)
     label, cell, trigger = (record_layout.decode_varints(records[name]) for name in ('label', 'cell', 'trigger'))
     waveform = np.ascontiguousarray(records['waveform'])
     return RecordedSpikes(waveform, label, cell, trigger, opened[0].cell_names, opened[0].metadata)
+
+
+def open_synthetic(data_dir: str, config_name: str) -> _SyntheticDataset:
+    """Reads what a synthetic dataset was made from; UserError if anything of it is missing or damaged."""
+    split = open_split(data_dir, config_name, 'train')
+    return _SyntheticDataset(split.folder, split.metadata, open_spike_bank(split))
 
 
 def _described(spikes: RecordedSpikes, rows: np.ndarray) -> DescribedCells:
@@ -291,9 +304,11 @@ def _digest(fold: Fold) -> str:
     return hashlib.sha256(rows.tobytes()).hexdigest()
 
 
-def _synthesizer(synthetic: StoredSplit, waveform: np.ndarray, label: np.ndarray, train_cells: set[str]) -> Synthesizer:
+def _synthesizer(
+    synthetic: _SyntheticDataset, waveform: np.ndarray, label: np.ndarray, train_cells: set[str]
+) -> Synthesizer:
     """Makes the fold's synthetic spikes: from the spikes and noise of its training cells alone."""
-    bank = open_spike_bank(synthetic)
+    bank = synthetic.bank
     masks_from = synthetic.metadata.synthesis.masks_from_cells if synthetic.metadata.synthesis else {}
     cell_ids = [cell.cell_id for cell in synthetic.metadata.cells]  # the masks are in their order
     from_cell = np.repeat(cell_ids, [masks_from.get(cell_id, 0) for cell_id in cell_ids])

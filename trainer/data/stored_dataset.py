@@ -130,7 +130,7 @@ def read_metadata(folder: str) -> DatasetMetadata:
 
 @contextlib.contextmanager
 def noticing_replacement(data_dir: str, config_names: Iterable[str], advice: str) -> Iterator[None]:
-    """Raises UserError if a dataset is replaced by another while the block reads it.
+    """Raises UserError if a dataset is built, or replaced by another, while the block reads.
 
     ``sero-build --overwrite`` replaces it as a whole, and the files of the new one have the old ones' names. Errors of
     the block that come from this are replaced too, because each names a file that is as it was built.
@@ -138,8 +138,8 @@ def noticing_replacement(data_dir: str, config_names: Iterable[str], advice: str
     Parameters
     ----------
     data_dir : the TFDS data directory.
-    config_names : of the datasets that the block reads. One that does not exist must not appear: it may be missing
-        only for the moment between two renames.
+    config_names : of the datasets that the block looks for. One that is missing counts as well: it may be so only for
+        the moment between two renames.
     advice : what the user may do, for the error.
     """
     folders = [dataset_folder(data_dir, name) for name in config_names]
@@ -150,18 +150,20 @@ def noticing_replacement(data_dir: str, config_names: Iterable[str], advice: str
     except UserError as error:
         failure = error
     for folder, was in zip(folders, before, strict=True):
-        if _described(folder) != was:
-            raise UserError(f'the dataset was replaced by another while it was read; {advice}', file=folder)
+        try:
+            is_another = _described(folder) != was
+        except UserError as error:  # The disk or the network is gone: what the block met has the better words for it.
+            raise failure or error from None
+        if is_another:
+            raise UserError(f'the dataset was built or replaced while it was read; {advice}', file=folder)
     if failure:
         raise failure
 
 
 def _described(folder: str) -> bytes | None:
-    """Returns what tells a dataset from others; None if its place is empty, as between two datasets."""
-    try:
-        return read_file(os.path.join(folder, METADATA_FILE))
-    except UserError:
-        return None
+    """Returns what tells a dataset from others; None if there is none. UserError if it cannot be read."""
+    path = os.path.join(folder, METADATA_FILE)
+    return read_file(path) if exists(path) else None
 
 
 def _check_files(folder: str, metadata: DatasetMetadata) -> None:

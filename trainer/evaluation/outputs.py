@@ -41,7 +41,7 @@ def write_metrics(path: str | os.PathLike[str], model: ModelResult, baseline: Mo
 
 
 @contextlib.contextmanager
-def appearing_together(folder: str | os.PathLike[str], only_of_some: str = '') -> Iterator[pathlib.Path]:
+def appearing_together(folder: str | os.PathLike[str], earlier: Iterable[str] = ()) -> Iterator[pathlib.Path]:
     """Yields an empty folder; what the block writes there appears in ``folder`` when it ends, over what was there.
 
     If the block raises, or is interrupted, ``folder`` stays as it was. UserError if another command writes there.
@@ -49,14 +49,12 @@ def appearing_together(folder: str | os.PathLike[str], only_of_some: str = '') -
     Parameters
     ----------
     folder : made if missing.
-    only_of_some : pattern of the names that only some outputs have: those of earlier outputs go.
+    earlier : names of files of an earlier command that go, also if the block makes no new ones.
     """
     folder = pathlib.Path(folder)
     with (
         written_by_one(folder, 'wait for it, or choose another folder'),
-        OutputSet(
-            folder, 'sero-evaluate', lambda: folder.glob(only_of_some) if only_of_some else ()
-        ).replacing() as partial,
+        OutputSet(folder, 'sero-evaluate', lambda: [folder / name for name in earlier]).replacing() as partial,
     ):
         yield partial
 

@@ -29,14 +29,15 @@ class Illustration:
         return figures.svg_data_uri(self.drawing)
 
 
-# One for each dataset that is evaluated.
-CONFUSION_FILES = 'confusion_*.png'
+def confusion_file(config: str) -> str:
+    """Returns the name of the file with the confusion matrices on a dataset."""
+    return f'confusion_{config}.png'
 
 
 def confusion(name: str, models: Sequence[ModelResult]) -> Illustration:
     """Returns the confusion matrices of the models on the split ``name``."""
     return Illustration(
-        CONFUSION_FILES.replace('*', name.partition('/')[0]),
+        confusion_file(name.partition('/')[0]),
         figures.confusion_matrices(name, models),
         'Confusion matrices: labels against calls, of cells and of spikes',
         'Labels (rows) against calls (columns), with the share of the row. Every cell counts, undecided ones by the '

@@ -127,19 +127,16 @@ def test_synthetic_spikes_of_the_published_division_and_its_stamp(data_dir, tmp_
 
 
 def test_fold_uses_the_noise_of_its_training_cells_alone(data_dir):
-    from trainer.cross_validation.cross_validate import _synthesizer, read_recorded_spikes
-    from trainer.data.online_batches import open_spike_bank
-    from trainer.data.stored_dataset import open_split
+    from trainer.cross_validation.cross_validate import _synthesizer, open_synthetic, read_recorded_spikes
 
     spikes = read_recorded_spikes(str(data_dir))
-    synthetic = open_split(str(data_dir), 'synthetic_small', 'train')
+    synthetic = open_synthetic(str(data_dir), 'synthetic_small')
     masks_from = synthetic.metadata.synthesis.masks_from_cells
     [first, second] = list(masks_from)[:2]
-    bank = open_spike_bank(synthetic)
     of_both = _synthesizer(synthetic, spikes.waveform, spikes.label, {first, second}).noise_masks
     of_all = _synthesizer(synthetic, spikes.waveform, spikes.label, set(masks_from)).noise_masks
     assert len(of_both) == masks_from[first] + masks_from[second] < len(of_all)
-    np.testing.assert_array_equal(of_all, bank.noise_masks)
+    np.testing.assert_array_equal(of_all, synthetic.bank.noise_masks)
 
 
 def test_recordings_of_too_few_days_are_named(data_dir, tmp_path):

@@ -222,4 +222,4 @@ def test_dataset_that_is_replaced_while_it_is_evaluated_is_said_so(ensemble, dat
     monkeypatch.setattr(evaluator, 'score_split', replace_first)
     with pytest.raises(UserError) as raised:
         evaluate(ensemble, str(tmp_path))
-    assert str(raised.value) == f'{folder}: the dataset was replaced by another while it was read; evaluate again'
+    assert str(raised.value) == f'{folder}: the dataset was built or replaced while it was read; evaluate again'

@@ -43,11 +43,13 @@ def test_an_evaluation_that_ends_early_leaves_the_earlier_outputs(tmp_path, end)
 def test_new_outputs_replace_earlier_ones_and_nothing_is_left_behind(tmp_path):
     (tmp_path / 'metrics.json').write_text('earlier')
     (tmp_path / 'notes.txt').write_text("the user's")
-    (tmp_path / 'confusion_a.png').write_text('earlier')
+    (tmp_path / 'confusion_paper.png').write_text("the user's")
+    (tmp_path / 'confusion_original.png').write_text('earlier')
     (tmp_path / '.sero-evaluate.partial').mkdir()
     (tmp_path / '.sero-evaluate.partial' / 'cells.csv').write_text('of a command that was killed')
-    with appearing_together(tmp_path, 'confusion_*.png') as partial:
+    with appearing_together(tmp_path, ['confusion_original.png', 'confusion_non_homogeneous.png']) as partial:
         (partial / 'metrics.json').write_text('new')
         (partial / 'report.html').write_text('new')
     found = {path.name: path.read_text() for path in tmp_path.iterdir()}
-    assert found == {'metrics.json': 'new', 'report.html': 'new', 'notes.txt': "the user's"}
+    of_user = dict.fromkeys(('notes.txt', 'confusion_paper.png'), "the user's")
+    assert found == {'metrics.json': 'new', 'report.html': 'new'} | of_user

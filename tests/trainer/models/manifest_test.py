@@ -166,7 +166,7 @@ def test_weights_that_are_no_numbers_or_of_other_shapes_are_refused(early):
     for change, said in (
         (with_nan, 'layer 9 (Dense) has weights that are not finite'),
         (with_other_shape, 'layer 9 (Dense) has weights of shape (3,)'),
-        (with_text, 'model.weights.h5: could not convert'),
+        (with_text, 'layer 9 (Dense) has weights of object'),
         (without, 'model.weights.h5: '),
     ):
         path.write_bytes(whole)
