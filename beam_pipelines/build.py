@@ -76,7 +76,7 @@ def define_flags() -> None:
         [str(count) for count in PUBLISHED_EXAMPLES],
         'Numbers of SER and NSER examples in the dataset synthetic.',
     )
-    flags.DEFINE_integer('num_masks', 600, 'Noise masks in a synthetic dataset.', lower_bound=4)
+    flags.DEFINE_integer('num_masks', 600, 'Noise masks in a synthetic dataset.', lower_bound=4, upper_bound=100_000)
     flags.DEFINE_integer('max_shard_size_mb', 128, 'Size of the largest shard, in MiB.', lower_bound=1)
     flags.DEFINE_list('masks_per_spike', ['1', '4'], 'Fewest and most noise masks per synthetic spike, 1..4.')
     flags.DEFINE_alias('masks_a_spike', 'masks_per_spike')

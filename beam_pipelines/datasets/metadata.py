@@ -13,7 +13,8 @@ from beam_pipelines.recordings.reading_options import PUBLISHED_CUTTING, SpikeCu
 
 _Count = Annotated[int, msgspec.Meta(ge=0)]
 # Beyond all that is a weight, and far from what float32 can hold.
-_Weight = Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]
+LARGEST_WEIGHT = 1e6
+_Weight = Annotated[float, msgspec.Meta(ge=-LARGEST_WEIGHT, le=LARGEST_WEIGHT)]
 
 
 class CellMetadata(msgspec.Struct, frozen=True):

@@ -11,6 +11,7 @@ import dataclasses
 import numpy as np
 
 from beam_pipelines import domain, keyed_random
+from beam_pipelines.datasets.metadata import LARGEST_WEIGHT
 from beam_pipelines.errors import UserError
 
 # Every block of this many examples has balanced classes in random order.
@@ -49,6 +50,11 @@ class Recipe:
             )
         if not self.min_weight <= self.max_weight:
             raise UserError(f'min_weight {self.min_weight} is above max_weight {self.max_weight}', field='--weights')
+        if max(-self.min_weight, self.max_weight) > LARGEST_WEIGHT:
+            raise UserError(
+                f'at most {LARGEST_WEIGHT:,.0f} on either side of 0, got {self.min_weight}..{self.max_weight}',
+                field='--weights',
+            )
 
 
 @dataclasses.dataclass(frozen=True)

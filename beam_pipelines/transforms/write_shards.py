@@ -9,6 +9,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.utils import shared
 
 from beam_pipelines.datasets.configs import shard_name
+from beam_pipelines.errors import UserError
 from beam_pipelines.planning.array_source import ArraySource
 from beam_pipelines.planning.example_source import ExampleSource
 from beam_pipelines.planning.plan import DatasetPlan
@@ -128,6 +129,9 @@ class _WriteShard(beam.DoFn):
             return
         try:
             bank: _Bank = self._shared.acquire(lambda: self._load(task), tag=task.fingerprint)
+        except UserError as error:
+            yield FailedShard(str(error))
+            return
         except OSError as error:
             yield FailedShard(f'{error.filename or task.config}: {error.strerror or error}')
             return

@@ -30,8 +30,8 @@ _MARKS = (_TABLE, _CLUSTERS, 'params.py')
 # phy's older versions call the column id.
 _ID_COLUMNS = ('cluster_id', 'id')
 
-# Fifty million spikes: ten units at 10 Hz for days.
-_MOST_BYTES_OF_CLUSTERS = 200 << 20
+# 500 million spikes as int32: a thousand units at 10 Hz for half a day.
+_MOST_BYTES_OF_CLUSTERS = 2 << 30
 # phy holds them as int32.
 _ID = re.compile('[0-9]{1,10}')
 _CLUSTER_OF_CELL = re.compile(r'(?:^|#|(?<![a-z])(?:cluster|unit)[ _-]?)([0-9]{1,10})\Z', re.IGNORECASE)
@@ -186,7 +186,9 @@ def _ids_in_table(path: pathlib.Path) -> set[int]:
 def _ids_of_spikes(path: pathlib.Path) -> set[int]:
     if path.stat().st_size > _MOST_BYTES_OF_CLUSTERS:
         raise UserError(f'is larger than {_MOST_BYTES_OF_CLUSTERS:,} bytes', file=path)
-    clusters = decode_npy(path.read_bytes(), path, 'iu')
+    with file_named(path):
+        content = path.read_bytes()
+    clusters = decode_npy(content, path, 'iu')
     if clusters.squeeze().ndim > 1:
         raise UserError(f'expected one whole number per spike, not an array of shape {clusters.shape}', file=path)
     return set(np.unique(clusters).tolist())

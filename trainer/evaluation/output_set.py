@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator
 
 from beam_pipelines.cli.signals import interrupts_held_back
-from beam_pipelines.storage.atomic_files import flush
+from beam_pipelines.storage.atomic_files import flush, flush_tree
 
 
 class OutputSet:
@@ -52,8 +52,7 @@ class OutputSet:
         self._partial.mkdir()
         try:
             yield self._partial
-            for path in _files_in(self._partial):
-                flush(path)
+            flush_tree(self._partial)
             with interrupts_held_back():
                 os.replace(self._partial, self._complete)
                 self._replace()
@@ -93,10 +92,14 @@ class OutputSet:
         os.replace(path, target)
 
     def _put(self) -> None:
+        changed = {self._folder}
         for path in _files_in(self._placed):
             target = self._folder / path.relative_to(self._placed)
             target.parent.mkdir(parents=True, exist_ok=True)
             os.replace(path, target)
+            changed.add(target.parent)
+        for folder in changed:  # before the earlier outputs are removed
+            flush(folder)
 
     def _put_back(self, new: Iterable[pathlib.Path]) -> None:
         """Undoes what has been done, as far as it can be."""
