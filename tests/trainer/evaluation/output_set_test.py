@@ -86,3 +86,18 @@ def test_a_rename_that_fails_leaves_the_earlier_outputs(rename, tmp_path, monkey
     assert files_of(tmp_path) == OLD
     replace(tmp_path)
     assert files_of(tmp_path) == AFTER
+
+
+def test_the_new_set_is_on_the_disk_before_the_earlier_one_is_removed(tmp_path, monkeypatch):
+    write(tmp_path, OLD)
+    flushed, fsync = set(), os.fsync
+
+    def logged_fsync(descriptor: int) -> None:
+        fsync(descriptor)
+        if (tmp_path / '.sero-x.replaced').exists():
+            flushed.add(os.readlink(f'/proc/self/fd/{descriptor}'))
+
+    monkeypatch.setattr(os, 'fsync', logged_fsync)
+    replace(tmp_path)
+    assert {str(tmp_path), str(tmp_path / 'nwb')} <= flushed
+    assert visible(tmp_path) == AFTER
