@@ -31,7 +31,7 @@ _EXPECTED = {
     'tfds_flush': ('fsync', errno.EIO, 'data/sero_spikes/original/incomplete', r'data/\S+: Input/output error'),
     'tfds_rename': ('rename', errno.EIO, '', r'data/sero_spikes/original/1\.1\.0: Input/output error'),
     'train': ('fsync', errno.EIO, 'run/checkpoints/', 'run/checkpoints/step_000000002: Input/output error'),
-    'train_read': ('read', errno.EIO, 'data/', r'data/\S+/dataset_info\.json: Input/output error'),
+    'train_read': ('read', errno.EIO, 'data/', r'data/\S+/metadata\.json: Input/output error'),
     'evaluate_read': ('read', errno.EIO, 'run/manifest', r'run/manifest\.json: Input/output error'),
     'classify_read': ('read', errno.EIO, 'run/members/', r'run/members/k5\.keras: Input/output error'),
 }  # fmt: skip
