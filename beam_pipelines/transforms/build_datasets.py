@@ -30,7 +30,7 @@ from beam_pipelines.transforms.finish_dataset import (
 )
 from beam_pipelines.transforms.paths import BuildPaths
 from beam_pipelines.transforms.read_recordings import FindAndIngest, IngestResult, source_of_root
-from beam_pipelines.transforms.write_shards import FailedShard, ShardTask, WriteShards, WrittenShard
+from beam_pipelines.transforms.write_shards import FailedShard, ShardTask, WriteShards, WrittenShard, words_of
 
 _UNWRITTEN = 'unwritten'
 
@@ -99,15 +99,11 @@ def _plan(
             files.write_json(planned, content)
     except (OSError, UserError) as error:
         # Complete shards of an earlier run stay, because the store may be back in a minute.
-        yield FailedShard(_words_of(error, paths.work(config)))
+        yield FailedShard(words_of(error, paths.work(config)))
         return
     for split, shards in plan.shards.items():
         for number in range(shards):
             yield ShardTask(config, plan.fingerprint, split, number)
-
-
-def _words_of(error: OSError | UserError, folder: str) -> str:
-    return f'{error.filename or folder}: {error.strerror or error}' if isinstance(error, OSError) else str(error)
 
 
 def _check_splits(plan: DatasetPlan, options: BuildOptions) -> None:
@@ -143,7 +139,7 @@ class _Finish(beam.DoFn):
             self._finish(config, ingested, written)
             files.remove(paths.failure(config))
         except (OSError, UserError) as error:
-            reason = _words_of(error, paths.work(config))
+            reason = words_of(error, paths.work(config))
             if self._detached:
                 raise RuntimeError(f'{reason}; rejected files are listed in {paths.rejected}') from error
             try:

@@ -104,6 +104,11 @@ class WriteShards(beam.PTransform):
         return tasks | 'SpreadShards' >> beam.Reshuffle() | 'WriteShard' >> beam.ParDo(_WriteShard(self.data_dir))
 
 
+def words_of(error: OSError | UserError, place: str) -> str:
+    """Returns an error in one line that names its file, or the given place if it names none."""
+    return f'{error.filename or place}: {error.strerror or error}' if isinstance(error, OSError) else str(error)
+
+
 @dataclasses.dataclass(frozen=True)
 class _Bank:
     """Everything that a worker needs to make any shard of a dataset."""
@@ -129,11 +134,8 @@ class _WriteShard(beam.DoFn):
             return
         try:
             bank: _Bank = self._shared.acquire(lambda: self._load(task), tag=task.fingerprint)
-        except UserError as error:
-            yield FailedShard(str(error))
-            return
-        except OSError as error:
-            yield FailedShard(f'{error.filename or task.config}: {error.strerror or error}')
+        except (OSError, UserError) as error:
+            yield FailedShard(words_of(error, task.config))
             return
         self._bank = bank  # Kept here because Beam keeps only the bank that a step acquired last.
         plan = bank.plan
@@ -146,7 +148,7 @@ class _WriteShard(beam.DoFn):
             yield FailedShard(f'{task.config}: {error}')
             return
         except OSError as error:
-            yield FailedShard(f'{error.filename or path}: {error.strerror or error}')
+            yield FailedShard(words_of(error, path))
             return
         (self._reused if shard.reused else self._written).inc()
         yield shard

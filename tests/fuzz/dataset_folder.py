@@ -9,13 +9,12 @@ import random
 import numpy as np
 
 from beam_pipelines.datasets import record_layout
-from beam_pipelines.datasets.configs import NAME, VERSION, shard_name
+from beam_pipelines.datasets.configs import NAME, VERSION
 from beam_pipelines.datasets.verification import verify_dataset
 from beam_pipelines.errors import UserError
 from beam_pipelines.transforms.finish_dataset import finish_dataset
-from beam_pipelines.transforms.write_shards import write_shard
 from tests.fuzz.target import REFUSED, USED, check_line, files_in
-from tests.support.small_dataset import CELLS, make_source
+from tests.support.small_dataset import CELLS, make_source, write_shards
 from trainer.data.batches import dataset_errors, evaluation_batches
 from trainer.data.online_batches import open_spike_bank, read_bank_cells
 from trainer.data.shards import read_records
@@ -41,18 +40,7 @@ def build(data_dir: pathlib.Path, config: str) -> dict[str, bytes]:
         (staged / cell_id).write_bytes(cell.to_bytes())
     planned = tuple(dataclasses.replace(cell, staged=str(staged / cell.staged)) for cell in plan.cells)
     plan = dataclasses.replace(plan, cells=planned)
-    written = [
-        write_shard(
-            source,
-            split,
-            number,
-            range(*plan.shard_range(split, number)),
-            str(folder / shard_name(split, number, shards)),
-        )
-        for split, shards in plan.shards.items()
-        for number in range(shards)
-    ]
-    finish_dataset(plan, [], written, str(folder), 'recorded')
+    finish_dataset(plan, [], write_shards(plan, source, folder), str(folder), 'recorded')
     return files_in(folder)
 
 

@@ -1,11 +1,15 @@
 """A small dataset for tests: cells with known spikes, a plan and the source of its examples."""
 
+import pathlib
+
 import numpy as np
 
+from beam_pipelines.datasets.configs import shard_name
 from beam_pipelines.planning.example_source import ExampleSource
 from beam_pipelines.planning.options import BuildOptions
 from beam_pipelines.planning.plan import DatasetPlan, IngestedCell, plan_dataset
 from beam_pipelines.spikes.extraction import CellSpikes, ExtractionReport
+from beam_pipelines.transforms.write_shards import WrittenShard, write_shard
 
 
 def _make_cells() -> dict[str, CellSpikes]:
@@ -44,6 +48,21 @@ def make_source(config: str, **options) -> tuple[DatasetPlan, ExampleSource]:
     options = BuildOptions('r', 'd', (config,), num_masks=40, max_shard_bytes=100_000, **options)
     plan = plan_dataset(config, ingested, options)
     return plan, ExampleSource(plan, lambda staged: CELLS[staged].to_bytes())
+
+
+def write_shards(plan: DatasetPlan, source: ExampleSource, folder: pathlib.Path) -> list[WrittenShard]:
+    """Writes all shards of a dataset into a folder."""
+    return [
+        write_shard(
+            source,
+            split,
+            number,
+            range(*plan.shard_range(split, number)),
+            str(folder / shard_name(split, number, shards)),
+        )
+        for split, shards in plan.shards.items()
+        for number in range(shards)
+    ]
 
 
 def _report(cell: CellSpikes) -> ExtractionReport:

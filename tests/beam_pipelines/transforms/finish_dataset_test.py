@@ -12,27 +12,15 @@ from beam_pipelines.spikes.extraction import rejection_report
 from beam_pipelines.storage import files
 from beam_pipelines.synthesis.synthesizer import Recipe, SpikeBank, Synthesizer
 from beam_pipelines.transforms.finish_dataset import finish_dataset
-from beam_pipelines.transforms.write_shards import write_shard
 from tests.support.folders import files_of, shards_of
-from tests.support.small_dataset import CELLS, make_source
+from tests.support.small_dataset import CELLS, make_source, write_shards
 
 
 @pytest.fixture
 def grown(tmp_path):
     """A dataset whose shards are all written: plan, shards and folder."""
     plan, source = make_source('original')
-    written = [
-        write_shard(
-            source,
-            split,
-            number,
-            range(*plan.shard_range(split, number)),
-            str(tmp_path / shard_name(split, number, shards)),
-        )
-        for split, shards in plan.shards.items()
-        for number in range(shards)
-    ]
-    return plan, written, tmp_path
+    return plan, write_shards(plan, source, tmp_path), tmp_path
 
 
 def test_a_finished_dataset_holds_what_it_should(grown):
