@@ -6,7 +6,6 @@ import dataclasses
 import os
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import BinaryIO
 
 import google_crc32c
 import numpy as np
@@ -22,7 +21,7 @@ from beam_pipelines.errors import UserError
 from beam_pipelines.storage import files as storage
 from beam_pipelines.storage.object_store import check_access
 from beam_pipelines.storage.typed_json import decode_json
-from beam_pipelines.storage.walk import check_regular
+from beam_pipelines.storage.walk import open_regular
 
 _BLOCK = 4096
 
@@ -246,7 +245,7 @@ def _verify_file(file: _RecordFile, cell_labels: np.ndarray, found: np.ndarray) 
     records = 0
     checksum = google_crc32c.Checksum()
     try:
-        with storage.local_copy(file.path) as path, _open_regular(path) as content:
+        with storage.local_copy(file.path) as path, open_regular(path) as content:
             while block := content.read(_BLOCK * record_layout.RECORD_BYTES):
                 checksum.update(block)
                 whole, rest = divmod(len(block), record_layout.RECORD_BYTES)
@@ -268,11 +267,6 @@ def _verify_file(file: _RecordFile, cell_labels: np.ndarray, found: np.ndarray) 
     if not errors and crc32c != file.crc32c:
         errors.append(f'{file.path}: CRC-32C {crc32c}, {METADATA_FILE} promises {file.crc32c}')
     return Checked(records, errors)
-
-
-def _open_regular(path: str) -> BinaryIO:
-    check_regular(path)
-    return open(path, 'rb')
 
 
 def _find_problems(rows: np.ndarray, masks: int, cell_labels: np.ndarray) -> list[tuple[int, str]]:

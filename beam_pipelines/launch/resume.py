@@ -7,6 +7,7 @@ They give the same bytes if their recordings and options are the same, and a mix
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 
 import msgspec
 from apache_beam.io.filesystems import FileSystems
@@ -18,28 +19,37 @@ from beam_pipelines.storage import files
 from beam_pipelines.transforms.paths import BuildPaths
 
 
-def reserve(options: BuildOptions, paths: BuildPaths, overwrite: bool) -> tuple[str, ...]:
-    """Reserves the datasets that the build will write.
-
-    Returns
-    -------
-    The configs to build: those that an interrupted run of the same build did not finish, or all.
+def find_pending(options: BuildOptions, paths: BuildPaths, overwrite: bool) -> tuple[str, ...]:
+    """Returns the configs to build: those that an interrupted run of the same build did not finish, or all.
 
     Raises
     ------
     UserError
         If a dataset exists and may not be replaced.
     """
-    request = json.loads(json.dumps({'options': msgspec.to_builtins(options), 'overwrite': overwrite}))
-    earlier = files.read_json(paths.running) if files.exists(paths.running) else {}
-    started = earlier.get('started', []) if earlier.get('request') == request else []
+    started = _started(_request(options, overwrite), paths)
     present = [config for config in options.configs if files.is_published(paths.dataset(config), INFO_FILE)]
     for config in present:
         if config not in started and not overwrite:
             raise UserError(f'{paths.dataset(config)}: exists and is kept; --overwrite replaces it')
-    pending = tuple(config for config in options.configs if overwrite or config not in present)
+    return tuple(config for config in options.configs if overwrite or config not in present)
+
+
+def reserve(options: BuildOptions, paths: BuildPaths, overwrite: bool, pending: Iterable[str]) -> None:
+    """Notes that the build writes the pending datasets, so that the same build can go on after an interruption."""
+    request = _request(options, overwrite)
+    started = _started(request, paths)
     files.write_json(paths.running, {'request': request, 'started': sorted({*started, *pending})})
-    return pending
+
+
+def _request(options: BuildOptions, overwrite: bool) -> dict:
+    return json.loads(json.dumps({'options': msgspec.to_builtins(options), 'overwrite': overwrite}))
+
+
+def _started(request: dict, paths: BuildPaths) -> list[str]:
+    """Returns the configs that an interrupted run of the same build was to write."""
+    earlier = files.read_json(paths.running) if files.exists(paths.running) else {}
+    return earlier.get('started', []) if earlier.get('request') == request else []
 
 
 def remove_left_behind(options: BuildOptions, paths: BuildPaths) -> None:

@@ -17,7 +17,7 @@ from beam_pipelines.errors import UserError
 from beam_pipelines.launch import preflight
 from beam_pipelines.launch.detached import DetachedBuild, noted, staged_template, submitted
 from beam_pipelines.launch.progress import shown_locally
-from beam_pipelines.launch.resume import finished_at, remove_left_behind, reserve
+from beam_pipelines.launch.resume import find_pending, finished_at, remove_left_behind, reserve
 from beam_pipelines.launch.runners import LOCAL_RUNNER, default_runner, is_template, run_pipeline
 from beam_pipelines.planning.options import BuildOptions
 from beam_pipelines.storage import files
@@ -147,17 +147,13 @@ def _reserve(build: _Build) -> _Build:
     preflight.check_nothing_submitted(paths)
     # Before the reservation: a build that is refused must not take that of an interrupted one.
     preflight.check_protocol(options, paths)
-    goes_on = files.exists(paths.running)
+    pending = find_pending(options, paths, build.overwrite) if build.publish else options.configs
+    pending_options = dataclasses.replace(options, configs=pending)
+    preflight.check_disk_space(pending_options, paths)
     if build.publish:
-        options = dataclasses.replace(options, configs=reserve(options, paths, build.overwrite))
-    try:
-        preflight.check_disk_space(options, paths)
-    except UserError:
-        if not goes_on:
-            files.remove(paths.running)
-        raise
-    remove_left_behind(options, paths)
-    return dataclasses.replace(build, options=options)
+        reserve(options, paths, build.overwrite, pending)
+    remove_left_behind(pending_options, paths)
+    return dataclasses.replace(build, options=pending_options)
 
 
 def _execute(build: _Build) -> PipelineResult:

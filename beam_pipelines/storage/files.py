@@ -23,7 +23,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from beam_pipelines.errors import UserError
 from beam_pipelines.storage.atomic_files import file_named, flush, with_file
-from beam_pipelines.storage.bounds import MOST_BYTES_OF_SMALL_FILE
+from beam_pipelines.storage.bounds import read_bounded
 from beam_pipelines.storage.object_store import store_errors
 from beam_pipelines.storage.typed_json import check_content, decode_json
 from beam_pipelines.storage.walk import check_regular, walk_files
@@ -99,10 +99,8 @@ def read_bytes(path: str) -> bytes:
 
 
 def read_small(path: str) -> bytes:
-    """Reads a file that is not much larger than what we write; UserError if a local one is."""
-    if is_local(path) and os.path.getsize(path) > MOST_BYTES_OF_SMALL_FILE:
-        raise UserError(f'is larger than {MOST_BYTES_OF_SMALL_FILE:,} bytes', file=path)
-    return read_bytes(path)
+    """Reads a file; UserError if a local one is far larger than what we write, or no regular file."""
+    return read_bounded(path) if is_local(path) else read_bytes(path)
 
 
 def read_blocks(path: str) -> Iterator[bytes]:

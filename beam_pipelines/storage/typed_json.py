@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from beam_pipelines.errors import UserError
-from beam_pipelines.storage.atomic_files import file_named
+from beam_pipelines.storage.bounds import read_bounded
 
 _Described = TypeVar('_Described')
 
@@ -29,14 +29,9 @@ def parse_json(path: str | os.PathLike) -> object:
     OSError
         If it is missing or cannot be read.
     UserError
-        If it is not JSON in UTF-8, is nested too deeply, or much larger than what we write; names the file.
+        If it is no regular file, no JSON in UTF-8, nested too deeply, or far larger than what we write; names the file.
     """
-    if os.path.exists(path) and not os.path.isfile(path):  # A pipe would be waited for.
-        raise UserError('is not a regular file', file=path)
-    with file_named(path), open(path, 'rb') as file:
-        if os.fstat(file.fileno()).st_size > _MOST_BYTES:
-            raise UserError(f'is larger than {_MOST_BYTES:,} bytes', file=path)
-        return decode_json(file.read(), path)
+    return decode_json(read_bounded(path, _MOST_BYTES), path)
 
 
 def decode_json(content: str | bytes, file: str | os.PathLike) -> Any:

@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
+from typing import BinaryIO
 
 _KINDS = {
     stat.S_IFIFO: 'a pipe',
@@ -66,3 +67,9 @@ def check_regular(path: str) -> None:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
     if kind:
         raise OSError(errno.EINVAL, f'is {kind}, and no regular file', path)
+
+
+def open_regular(path: str) -> BinaryIO:
+    """Opens a local file for reading; OSError as of ``check_regular``."""
+    check_regular(path)
+    return open(path, 'rb')

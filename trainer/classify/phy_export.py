@@ -18,6 +18,7 @@ import numpy as np
 from beam_pipelines.errors import UserError
 from beam_pipelines.storage.arrays import decode_npy
 from beam_pipelines.storage.atomic_files import file_named
+from beam_pipelines.storage.bounds import read_bounded
 from trainer.evaluation.outputs import write_table
 from trainer.evaluation.results import ClassifiedCell
 
@@ -184,11 +185,7 @@ def _ids_in_table(path: pathlib.Path) -> set[int]:
 
 
 def _ids_of_spikes(path: pathlib.Path) -> set[int]:
-    if path.stat().st_size > _MOST_BYTES_OF_CLUSTERS:
-        raise UserError(f'is larger than {_MOST_BYTES_OF_CLUSTERS:,} bytes', file=path)
-    with file_named(path):
-        content = path.read_bytes()
-    clusters = decode_npy(content, path, 'iu')
+    clusters = decode_npy(read_bounded(path, _MOST_BYTES_OF_CLUSTERS), path, 'iu')
     if clusters.squeeze().ndim > 1:
         raise UserError(f'expected one whole number per spike, not an array of shape {clusters.shape}', file=path)
     return set(np.unique(clusters).tolist())

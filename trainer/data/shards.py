@@ -14,7 +14,7 @@ import tensorflow as tf
 from beam_pipelines.datasets import record_layout
 from beam_pipelines.errors import UserError
 from beam_pipelines.storage.bounds import MOST_BYTES_OF_SMALL_FILE
-from beam_pipelines.storage.walk import check_regular
+from beam_pipelines.storage.walk import open_regular
 from trainer.data.bus_errors import read_lost_pages_as_zeros
 
 # How every record starts, as 32-bit words.
@@ -139,8 +139,7 @@ def _is_remote(path: str) -> bool:
 def _open(path: str) -> BinaryIO:
     if _is_remote(path):
         return tf.io.gfile.GFile(path, 'rb')
-    check_regular(path)
-    return open(path, 'rb')
+    return open_regular(path)
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ import keras
 from beam_pipelines.errors import UserError
 from trainer.errors import ModelError
 from trainer.models.architectures import build_member
-from trainer.models.stored_network import fill_member, read_bounded, read_network
+from trainer.models.stored_network import fill_member, read_keras_file, read_network
 from trainer.published.model_files import FILE, FILE_NAMES
 
 
@@ -58,7 +58,7 @@ def describe_files(paths: dict[int, str]) -> dict[str, dict[str, str]]:
     return {
         f'k{kernel_size}': {
             'file': os.path.basename(path),
-            'sha256': hashlib.sha256(read_bounded(path)).hexdigest(),
+            'sha256': hashlib.sha256(read_keras_file(path)).hexdigest(),
         }
         for kernel_size, path in paths.items()
     }

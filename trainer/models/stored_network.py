@@ -10,7 +10,6 @@ import dataclasses
 import io
 import itertools
 import json
-import os
 import zipfile
 import zlib
 from typing import Any
@@ -19,6 +18,8 @@ import h5py
 import keras
 import numpy as np
 
+from beam_pipelines.errors import UserError
+from beam_pipelines.storage.bounds import read_bounded
 from trainer.config import PRECISIONS
 from trainer.errors import ModelError
 
@@ -89,17 +90,16 @@ class StoredNetwork:
         return name
 
 
-def read_bounded(path: str) -> bytes:
+def read_keras_file(path: str) -> bytes:
     """Returns the content of a ``.keras`` file; ModelError if it is missing or far too large."""
-    if not os.path.isfile(path):  # A pipe would be waited for.
-        raise ModelError(f'{path}: no such file')
     try:
-        with open(path, 'rb') as file:
-            if os.fstat(file.fileno()).st_size > _MOST_BYTES:
-                raise ModelError(f'{path}: more than {_MOST_BYTES:,} bytes are too many for a network of this kind')
-            return file.read()
+        return read_bounded(path, _MOST_BYTES)
+    except FileNotFoundError:
+        raise ModelError(f'{path}: no such file') from None
     except OSError as error:
         raise ModelError(f'{path}: {error.strerror}') from None
+    except UserError as error:
+        raise ModelError(str(error)) from None
 
 
 def read_network(path: str) -> StoredNetwork:
@@ -112,7 +112,7 @@ def read_network(path: str) -> StoredNetwork:
     """
     contents = []
     try:
-        with zipfile.ZipFile(io.BytesIO(read_bounded(path))) as archive:
+        with zipfile.ZipFile(io.BytesIO(read_keras_file(path))) as archive:
             for name, most_bytes in (('config.json', _MOST_BYTES_OF_CONFIG), ('model.weights.h5', _MOST_BYTES)):
                 if archive.getinfo(name).file_size > most_bytes:
                     raise ModelError(f'{path}: {name} is too large for a network of this kind')

@@ -110,6 +110,16 @@ def test_a_disk_without_room_is_an_error_with_both_sizes(recordings_root, tmp_pa
     assert not list(tmp_path.iterdir())
 
 
+def test_a_build_that_has_no_room_leaves_an_interrupted_one_its_reservation(recordings_root, tmp_path):
+    interrupted = _options(recordings_root, tmp_path)
+    paths = BuildPaths(interrupted.data_dir)
+    reserve(interrupted, paths, overwrite=False, pending=interrupted.configs)
+    before = files_of(tmp_path)
+    with pytest.raises(UserError, match='GB left$'):
+        _run(recordings_root, tmp_path, ('synthetic',) * 10_000)
+    assert files_of(tmp_path) == before
+
+
 def test_what_is_left_of_one_dataset_takes_nothing_off_the_room_for_another(recordings_root, tmp_path):
     work = tmp_path / 'sero_spikes/original/1.1.0.building'
     work.mkdir(parents=True)
@@ -155,7 +165,7 @@ def test_a_cell_of_original_is_known_when_only_non_homogeneous_is_built(recordin
 def test_what_an_interrupted_build_has_cut_in_another_way_is_not_used(recordings_root, tmp_path, cutting):
     interrupted = _options(recordings_root, tmp_path / 'data', reading=ReadingOptions(cutting=DEFAULT_CUTTING))
     paths = BuildPaths(interrupted.data_dir)
-    reserve(interrupted, paths, overwrite=False)
+    reserve(interrupted, paths, overwrite=False, pending=interrupted.configs)
     with beam.Pipeline('FnApiRunner') as pipeline:
         build_pipeline(pipeline, interrupted, publish=False)  # with all its shards, but not published
     with beam.Pipeline('FnApiRunner') as pipeline:
@@ -175,7 +185,7 @@ def test_an_interrupted_build_that_has_published_a_dataset_does_not_go_on_with_a
 ):
     configs = ('original', 'non_homogeneous')
     options = _options(recordings_root, tmp_path, configs)
-    reserve(options, BuildPaths(options.data_dir), overwrite=False)
+    reserve(options, BuildPaths(options.data_dir), overwrite=False, pending=configs)
     with beam.Pipeline('FnApiRunner') as pipeline:
         build_pipeline(pipeline, dataclasses.replace(options, configs=('original',)))
     before = files_of(tmp_path)

@@ -73,7 +73,7 @@ def test_a_file_of_holes_is_not_read_into_memory(read, tmp_path):
 
 def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / 'x.json')
-    with pytest.raises(UserError, match='is not a regular file'):
+    with pytest.raises(UserError, match='is a pipe, and no regular file'):
         parse_json(tmp_path / 'x.json')
 
 

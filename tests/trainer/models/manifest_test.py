@@ -112,7 +112,7 @@ def test_a_damaged_manifest_is_named(content, run):
 def test_a_pipe_in_place_of_a_file_is_not_waited_for(run):
     os.remove(run / 'manifest.json')
     os.mkfifo(run / 'manifest.json')
-    assert error_of(run) == f'{run}/manifest.json: is not a regular file'
+    assert error_of(run) == f'{run}/manifest.json: is a pipe, and no regular file'
 
 
 @pytest.mark.parametrize(
