@@ -17,6 +17,8 @@ import sys
 _MAP_FIXED = 0x10
 _SA_SIGINFO = 0x4
 _ADDRESS = 2  # position of the address in Linux's siginfo_t, in words
+_CODE = 2  # position of the code, in 32-bit numbers
+_BUS_ADRERR = 2  # the code where a mapped file has no such page
 
 _known: set[bytes] = set()
 
@@ -56,8 +58,12 @@ def _handle_bus_errors() -> None:
         is_mended = False
         try:
             page = info[_ADDRESS] & -mmap.PAGESIZE
-            end = _end_of_known_mapping(page)
-            if end:
+            end, name = _find_mapping(page)
+            if not name:
+                # Another thread came first and has put the zeros there. Memory that is broken has another code.
+                code = ctypes.cast(info, ctypes.POINTER(ctypes.c_int))[_CODE]
+                is_mended = bool(end) and code == _BUS_ADRERR
+            elif not _known.isdisjoint((name, name.removesuffix(b' (deleted)'))):
                 # Of the file, all that follows is lost too if it was cut, and the reader will end in any case.
                 flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_FIXED
                 is_mended = libc.mmap(page, end - page, mmap.PROT_READ, flags, -1, 0) == page
@@ -73,12 +79,12 @@ def _handle_bus_errors() -> None:
 _kept: list[object] = []  # The system calls it for as long as the process lives.
 
 
-def _end_of_known_mapping(address: int) -> int | None:
-    """Returns where the mapping of a known file that holds an address ends; None if there is none."""
+def _find_mapping(address: int) -> tuple[int, bytes]:
+    """Returns where the mapping that holds an address ends, 0 if there is none, and its file, empty if it has none."""
     with open('/proc/self/maps', 'rb') as maps:
         for line in maps:
-            extent, *_, name = line.rstrip(b'\n').split(maxsplit=5)
+            extent, _, _, _, _, *name = line.rstrip(b'\n').split(maxsplit=5)
             start, end = (int(number, 16) for number in extent.split(b'-'))
             if start <= address < end:
-                return None if _known.isdisjoint((name, name.removesuffix(b' (deleted)'))) else end
-    return None
+                return end, b''.join(name)
+    return 0, b''

@@ -31,8 +31,39 @@ _PROGRAM = """
 """
 
 
-def _run(*paths: os.PathLike) -> subprocess.CompletedProcess:
-    command = [sys.executable, '-c', textwrap.dedent(_PROGRAM), *map(str, paths)]
+# Again and again, threads that do not hold the interpreter's lock copy the same lost pages, as TensorFlow's do.
+_THREADS = """
+    import ctypes, mmap, sys, threading
+
+    from trainer.data.bus_errors import read_lost_pages_as_zeros
+
+    path, size = sys.argv[1], 64 * mmap.PAGESIZE
+    read_lost_pages_as_zeros(path)
+
+    def copy(source, into):
+        together.wait()
+        ctypes.memmove(into, source, size)
+
+    for _ in range(100):
+        with open(path, 'wb+') as file:
+            file.write(b'x' * size)
+            file.flush()
+            mapped = mmap.mmap(file.fileno(), 0, flags=mmap.MAP_PRIVATE)
+            file.truncate(0)
+        source = ctypes.addressof(ctypes.c_char.from_buffer(mapped))
+        together, copies = threading.Barrier(4), [ctypes.create_string_buffer(b"x" * size, size) for _ in range(4)]
+        threads = [threading.Thread(target=copy, args=(source, into)) for into in copies]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not any(bytes(into).strip(bytes(1)) for into in copies)
+    print('read')
+"""
+
+
+def _run(*paths: os.PathLike, program: str = _PROGRAM) -> subprocess.CompletedProcess:
+    command = [sys.executable, '-c', textwrap.dedent(program), *map(str, paths)]
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
@@ -49,3 +80,8 @@ def test_a_file_is_known_whatever_its_name(tmp_path, name):
     link.symlink_to(tmp_path, target_is_directory=True)
     result = _run(link / name, tmp_path / 'other')
     assert result.stdout.startswith("b'xx"), result.stderr
+
+
+def test_threads_may_touch_the_same_lost_page_at_once(tmp_path):
+    result = _run(tmp_path / 'a shard', program=_THREADS)
+    assert (result.returncode, result.stdout) == (0, 'read\n'), result.stderr

@@ -46,8 +46,11 @@ def replace_killed_at(folder: pathlib.Path, rename: int) -> bool:
             move(source, target)
 
         os.replace = killed
-        replace(folder)
-        os._exit(0)
+        try:
+            replace(folder)
+            os._exit(0)
+        finally:
+            os._exit(1)  # An error must not let the child go on with the tests of its parent.
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
 
 
