@@ -66,7 +66,6 @@ def run_tfds(*arguments: object, cwd: pathlib.Path) -> subprocess.CompletedProce
         _as_in_a_new_process(argv),
         _output_captured() as output,
         _logging_of_absl_restored(),
-        mock.patch.object(app, 'EXCEPTION_HANDLERS', []),
         mock.patch.object(os, '_exit', exits.append),  # a handler of exceptions may call it; absl then raises them
     ):
         os.chdir(cwd)
@@ -139,6 +138,8 @@ def _as_in_a_new_process(argv: list[str]) -> Iterator[None]:
     with (
         mock.patch.object(sys, 'argv', argv),
         mock.patch.dict(os.environ),
+        # A builder of TFDS that failed in this process has installed one, which would end it.
+        mock.patch.object(app, 'EXCEPTION_HANDLERS', []),
         # It would keep writing to the captured standard error after that is closed.
         mock.patch.object(faulthandler, 'enable'),
     ):
