@@ -1,6 +1,6 @@
 """Half precision gives as good a model as single precision, on the data of the demo.
 
-On JAX: TensorFlow's convolutions in float16 are a hundred times slower than its others on a CPU.
+On JAX, which compiles it for a CPU. float16 is not tried: it is far slower there, and no CPU's users would choose it.
 """
 
 import json
@@ -54,15 +54,7 @@ def validation_auc(demo_data, tmp_path_factory) -> Callable[[str], float]:
     return train
 
 
-@pytest.fixture(scope='module')
-def float32_auc(validation_auc) -> float:
-    auc = validation_auc('float32')
-    assert 0.9 < auc < 0.9999, 'the demo is too hard or too easy to tell precisions apart'
-    return auc
-
-
-@pytest.mark.parametrize('precision', ['mixed_bfloat16', 'mixed_float16'])
-def test_validation_auc_is_that_of_float32(validation_auc, float32_auc, precision):
-    auc = validation_auc(precision)
-    print(f'{precision} {auc}, float32 {float32_auc}')
+def test_validation_auc_is_that_of_float32(validation_auc):
+    float32_auc, auc = validation_auc('float32'), validation_auc('mixed_bfloat16')
+    assert 0.9 < float32_auc < 0.9999, 'the demo is too hard or too easy to tell precisions apart'
     assert auc == pytest.approx(float32_auc, abs=0.005)
