@@ -49,16 +49,14 @@ class OnnxEnsemble:
 
     def __init__(self, architecture: str, members: dict[str, MemberWeights]):
         self._architecture, self._members = architecture, members
+        # Started at once, while the first recording is still being read.
+        self._scores = _start(build_graph(architecture, members, (SCORES,)))
 
     def score(self, waveform: np.ndarray) -> np.ndarray:
         return self._run(self._scores, waveform)
 
     def log_odds_gradient(self, waveform: np.ndarray) -> np.ndarray:
         return self._run(self._gradient, waveform)
-
-    @functools.cached_property
-    def _scores(self) -> onnxruntime.InferenceSession:
-        return _start(build_graph(self._architecture, self._members, (SCORES,)))
 
     @functools.cached_property
     def _gradient(self) -> onnxruntime.InferenceSession:
