@@ -4,6 +4,7 @@ import hashlib
 import os
 import random
 import shutil
+import subprocess
 import sys
 
 import keras
@@ -278,6 +279,23 @@ def test_verdicts_are_the_same_through_keras_and_through_onnx_runtime(run, monke
     for field in ('p_ser', 'p_ser_low', 'p_ser_high'):
         assert getattr(by_onnx, field) == pytest.approx(getattr(by_keras, field), abs=1e-5)
     np.testing.assert_allclose(by_onnx.spikes.p_ser, by_keras.spikes.p_ser, atol=1e-5)
+
+
+def test_a_verdict_through_onnx_runtime_imports_only_what_it_needs(run, tmp_path):
+    current_pa = np.random.default_rng(0).normal(0, 3, 80_000)
+    current_pa[4_000::8_000] -= 200
+    np.save(tmp_path / 'current_pa.npy', current_pa)
+    program = f"""
+import sys
+import numpy as np
+from trainer import classify
+classify.load({str(run)!r}).classify(np.load({str(tmp_path / 'current_pa.npy')!r}), 40_000)
+from trainer.reports import classification_report
+heavy = 'tensorflow keras apache_beam sklearn matplotlib pandas h5py pyabf neo pynwb ml_collections'.split()
+print(sorted({{*heavy, 'scipy.signal', 'scipy.optimize'}} & set(sys.modules)))
+"""
+    result = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, cwd=ROOT)
+    assert result.stdout == '[]\n', result.stderr
 
 
 def test_without_either_library_the_line_says_what_is_missing(run, monkeypatch):
