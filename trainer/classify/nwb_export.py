@@ -62,7 +62,7 @@ def check_can_export_nwb() -> None:
     try:
         import pynwb  # noqa: F401
     except ImportError:
-        raise UserError("NWB files need pynwb, which is not installed: pip install '.[nwb]'") from None
+        raise UserError('NWB files need pynwb, which is not installed: pip install pynwb') from None
 
 
 def export_nwb(folder: pathlib.Path, cells: Sequence[ClassifiedCell], info: Mapping) -> list[pathlib.Path]:
