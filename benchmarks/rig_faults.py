@@ -71,9 +71,6 @@ class _Row:
 
 def main(argv: list[str]) -> int:
     refuse_arguments(argv)
-    from trainer.backend import start_keras
-
-    start_keras()
     from trainer.classify.classifier import load_classifier
 
     classifier = load_classifier(_MODEL.value)
