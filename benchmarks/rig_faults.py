@@ -71,9 +71,6 @@ class _Row:
 
 def main(argv: list[str]) -> int:
     refuse_arguments(argv)
-    from trainer.backend import start_keras
-
-    start_keras()
     from trainer.classify.classifier import load_classifier
 
     classifier = load_classifier(_MODEL.value)
@@ -130,7 +127,7 @@ def _classify(fault: Fault, cell: _Cell, classifier, folder: pathlib.Path, row: 
 
     path = folder / f'{cell.name}.abf'
     write_abf(path, fault.apply(cell.current_pa), SAMPLING_RATE_HZ, unit=fault.unit)
-    cutting = msgspec.structs.replace(classifier.ensemble.info.cutting, polarity='auto')
+    cutting = msgspec.structs.replace(classifier.info.cutting, polarity='auto')
     files = RecordingFiles('original', 0, cell.name, (str(path),))
     ((measured, report),) = read_measured_cells(files, ReadingOptions(cutting=cutting))
     if measured is None:

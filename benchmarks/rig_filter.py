@@ -133,7 +133,7 @@ def _judge(classifier, path: pathlib.Path, cell_id: str, label: int) -> dict:
     from beam_pipelines.recordings.reading_options import ReadingOptions
     from trainer.classify.measured_cell import read_measured_cells
 
-    cutting = msgspec.structs.replace(classifier.ensemble.info.cutting, polarity='auto')
+    cutting = msgspec.structs.replace(classifier.info.cutting, polarity='auto')
     files = RecordingFiles('non_homogeneous', label, cell_id, (str(path),))
     ((measured, report),) = read_measured_cells(files, ReadingOptions(cutting=cutting))
     if measured is None:

@@ -33,3 +33,9 @@ def test_both_files_of_locked_versions_name_the_same():
 def test_each_locked_version_has_a_hash():
     entries = re.split(r'^(?=[\w.-]+==)', (ROOT / 'constraints-hashed.txt').read_text(), flags=re.MULTILINE)[1:]
     assert [entry for entry in entries if '--hash=sha256:' not in entry] == []
+
+
+def test_what_a_pc_needs_that_only_classifies_is_of_the_locked_packages():
+    lines = (ROOT / 'requirements' / 'classify.txt').read_text().splitlines()
+    required = re.search(r'install_requires=\[(.*?)\n    \]', (ROOT / 'setup.py').read_text(), re.DOTALL)[1]
+    assert {line for line in lines if not line.startswith('#')} <= set(re.findall(r"'([\w-]+)", required))

@@ -8,13 +8,15 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from absl import app, flags
-from ml_collections import ConfigDict, FrozenConfigDict, config_flags
 
 from beam_pipelines import domain
 from beam_pipelines.errors import UsageError, UserError
-from trainer.configs import default
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict, FrozenConfigDict
 
 ARCHITECTURES = ('cnn', 'published')
 PRECISIONS = ('float32', 'mixed_bfloat16', 'mixed_float16')
@@ -39,6 +41,8 @@ _EXPECTED_IN_TUPLES = {
 
 def define_config_flag() -> None:
     """Defines ``--config`` and a flag ``--config.FIELD`` for each field."""
+    from ml_collections import config_flags
+
     config_flags.DEFINE_config_file('config', None, 'Experiment, such as trainer/configs/demo.py.', lock_config=True)
 
 
@@ -92,6 +96,8 @@ def check_config(config: ConfigDict | Mapping) -> FrozenConfigDict:
         If a field is unknown, missing, of another type than in ``default.py``, or has a value that cannot be used;
         names the field and its value.
     """
+    from ml_collections import FrozenConfigDict
+
     _check_fields(config)
     # The flag --config.augment=hum,gain gives one name, 'hum,gain'.
     augment = tuple(name.strip() for names in config['augment'] for name in names.split(',') if name.strip())
@@ -154,11 +160,18 @@ def _flat_samples(kernel_size: int) -> int:
     return (after_first - kernel_size + 1) // 2
 
 
+def _defaults() -> ConfigDict:
+    # Imported here, because model_info.json is read without ml_collections, which takes as long as NumPy.
+    from trainer.configs import default
+
+    return default.get_config()
+
+
 def _check_fields(config: ConfigDict | Mapping) -> None:
     """Raises UserError if a field is unknown, missing or of another type than in ``default.py``; names it."""
     for field in config:
         _check_name(field)
-    for field, usual in default.get_config().items():
+    for field, usual in _defaults().items():
         if field not in config:
             raise UserError(f'field {field} is missing; trainer/configs/default.py has all fields')
         if not _is_like(config[field], usual):
@@ -166,7 +179,7 @@ def _check_fields(config: ConfigDict | Mapping) -> None:
 
 
 def _check_name(field: str) -> None:
-    defaults = default.get_config()
+    defaults = _defaults()
     try:
         defaults[field]
     except KeyError as error:
@@ -175,7 +188,7 @@ def _check_name(field: str) -> None:
 
 
 def _expected(field: str) -> str:
-    return _EXPECTED_IN_TUPLES.get(field) or _EXPECTED[type(default.get_config()[field])]
+    return _EXPECTED_IN_TUPLES.get(field) or _EXPECTED[type(_defaults()[field])]
 
 
 def _is_like(value: object, usual: object) -> bool:

@@ -40,7 +40,7 @@ def read_igor_currents(path: str, channel: str | None = None) -> list[RecordedCu
     try:
         from igor2 import binarywave
     except ImportError:
-        raise missing_library(path, 'igor2', 'formats') from None
+        raise missing_library(path, 'igor2') from None
     with library_errors('igor2'), np.errstate(all='ignore'):  # What overflows is rejected later.
         _check_size(path)
         with silenced('igor2'):  # It logs the bytes that it cannot make sense of.

@@ -56,7 +56,7 @@ def _read(path: str, reader_name: str, channel: str | None) -> list[RecordedCurr
     try:
         from neo import rawio  # Imported here because it takes longer than reading a recording.
     except ImportError:
-        raise missing_library(path, 'neo', 'formats') from None
+        raise missing_library(path, 'neo') from None
     check_neo_promises(path)
     with library_errors('neo'), np.errstate(all='ignore'):  # What overflows is rejected later.
         reader = getattr(rawio, reader_name)(filename=path)

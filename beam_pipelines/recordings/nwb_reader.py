@@ -47,7 +47,7 @@ def read_nwb_currents(path: str, channel: str | None = None) -> Iterator[Recorde
     try:
         import pynwb
     except ImportError:
-        raise missing_library(path, 'pynwb', 'formats') from None
+        raise missing_library(path, 'pynwb') from None
     with library_errors('pynwb'), warnings.catch_warnings():
         warnings.simplefilter('ignore')  # Files of older versions of the standard are read all the same.
         check_nwb_promises(path)

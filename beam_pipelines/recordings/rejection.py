@@ -95,7 +95,7 @@ class RecordingRejected(Exception):
         return f'{self.reason}: {self.detail}'
 
 
-def missing_library(path: str, library: str, extra: str) -> RecordingRejected:
+def missing_library(path: str, library: str) -> RecordingRejected:
     """Returns the rejection of a file whose format needs a library that is not installed."""
     suffix = os.path.splitext(path)[1]
-    return RecordingRejected('missing_library', f"{suffix} files need {library}: pip install '.[{extra}]'")
+    return RecordingRejected('missing_library', f'{suffix} files need {library}: pip install {library}')

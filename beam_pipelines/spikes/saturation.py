@@ -52,17 +52,17 @@ def find_saturation(sweeps: Sequence[np.ndarray], noise: float) -> Saturation | 
     sweeps : arrays of (n,) float32, as they were recorded: resampling would round off what was level.
     noise : standard deviation of the current between spikes, in the same unit.
     """
-    middle = float(np.median([np.median(sweep) for sweep in sweeps]))
     step = _converter_step(sweeps[0], noise)
     found = []
     for extreme in (min(float(sweep.min()) for sweep in sweeps), max(float(sweep.max()) for sweep in sweeps)):
-        if abs(extreme - middle) <= _LEAST_TO_NOISE * max(noise, step):
-            continue
         stretches = [_level_stretches(sweep == extreme, sweep, step) for sweep in sweeps]
         lengths, is_cut_off = (np.concatenate([of_sweep[part] for of_sweep in stretches]) for part in (1, 2))
         is_long = lengths >= _SAMPLES_IN_RUN
         if lengths[is_long & is_cut_off].sum() >= _LEAST_SAMPLES_IN_ALL:
             found.append(Saturation(extreme, int(np.count_nonzero(is_long))))
+    if found:  # The median of minutes takes longer than all the rest.
+        middle = float(np.median([np.median(sweep) for sweep in sweeps]))
+        found = [of for of in found if abs(of.value - middle) > _LEAST_TO_NOISE * max(noise, step)]
     return max(found, key=lambda saturation: saturation.places, default=None)
 
 

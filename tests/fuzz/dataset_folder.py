@@ -19,7 +19,7 @@ from trainer.data.batches import dataset_errors, evaluation_batches
 from trainer.data.online_batches import open_spike_bank, read_bank_cells
 from trainer.data.shards import read_records
 from trainer.data.stored_dataset import StoredSplit, open_split
-from trainer.evaluation.training_range import measure_training_range
+from trainer.evaluation.evaluator import measure_training_range
 
 _FEW_EXAMPLES = (40, 30)
 

@@ -1,4 +1,4 @@
-"""Networks: the members of a run, the authors' files, and checkpoints, which alone are loaded by Keras."""
+"""Networks: the members of a run, their graph, the authors' files, and checkpoints, which alone are loaded by Keras."""
 
 from __future__ import annotations
 
@@ -16,8 +16,12 @@ from tests.fuzz.mutation import mutate
 from tests.fuzz.target import Execute, Target, files_in, outcome_of, write_files
 from tests.fuzz.zip_mutation import mutate_zip
 from tests.integration.frozen_files import FROZEN
+from tests.support.spikes import make_spikes
+from trainer.models import model_info, onnx_ensemble
 from trainer.models.architectures import build_member
+from trainer.models.onnx_export import write_onnx
 from trainer.models.stored_network import fill_member, read_network
+from trainer.models.trained import load_members
 from trainer.training import checkpoints
 
 _RUN = FROZEN / 'finished'
@@ -130,8 +134,28 @@ def _prepare_checkpoint(folder: pathlib.Path) -> Execute:
     return execute
 
 
+def _prepare_graph(folder: pathlib.Path) -> Execute:
+    info = model_info.read(str(_RUN))
+    write_onnx(str(folder), load_members(str(_RUN), info))
+    path = folder / onnx_ensemble.FILE_NAME
+    original, spikes = path.read_bytes(), make_spikes(3)[0]
+
+    def load() -> None:
+        scores = onnx_ensemble.load_onnx_ensemble(str(folder), info).score(spikes)
+        assert scores.shape == (3, len(info.members), 2)
+
+    def execute(chance: random.Random) -> str:
+        # The nodes come first, then the weights, then inputs and outputs: none of the three is to be left alone.
+        place = chance.choice((0, original.index(b'k4/scale'), len(original) - chance.randrange(1, 400)))
+        path.write_bytes(original[:place] + mutate(original[place:], chance))
+        return outcome_of(load, folder)
+
+    return execute
+
+
 TARGETS = (
     _target('k4.keras', _RUN / 'members' / 'k4.keras', 'cnn'),
     _target('ModConvBinNormN4.keras', AUTHORS_FILE, 'published'),
+    Target('consensus.onnx', _prepare_graph),
     Target('checkpoint', _prepare_checkpoint),
 )

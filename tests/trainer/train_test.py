@@ -209,6 +209,7 @@ def test_folder_of_a_run_holds_what_the_next_commands_look_for(synthetic_run):
         'checkpoints',
         'config.json',
         'consensus.keras',
+        'consensus.onnx',
         'manifest.json',
         'members',
         'model_info.json',

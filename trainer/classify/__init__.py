@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def load(model_dir: str | os.PathLike[str]) -> Classifier:
-    """Loads a trained ensemble; TensorFlow is only imported here.
+    """Loads a trained ensemble: through ONNX Runtime, or through Keras if that or ``consensus.onnx`` is missing.
 
     Parameters
     ----------
@@ -19,12 +19,8 @@ def load(model_dir: str | os.PathLike[str]) -> Classifier:
     Raises
     ------
     UserError
-        If the folder holds no finished run or a damaged one, or Keras cannot compute with the backend that
-        ``KERAS_BACKEND`` names.
+        If the folder holds no finished run or a damaged one, or neither ONNX Runtime nor Keras can compute it.
     """
-    from trainer.backend import start_keras
-
-    start_keras()
     from trainer.classify.classifier import load_classifier
 
     return load_classifier(os.fspath(model_dir))

@@ -93,7 +93,7 @@ def findings_lines(findings: Findings, classifier: Classifier) -> list[str]:
         f' + {dropped_words(counts.dropped_by_reason)}{second_spikes_words(counts.second_spikes)}',
         f'{counted(len(cells), "cell")}: {by_verdict}; {warned} with warnings',
         *([training_range_line([cell.result for cell in cells])] if cells else []),
-        f'{classifier.ensemble.title}: {calibration_words(classifier.calibration)}',
+        f'{classifier.info.title}: {calibration_words(classifier.calibration)}',
     ]
     lines += look_alikes(cell.result.cell for cell in cells)
     for made in MADE:

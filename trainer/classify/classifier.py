@@ -22,9 +22,8 @@ from trainer.evaluation.results import CellResult, Classification, ClassifiedCel
 from trainer.evaluation.stored_warnings import trained_on_warning
 from trainer.evaluation.verdicts import classify_cell, spike_p_ser, undecided_rule, with_warnings
 from trainer.models import model_info
-from trainer.models.ensemble import uses_xla
-from trainer.models.scoring import score_spikes
-from trainer.models.trained import TrainedEnsemble, load_ensemble
+from trainer.models.model_info import ModelInfo
+from trainer.models.scorers import SpikeScorer, load_scorer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,11 +32,13 @@ class Classifier:
 
     Attributes
     ----------
-    ensemble, calibration, training_range : of a finished run.
+    info, calibration, training_range : of a finished run.
+    scorer : its members.
     firing : of the run, for ``p_ser_with_firing``; None: it is left out.
     """
 
-    ensemble: TrainedEnsemble
+    info: ModelInfo
+    scorer: SpikeScorer
     calibration: calibrations.Calibration
     training_range: training_range.TrainingRange
     firing: firing_model.FiringModel | None = None
@@ -45,13 +46,13 @@ class Classifier:
     @property
     def source(self) -> Source | None:
         """What made the recordings that the model was trained on; None if they were recorded."""
-        return find_source([self.ensemble.info.source])
+        return find_source([self.info.source])
 
     @property
     def description(self) -> dict:
         """The content of ``model_info.json`` with ``title``, ``calibration`` and ``undecided_rule``, for reports."""
-        return self.ensemble.info.to_json() | {
-            'title': self.ensemble.title,
+        return self.info.to_json() | {
+            'title': self.info.title,
             'calibration': dataclasses.asdict(self.calibration),
             'undecided_rule': undecided_rule(self.calibration),
         }
@@ -72,7 +73,7 @@ class Classifier:
         ValueError
             If the current is not a one-dimensional array of numbers.
         """
-        cutting = msgspec.structs.replace(self.ensemble.info.cutting, polarity='auto')
+        cutting = msgspec.structs.replace(self.info.cutting, polarity='auto')
         options = ReadingOptions(resample, cutting=cutting)
         result, spikes = self._classify(measure_current(current_pa, sampling_rate_hz, options))
         warnings = result.warnings
@@ -94,7 +95,7 @@ class Classifier:
     def classify_cell(self, cell: MeasuredCell) -> ClassifiedCell:
         """Classifies a cell that was read from files, with the evidence for the verdict."""
         result, spikes = self._classify(cell)
-        if seen := trained_on_warning(cell.cell, self.ensemble.info.train_cells or ()):
+        if seen := trained_on_warning(cell.cell, self.info.train_cells or ()):
             result = with_warnings(result, (*result.warnings, seen))
         baseline = saliency.midway_spikes(self.training_range, result.mean_waveform)
         return ClassifiedCell(
@@ -103,13 +104,13 @@ class Classifier:
             spikes,
             cell.trace,
             cell.duration_s,
-            saliency.consensus_saliency(self.ensemble.model, result.mean_waveform, baseline),
+            saliency.consensus_saliency(self.scorer, result.mean_waveform, baseline),
             cell.source,
             cell.intervals_s,
         )
 
     def _classify(self, cell: MeasuredCell) -> tuple[CellResult, ClassifiedSpikes]:
-        scores = score_spikes(self.ensemble.model, cell.waveform)
+        scores = self.scorer.score(cell.waveform)
         result = classify_cell(scores, cell.waveform, self.calibration, cell.cell)
         result = firing_model.with_firing(result, cell.trigger, self.firing)
         traits = training_range.measure_traits(cell.waveform, cell.trigger, cell.sampling_rate_hz)
@@ -136,14 +137,12 @@ def load_classifier(workdir: str, with_firing: bool = False) -> Classifier:
     Raises
     ------
     UserError
-        If the folder holds no finished run, or a damaged one.
+        If the folder holds no finished run, or a damaged one, or one that needs Keras where that is not installed.
     """
     info = model_info.read(workdir)
     if not info.finished:
         path = os.path.join(workdir, model_info.FILE_NAME)
         raise ModelError(f'{path}: the training was interrupted; sero-train goes on with it')
-    ensemble = load_ensemble(workdir)
-    # Otherwise Keras may compile with XLA, which would delay the first verdict.
-    ensemble.model.compile(jit_compile=uses_xla())
+    scorer = load_scorer(workdir, info)
     of_firing = firing_model.load(workdir) if with_firing else None
-    return Classifier(ensemble, calibrations.load(workdir), training_range.load(workdir), of_firing)
+    return Classifier(info, scorer, calibrations.load(workdir), training_range.load(workdir), of_firing)

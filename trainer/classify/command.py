@@ -27,7 +27,6 @@ from beam_pipelines.cli.words import counted
 from beam_pipelines.errors import UsageError, UserError
 from beam_pipelines.recordings.folder_names import did_you_mean
 from beam_pipelines.storage.locks import check_not_written
-from trainer.backend import start_keras
 
 if TYPE_CHECKING:
     from beam_pipelines.recordings.cell_files import RecordingFiles
@@ -75,10 +74,9 @@ def main(argv: list[str]) -> int:
     recordings, rejected = find_recordings(paths, str(folder), OUTPUT_NAMES) if paths else ([], [])
     _check_exports(folder, recordings)
     _check_not_trained()
-    # Reading starts before TensorFlow is loaded, which takes longer than reading a recording.
+    # Reading starts before the model is loaded, which takes as long as reading a recording.
     with make_folder(folder), ReadingPool(_reading_options(), len(recordings)) as pool:
         reading = pool.read(recordings)
-        start_keras()
         from trainer.classify.batch import classify_all
         from trainer.classify.classifier import load_classifier
         from trainer.classify.watch import watch

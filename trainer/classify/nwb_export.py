@@ -24,10 +24,11 @@ from beam_pipelines.errors import UserError
 from beam_pipelines.recordings.abf_header import read_start_time
 from beam_pipelines.recordings.sources import RECORDED, find_source
 from beam_pipelines.storage.atomic_files import staged
-from trainer.evaluation.results import ClassifiedCell
 
 if TYPE_CHECKING:
     import pynwb
+
+    from trainer.evaluation.results import ClassifiedCell
 
 _AMPERES_PER_PA = 1e-12
 
@@ -61,7 +62,7 @@ def check_can_export_nwb() -> None:
     try:
         import pynwb  # noqa: F401
     except ImportError:
-        raise UserError("NWB files need pynwb, which is not installed: pip install '.[nwb]'") from None
+        raise UserError('NWB files need pynwb, which is not installed: pip install pynwb') from None
 
 
 def export_nwb(folder: pathlib.Path, cells: Sequence[ClassifiedCell], info: Mapping) -> list[pathlib.Path]:

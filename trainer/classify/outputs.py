@@ -16,12 +16,11 @@ from beam_pipelines.storage.locks import written_by_one
 from trainer.classify.nwb_export import check_can_replace, export_nwb, own_files
 from trainer.classify.phy_export import PHY_FILE, PHY_FOLDER, check_can_export_phy, export_phy, is_phy_folder
 from trainer.evaluation.output_set import OutputSet
-from trainer.evaluation.outputs import known, write_cells, write_table
-from trainer.evaluation.results import ClassifiedCell
 
 if TYPE_CHECKING:
     from trainer.classify.batch import Findings
     from trainer.classify.classifier import Classifier
+    from trainer.evaluation.results import ClassifiedCell
 
 SPIKES_COLUMNS = ('cell', 'trigger', 'time_s', 'p_ser', 'amplitude_pa', 'udi_ms', 'snr')
 
@@ -87,6 +86,8 @@ def write_outputs(
     OutputInUse
         If an earlier output cannot be replaced; then none is.
     """
+    # Imported here, so that reading has begun before.
+    from trainer.evaluation.outputs import write_cells, write_table
     from trainer.reports.classification_report import write_report
 
     cells, info = findings.sorted_cells(), classifier.description
@@ -128,6 +129,8 @@ def _check_not_in_use(folder: pathlib.Path) -> None:
 
 
 def _spike_rows(cells: Sequence[ClassifiedCell]) -> Iterator[tuple[object, ...]]:
+    from trainer.evaluation.outputs import known
+
     for cell in cells:
         spikes = cell.spikes
         columns = (

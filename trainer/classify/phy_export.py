@@ -12,6 +12,7 @@ import pathlib
 import re
 import tempfile
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,8 +20,9 @@ from beam_pipelines.errors import UserError
 from beam_pipelines.storage.arrays import decode_npy
 from beam_pipelines.storage.atomic_files import file_named
 from beam_pipelines.storage.bounds import read_bounded
-from trainer.evaluation.outputs import write_table
-from trainer.evaluation.results import ClassifiedCell
+
+if TYPE_CHECKING:
+    from trainer.evaluation.results import ClassifiedCell
 
 PHY_FOLDER, PHY_FILE = 'phy', 'cluster_sero.tsv'
 
@@ -95,6 +97,8 @@ def export_phy(output_dir: pathlib.Path, cells: Sequence[ClassifiedCell], writte
     OSError
         If the file cannot be written.
     """
+    from trainer.evaluation.outputs import write_table  # Imported here, so that reading has begun before.
+
     folder = find_phy_folder(output_dir)
     rows = []
     for cluster_id, cell in zip(match_clusters(folder, [cell.result.cell for cell in cells]), cells, strict=True):

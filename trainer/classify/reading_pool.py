@@ -10,13 +10,15 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from beam_pipelines.cli.signals import interrupts_held_back
 from beam_pipelines.recordings.cell_files import RecordingFiles
 from beam_pipelines.recordings.reading_options import ReadingOptions
 from beam_pipelines.recordings.rejection import RejectedFile
-from beam_pipelines.spikes.extraction import ExtractionReport
-from trainer.classify.measured_cell import ReadCells, read_measured_cells
+
+if TYPE_CHECKING:
+    from trainer.classify.measured_cell import ReadCells
 
 # Read ahead of the classifier; a reader returns the spikes of a recording, not the recording.
 _AHEAD_PER_WORKER = 2
@@ -35,10 +37,8 @@ class ReadingPool:
     """
 
     def __init__(self, options: ReadingOptions, most_workers: int):
-        import joblib  # Here, because the readers also import this module and do not need it.
-
         self._options = options
-        self._workers = max(1, min(most_workers, joblib.cpu_count(), _MOST_WORKERS))
+        self._workers = min(most_workers, _count_cores(), _MOST_WORKERS) if most_workers > 1 else 1
         self._executor = self._new_executor()
 
     def __enter__(self) -> ReadingPool:
@@ -82,6 +82,8 @@ class ReadingPool:
         try:
             return self._submit(recording).result()
         except concurrent.futures.process.BrokenProcessPool:
+            from beam_pipelines.spikes.extraction import ExtractionReport
+
             self._restart()
             detail = 'the process that read it died, perhaps for lack of memory'
             paths = [path for files in (recording, *recording.spares) for path in files.paths]
@@ -91,7 +93,7 @@ class ReadingPool:
     def _submit(self, recording: RecordingFiles) -> concurrent.futures.Future:
         with interrupts_held_back():
             try:
-                return self._executor.submit(read_measured_cells, recording, self._options)
+                return self._executor.submit(_read, recording, self._options)
             except concurrent.futures.process.BrokenProcessPool as error:
                 failed: concurrent.futures.Future = concurrent.futures.Future()
                 failed.set_exception(error)
@@ -105,6 +107,19 @@ class ReadingPool:
     def _restart(self) -> None:
         self._executor.shutdown(cancel_futures=True)
         self._executor = self._new_executor()
+
+
+def _count_cores() -> int:
+    import joblib  # Here, because the readers also import this module and do not need it.
+
+    return joblib.cpu_count()
+
+
+def _read(recording: RecordingFiles, options: ReadingOptions) -> ReadCells:
+    """Imports here what reads a recording, so that readers start before the main process imports it too."""
+    from trainer.classify.measured_cell import read_measured_cells
+
+    return read_measured_cells(recording, options)
 
 
 def _start_reader() -> None:

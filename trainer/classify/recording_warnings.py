@@ -70,10 +70,12 @@ def _voltage(cell: RecordedCell) -> CellWarning | None:
             'may_be_voltage',
             f'The channel is named {name}, but its unit is one of a current: check which channel was recorded.',
         )
+    if not cell.current.is_inverted:
+        return None
     low, high = _RESTING_MV
     rest = float(np.median([np.median(sweep) for sweep in cell.recording.sweeps]))
     peak = max(float(sweep.max()) for sweep in cell.recording.sweeps)
-    if not cell.current.is_inverted or not low <= rest <= high or not _PEAK_MV[0] <= peak <= _PEAK_MV[1]:
+    if not low <= rest <= high or not _PEAK_MV[0] <= peak <= _PEAK_MV[1]:
         return None
     return CellWarning(
         'may_be_voltage',

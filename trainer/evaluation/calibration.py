@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
 
 from beam_pipelines import domain
@@ -244,6 +243,8 @@ _POSSIBLE: dict[str, Callable[[Any], bool]] = {
 
 
 def _fit_temperature(consensus: np.ndarray, label: np.ndarray) -> Calibration:
+    from scipy.optimize import minimize_scalar  # takes half a second to import, and applying does not need it
+
     least_p = _least_p(label)
 
     def loss(log_temperature: float) -> float:

@@ -19,7 +19,7 @@ from trainer.evaluation.metrics import binary_metrics, cell_metrics
 from trainer.evaluation.out_of_distribution import SEEN_BY_MODEL
 from trainer.evaluation.results import CellResult, ModelResult, SplitResult
 from trainer.evaluation.stored_warnings import Comparison, stored_warnings
-from trainer.evaluation.training_range import TrainingRange, measure_training_range
+from trainer.evaluation.training_range import TrainingRange, measure_range
 from trainer.evaluation.verdicts import classify_cell, consensus, spike_p_ser, undecided_rule, with_warnings
 from trainer.models.model_info import ModelInfo
 from trainer.models.scoring import SpikeScores, score_split
@@ -174,6 +174,19 @@ def classify_cells(
         result = with_firing(result, trigger[of_cell], fitted.firing)
         results.append(with_warnings(result, stored_warnings(name, waveform, trigger[of_cell], comparison)))
     return results
+
+
+def measure_training_range(split: StoredSplit) -> TrainingRange:
+    """Measures the cells of ``original/train``, in the order of their numbers.
+
+    Raises
+    ------
+    UserError
+        If a shard cannot be read.
+    """
+    records = read_records(split.shards)
+    label, cell, trigger = (record_layout.decode_varints(records[name]) for name in ('label', 'cell', 'trigger'))
+    return measure_range(records['waveform'], label, cell, trigger)
 
 
 def read_triggers(split: StoredSplit) -> np.ndarray:

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from beam_pipelines import domain
-from beam_pipelines.datasets import record_layout
 from beam_pipelines.errors import UserError
 from beam_pipelines.spikes.waveform_features import (
     measure_amplitude_pa,
@@ -19,8 +18,6 @@ from beam_pipelines.spikes.waveform_features import (
 )
 from beam_pipelines.storage.arrays import read_npz
 from beam_pipelines.storage.atomic_files import staged
-from trainer.data.shards import read_records
-from trainer.data.stored_dataset import StoredSplit
 
 FILE_NAME = 'training_range.npz'
 
@@ -104,19 +101,6 @@ class TrainingRange:
     noise_pa: np.ndarray
     firing_rate_hz: np.ndarray
     n_spikes: np.ndarray
-
-
-def measure_training_range(split: StoredSplit) -> TrainingRange:
-    """Measures the cells of ``original/train``, in the order of their numbers.
-
-    Raises
-    ------
-    UserError
-        If a shard cannot be read.
-    """
-    records = read_records(split.shards)
-    label, cell, trigger = (record_layout.decode_varints(records[name]) for name in ('label', 'cell', 'trigger'))
-    return measure_range(records['waveform'], label, cell, trigger)
 
 
 def measure_range(waveform: np.ndarray, label: np.ndarray, cell: np.ndarray, trigger: np.ndarray) -> TrainingRange:

@@ -1,9 +1,10 @@
-"""The consensus of a run's members as one model, for people who do not have this package: Keras file and SavedModel.
+"""The consensus of a run's members as one model: Keras file and SavedModel, and the graph that classifying runs.
 
     model = keras.saving.load_model('runs/demo/consensus.keras')
     p_ser = model.predict(current_pa)  # (n, 160) float32 -> (n,) float32
 
-Both are made of Keras's own layers and operations alone, so that either loads without ``trainer``.
+The first two are for people who do not have this package: they are made of Keras's own layers and operations alone, so
+that either loads without ``trainer``. ``consensus.onnx`` is described in ``onnx_graph``.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from keras import ops
 
 from beam_pipelines import domain
 from beam_pipelines.storage.atomic_files import remove_atomically, staged
+from trainer.models import onnx_ensemble
 from trainer.models.files import save_whole
+from trainer.models.onnx_export import write_onnx
 
 CONSENSUS_FILE = 'consensus.keras'
 SAVED_MODEL_FOLDER = 'saved_model'
@@ -51,8 +54,9 @@ def build_consensus(members: Sequence[keras.Model]) -> keras.Model:
 
 
 def write_consensus(workdir: str, members: Sequence[keras.Model]) -> None:
-    """Writes ``saved_model`` and then ``consensus.keras`` into a run's folder, each atomically."""
+    """Writes ``consensus.onnx``, ``saved_model`` and then ``consensus.keras`` into a run's folder, each atomically."""
     remove_consensus(workdir)
+    write_onnx(workdir, members)
     model = build_consensus(members)
     folder = os.path.join(workdir, SAVED_MODEL_FOLDER)
     with staged(folder) as temporary, _without_tensorflow_messages():
@@ -69,6 +73,8 @@ def remove_consensus(workdir: str) -> None:
     """Removes the consensus of a run that resumes, so that none is left beside newer members."""
     if is_written(workdir):
         os.remove(_consensus_path(workdir))
+    if onnx_ensemble.is_written(workdir):
+        os.remove(os.path.join(workdir, onnx_ensemble.FILE_NAME))
     folder = os.path.join(workdir, SAVED_MODEL_FOLDER)
     if os.path.exists(folder):
         remove_atomically(folder)

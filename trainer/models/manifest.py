@@ -23,8 +23,8 @@ FILE_NAME = 'manifest.json'
 # What a verdict rests on. ``firing.json`` is only in some runs.
 _FILES = ('model_info.json', 'calibration.json', 'training_range.npz', 'firing.json')
 _MEMBERS = 'members'
-# For programs that do not have this package; whoever needs the space may remove them.
-_FOR_OTHERS = ('consensus.keras', 'saved_model')
+# For ONNX Runtime, and for programs that do not have this package; whoever needs the space may remove them.
+_NOT_NEEDED = ('consensus.onnx', 'consensus.keras', 'saved_model')
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -78,7 +78,7 @@ def check_files(workdir: str) -> None:
     found = list(_files_of_run(workdir))
     for name in sorted({*promised, *found}):
         file = os.path.join(workdir, *name.split('/'))
-        if name not in found and not name.startswith(_FOR_OTHERS):
+        if name not in found and not name.startswith(_NOT_NEEDED):
             raise ModelError(f'{file}: is missing, {FILE_NAME} names it; copy the whole folder of the run')
         if name in found and promised.get(name) != _sha256(file):
             raise ModelError(
@@ -88,7 +88,7 @@ def check_files(workdir: str) -> None:
 
 def _files_of_run(workdir: str) -> Iterator[str]:
     """Yields the names of the files in the folder that a manifest covers, with ``/``."""
-    for name in (*_FILES, *_FOR_OTHERS):
+    for name in (*_FILES, *_NOT_NEEDED):
         if os.path.isfile(os.path.join(workdir, name)):
             yield name
     members = os.path.join(workdir, _MEMBERS)

@@ -68,6 +68,12 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     created: str | UnsetType = UNSET
 
     @property
+    def title(self) -> str:
+        if self.train_cells is None:
+            return f"authors' models, trained on {self.trained_on}"
+        return f'trained on {self.trained_on}'
+
+    @property
     def examples_of_kept_epochs(self) -> int | None:
         """How many training examples the kept weights have seen: those up to the latest of the members' best epochs.
 

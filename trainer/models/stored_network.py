@@ -20,7 +20,6 @@ import numpy as np
 
 from beam_pipelines.errors import UserError
 from beam_pipelines.storage.bounds import read_bounded
-from trainer.config import PRECISIONS
 from trainer.errors import ModelError
 
 # With the optimizer's state they have about 1 MB; a much larger file is not one of them.
@@ -77,17 +76,6 @@ class StoredNetwork:
     path: str
     layers: list[tuple[str, dict]]
     weights: bytes
-
-    @property
-    def precision(self) -> str:
-        """What the convolutions of a member compute in, see ``build_member``; ModelError if it is something else."""
-        policies = [fields.get('dtype') for name, fields in self.layers if name.startswith('Conv')]
-        policy = policies[0] if policies else PRECISIONS[0]  # Without convolutions it is no member anyway.
-        found = policy['config'] if isinstance(policy, dict) and 'config' in policy else {'name': policy}
-        name = found.get('name') if isinstance(found, dict) else None
-        if name not in PRECISIONS:
-            raise ModelError(f'{self.path}: computes in {name!r}, expected one of {", ".join(PRECISIONS)}')
-        return name
 
 
 def read_keras_file(path: str) -> bytes:

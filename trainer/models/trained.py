@@ -32,9 +32,7 @@ class TrainedEnsemble:
 
     @property
     def title(self) -> str:
-        if self.info.train_cells is None:
-            return f"authors' models, trained on {self.info.trained_on}"
-        return f'trained on {self.info.trained_on}'
+        return self.info.title
 
 
 def load_ensemble(workdir: str) -> TrainedEnsemble:
@@ -53,6 +51,9 @@ def load_ensemble(workdir: str) -> TrainedEnsemble:
 def load_members(workdir: str, info: ModelInfo) -> list[keras.Model]:
     """Loads the best weights of a run's members, in the order of ``info.members``.
 
+    They compute in float32, whatever they were trained in: half precision would give other scores on each kind of
+    processor, and on most of them later.
+
     Raises
     ------
     ModelError
@@ -61,7 +62,7 @@ def load_members(workdir: str, info: ModelInfo) -> list[keras.Model]:
     members = []
     for name in info.members:
         stored = read_network(os.path.join(workdir, MEMBERS_FOLDER, f'{name}.keras'))
-        member = build_member(info.architecture, int(name[1:]), stored.precision)
+        member = build_member(info.architecture, int(name[1:]))
         fill_member(member, stored, f'the network {name} of {model_info.FILE_NAME}')
         members.append(member)
     return members

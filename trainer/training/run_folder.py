@@ -18,13 +18,20 @@ from beam_pipelines.storage.atomic_files import remove_left_behind, write_json
 from beam_pipelines.storage.typed_json import read_typed
 from trainer.evaluation import calibration, firing, training_range
 from trainer.evaluation.calibration import Calibration
-from trainer.evaluation.evaluator import HeldOutCells, calibrate, consensus_of_cells, read_triggers
+from trainer.evaluation.evaluator import (
+    HeldOutCells,
+    calibrate,
+    consensus_of_cells,
+    measure_training_range,
+    read_triggers,
+)
 from trainer.evaluation.metrics import binary_metrics
 from trainer.evaluation.verdicts import spike_p_ser
-from trainer.models import exported_consensus, manifest, model_info
+from trainer.models import exported_consensus, manifest, model_info, onnx_ensemble
 from trainer.models import published as published_models
 from trainer.models.ensemble import build_ensemble, join_members, uses_xla
 from trainer.models.model_info import ModelInfo
+from trainer.models.onnx_export import write_onnx
 from trainer.models.scoring import SpikeScores, join_scores, score_split
 from trainer.models.trained import MEMBERS_FOLDER, TrainedEnsemble, load_members
 from trainer.training import checkpoints
@@ -211,7 +218,11 @@ def complete_run(workdir: str, info: ModelInfo, data: RunData, held_out: HeldOut
     """
     if not exported_consensus.is_written(workdir):
         _write_outcome(workdir, info, data, held_out)
-    if not manifest.is_written(workdir):  # as in a run of an early version
+    elif not onnx_ensemble.is_written(workdir):  # as in a run of an early version
+        manifest.check_files(workdir)
+        manifest.remove(workdir)
+        write_onnx(workdir, load_members(workdir, info))
+    if not manifest.is_written(workdir):
         manifest.write(workdir)
     return model_info.read(workdir)
 
@@ -246,7 +257,7 @@ def _write_outcome(workdir: str, info: ModelInfo, data: RunData, held_out: HeldO
     if held_out_cells:
         trigger = np.concatenate([read_triggers(split) for split in (data.recorded, data.validation)])
         of_firing = _fit_firing(spikes, trigger, held_out_cells, fitted)
-    seen = training_range.measure_training_range(data.recorded)
+    seen = measure_training_range(data.recorded)
     # All that has been read since the first step is of the datasets that the run is said to be of.
     data.check_not_replaced()
     model_info.write(workdir, msgspec.structs.replace(info, validation=validation))

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+from scipy import signal
 
 from beam_pipelines.recordings.reading_options import DEFAULT_CUTTING, PUBLISHED_CUTTING
-from beam_pipelines.spikes.baseline import subtract_baseline
+from beam_pipelines.spikes.baseline import hann_window, subtract_baseline
 from beam_pipelines.spikes.preparation import find_spikes
 from tests.support.simulated_current import simulated_current
 
@@ -64,3 +65,10 @@ def test_short_sweeps_have_a_baseline_too(samples):
     found, _ = subtract_baseline(noise)
     assert found.shape == noise.shape
     assert not samples or abs(float(np.median(found))) < 1
+
+
+@pytest.mark.parametrize('samples', [100, 101, 20_001, 40_000])
+def test_the_window_is_that_of_scipy_to_the_last_bit(samples):
+    np.testing.assert_array_equal(
+        hann_window(samples), signal.windows.hann(samples, sym=False).astype(np.float32), strict=True
+    )

@@ -33,6 +33,6 @@ from trainer.evaluation.calibration import Calibration
 def test_the_summary_says_what_nobody_recorded(source, said):
     cells = {name: make_cell(name, f'{name}.abf', source=of) for name, of in (('A#1', source), ('A#2', 'recorded'))}
     classifier = types.SimpleNamespace(
-        ensemble=types.SimpleNamespace(title='model'), calibration=Calibration(), source=find_source([source])
+        info=types.SimpleNamespace(title='model'), calibration=Calibration(), source=find_source([source])
     )
     assert findings_lines(Findings(rejected=[], cells=cells), classifier)[4:] == said

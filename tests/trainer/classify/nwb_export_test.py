@@ -235,4 +235,4 @@ def test_missing_pynwb_is_one_line():
         'except UserError as error: print(error)'
     )
     result = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, timeout=60, check=True)
-    assert result.stdout == "NWB files need pynwb, which is not installed: pip install '.[nwb]'\n"
+    assert result.stdout == 'NWB files need pynwb, which is not installed: pip install pynwb\n'

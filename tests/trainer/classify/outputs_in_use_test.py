@@ -34,7 +34,7 @@ def classifier():
     info = json.loads((MODEL / 'model_info.json').read_text())
     return types.SimpleNamespace(
         description=info | {'title': 'model', 'calibration': {'method': found.method}, 'undecided_rule': ''},
-        ensemble=types.SimpleNamespace(title='model'),
+        info=types.SimpleNamespace(title='model'),
         calibration=found,
         training_range=training_range.load(MODEL),
         source=SIMULATED,

@@ -10,6 +10,7 @@ from tests.support.spikes import make_spikes
 from trainer.classify.saliency import consensus_saliencies, consensus_saliency, midway_spikes
 from trainer.evaluation.training_range import TrainingRange
 from trainer.models.ensemble import build_ensemble, join_members, members_of
+from trainer.models.keras_scorer import KerasScorer
 
 # The same on JAX, in a process of its own: a process has one backend.
 JAX_PROGRAM = """
@@ -17,11 +18,12 @@ import sys
 import keras, numpy as np
 from trainer.models.files import load_model
 from trainer.models.ensemble import AddTimeColumn  # the file names it
+from trainer.models.keras_scorer import KerasScorer
 from trainer.classify.saliency import consensus_saliencies
 assert keras.backend.backend() == 'jax'
 model = load_model(sys.argv[1] + '/ensemble.keras', compile=False)
 spikes = np.load(sys.argv[1] + '/spikes.npy')
-np.save(sys.argv[1] + '/saliency.npy', consensus_saliencies(model, spikes[1:], spikes[0]))
+np.save(sys.argv[1] + '/saliency.npy', consensus_saliencies(KerasScorer(model), spikes[1:], spikes[0]))
 """
 
 
@@ -62,7 +64,7 @@ def ensemble() -> keras.Model:
 def test_saliencies_add_up_to_the_difference_in_log_odds(ensemble):
     spikes, label = make_spikes(11, seed=3)
     baseline = make_spikes(40, seed=4)[0].mean(axis=0)
-    saliency = consensus_saliencies(ensemble, spikes, baseline)
+    saliency = consensus_saliencies(KerasScorer(ensemble), spikes, baseline)
     difference = log_odds(ensemble, spikes) - log_odds(ensemble, baseline[np.newaxis])
     assert np.ptp(difference) > 0.5  # the model does tell them apart
     np.testing.assert_allclose(saliency.sum(axis=1), difference, atol=0.01 * np.ptp(difference))
@@ -71,14 +73,16 @@ def test_saliencies_add_up_to_the_difference_in_log_odds(ensemble):
 def test_one_cell_is_classified_as_among_many(ensemble):
     spikes, _ = make_spikes(10, seed=3)
     baseline = np.zeros(160)
-    many = consensus_saliencies(ensemble, spikes, baseline)
-    np.testing.assert_allclose(consensus_saliency(ensemble, spikes[9], baseline), many[9], rtol=1e-3, atol=1e-4)
+    many = consensus_saliencies(KerasScorer(ensemble), spikes, baseline)
+    np.testing.assert_allclose(
+        consensus_saliency(KerasScorer(ensemble), spikes[9], baseline), many[9], rtol=1e-3, atol=1e-4
+    )
 
 
 def test_saliency_lies_where_the_members_look():
     model = join_members([make_member('a', slice(42, 45), 1.0), make_member('b', slice(90, 100), -1.0)])
     spike = np.full(160, 20.0)
-    saliency = consensus_saliency(model, spike, np.zeros(160))
+    saliency = consensus_saliency(KerasScorer(model), spike, np.zeros(160))
     assert np.all(saliency[42:45] > 0)
     assert np.all(saliency[90:100] < 0)
     elsewhere = np.delete(saliency, np.r_[42:45, 90:100])
@@ -90,13 +94,13 @@ def test_a_sample_like_the_baseline_says_nothing():
     spike = np.linspace(-50, 50, 160)
     baseline = spike.copy()
     baseline[80:] = 0
-    assert np.all(consensus_saliency(model, spike, baseline)[:80] == 0)
-    assert np.all(consensus_saliency(model, spike, baseline)[80:] > 0)
+    assert np.all(consensus_saliency(KerasScorer(model), spike, baseline)[:80] == 0)
+    assert np.all(consensus_saliency(KerasScorer(model), spike, baseline)[80:] > 0)
 
 
 def test_members_that_are_wholly_sure_give_a_finite_saliency():
     member = make_member('a', slice(0, 160), 1.0)
-    saliency = consensus_saliency(join_members([member]), np.full(160, -100.0), np.zeros(160))
+    saliency = consensus_saliency(KerasScorer(join_members([member])), np.full(160, -100.0), np.zeros(160))
     assert np.isfinite(saliency).all()
     assert saliency.sum() < -10
 
@@ -119,7 +123,8 @@ def test_the_size_of_a_spike_says_nothing(ensemble):
     training_range = make_range(spikes, label)
     mean = spikes[label == 0].mean(axis=0)
     small, large = (
-        consensus_saliency(ensemble, spike, midway_spikes(training_range, spike)) for spike in (mean, 3 * mean)
+        consensus_saliency(KerasScorer(ensemble), spike, midway_spikes(training_range, spike))
+        for spike in (mean, 3 * mean)
     )
     np.testing.assert_allclose(large, small, atol=0.02 * np.abs(small).max())
 
@@ -138,5 +143,5 @@ def test_jax_gives_the_same(ensemble, tmp_path):
         timeout=300,
     )
     assert result.returncode == 0, result.stderr
-    expected = consensus_saliencies(model, spikes[1:], spikes[0])
+    expected = consensus_saliencies(KerasScorer(model), spikes[1:], spikes[0])
     np.testing.assert_allclose(np.load(tmp_path / 'saliency.npy'), expected, atol=0.01 * np.abs(expected).max())

@@ -17,12 +17,11 @@ from trainer.data.batches import evaluation_batches
 from trainer.data.stored_dataset import dataset_folder, open_split
 from trainer.evaluation import evaluator
 from trainer.evaluation.cell_warnings import CellWarning
-from trainer.evaluation.evaluator import Fits, classify_cells, evaluate, read_triggers
+from trainer.evaluation.evaluator import Fits, classify_cells, evaluate, measure_training_range, read_triggers
 from trainer.evaluation.firing import FiringModel
 from trainer.evaluation.outputs import CELLS_COLUMNS, write_cells, write_metrics
 from trainer.evaluation.results import CellResult, ModelResult, SplitResult
 from trainer.evaluation.stored_warnings import Comparison
-from trainer.evaluation.training_range import measure_training_range
 from trainer.evaluation.verdicts import consensus, spike_p_ser
 from trainer.models.ensemble import build_ensemble
 from trainer.models.model_info import ModelInfo

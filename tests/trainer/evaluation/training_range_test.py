@@ -6,7 +6,7 @@ from beam_pipelines.spikes.waveform_features import measure_udi_ms
 from tests.support.spikes import make_spikes
 from trainer.data.stored_dataset import open_split
 from trainer.evaluation import training_range
-from trainer.evaluation.training_range import measure_training_range
+from trainer.evaluation.evaluator import measure_training_range
 
 FIELDS = ('label', 'mean_waveform', 'udi_ms', 'amplitude_pa', 'noise_pa', 'firing_rate_hz', 'n_spikes')
 

@@ -135,7 +135,7 @@ def test_consensus_of_half_precision_members_is_float32_and_theirs(precision, tm
 
 def test_what_is_written_disappears_whole(tmp_path):
     write_consensus(str(tmp_path), [build_member('cnn', 3)])
-    assert sorted(os.listdir(tmp_path)) == ['consensus.keras', 'saved_model']
+    assert sorted(os.listdir(tmp_path)) == ['consensus.keras', 'consensus.onnx', 'saved_model']
     assert is_written(str(tmp_path))
     remove_consensus(str(tmp_path))
     assert os.listdir(tmp_path) == []

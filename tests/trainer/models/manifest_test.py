@@ -59,9 +59,9 @@ def change_weights(path, change):
 
 
 def test_runs_with_and_without_a_manifest_are_loaded(early):
-    assert load_classifier(str(early)).ensemble.info.members == ('k4', 'k6')
+    assert load_classifier(str(early)).info.members == ('k4', 'k6')
     manifest.write(str(early))
-    assert load_classifier(str(early)).ensemble.info.members == ('k4', 'k6')
+    assert load_classifier(str(early)).info.members == ('k4', 'k6')
     (early / 'consensus.keras').unlink()  # whoever does not need it may remove it
     load_classifier(str(early))
 

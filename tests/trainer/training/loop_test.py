@@ -323,6 +323,21 @@ def test_run_of_an_earlier_version_goes_on_with_what_it_did_not_have(data_dir, t
     assert train(SHORT_RUN | {'epochs': 3}, str(data_dir), str(tmp_path / 'run')).examples_seen == 3 * 48
 
 
+def test_finished_run_of_an_earlier_version_is_given_its_graph(data_dir, tmp_path):
+    workdir = tmp_path / 'run'
+    train(SHORT_RUN, str(data_dir), str(workdir))
+    written = (workdir / 'consensus.onnx').read_bytes()
+    (workdir / 'consensus.onnx').unlink()
+    manifest.remove(str(workdir))
+    manifest.write(str(workdir))
+    members = modification_times(workdir / 'members')
+    train(SHORT_RUN, str(data_dir), str(workdir))
+    assert (workdir / 'consensus.onnx').read_bytes() == written
+    assert modification_times(workdir / 'members') == members
+    manifest.check_files(str(workdir))
+    assert 'consensus.onnx' in (workdir / 'manifest.json').read_text()
+
+
 def test_only_the_spikes_that_are_trained_on_are_augmented(data_dir, tmp_path):
     runs = {augment: SHORT_RUN | {'augment': augment, 'epochs': 1} for augment in ((), AUGMENTATIONS)}
     for number, config in enumerate(runs.values()):

@@ -73,7 +73,7 @@ def test_run_that_goes_on_leaves_no_consensus_or_calibration_of_earlier_members(
     write_consensus(str(tmp_path), members_of(run.model))
     calibration.write(str(tmp_path), calibration.Calibration())
     run.on_epoch_end(0, {'loss': 1.0, 'val_k4_loss': 1.0})
-    gone = {'consensus.keras', 'saved_model', 'saved_model.tmp', 'calibration.json'}
+    gone = {'consensus.keras', 'consensus.onnx', 'saved_model', 'saved_model.tmp', 'calibration.json'}
     assert not gone & {path.name for path in tmp_path.iterdir()}
 
 
