@@ -24,7 +24,7 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
 from tests.faults.cases import CASES, Case, fresh_folder
 from tests.faults.inputs import Inputs, made_in
-from tests.faults.outcomes import differences, outcome
+from tests.faults.outcomes import differences, outcome, without_unfinished_run
 from tests.faults.started import Started
 
 
@@ -123,7 +123,7 @@ def main() -> int:
             started = try_once(pair, inputs, folder, delay_s)
             problems = [problem for one in started for problem in one.problems()]
             done = [one.done for one in started]
-            problems += problems_of(pair, done, outcome(folder), sequences)
+            problems += problems_of(pair, done, without_unfinished_run(outcome(folder)), sequences)
             counts['both_done'] += all(done)
             counts['one_refused'] += sum(done) == 1
             counts['failed'] += bool(problems)

@@ -38,6 +38,13 @@ def without_locks(found: dict[str, str]) -> dict[str, str]:
     return {name: digest for name, digest in found.items() if not _LOCK.fullmatch(name)}
 
 
+def without_unfinished_run(found: dict[str, str]) -> dict[str, str]:
+    """Returns an outcome without a run that a training has begun and was not allowed to end: it has no manifest."""
+    if 'run/manifest.json' in found:
+        return found
+    return {name: digest for name, digest in found.items() if not name.startswith('run/')}
+
+
 def _digest(name: str, path: pathlib.Path) -> str:
     if path.is_dir():
         return 'an empty folder'
