@@ -4,7 +4,8 @@ r"""Reads every file of a built dataset and checks it: checksums, layout, counts
     sero-verify data/sero_spikes
     sero-verify gs://bucket/data/sero_spikes
 
-A folder is searched for datasets at any depth. Each fault is one line on standard error, with shard and record.
+A folder is searched for datasets at any depth. Each fault is one line on standard error, with shard and record. So is
+each dataset that an interrupted build left aside as VERSION.replaced; it is not read. All cores are used.
 The last line of standard output is one JSON object. The exit status is 1 if anything is wrong.
 """
 
@@ -33,7 +34,10 @@ def main(argv: list[str]) -> int:
         raise UsageError('give the folder of a dataset, such as data/sero_spikes/original/1.1.0')
     started = time.monotonic()
     records, errors = 0, 0
-    folders = [folder for argument in argv[1:] for folder in find_datasets(argument)]
+    found = [find_datasets(argument) for argument in argv[1:]]
+    for note in dict.fromkeys(note for one in found for note in one.notes):
+        say(note)
+    folders = [folder for one in found for folder in one.folders]
     for folder in folders:
         checked = verify_dataset(folder)
         records += checked.records

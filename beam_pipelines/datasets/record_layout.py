@@ -84,6 +84,7 @@ _TEMPLATE, _OFFSETS = _build_template()
 RECORD_BYTES = len(_TEMPLATE)
 WAVEFORM_OFFSET = _OFFSETS['waveform']
 _DATA_END = RECORD_BYTES - _FOOTER_BYTES
+DATA_BYTES = _DATA_END - _HEADER_BYTES
 
 _TEMPLATE_ROW = np.frombuffer(_TEMPLATE, np.uint8)
 
@@ -160,7 +161,7 @@ def encode_records(
 def data_crcs(rows: np.ndarray) -> np.ndarray:
     """Computes the masked CRC of each record's data: (n, 756) uint8 -> (n,) uint32."""
     # NumPy makes the bytes objects, which is faster than slicing them in Python.
-    data = np.ascontiguousarray(rows[:, _HEADER_BYTES:_DATA_END]).view(f'V{_DATA_END - _HEADER_BYTES}')[:, 0].tolist()
+    data = np.ascontiguousarray(rows[:, _HEADER_BYTES:_DATA_END]).view(f'V{DATA_BYTES}')[:, 0].tolist()
     crcs = np.fromiter(map(google_crc32c.value, data), np.uint32, len(rows))
     return (crcs >> np.uint32(15) | crcs << np.uint32(17)) + np.uint32(CRC_MASK_DELTA)
 
@@ -184,6 +185,19 @@ def decode_varints(field: np.ndarray) -> np.ndarray:
     for byte in range(field.shape[1]):
         values |= (field[:, byte] & 0x7F).astype(np.int64) << (7 * byte)
     return values
+
+
+def constant_bits() -> tuple[np.ndarray, np.ndarray]:
+    """Returns the bits before the waveform that are the same in every record.
+
+    Returns
+    -------
+    (112,) uint8, which bits these are, and (112,) uint8, their values, the others 0.
+    """
+    which = np.where(_CONSTANT, np.uint8(0xFF), np.uint8(0))[:WAVEFORM_OFFSET]
+    for name, width in _VARINT_BYTES.items():
+        which[_OFFSETS[name] : _OFFSETS[name] + width] = 0x80  # whether another byte follows
+    return which, _TEMPLATE_ROW[:WAVEFORM_OFFSET] & which
 
 
 def find_bad_records(rows: np.ndarray) -> list[tuple[int, str]]:

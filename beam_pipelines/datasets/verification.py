@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import dataclasses
 import os
 import pathlib
@@ -13,6 +14,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from beam_pipelines import domain
 from beam_pipelines.datasets import record_layout
+from beam_pipelines.datasets.block_checks import are_right, extend_crc
 from beam_pipelines.datasets.checksums import checksum, find_changed_files, has_checksums
 from beam_pipelines.datasets.configs import BUILDING, INFO_FILE, LAYOUT_FILE, METADATA_FILE, REPLACED, shard_name
 from beam_pipelines.datasets.metadata import DatasetMetadata, SynthesisMetadata
@@ -23,11 +25,16 @@ from beam_pipelines.storage.object_store import check_access
 from beam_pipelines.storage.typed_json import decode_json
 from beam_pipelines.storage.walk import open_regular
 
-_BLOCK = 4096
+_BLOCK = 8192
 
 _NOTE_ON_EARLY_VERSIONS = (
     '{}: built by an early version without checksums.json: of the files beside the shards, only the names of cells and'
     ' labels could be compared; sero-build --overwrite builds it anew'
+)
+
+_NOTE_ON_REPLACED = (
+    '{}: the dataset that was here before; a build --overwrite set it aside and was killed, or is still at work. It is'
+    ' not verified, and the next build that is complete removes it'
 )
 
 
@@ -89,8 +96,22 @@ class _Promises:
     cell_spikes: np.ndarray
 
 
-def find_datasets(folder: str) -> list[str]:
-    """Returns the folders of all datasets at or below a folder, but for those that a build is at work in.
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """The datasets in a folder.
+
+    Attributes
+    ----------
+    folders : of all datasets, but for those that a build is at work in.
+    notes : datasets that were to be replaced and are still there, one line each.
+    """
+
+    folders: list[str]
+    notes: list[str]
+
+
+def find_datasets(folder: str) -> Found:
+    """Finds the datasets at or below a folder, and beside it what was to be replaced by the dataset in it.
 
     Raises
     ------
@@ -100,13 +121,17 @@ def find_datasets(folder: str) -> list[str]:
         If the folder cannot be read.
     """
     check_access(folder)
-    files = storage.list_files(folder)
-    described = [path for path in files if os.path.basename(path) == INFO_FILE]
-    below = {path: pathlib.PurePath(path[len(folder) :]).parts for path in described}
-    found = sorted(os.path.dirname(path) for path in described if not any(map(_is_of_build, below[path])))
+    described = [path for path in storage.list_files(folder) if os.path.basename(path) == INFO_FILE]
+    below = {os.path.dirname(path): pathlib.PurePath(path[len(folder) :]).parent.parts for path in described}
+    found = sorted(path for path, parts in below.items() if not any(map(_is_of_build, parts)))
+    replaced = sorted(path for path, parts in below.items() if parts and parts[-1].endswith(REPLACED))
+    beside = f'{folder.rstrip("/")}{REPLACED}'
+    if storage.exists(FileSystems.join(beside, INFO_FILE)):
+        replaced.append(beside)
+    notes = [_NOTE_ON_REPLACED.format(path) for path in replaced]
     if not found:
-        raise UserError(f'no dataset there (no {INFO_FILE} at or below it)', file=folder)
-    return found
+        raise UserError('; '.join([f'no dataset there (no {INFO_FILE} at or below it)', *notes]), file=folder)
+    return Found(found, notes)
 
 
 def _is_of_build(name: str) -> bool:
@@ -141,9 +166,7 @@ def _verify(folder: str) -> Checked:
         return Checked(0, [str(error)])
     records, errors = 0, [*promises.changed_files, *_check_noise_masks(promises)]
     recorded = np.zeros(len(promises.cell_labels), np.int64)
-    for file in promises.record_files:
-        found = np.zeros_like(recorded)
-        checked = _verify_file(file, promises.cell_labels, found)
+    for file, (checked, found) in zip(promises.record_files, _verify_files(promises), strict=True):
         records += checked.records
         errors.extend(checked.errors)
         # Every recorded spike occurs exactly once: in a shard or, for a synthetic dataset, in the bank.
@@ -239,40 +262,70 @@ def _check_spike_counts(promises: _Promises, recorded: np.ndarray) -> list[str]:
     ]
 
 
-def _verify_file(file: _RecordFile, cell_labels: np.ndarray, found: np.ndarray) -> Checked:
-    """Reads one file of records; adds to ``found`` how many records each cell has."""
+def _verify_files(promises: _Promises) -> Iterator[tuple[Checked, np.ndarray]]:
+    """Yields what ``_verify_file`` returns for each file, in their order; reads one for each core at a time."""
+    import joblib  # Imported here because it is slow to import.
+
+    # Threads are enough: NumPy does most of the work and releases the interpreter lock.
+    with concurrent.futures.ThreadPoolExecutor(joblib.cpu_count()) as pool:
+        try:
+            yield from pool.map(lambda file: _verify_file(file, promises.cell_labels), promises.record_files)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _verify_file(file: _RecordFile, cell_labels: np.ndarray) -> tuple[Checked, np.ndarray]:
+    """Reads one file of records; returns the result, and how many records each cell has."""
     errors: list[str] = []
-    records = 0
-    checksum = google_crc32c.Checksum()
+    records = crc = 0
+    found = np.zeros(len(cell_labels), np.int64)
     try:
         with storage.local_copy(file.path) as path, open_regular(path) as content:
             while block := content.read(_BLOCK * record_layout.RECORD_BYTES):
-                checksum.update(block)
                 whole, rest = divmod(len(block), record_layout.RECORD_BYTES)
                 rows = np.frombuffer(block, np.uint8, whole * record_layout.RECORD_BYTES)
                 rows = rows.reshape(whole, record_layout.RECORD_BYTES)
-                problems = _find_problems(rows, file.masks, cell_labels)
+                crc_before, crc = crc, google_crc32c.extend(crc, rows)
+                problems, by_cell = _find_problems(rows, (crc_before, crc), file.masks, cell_labels)
                 errors.extend(f'{file.path} record {records + index}: {what}' for index, what in problems)
-                found += _count_by_cell(rows, len(found))
+                found += by_cell
                 records += whole
                 if rest:
+                    crc = google_crc32c.extend(crc, block[-rest:])
                     errors.append(
                         f'{file.path} record {records}: ends after {rest} of {record_layout.RECORD_BYTES} bytes'
                     )
     except OSError as error:
-        return Checked(records, [f'{file.path}: {error.strerror}'])
+        return Checked(records, [f'{file.path}: {error.strerror}']), found
     if records != file.examples:
         errors.append(f'{file.path}: {records} records, {file.examples_in} promises {file.examples}')
-    crc32c = checksum.hexdigest().decode()
+    crc32c = f'{crc:08x}'
     if not errors and crc32c != file.crc32c:
         errors.append(f'{file.path}: CRC-32C {crc32c}, {METADATA_FILE} promises {file.crc32c}')
-    return Checked(records, errors)
+    return Checked(records, errors), found
 
 
-def _find_problems(rows: np.ndarray, masks: int, cell_labels: np.ndarray) -> list[tuple[int, str]]:
-    """Returns (index, the first problem) of each bad record, in ascending order."""
-    bad = dict(record_layout.find_bad_records(rows))
+def _find_problems(
+    rows: np.ndarray, crcs: tuple[int, int], masks: int, cell_labels: np.ndarray
+) -> tuple[list[tuple[int, str]], np.ndarray]:
+    """Checks records.
+
+    Parameters
+    ----------
+    rows : (n, 756) uint8.
+    crcs : CRC-32C of the file before and after these records.
+    masks : the largest ``mask`` that they can have.
+    cell_labels : (c,) int64.
+
+    Returns
+    -------
+    (index, the first problem) of each bad record, in ascending order; and (c,) how many records each cell has, those
+    of cells that the metadata do not list not counted.
+    """
     records = record_layout.view_records(rows)
+    is_right = extend_crc(crcs[0], records['crc']) == crcs[1] and are_right(rows)
+    bad = {} if is_right else dict(record_layout.find_bad_records(rows))
     label, cell, mask = (record_layout.decode_varints(records[field]) for field in ('label', 'cell', 'mask'))
     limits = {'label': (label, len(domain.LABEL_NAMES)), 'cell': (cell, len(cell_labels)), 'mask': (mask, masks + 1)}
     for field, (values, limit) in limits.items():
@@ -281,10 +334,4 @@ def _find_problems(rows: np.ndarray, masks: int, cell_labels: np.ndarray) -> lis
     known = np.flatnonzero(cell < len(cell_labels))
     for index in known[label[known] != cell_labels[cell[known]]]:
         bad.setdefault(int(index), f'label {label[index]}, its cell has {cell_labels[cell[index]]}')
-    return sorted(bad.items())
-
-
-def _count_by_cell(rows: np.ndarray, cells: int) -> np.ndarray:
-    """Returns how many records each cell has; cells that the metadata do not list are ignored."""
-    cell = record_layout.decode_varints(record_layout.view_records(rows)['cell'])
-    return np.bincount(cell[cell < cells], minlength=cells)
+    return sorted(bad.items()), np.bincount(cell[known], minlength=len(cell_labels))

@@ -1,5 +1,6 @@
 """The benchmark runs, and every way delivers the data; how fast anything is, is not asserted."""
 
+import ast
 import importlib.util
 import json
 import subprocess
@@ -165,6 +166,17 @@ def test_with_a_model_the_json_has_the_share_of_waiting(three_shards):
 )
 def test_a_mistake_is_one_line(arguments, message):
     assert message in error_line(_run(*arguments))
+
+
+def test_full_measures_all_ways_whose_libraries_are_here():
+    program = (
+        'from absl import flags\n'
+        'from benchmarks import input_throughput\n'
+        'flags.FLAGS(["input_throughput", "--full"])\n'
+        'print(input_throughput._chosen_ways()[0])\n'
+    )
+    result = subprocess.run([sys.executable, '-c', program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ast.literal_eval(result.stdout) == [name for name, way in WAYS.items() if _installed(way)]
 
 
 def test_a_peer_whose_library_is_missing_is_left_out_with_one_line():

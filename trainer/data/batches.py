@@ -218,8 +218,9 @@ class _MappedRecords:
         words = tf.ensure_shape(words, (None, record_layout.RECORD_BYTES // 4))
         # Every record starts with the same twelve bytes, so checking them detects foreign content. One that is cut off
         # ends in zeros. No whole one does: the last sample would have to be zero, and the CRC after it.
-        right = tf.reduce_all(tf.equal(words[:, : len(HEADER_WORDS)], HEADER_WORDS), axis=1)
-        right &= tf.not_equal(words[:, -1] | words[:, -2], 0)
+        right = tf.not_equal(words[:, -1] | words[:, -2], 0)
+        for number, word in enumerate(HEADER_WORDS):
+            right &= tf.equal(words[:, number], word)
         return tf.cond(tf.reduce_all(right), lambda: words, lambda: self._report(words, right, shard, rows))
 
     def _report(self, words: tf.Tensor, right: tf.Tensor, shard: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:

@@ -78,13 +78,12 @@ class ExampleOrder:
         self._shard, self._block_first, self._length = np.array(blocks, np.int64).T
         # One permutation for each length that blocks have: few, because shards are about equally long.
         lengths = np.unique(self._length)
-        self._tables = np.concatenate(
-            [
-                keyed_random.permute(np.arange(length), length, keyed_random.derive_key(seed, length))
-                for length in lengths
-            ]
-        )
-        starts = np.cumsum([0, *lengths[:-1]])
+        tables = [
+            keyed_random.permute(np.arange(length), length, keyed_random.derive_key(seed, length)) for length in lengths
+        ]
+        # Each twice, so that a rotation is an addition.
+        self._tables = np.concatenate([twice for table in tables for twice in (table, table)])
+        starts = np.cumsum([0, *2 * lengths[:-1]])
         self._table = starts[np.searchsorted(lengths, self._length)]
 
     def chunks(self, epoch: tf.Tensor | int) -> Chunks:
@@ -110,13 +109,10 @@ class ExampleOrder:
 
     def rows(self, chunk: Chunks) -> tf.Tensor:
         """Returns the rows of its shard that a single chunk holds: (count,) int64."""
-        place = chunk.begin + tf.range(chunk.count)
         # Two rotations, a permutation after each: each pair of rotations gives a different order.
-        for turn in (chunk.turn_1, chunk.turn_2):
-            place += turn
-            place = tf.where(place < chunk.length, place, place - chunk.length)
-            place = tf.gather(self._tables, chunk.table + place)
-        return chunk.first + place
+        first = chunk.table + chunk.turn_1 + chunk.begin
+        place = tf.constant(self._tables)[first : first + chunk.count]
+        return chunk.first + tf.gather(self._tables, chunk.table + chunk.turn_2 + place)
 
     def find(self, example: int) -> tuple[int, int, int]:
         """Returns the epoch and the chunk that hold the ``example``-th example, and its place in the chunk."""

@@ -1,5 +1,6 @@
 """``sero-verify`` finds whatever is not as it was built."""
 
+import itertools
 import json
 import shutil
 
@@ -63,8 +64,14 @@ def test_every_flipped_byte_is_found_and_named_by_file_and_record(datasets_copy,
             file.write(bytes([byte ^ (1 << int(generator.integers(8)))]))
     result, summary = _verify(datasets_copy)
     assert result.returncode == 1 and summary['errors'] == 200
-    named = {line.removeprefix('sero-verify: ').rpartition(': ')[0] for line in result.stderr.splitlines()}
-    assert named == {f'{path} record {record}' for path, record in flipped}
+    named = [line.removeprefix('sero-verify: ').rpartition(': ')[0] for line in result.stderr.splitlines()]
+    assert set(named) == {f'{path} record {record}' for path, record in flipped}
+    # Files are read side by side, but reported one after the other.
+    of_file = [(path, int(record)) for path, record in (name.split(' record ') for name in named)]
+    in_order = [path for path, _ in itertools.groupby(of_file, key=lambda one: one[0])]
+    assert len(in_order) == len(set(in_order)) and of_file == sorted(
+        of_file, key=lambda one: (in_order.index(one[0]), one[1])
+    )
 
 
 @pytest.mark.parametrize(
@@ -276,15 +283,14 @@ def test_a_dataset_of_an_early_version_passes_with_a_line_that_says_what_is_not_
 
 def test_dataset_that_is_replaced_while_it_is_read_is_not_called_damaged(datasets_copy, monkeypatch):
     folder = datasets_copy / 'original' / '1.1.0'
-    verify_file = verification._verify_file
+    verify_files = verification._verify_files
 
-    def replace_first(file, *arguments):
-        if not folder.with_name('old').exists():
-            folder.rename(folder.with_name('old'))
-            shutil.copytree(datasets_copy / 'non_homogeneous' / '1.1.0', folder)
-        return verify_file(file, *arguments)
+    def replace_first(promises):
+        folder.rename(folder.with_name('old'))
+        shutil.copytree(datasets_copy / 'non_homogeneous' / '1.1.0', folder)
+        return verify_files(promises)
 
-    monkeypatch.setattr(verification, '_verify_file', replace_first)
+    monkeypatch.setattr(verification, '_verify_files', replace_first)
     line = error_line(run_command('sero-verify', folder))
     assert line == f'sero-verify: {folder}: was replaced by another dataset while it was read; verify it again'
 
@@ -294,5 +300,20 @@ def test_folders_of_a_build_are_no_datasets(datasets_copy):
         shutil.copytree(datasets_copy / 'original' / '1.1.0', datasets_copy / 'original' / name)
     result, summary = _verify(datasets_copy)
     assert result.returncode == 0 and len(summary['datasets']) == 2
-    result, summary = _verify(datasets_copy / 'original' / '1.1.0.replaced')
+    aside = datasets_copy / 'original' / '1.1.0.replaced'
+    assert result.stderr.startswith(f'sero-verify: {aside}: the dataset that was here before')
+    result, summary = _verify(aside)
     assert result.returncode == 0 and len(summary['datasets']) == 1
+
+
+@pytest.mark.parametrize('is_new_one_there', [False, True])
+def test_dataset_that_a_build_set_aside_is_named(datasets_copy, is_new_one_there):
+    folder = datasets_copy / 'original' / '1.1.0'
+    aside = folder.with_name('1.1.0.replaced')
+    folder.rename(aside)
+    if is_new_one_there:
+        shutil.copytree(aside, folder)
+    for given in (folder, folder.parent):
+        result = run_command('sero-verify', given)
+        assert result.returncode == (0 if is_new_one_there else 1)
+        assert result.stderr.count('\n') == 1 and f'{aside}: the dataset that was here before' in result.stderr
