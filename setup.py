@@ -38,7 +38,9 @@ setuptools.setup(
         'ml_collections',
         'mlcroissant',
         'msgspec',
+        'numba',
         'numpy',
+        'platformdirs',
         'pyabf',
         'scikit-learn',
         'scipy',
@@ -55,7 +57,6 @@ setuptools.setup(
         'drive': ['gdown'],
         'nwb': ['pynwb'],
         'formats': ['igor2', 'neo', 'pynwb'],
-        'fast': ['numba'],
         'bench': ['array-record', 'grain', 'torch', 'webdataset'],  # the peers in benchmarks.input_throughput
         'dev': [
             'apache-beam[gcp] ; python_version >= "3.11"',
@@ -71,7 +72,6 @@ setuptools.setup(
             'mypy',
             'nbclient',
             'neo',
-            'numba',
             'nwbinspector',
             'pandas',
             'pre-commit',
