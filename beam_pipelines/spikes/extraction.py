@@ -6,7 +6,6 @@ import collections
 import contextlib
 import dataclasses
 import hashlib
-import io
 import os
 from collections.abc import Callable, Iterator, Sequence
 
@@ -61,16 +60,35 @@ class CellSpikes:
         return hashlib.sha256(np.ascontiguousarray(self.waveforms).data).hexdigest()
 
     def to_bytes(self) -> bytes:
-        """Returns the content of an ``.npz`` file."""
-        buffer = io.BytesIO()
-        np.savez(buffer, **{field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
-        return buffer.getvalue()
+        """Returns all values: the numbers of spikes and masks, and the arrays one after the other."""
+        lengths = np.array([len(self.waveforms), len(self.masks)], '<i8')
+        arrays = [getattr(self, name).astype(kind, copy=False) for name, kind in _KINDS.items()]
+        return b''.join([lengths.tobytes(), *(array.tobytes() for array in arrays)])
 
     @classmethod
     def from_bytes(cls, data: bytes) -> CellSpikes:
-        """Returns the cell from the bytes that ``to_bytes`` returned."""
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            return cls(**{field.name: arrays[field.name] for field in dataclasses.fields(cls)})
+        """Returns the cell from the bytes that ``to_bytes`` returned, without a copy: read-only.
+
+        Raises
+        ------
+        ValueError
+            If they are other bytes.
+        """
+        spikes, masks = (int(length) for length in np.frombuffer(data, '<i8', 2))
+        arrays, start = {}, 16
+        for name, kind in _KINDS.items():
+            samples = domain.SPIKE_SAMPLES if kind == '<f4' else 1
+            count = (spikes if name in ('waveforms', 'triggers') else masks) * samples
+            array = np.frombuffer(data, kind, count, start)
+            start += array.nbytes
+            arrays[name] = array.reshape(-1, samples) if samples > 1 else array
+        if start != len(data):
+            raise ValueError(f'{len(data)} bytes, expected {start}')
+        return cls(**arrays)
+
+
+# The arrays of CellSpikes in the order of its fields.
+_KINDS = {'waveforms': '<f4', 'triggers': '<i8', 'masks': '<f4', 'mask_starts': '<i8'}
 
 
 @dataclasses.dataclass(frozen=True)

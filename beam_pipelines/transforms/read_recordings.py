@@ -227,7 +227,7 @@ class _Ingest(beam.DoFn):
         if spikes is None:
             return IngestResult(recording.recording_set, report)
         name = hashlib.sha256(recording.cell_id.encode()).hexdigest()[:32]
-        staged = FileSystems.join(BuildPaths(self._options.data_dir).staging, f'{name}.npz')
+        staged = FileSystems.join(BuildPaths(self._options.data_dir).staging, f'{name}.spikes')
         try:
             # Not flushed: a build that goes on after a power cut stages all spikes anew.
             files.write_bytes(staged, spikes.to_bytes(), flushed=False)

@@ -36,7 +36,7 @@ def prepare(data_dir: str, examples: int) -> DatasetPlan:
             generator.normal(0, 3.5, (_MASKS_A_CELL, 160)).astype(np.float32),
             np.arange(_MASKS_A_CELL) * 160,
         )
-        staged = os.path.join(paths.staging, f'{number}.npz')
+        staged = os.path.join(paths.staging, f'{number}.spikes')
         files.write_bytes(staged, cell.to_bytes())
         report = ExtractionReport(1, (), _SPIKES_A_CELL, _SPIKES_A_CELL, 0, 100.0)
         cells.append(
