@@ -27,7 +27,7 @@ def make_dataset(folder: str, examples: int) -> str:
     for arguments in (
         ['beam_pipelines.simulate', '--output_dir', recordings, '--profile', 'demo'],
         ['beam_pipelines.build', '--recordings', recordings, '--data_dir', data_dir, '--configs', 'original,synthetic',
-         '--synthetic_examples', counts, '--', '--direct_running_mode=multi_processing', '--direct_num_workers=2'],
+         '--synthetic_examples', counts],
     ):  # fmt: skip
         result = subprocess.run([sys.executable, '-m', *arguments], capture_output=True, text=True)
         if result.returncode:

@@ -11,7 +11,7 @@ from beam_pipelines import keyed_random
 from beam_pipelines.datasets import record_layout
 from beam_pipelines.planning import splits
 from beam_pipelines.planning.plan import DatasetPlan, PlannedCell
-from beam_pipelines.spikes.extraction import CellSpikes
+from beam_pipelines.spikes.cell_spikes import CellSpikes
 from beam_pipelines.storage.direct_writes import aligned_rows
 from beam_pipelines.synthesis import numba_rows
 from beam_pipelines.synthesis.synthesizer import Draws, SpikeBank, Synthesizer

@@ -5,7 +5,6 @@ The page cache costs a copy, and pages that the system must first find: more tim
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 from typing import TYPE_CHECKING
@@ -14,9 +13,6 @@ import numpy as np
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
-
-with contextlib.suppress(ImportError):  # Windows has neither.
-    import fcntl
 
 # The largest sector of a disk, and a page: addresses, sizes and places in the file must be multiples.
 _ALIGNMENT = 4096
@@ -42,9 +38,16 @@ class DirectFile:
     """
 
     def __init__(self, path: str):
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, 'O_BINARY', 0), 0o666)
+        self._path = path
+        self._is_direct = hasattr(os, 'O_DIRECT')
+        try:
+            self._descriptor = self._open(os.O_CREAT | os.O_TRUNC)
+        except OSError as error:
+            if error.errno != errno.EINVAL or not self._is_direct:
+                raise
+            self._is_direct = False
+            self._descriptor = self._open(os.O_CREAT | os.O_TRUNC)
         self._is_closed = False
-        self._is_direct = hasattr(os, 'O_DIRECT') and self._switch(on=True)
 
     def write(self, data: Buffer) -> int:
         """Writes all bytes of an object; returns how many."""
@@ -52,14 +55,14 @@ class DirectFile:
         size = len(left)
         while len(left):
             if self._is_direct and not _is_aligned(left):
-                self._is_direct = not self._switch(on=False)
+                self._go_on_ordinarily()
             try:
                 left = left[os.write(self._descriptor, left) :]
             except OSError as error:
                 # Some file systems take the flag but not the writes, or not in this size.
                 if error.errno != errno.EINVAL or not self._is_direct:
                     raise
-                self._is_direct = not self._switch(on=False)
+                self._go_on_ordinarily()
         return size
 
     def close(self) -> None:
@@ -67,15 +70,15 @@ class DirectFile:
             self._is_closed = True
             os.close(self._descriptor)
 
-    def _switch(self, on: bool) -> bool:
-        """Turns direct writes on or off; returns whether the system did."""
-        flags = fcntl.fcntl(self._descriptor, fcntl.F_GETFL)
-        flags = flags | os.O_DIRECT if on else flags & ~os.O_DIRECT
-        try:
-            fcntl.fcntl(self._descriptor, fcntl.F_SETFL, flags)
-        except OSError:
-            return False
-        return True
+    def _open(self, flags: int) -> int:
+        flags |= os.O_WRONLY | os.O_APPEND | getattr(os, 'O_BINARY', 0)
+        return os.open(self._path, flags | (os.O_DIRECT if self._is_direct else 0), 0o666)
+
+    def _go_on_ordinarily(self) -> None:
+        self._is_direct = False
+        descriptor = self._open(0)
+        os.close(self._descriptor)
+        self._descriptor = descriptor
 
 
 def _is_aligned(data: memoryview) -> bool:

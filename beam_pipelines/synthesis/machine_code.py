@@ -158,13 +158,19 @@ def _read(path: str) -> bytes | None:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 return None
-            if os.name != 'nt' and (status.st_uid != os.getuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)):
+            if not _is_ours(status):
                 return None
             content = file.read()
     except OSError:
         return None
     digest, code = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
     return code if hashlib.sha256(code).digest() == digest else None
+
+
+def _is_ours(status: os.stat_result) -> bool:
+    """Whether a file belongs to this user and only this user may write it; Windows protects the folder instead."""
+    user = getattr(os, 'getuid', None)
+    return user is None or (status.st_uid == user() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
 
 
 def _keep(path: str, code: bytes) -> None:

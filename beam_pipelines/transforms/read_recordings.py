@@ -22,7 +22,8 @@ from beam_pipelines.recordings.folder_names import did_you_mean, explain_missing
 from beam_pipelines.recordings.published_arrays import ArrayFiles, SpikeArrays, group_arrays
 from beam_pipelines.recordings.rejection import RecordingRejected, RejectedFile
 from beam_pipelines.recordings.sources import MADE, RECORDED
-from beam_pipelines.spikes.extraction import CellSpikes, ExtractionReport, extract_cells, rejection_report
+from beam_pipelines.spikes.cell_spikes import CellSpikes
+from beam_pipelines.spikes.extraction import ExtractionReport, extract_cells, rejection_report
 from beam_pipelines.storage import files
 from beam_pipelines.transforms.paths import BuildPaths
 

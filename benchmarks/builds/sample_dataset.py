@@ -11,7 +11,8 @@ import numpy as np
 from beam_pipelines.planning.example_source import ExampleSource
 from beam_pipelines.planning.options import BuildOptions
 from beam_pipelines.planning.plan import DatasetPlan, IngestedCell, plan_dataset
-from beam_pipelines.spikes.extraction import CellSpikes, ExtractionReport
+from beam_pipelines.spikes.cell_spikes import CellSpikes
+from beam_pipelines.spikes.extraction import ExtractionReport
 from beam_pipelines.storage import files
 from beam_pipelines.transforms.paths import BuildPaths
 
