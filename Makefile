@@ -37,8 +37,7 @@ unexport PYTHONDONTWRITEBYTECODE
 demo: $(INSTALLED)
 	rm -rf demo
 	$(BIN)/sero-simulate --output_dir demo/recordings --profile demo
-	$(BIN)/sero-build --recordings demo/recordings --data_dir demo/data -- \
-	    --direct_running_mode=multi_processing --direct_num_workers=2
+	$(BIN)/sero-build --recordings demo/recordings --data_dir demo/data
 	$(BIN)/sero-verify demo/data/sero_spikes
 	$(BIN)/sero-train --config trainer/configs/demo.py --config.train_on=original \
 	    --data_dir demo/data --workdir demo/original
@@ -51,8 +50,7 @@ paper: $(INSTALLED)
 	    $(BIN)/sero-simulate --output_dir $(PAPER)/recordings --profile paper)
 	test -e $(PAPER)/data/sero_spikes/$(PAPER_SYNTHETIC)/1.1.0/dataset_info.json || \
 	    $(BIN)/sero-build --recordings $(or $(RECORDINGS),$(PAPER)/recordings) --data_dir $(PAPER)/data \
-	    --configs original,non_homogeneous,$(PAPER_SYNTHETIC) --protocol=$(PAPER_PROTOCOL) --allow_rejected -- \
-	    --direct_running_mode=multi_processing --direct_num_workers=2
+	    --configs original,non_homogeneous,$(PAPER_SYNTHETIC) --protocol=$(PAPER_PROTOCOL) --allow_rejected
 	$(BIN)/sero-train --config trainer/configs/default.py --config.train_on=original $(PAPER_FLAGS) \
 	    --data_dir $(PAPER)/data --workdir $(PAPER)/original
 	$(BIN)/sero-train --config trainer/configs/default.py --config.train_on=$(PAPER_SYNTHETIC) $(PAPER_FLAGS) \
@@ -69,7 +67,7 @@ real: $(INSTALLED)
 	    $(BIN)/sero-simulate --output_dir $(REAL_DIR)/recordings --waveforms "$(REAL)" --pair $(PAIR)
 	test -e $(REAL_DIR)/data/sero_spikes/synthetic_small/1.1.0/dataset_info.json || \
 	    $(BIN)/sero-build --recordings $(REAL_DIR)/recordings --data_dir $(REAL_DIR)/data \
-	    --configs original,synthetic_small -- --direct_running_mode=multi_processing --direct_num_workers=2
+	    --configs original,synthetic_small
 	$(BIN)/sero-evaluate --cross_validate=day --folds=5 --config trainer/configs/real.py \
 	    --data_dir $(REAL_DIR)/data --workdir $(REAL_DIR)/run
 	$(BIN)/python -m benchmarks.real_shapes --recordings $(REAL_DIR)/recordings --workdir $(REAL_DIR)/run

@@ -38,8 +38,10 @@ setuptools.setup(
         'ml_collections',
         'mlcroissant',
         'msgspec',
+        'numba',
         'numpy',
         'onnxruntime',
+        'platformdirs',
         'pyabf',
         'scikit-learn',
         'scipy',
@@ -56,7 +58,6 @@ setuptools.setup(
         'drive': ['gdown'],
         'nwb': ['pynwb'],
         'formats': ['igor2', 'neo', 'pynwb'],
-        'fast': ['numba'],
         'bench': ['array-record', 'grain', 'torch', 'webdataset'],  # the peers in benchmarks.input_throughput
         'dev': [
             'apache-beam[gcp] ; python_version >= "3.11"',
@@ -72,7 +73,6 @@ setuptools.setup(
             'mypy',
             'nbclient',
             'neo',
-            'numba',
             'nwbinspector',
             'onnx',
             'pandas',

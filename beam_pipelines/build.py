@@ -1,11 +1,14 @@
 r"""Builds the sero_spikes datasets from recordings, as an Apache Beam job.
 
-On this machine, with two workers:
+On this machine, with all its cores:
 
-    sero-build --recordings recordings --data_dir data --configs original,non_homogeneous,synthetic_small -- \
-        --direct_running_mode=multi_processing --direct_num_workers=2
+    sero-build --recordings recordings --data_dir data --configs original,non_homogeneous,synthetic_small
 
-Beam's own options come after --. The datasets are written to DATA_DIR/sero_spikes/CONFIG/VERSION, ready for tfds.load
+On a cluster, with Beam's own options, which come after --:
+
+    sero-build --recordings gs://bucket/recordings --data_dir gs://bucket/data -- --runner=FlinkRunner ...
+
+The datasets are written to DATA_DIR/sero_spikes/CONFIG/VERSION, ready for tfds.load
 and sero-train. Files that could not be used are listed in DATA_DIR/sero_spikes/rejected.jsonl.
 """
 
@@ -70,6 +73,7 @@ def define_flags() -> None:
     flags.DEFINE_float(
         'sampling_rate_hz', None, 'Rate of .csv and .npy recordings, which do not hold it.', lower_bound=1.0
     )
+    flags.DEFINE_integer('workers', None, 'Cores of this machine to use; all by default.', lower_bound=1)
     flags.DEFINE_bool('overwrite', False, 'Replace existing datasets.')
     flags.DEFINE_list(
         'synthetic_examples',
@@ -101,7 +105,8 @@ def main(argv: list[str]) -> int:
     started = time.monotonic()
     options = _build_options()
     check_beam_options(argv[1:])
-    built = run_build(options, PipelineOptions(argv[1:]), overwrite=flags.FLAGS.overwrite)
+    overwrite, workers = flags.FLAGS.overwrite, flags.FLAGS.workers
+    built = run_build(options, PipelineOptions(argv[1:]), overwrite=overwrite, workers=workers)
     if isinstance(built, DetachedBuild):
         show(built.line)
         return 0

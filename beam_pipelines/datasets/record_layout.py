@@ -158,6 +158,20 @@ def encode_records(
     return rows
 
 
+def encode_prefixes(label: np.ndarray, cell: np.ndarray, trigger: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Encodes what stands before the waveform in the records of ``encode_records``.
+
+    Returns
+    -------
+    (n, 28) uint32, C-contiguous.
+    """
+    prefixes = np.empty((len(label), WAVEFORM_OFFSET), np.uint8)
+    prefixes[:] = _TEMPLATE_ROW[:WAVEFORM_OFFSET]
+    for name, values in (('label', label), ('cell', cell), ('trigger', trigger), ('mask', mask)):
+        _encode_varints(name, values, prefixes[:, _OFFSETS[name] : _OFFSETS[name] + _VARINT_BYTES[name]])
+    return prefixes.view(np.uint32)
+
+
 def data_crcs(rows: np.ndarray) -> np.ndarray:
     """Computes the masked CRC of each record's data: (n, 756) uint8 -> (n,) uint32."""
     # NumPy makes the bytes objects, which is faster than slicing them in Python.

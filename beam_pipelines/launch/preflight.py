@@ -9,6 +9,7 @@ import os
 import shutil
 
 import apache_beam as beam
+import joblib
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, PortableOptions, StandardOptions
 
@@ -16,7 +17,7 @@ from beam_pipelines.datasets.configs import CONFIGS
 from beam_pipelines.datasets.metadata import DatasetMetadata
 from beam_pipelines.errors import UsageError, UserError
 from beam_pipelines.launch.detached import describe_submitted
-from beam_pipelines.launch.runners import check_dataflow_options, is_dataflow
+from beam_pipelines.launch.runners import LOCAL_RUNNER, check_dataflow_options, default_runner, is_dataflow
 from beam_pipelines.planning.options import BuildOptions
 from beam_pipelines.recordings.reading_options import SpikeCutting
 from beam_pipelines.storage import files
@@ -56,6 +57,31 @@ def check_workers(pipeline_options: PipelineOptions) -> None:
     workers = pipeline_options.view_as(DirectOptions).direct_num_workers
     if workers < 0:
         raise UserError(f'--direct_num_workers={workers}: must be 0, which is one for each CPU, or more')
+
+
+def cores_of_this_process(pipeline_options: PipelineOptions, workers: int | None) -> int | None:
+    """Returns how many cores this process uses, or None if workers of Beam do the work.
+
+    Parameters
+    ----------
+    pipeline_options : Beam's own options.
+    workers : how many cores the user wants to be used; None for all.
+
+    Raises
+    ------
+    UsageError
+        If Beam's workers do the work and ``workers`` is given.
+    """
+    direct = pipeline_options.view_as(DirectOptions)
+    is_here = (direct.direct_running_mode, direct.direct_num_workers) == ('in_memory', 1)
+    if default_runner(pipeline_options) == LOCAL_RUNNER and is_here:
+        return workers or joblib.cpu_count()
+    if workers:
+        raise UsageError(
+            '--workers: is for a build in one process; the workers of a runner have its own option, such as'
+            ' -- --direct_num_workers=2'
+        )
+    return None
 
 
 def with_absolute_paths(options: BuildOptions) -> BuildOptions:

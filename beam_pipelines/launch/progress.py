@@ -73,7 +73,7 @@ def _show(options: BuildOptions, recordings: int, output: TextIO, ended: threadi
 def _describe(options: BuildOptions, recordings: int) -> str:
     paths = BuildPaths(options.data_dir)
     try:
-        parts = [f'{_count(paths.staging, ".npz")}/{recordings} cells read']
+        parts = [f'{_count(paths.staging, ".spikes")}/{recordings} cells read']
         for config in options.configs:
             plan_path = paths.plan(config)
             if files.exists(plan_path):

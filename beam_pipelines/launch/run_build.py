@@ -11,7 +11,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners.runner import PipelineResult
 
-from beam_pipelines.datasets.configs import METADATA_FILE
+from beam_pipelines.datasets.configs import CONFIGS, METADATA_FILE
 from beam_pipelines.datasets.metadata import DatasetMetadata
 from beam_pipelines.errors import UserError
 from beam_pipelines.launch import preflight
@@ -23,7 +23,9 @@ from beam_pipelines.planning.options import BuildOptions
 from beam_pipelines.storage import files
 from beam_pipelines.storage.locks import check_not_written, locked
 from beam_pipelines.storage.object_store import check_access
+from beam_pipelines.synthesis.numba_rows import compiled_meanwhile
 from beam_pipelines.transforms.build_datasets import build_pipeline, unwritten_failures
+from beam_pipelines.transforms.build_here import build_pipeline_here
 from beam_pipelines.transforms.paths import BuildPaths
 from beam_pipelines.transforms.read_recordings import find_inputs
 
@@ -47,6 +49,7 @@ class _Build:
     pipeline : still empty.
     recordings : how many cells there are to read.
     detached : nobody waits for the job.
+    cores : how many this process uses; None if Beam's workers do the work.
     """
 
     options: BuildOptions
@@ -56,6 +59,7 @@ class _Build:
     pipeline: beam.Pipeline
     recordings: int
     detached: bool
+    cores: int | None
 
     @property
     def paths(self) -> BuildPaths:
@@ -69,7 +73,11 @@ class _Build:
 
 
 def run_build(
-    options: BuildOptions, pipeline_options: PipelineOptions, overwrite: bool = False, publish: bool = True
+    options: BuildOptions,
+    pipeline_options: PipelineOptions,
+    overwrite: bool = False,
+    publish: bool = True,
+    workers: int | None = None,
 ) -> list[BuiltDataset] | DetachedBuild:
     """Builds datasets.
 
@@ -79,6 +87,7 @@ def run_build(
     pipeline_options : Beam's own options.
     overwrite : replace existing datasets, each only when the new one is complete.
     publish : move the datasets to their folders; without it they stay in their work folders.
+    workers : how many cores to use where this process does the work; all by default.
 
     Returns
     -------
@@ -92,7 +101,7 @@ def run_build(
     OSError
         If a file or an object store cannot be read or written.
     """
-    build = _prepare(options, pipeline_options, overwrite, publish)
+    build = _prepare(options, pipeline_options, overwrite, publish, workers)
     if is_template(pipeline_options):
         return _stage_template(build)
     paths = build.paths
@@ -112,9 +121,12 @@ def run_build(
         raise
 
 
-def _prepare(options: BuildOptions, pipeline_options: PipelineOptions, overwrite: bool, publish: bool) -> _Build:
+def _prepare(
+    options: BuildOptions, pipeline_options: PipelineOptions, overwrite: bool, publish: bool, workers: int | None
+) -> _Build:
     """Checks what can be checked before anything is written."""
     preflight.check_workers(pipeline_options)
+    cores = preflight.cores_of_this_process(pipeline_options, workers)
     FileSystems.set_options(pipeline_options)
     for root in (options.recordings, options.data_dir):
         check_access(root, pipeline_options)
@@ -131,7 +143,7 @@ def _prepare(options: BuildOptions, pipeline_options: PipelineOptions, overwrite
     if files.is_local(options.recordings):
         check_not_written(options.recordings, 'wait until it is complete')
     recordings, _ = find_inputs(options.recordings, options.recording_sets)
-    return _Build(options, pipeline_options, overwrite, publish, pipeline, len(recordings), detached)
+    return _Build(options, pipeline_options, overwrite, publish, pipeline, len(recordings), detached, cores)
 
 
 def _stage_template(build: _Build) -> DetachedBuild:
@@ -159,9 +171,17 @@ def _reserve(build: _Build) -> _Build:
 def _execute(build: _Build) -> PipelineResult:
     """Runs the job, or submits it if nobody waits for it."""
     pipeline, options = build.pipeline, build.options
-    build_pipeline(pipeline, options, build.publish, build.overwrite, build.detached)
     runner = default_runner(build.pipeline_options)
-    with noted(build.paths, pipeline, build.pipeline_options), shown_locally(options, build.recordings, runner):
+    makes_rows = runner == LOCAL_RUNNER and any(options.examples_of(CONFIGS[config]) for config in options.configs)
+    with (
+        noted(build.paths, pipeline, build.pipeline_options),
+        shown_locally(options, build.recordings, runner),
+        compiled_meanwhile() if makes_rows else contextlib.nullcontext(),
+    ):
+        if build.cores:
+            build_pipeline_here(pipeline, options, build.publish, build.overwrite, build.cores)
+        else:
+            build_pipeline(pipeline, options, build.publish, build.overwrite, build.detached)
         run_pipeline(pipeline, build.pipeline_options)
     return pipeline.result
 

@@ -11,7 +11,8 @@ from beam_pipelines import keyed_random
 from beam_pipelines.datasets import record_layout
 from beam_pipelines.planning import splits
 from beam_pipelines.planning.plan import DatasetPlan, PlannedCell
-from beam_pipelines.spikes.extraction import CellSpikes
+from beam_pipelines.spikes.cell_spikes import CellSpikes
+from beam_pipelines.storage.direct_writes import aligned_rows
 from beam_pipelines.synthesis import numba_rows
 from beam_pipelines.synthesis.synthesizer import Draws, SpikeBank, Synthesizer
 
@@ -21,8 +22,8 @@ _BLOCK = 2048
 # Examples drawn at a time: more, because drawing takes many small steps on small arrays.
 _DRAWN = 8 * _BLOCK
 
-# From this many examples up, compiling saves more time than it takes.
-_WORTH_COMPILING = 1_000_000
+# Compiled rows made and written at a time. 1024 rows are whole pages, see direct_writes.
+_COMPILED_BLOCK = 4096
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +115,7 @@ class ExampleSource:
             self._synthesizer = Synthesizer(
                 SpikeBank(bank.waveform, bank.label, masks), plan.synthetic_examples, plan.seed, plan.recipe
             )
-            if sum(plan.synthetic_examples) >= _WORTH_COMPILING and numba_rows.is_available():
+            if numba_rows.is_available():
                 self._row_maker = numba_rows.RowMaker(self._synthesizer, bank.label, bank.cell, bank.trigger)
 
     def make(self, split: str, first: int, stop: int) -> Examples:
@@ -168,8 +169,8 @@ class ExampleSource:
 
 def _compiled_blocks(row_maker: numba_rows.RowMaker, first: int, stop: int) -> Iterator[np.ndarray]:
     # All blocks share one buffer, so the system need not map and clear new memory each time.
-    rows = np.empty((_BLOCK, record_layout.RECORD_BYTES), np.uint8)
-    for start in range(first, stop, _BLOCK):
-        block = rows[: min(_BLOCK, stop - start)]
+    rows = aligned_rows(_COMPILED_BLOCK, record_layout.RECORD_BYTES)
+    for start in range(first, stop, _COMPILED_BLOCK):
+        block = rows[: min(_COMPILED_BLOCK, stop - start)]
         row_maker.make(start, block)
         yield block

@@ -5,8 +5,6 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
-import hashlib
-import io
 import os
 from collections.abc import Callable, Iterator, Sequence
 
@@ -24,53 +22,13 @@ from beam_pipelines.recordings.sources import RECORDED
 from beam_pipelines.recordings.spike_csv import parse_file_name, read_spike_csv
 from beam_pipelines.spikes import noise_masks
 from beam_pipelines.spikes.baseline import Baseline
+from beam_pipelines.spikes.cell_spikes import CellSpikes
 from beam_pipelines.spikes.csv_windows import prepare_window
 from beam_pipelines.spikes.detection import DetectedSpikes
 from beam_pipelines.spikes.no_spikes import explain_no_spikes
 from beam_pipelines.spikes.preparation import PreparedCurrent, find_spikes
 
 LocalCopy = Callable[[str], contextlib.AbstractContextManager[str]]
-
-
-@dataclasses.dataclass(frozen=True)
-class CellSpikes:
-    """The spikes and noise masks of one cell.
-
-    Attributes
-    ----------
-    waveforms : (s, 160) float32, pA.
-    triggers : (s,) int64, sample indices in the recording, ascending.
-    masks : (m, 160) float32, pA; noise masks in a seeded random order.
-    mask_starts : (m,) int64, first sample of each mask in the recording.
-    """
-
-    waveforms: np.ndarray
-    triggers: np.ndarray
-    masks: np.ndarray
-    mask_starts: np.ndarray
-
-    def fingerprint(self) -> str:
-        """Returns a hash of all values."""
-        digest = hashlib.sha256()
-        for field in dataclasses.fields(self):
-            digest.update(np.ascontiguousarray(getattr(self, field.name)).data)
-        return digest.hexdigest()
-
-    def spikes_fingerprint(self) -> str:
-        """Returns a hash of the spikes alone: the same for the same recording under another name."""
-        return hashlib.sha256(np.ascontiguousarray(self.waveforms).data).hexdigest()
-
-    def to_bytes(self) -> bytes:
-        """Returns the content of an ``.npz`` file."""
-        buffer = io.BytesIO()
-        np.savez(buffer, **{field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
-        return buffer.getvalue()
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> CellSpikes:
-        """Returns the cell from the bytes that ``to_bytes`` returned."""
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            return cls(**{field.name: arrays[field.name] for field in dataclasses.fields(cls)})
 
 
 @dataclasses.dataclass(frozen=True)

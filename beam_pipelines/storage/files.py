@@ -24,6 +24,7 @@ from apache_beam.io.filesystems import FileSystems
 from beam_pipelines.errors import UserError
 from beam_pipelines.storage.atomic_files import file_named, flush, with_file
 from beam_pipelines.storage.bounds import read_bounded
+from beam_pipelines.storage.direct_writes import DirectFile
 from beam_pipelines.storage.object_store import store_errors
 from beam_pipelines.storage.typed_json import check_content, decode_json
 from beam_pipelines.storage.walk import check_regular, walk_files
@@ -37,32 +38,46 @@ _Described = TypeVar('_Described')
 
 
 @contextlib.contextmanager
-def create_atomically(path: str) -> Iterator[BinaryIO]:
+def create_atomically(path: str, flushed: bool = True) -> Iterator[BinaryIO]:
     """Opens a file for writing; it appears at ``path`` only when the block ends without an error.
 
     If the block raises, the file is removed. Until then it has a temporary name, on an object store too: closing a
     file there makes it an object, even if the block raised.
+
+    Parameters
+    ----------
+    path : the file.
+    flushed : whether a local file is on the disk before it appears. What nobody reads after a power cut need not be.
     """
     temporary = f'{path}{_TEMPORARY}{uuid.uuid4().hex}'
     try:
-        with _errors_of(path):
-            file = FileSystems.create(temporary, compression_type=filesystem.CompressionTypes.UNCOMPRESSED)
-        writer = file if is_local(path) else cast(BinaryIO, _StoreWriter(file, path))
-        with contextlib.closing(writer):
+        with contextlib.closing(_create(temporary, path)) as writer:
             yield writer
-        if is_local(path):
-            flush(temporary)
-            os.replace(temporary, path)  # Beam's rename cannot replace a file on Windows.
-            flush(os.path.dirname(path) or '.')
-        else:
+        if not is_local(path):
             with _errors_of(path):
                 FileSystems.rename([temporary], [path])
+            return
+        if flushed:
+            flush(temporary)
+        os.replace(temporary, path)  # Beam's rename cannot replace a file on Windows.
+        if flushed:
+            flush(os.path.dirname(path) or '.')
     except BaseException as error:
         with contextlib.suppress(OSError):  # The first error counts; the temporary name identifies leftovers.
             remove(temporary)
         if isinstance(error, OSError) and (error.filename is None or error.filename == temporary):
             raise with_file(error, path) from None  # The user knows no other name.
         raise
+
+
+def _create(temporary: str, path: str) -> BinaryIO:
+    """Creates a file that will be at ``path``; a local one with its folder."""
+    if is_local(path):
+        os.makedirs(os.path.dirname(temporary) or '.', exist_ok=True)
+        return cast(BinaryIO, DirectFile(temporary))
+    with store_errors(path):
+        file = FileSystems.create(temporary, compression_type=filesystem.CompressionTypes.UNCOMPRESSED)
+    return cast(BinaryIO, _StoreWriter(file, path))
 
 
 class _StoreWriter:
@@ -81,9 +96,9 @@ class _StoreWriter:
             self._file.close()
 
 
-def write_bytes(path: str, data: bytes) -> None:
-    """Writes a file."""
-    with create_atomically(path) as file:
+def write_bytes(path: str, data: bytes, flushed: bool = True) -> None:
+    """Writes a file; ``flushed`` as of ``create_atomically``."""
+    with create_atomically(path, flushed) as file:
         file.write(data)
 
 

@@ -1,39 +1,66 @@
 """Makes rows of synthetic records in one compiled pass: draw, gather, weigh, add, encode, CRC.
 
-It makes the same bytes as ``synthesizer`` and ``record_layout`` do with NumPy, several times as fast. It pays off only
-in large builds, because numba takes a few seconds to load and compile. It needs numba (the extra ``fast``)
-and a processor with the CRC-32C instruction of SSE 4.2.
+It makes the same bytes as ``synthesizer`` and ``record_layout`` do with NumPy, several times as fast. It needs a
+processor with the CRC-32C instruction of SSE 4.2. The machine code is compiled once per installation and kept, see
+``machine_code``; it runs without Python's global lock, so threads make rows side by side.
 """
 
 from __future__ import annotations
 
+import concurrent.futures
+import contextlib
 import functools
-import importlib.util
+import inspect
+import pathlib
 import platform
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from beam_pipelines import keyed_random
+from beam_pipelines import domain, keyed_random
 from beam_pipelines.datasets import record_layout
+from beam_pipelines.synthesis import machine_code, synthesizer
 from beam_pipelines.synthesis.synthesizer import BITS_PER_NUMBER, BLOCK, MASKS, ORDER, PAIRS, WEIGHTS, Synthesizer
 
 _HEADER_WORDS = 3
 _WAVEFORM_WORD = record_layout.WAVEFORM_OFFSET // 4
-_CRC_WORD = record_layout.RECORD_BYTES // 4 - 1
+_RECORD_WORDS = record_layout.RECORD_BYTES // 4
+_CRC_WORD = _RECORD_WORDS - 1
 _MASK_FIELD = record_layout.as_json()['fields']['mask']
 _MASK_BYTE, _MASK_BYTES = _MASK_FIELD['offset'], _MASK_FIELD['bytes']
 
+# What the machine code is made from.
+_SOURCES = tuple(pathlib.Path(inspect.getfile(module)) for module in (domain, keyed_random, record_layout, synthesizer))
+
+_one_at_a_time = threading.Lock()
+
+
+def is_available() -> bool:
+    """Whether this machine can compile and run the code; compiles it if that was never done here."""
+    return _kernel() is not None
+
+
+@contextlib.contextmanager
+def compiled_meanwhile() -> Iterator[None]:
+    """Loads or compiles the code on a thread while the block runs, so that nobody waits for it later."""
+    with concurrent.futures.ThreadPoolExecutor(1) as thread:
+        thread.submit(is_available)
+        yield
+
+
+def _kernel() -> machine_code.Function | None:
+    """Returns the machine code that fills rows; None where it cannot be had."""
+    with _one_at_a_time:  # A thread may be compiling it while recordings are read.
+        return _load_kernel()
+
 
 @functools.cache
-def is_available() -> bool:
-    """Whether this machine can compile and run the code."""
-    if platform.machine() not in ('x86_64', 'AMD64') or importlib.util.find_spec('numba') is None:
-        return False
-    from llvmlite import binding
-
-    return binding.get_host_cpu_features().get('sse4.2', False)
+def _load_kernel() -> machine_code.Function | None:
+    if platform.machine() not in ('x86_64', 'AMD64') or not machine_code.has_instruction('sse4.2'):
+        return None
+    return machine_code.load('rows', (pathlib.Path(__file__), *_SOURCES), _compile)
 
 
 class _Bank(NamedTuple):
@@ -63,33 +90,41 @@ class _Draw(NamedTuple):
 
 
 class RowMaker:
-    """Makes rows of synthetic records.
+    """Makes rows of synthetic records; several threads may use one.
 
     Parameters
     ----------
     synthesizer : makes the same examples in NumPy.
     label, cell, trigger : (s,) integers, what the records store for each of the synthesizer's spikes.
+
+    Raises
+    ------
+    RuntimeError
+        If this machine cannot run the code, see ``is_available``.
     """
 
     def __init__(self, synthesizer: Synthesizer, label: np.ndarray, cell: np.ndarray, trigger: np.ndarray):
+        kernel = _kernel()
+        if kernel is None:
+            raise RuntimeError('this machine cannot compile or run the code')
+        self._fill = kernel
         smoothed = np.ascontiguousarray(synthesizer.smoothed)
         # Everything in a record before its waveform depends only on the spike, except the number of its mask.
-        records = record_layout.encode_records(smoothed, label, cell, trigger, np.zeros(len(smoothed), np.int64))
-        prefixes = np.ascontiguousarray(records[:, : record_layout.WAVEFORM_OFFSET]).view(np.uint32)
-        noise_masks = np.ascontiguousarray(synthesizer.noise_masks)
+        prefixes = record_layout.encode_prefixes(label, cell, trigger, np.zeros(len(smoothed), np.int64))
         ser_rows, nser_rows = synthesizer.rows_of_class
-        self._bank = _Bank(prefixes, smoothed, noise_masks, ser_rows, nser_rows, *synthesizer.examples)
-        seed, recipe = synthesizer.seed, synthesizer.recipe
-        self._draw = _Draw(
-            keyed_random.derive_key(seed, ORDER),
-            keyed_random.derive_key(seed, PAIRS, 0),
-            keyed_random.derive_key(seed, PAIRS, 1),
-            keyed_random.derive_key(seed, MASKS),
-            keyed_random.derive_key(seed, WEIGHTS),
-            recipe.min_masks,
-            recipe.max_masks,
-            float(recipe.min_weight),
-            float(recipe.max_weight),
+        noise_masks, recipe = np.ascontiguousarray(synthesizer.noise_masks), synthesizer.recipe
+        streams = ((ORDER,), (PAIRS, 0), (PAIRS, 1), (MASKS,), (WEIGHTS,))
+        keys = [keyed_random.derive_key(synthesizer.seed, *stream) for stream in streams]
+        sizes = [len(smoothed), len(noise_masks), len(ser_rows), len(nser_rows), *synthesizer.examples]
+        # In the order of _compile's make_rows; kept, because the machine code gets their addresses.
+        self._arrays = (
+            prefixes,
+            smoothed,
+            noise_masks,
+            np.concatenate([ser_rows, nser_rows]).astype(np.int64),
+            np.array([*sizes, recipe.min_masks, recipe.max_masks], np.int64),
+            np.array(keys, np.uint64),
+            np.array([recipe.min_weight, recipe.max_weight], np.float64),
         )
 
     def make(self, first: int, rows: np.ndarray) -> None:
@@ -99,31 +134,70 @@ class RowMaker:
         ----------
         first : number of the first example.
         rows : (n, 756) uint8, C-contiguous; filled in place.
+
+        Raises
+        ------
+        ValueError
+            If ``rows`` is anything else.
         """
-        _compiled()(rows, rows.view(np.uint32), first, self._bank, self._draw)
+        if rows.dtype != np.uint8 or rows.shape[1:] != (record_layout.RECORD_BYTES,) or not rows.flags.c_contiguous:
+            raise ValueError(
+                f'rows are {rows.shape} {rows.dtype}, expected whole records of {record_layout.RECORD_BYTES} bytes'
+            )
+        self._fill(first, len(rows), rows, rows, rows, *self._arrays)
 
 
-@functools.cache
-def _compiled() -> Callable[..., None]:
-    """Compiles the function that fills rows: (rows, the same rows as uint32, first example, bank, draw)."""
-    import numba
-
+def _compile() -> machine_code.Compiled | None:
+    """Compiles the function that fills rows; None without numba, or where it may not compile."""
+    try:
+        import numba
+        from numba import carray, types
+    except ImportError:
+        return None
+    if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # set from the environment
+        return None
+    pointer = types.CPointer
     draw_pair, add_masks, encode = _compile_pairs(), _compile_masks(), _compile_encoding()
+    samples = domain.SPIKE_SAMPLES
+    signature = types.void(
+        types.int64,
+        types.int64,
+        *map(pointer, (types.uint8, types.uint32, types.float32, types.uint32, types.float32, types.float32)),
+        *map(pointer, (types.int64, types.int64, types.uint64, types.float64)),
+    )
 
-    @numba.njit(nogil=True)
-    def make_rows(rows, words, first, bank, draw):  # type: ignore[no-untyped-def]  # compiled: numba infers the types
-        floats = words.view(np.float32)
-        for row in range(len(rows)):
+    # With NumPy's error model, a division by zero raises nothing: then the code needs nothing of Python.
+    @numba.cfunc(signature, error_model='numpy')
+    def make_rows(  # type: ignore[no-untyped-def]  # noqa: PLR0913  # compiled: it takes only numbers and addresses
+        first, count, rows, words, floats, prefixes, smoothed, masks, rows_of_class, sizes, keys, weights
+    ):
+        spikes, mask_count, ser_spikes, nser_spikes = sizes[0], sizes[1], sizes[2], sizes[3]
+        rows_of_class = carray(rows_of_class, (ser_spikes + nser_spikes,))
+        bank = _Bank(
+            carray(prefixes, (spikes, _WAVEFORM_WORD)),
+            carray(smoothed, (spikes, samples)),
+            carray(masks, (mask_count, samples)),
+            rows_of_class[:ser_spikes],
+            rows_of_class[ser_spikes:],
+            sizes[4],
+            sizes[5],
+        )
+        draw = _Draw(keys[0], keys[1], keys[2], keys[3], keys[4], sizes[6], sizes[7], weights[0], weights[1])
+        # The same memory, three times.
+        rows = carray(rows, (count, record_layout.RECORD_BYTES))
+        words = carray(words, (count, _RECORD_WORDS))
+        floats = carray(floats, (count, _RECORD_WORDS))
+        for row in range(count):
             spike, first_mask = draw_pair(first + row, bank, draw)
-            waveform = floats[row, _WAVEFORM_WORD : _WAVEFORM_WORD + bank.smoothed.shape[1]]
-            for sample in range(len(waveform)):
+            waveform = floats[row, _WAVEFORM_WORD : _WAVEFORM_WORD + samples]
+            for sample in range(samples):
                 waveform[sample] = bank.smoothed[spike, sample]
             add_masks(waveform, first + row, first_mask, bank.noise_masks, draw)
             for word in range(_WAVEFORM_WORD):
                 words[row, word] = bank.prefixes[spike, word]
             encode(rows[row], words[row], first_mask)
 
-    return make_rows
+    return machine_code.Compiled(make_rows.inspect_llvm(), make_rows.native_name)
 
 
 # The functions below do for one example what keyed_random, synthesizer and record_layout do for arrays. They are

@@ -22,6 +22,9 @@ ORDER, PAIRS, MASKS, WEIGHTS = range(4)
 
 BITS_PER_NUMBER = 16
 
+# So few that their float64 stay in the processor's cache.
+_SMOOTHED_AT_A_TIME = 64
+
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
@@ -109,9 +112,9 @@ def smooth(waveforms: np.ndarray) -> np.ndarray:
     (n, 160) float32, pA.
     """
     smoothed = np.empty(waveforms.shape, np.float32)
-    for start in range(0, len(waveforms), BLOCK):  # a block's float64 stays in the processor's cache
-        exact = waveforms[start : start + BLOCK].astype(np.float64)
-        block = smoothed[start : start + BLOCK]
+    for start in range(0, len(waveforms), _SMOOTHED_AT_A_TIME):
+        exact = waveforms[start : start + _SMOOTHED_AT_A_TIME].astype(np.float64)
+        block = smoothed[start : start + _SMOOTHED_AT_A_TIME]
         block[:, 1:-1] = (exact[:, :-2] + exact[:, 1:-1] + exact[:, 2:]) / 3
         block[:, 0] = (exact[:, 0] + exact[:, 1]) / 2
         block[:, -1] = (exact[:, -2] + exact[:, -1]) / 2

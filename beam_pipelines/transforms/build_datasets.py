@@ -56,20 +56,20 @@ class BuildDataset(beam.PTransform):
 
     def expand(self, ingested: beam.PCollection[IngestResult]) -> beam.PCollection[str]:
         start = ingested.pipeline | 'Start' >> beam.Create([self.config])
+        keep = self.publish and not self.overwrite
         written = (
             start
-            | 'Plan'
-            >> beam.FlatMap(_plan, beam.pvalue.AsList(ingested), self.options, self.publish and not self.overwrite)
+            | 'Plan' >> beam.FlatMap(plan_shards, beam.pvalue.AsList(ingested), self.options, keep)
             | 'WriteShards' >> WriteShards(self.options.data_dir)
         )
         return start | 'Finish' >> beam.ParDo(
-            _Finish(self.options, self.publish, self.detached),
+            Finish(self.options, self.publish, self.detached),
             beam.pvalue.AsList(ingested),
             beam.pvalue.AsList(written),
         )
 
 
-def _plan(
+def plan_shards(
     config: str, ingested: Sequence[IngestResult], options: BuildOptions, keep: bool
 ) -> Iterator[ShardTask | FailedShard]:
     """Writes a dataset's plan and yields the shards to make; a plan that fails is a failed shard.
@@ -121,7 +121,7 @@ def _check_splits(plan: DatasetPlan, options: BuildOptions) -> None:
             )
 
 
-class _Finish(beam.DoFn):
+class Finish(beam.DoFn):
     """Finishes and publishes a dataset, or records why it cannot be built."""
 
     def __init__(self, options: BuildOptions, publish: bool, detached: bool):
@@ -196,7 +196,7 @@ def build_pipeline(
     listed = (
         pipeline
         | 'RejectedPath' >> beam.Create([paths.rejected])
-        | 'ListRejected' >> beam.Map(_list_rejected, beam.pvalue.AsList(ingested))
+        | 'ListRejected' >> beam.Map(list_rejected, beam.pvalue.AsList(ingested))
     )
     finished = [
         ingested | f'Build_{config}' >> BuildDataset(config, options, publish, overwrite, detached)
@@ -205,16 +205,17 @@ def build_pipeline(
     (
         pipeline
         | 'Paths' >> beam.Create([paths])
-        | 'CleanUp' >> beam.Map(_clean_up, publish, *map(beam.pvalue.AsList, [*finished, listed]))
+        | 'CleanUp' >> beam.Map(clean_up, publish, *map(beam.pvalue.AsList, [*finished, listed]))
     )
 
 
-def _list_rejected(path: str, ingested: Sequence[IngestResult]) -> None:
+def list_rejected(path: str, ingested: Sequence[IngestResult]) -> None:
+    """Writes the list of all files that were not used."""
     with contextlib.suppress(OSError):  # A full disk is reported for the dataset that does not fit.
         write_rejected(path, [result.report for result in ingested])
 
 
-def _clean_up(paths: BuildPaths, publish: bool, *ended: Sequence[str | None]) -> None:
+def clean_up(paths: BuildPaths, publish: bool, *ended: Sequence[str | None]) -> None:
     """Removes what the build no longer needs, once all steps that produce ``ended`` have finished.
 
     A dataset's inputs stay until then, so that each step of the job can be repeated.

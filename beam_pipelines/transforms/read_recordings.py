@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import hashlib
+import itertools
 import os
 from collections.abc import Collection, Iterator
 from typing import Literal
@@ -21,7 +22,8 @@ from beam_pipelines.recordings.folder_names import did_you_mean, explain_missing
 from beam_pipelines.recordings.published_arrays import ArrayFiles, SpikeArrays, group_arrays
 from beam_pipelines.recordings.rejection import RecordingRejected, RejectedFile
 from beam_pipelines.recordings.sources import MADE, RECORDED
-from beam_pipelines.spikes.extraction import CellSpikes, ExtractionReport, extract_cells, rejection_report
+from beam_pipelines.spikes.cell_spikes import CellSpikes
+from beam_pipelines.spikes.extraction import ExtractionReport, extract_cells, rejection_report
 from beam_pipelines.storage import files
 from beam_pipelines.transforms.paths import BuildPaths
 
@@ -163,16 +165,28 @@ class _Find(beam.DoFn):
     def process(
         self, root: str
     ) -> Iterator[RecordingFiles | ArrayFiles | beam.pvalue.TaggedOutput[Literal['unusable'], IngestResult]]:
-        try:
-            recordings, rejected = find_inputs(root, self._recording_sets)
-        except UserError as error:
-            for recording_set in self._recording_sets:
-                nothing = ExtractionReport(0, (), 0, 0, 0, 0.0)
-                yield beam.pvalue.TaggedOutput(_UNUSABLE, IngestResult(recording_set, nothing, error=str(error)))
-            return
+        recordings, unusable = _find(root, self._recording_sets)
         yield from recordings
-        for recording_set, file in rejected:
-            yield beam.pvalue.TaggedOutput(_UNUSABLE, IngestResult(recording_set, rejection_report(file)))
+        for result in unusable:
+            yield beam.pvalue.TaggedOutput(_UNUSABLE, result)
+
+
+def _find(root: str, recording_sets: Collection[str]) -> tuple[list[RecordingFiles | ArrayFiles], list[IngestResult]]:
+    """Returns the recordings, and the results for what cannot be one."""
+    try:
+        recordings, rejected = find_inputs(root, recording_sets)
+    except UserError as error:
+        nothing = ExtractionReport(0, (), 0, 0, 0, 0.0)
+        return [], [IngestResult(recording_set, nothing, error=str(error)) for recording_set in recording_sets]
+    return recordings, [IngestResult(recording_set, rejection_report(file)) for recording_set, file in rejected]
+
+
+def find_and_ingest_here(options: BuildOptions) -> list[IngestResult]:
+    """Does as ``FindAndIngest``, one recording after the other in this process."""
+    recordings, unusable = _find(options.recordings, options.recording_sets)
+    ingest, count = _Ingest(options), _CountFiles()
+    results = itertools.chain(itertools.chain.from_iterable(map(ingest.process, recordings)), unusable)
+    return list(itertools.chain.from_iterable(map(count.process, results)))
 
 
 @dataclasses.dataclass
@@ -214,9 +228,10 @@ class _Ingest(beam.DoFn):
         if spikes is None:
             return IngestResult(recording.recording_set, report)
         name = hashlib.sha256(recording.cell_id.encode()).hexdigest()[:32]
-        staged = FileSystems.join(BuildPaths(self._options.data_dir).staging, f'{name}.npz')
+        staged = FileSystems.join(BuildPaths(self._options.data_dir).staging, f'{name}.spikes')
         try:
-            files.write_bytes(staged, spikes.to_bytes())
+            # Not flushed: a build that goes on after a power cut stages all spikes anew.
+            files.write_bytes(staged, spikes.to_bytes(), flushed=False)
         except OSError as error:
             return IngestResult(recording.recording_set, report, error=f'{staged}: {error.strerror or error}')
         cell = IngestedCell(

@@ -1,7 +1,10 @@
-"""The part of the Beam job that writes shards, in parallel on all workers."""
+"""The part of the Beam job that writes shards, in parallel on all workers or on the threads of one process."""
 
+import concurrent.futures
+import contextlib
 import dataclasses
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 
 import apache_beam as beam
 import google_crc32c
@@ -18,6 +21,9 @@ from beam_pipelines.storage import files
 from beam_pipelines.transforms.paths import BuildPaths
 
 _RowSource = ExampleSource | ArraySource
+
+# While one thread of a core waits for the disk, the other makes rows.
+_THREADS_OF_A_CORE = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +62,36 @@ class FailedShard:
     error: str
 
 
+class _Stopped(Exception):
+    """A shard was given up because the build ends."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Turns:
+    """What the threads of a process share.
+
+    Attributes
+    ----------
+    cores : taken while rows are made.
+    stop : set when the shards are to be given up.
+    """
+
+    cores: threading.Semaphore
+    stop: threading.Event
+
+    @contextlib.contextmanager
+    def core(self) -> Iterator[None]:
+        """Takes a core while the block runs; _Stopped if the shards are to be given up."""
+        with self.cores:
+            if self.stop.is_set():
+                raise _Stopped
+            yield
+
+
+def _on_cores(cores: int) -> _Turns:
+    return _Turns(threading.Semaphore(cores), threading.Event())
+
+
 def write_shard(source: _RowSource, split: str, number: int, examples: range, path: str) -> WrittenShard:
     """Writes a shard, unless it already exists.
 
@@ -76,15 +112,27 @@ def write_shard(source: _RowSource, split: str, number: int, examples: range, pa
     RecordingRejected
         If published arrays hold a value that is not finite.
     """
+    return _write_in_turns(source, (split, number, examples), path, _on_cores(1))
+
+
+def _write_in_turns(source: _RowSource, shard: tuple[str, int, range], path: str, turns: _Turns) -> WrittenShard:
+    """Does as ``write_shard``, with a core of ``turns`` only while there is something to compute."""
+    split, number, examples = shard
     checksum = google_crc32c.Checksum()
     reused = files.exists(path)
     if reused:
         for block in files.read_blocks(path):
-            checksum.update(block)
+            with turns.core():
+                checksum.update(block)
     else:
+        blocks = source.blocks(split, examples.start, examples.stop)
         with files.create_atomically(path) as file:
-            for rows in source.blocks(split, examples.start, examples.stop):
-                checksum.update(rows)
+            while True:
+                with turns.core():
+                    rows = next(blocks, None)
+                    if rows is None:
+                        break
+                    checksum.update(rows)
                 file.write(rows.data)
     return WrittenShard(split, number, len(examples), checksum.hexdigest().decode(), reused)
 
@@ -117,45 +165,105 @@ class _Bank:
     source: _RowSource
 
 
+class ShardWriter:
+    """Writes shards of planned datasets.
+
+    Parameters
+    ----------
+    data_dir : the TFDS data directory, in which the datasets' work folders hold their plans.
+    """
+
+    def __init__(self, data_dir: str):
+        self._paths = BuildPaths(data_dir)
+        self._loaded = beam.metrics.Metrics.counter('banks', 'loaded')
+        self._written = beam.metrics.Metrics.counter('shards', 'written')
+        self._reused = beam.metrics.Metrics.counter('shards', 'reused')
+
+    def load(self, task: ShardTask) -> _Bank:
+        """Loads a dataset's spikes and masks.
+
+        Raises
+        ------
+        OSError, UserError
+            If they cannot be read, or belong to another build.
+        """
+        plan = files.read_typed_json(self._paths.plan(task.config), DatasetPlan)
+        if plan.fingerprint != task.fingerprint:
+            raise OSError(f'another build has begun in {self._paths.root}')
+        self._loaded.inc()
+        return _Bank(plan, ArraySource(plan) if plan.arrays else ExampleSource(plan, files.read_bytes))
+
+    def write_all(self, tasks: Sequence[ShardTask | FailedShard], cores: int) -> list[WrittenShard | FailedShard]:
+        """Writes all shards of a dataset on threads that share its spikes and masks.
+
+        If it is interrupted, the threads end after the block of rows that they are at.
+
+        Parameters
+        ----------
+        tasks : of one dataset.
+        cores : how many threads make rows at a time.
+        """
+        planned = [task for task in tasks if isinstance(task, ShardTask)]
+        failed = [task for task in tasks if isinstance(task, FailedShard)]
+        if not planned:
+            return [*failed]
+        try:
+            bank = self.load(planned[0])
+        except (OSError, UserError) as error:
+            return [*failed, FailedShard(words_of(error, planned[0].config))]
+        turns = _on_cores(cores)
+        with concurrent.futures.ThreadPoolExecutor(_THREADS_OF_A_CORE * cores) as pool:
+            writing = [pool.submit(self._write, bank, task, turns) for task in planned]
+            try:
+                written = [shard.result() for shard in writing]
+            except BaseException:
+                turns.stop.set()
+                pool.shutdown(cancel_futures=True)
+                raise
+        for shard in written:
+            self._count(shard)
+        return [*failed, *written]
+
+    def write(self, bank: _Bank, task: ShardTask) -> WrittenShard | FailedShard:
+        """Writes a shard of the dataset that a bank was loaded for."""
+        shard = self._write(bank, task, _on_cores(1))
+        self._count(shard)
+        return shard
+
+    def _write(self, bank: _Bank, task: ShardTask, turns: _Turns) -> WrittenShard | FailedShard:
+        plan = bank.plan
+        name = shard_name(task.split, task.number, plan.shards[task.split])
+        shard = (task.split, task.number, range(*plan.shard_range(task.split, task.number)))
+        path = FileSystems.join(self._paths.staged(task.config, task.fingerprint), name)
+        try:
+            return _write_in_turns(bank.source, shard, path, turns)
+        except RecordingRejected as error:
+            return FailedShard(f'{task.config}: {error}')
+        except OSError as error:
+            return FailedShard(words_of(error, path))
+
+    def _count(self, shard: WrittenShard | FailedShard) -> None:
+        # Here, because Beam counts nothing on threads that are not its own.
+        if isinstance(shard, WrittenShard):
+            (self._reused if shard.reused else self._written).inc()
+
+
 class _WriteShard(beam.DoFn):
     """Writes shards; a worker loads a dataset's spikes and masks only once."""
 
     def __init__(self, data_dir: str):
-        self._paths = BuildPaths(data_dir)
+        self._writer = ShardWriter(data_dir)
         self._shared = shared.Shared()
         self._bank: _Bank | None = None
-        self._loaded = beam.metrics.Metrics.counter('banks', 'loaded')
-        self._written = beam.metrics.Metrics.counter('shards', 'written')
-        self._reused = beam.metrics.Metrics.counter('shards', 'reused')
 
     def process(self, task: ShardTask | FailedShard) -> Iterator[WrittenShard | FailedShard]:
         if isinstance(task, FailedShard):
             yield task
             return
         try:
-            bank: _Bank = self._shared.acquire(lambda: self._load(task), tag=task.fingerprint)
+            bank: _Bank = self._shared.acquire(lambda: self._writer.load(task), tag=task.fingerprint)
         except (OSError, UserError) as error:
             yield FailedShard(words_of(error, task.config))
             return
         self._bank = bank  # Kept here because Beam keeps only the bank that a step acquired last.
-        plan = bank.plan
-        name = shard_name(task.split, task.number, plan.shards[task.split])
-        examples = range(*plan.shard_range(task.split, task.number))
-        path = FileSystems.join(self._paths.staged(task.config, task.fingerprint), name)
-        try:
-            shard = write_shard(bank.source, task.split, task.number, examples, path)
-        except RecordingRejected as error:
-            yield FailedShard(f'{task.config}: {error}')
-            return
-        except OSError as error:
-            yield FailedShard(words_of(error, path))
-            return
-        (self._reused if shard.reused else self._written).inc()
-        yield shard
-
-    def _load(self, task: ShardTask) -> _Bank:
-        plan = files.read_typed_json(self._paths.plan(task.config), DatasetPlan)
-        if plan.fingerprint != task.fingerprint:
-            raise OSError(f'another build has begun in {self._paths.root}')
-        self._loaded.inc()
-        return _Bank(plan, ArraySource(plan) if plan.arrays else ExampleSource(plan, files.read_bytes))
+        yield self._writer.write(bank, task)

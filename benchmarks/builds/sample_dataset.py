@@ -11,7 +11,8 @@ import numpy as np
 from beam_pipelines.planning.example_source import ExampleSource
 from beam_pipelines.planning.options import BuildOptions
 from beam_pipelines.planning.plan import DatasetPlan, IngestedCell, plan_dataset
-from beam_pipelines.spikes.extraction import CellSpikes, ExtractionReport
+from beam_pipelines.spikes.cell_spikes import CellSpikes
+from beam_pipelines.spikes.extraction import ExtractionReport
 from beam_pipelines.storage import files
 from beam_pipelines.transforms.paths import BuildPaths
 
@@ -36,7 +37,7 @@ def prepare(data_dir: str, examples: int) -> DatasetPlan:
             generator.normal(0, 3.5, (_MASKS_A_CELL, 160)).astype(np.float32),
             np.arange(_MASKS_A_CELL) * 160,
         )
-        staged = os.path.join(paths.staging, f'{number}.npz')
+        staged = os.path.join(paths.staging, f'{number}.spikes')
         files.write_bytes(staged, cell.to_bytes())
         report = ExtractionReport(1, (), _SPIKES_A_CELL, _SPIKES_A_CELL, 0, 100.0)
         cells.append(

@@ -390,7 +390,7 @@ def _kill_when(there: str, recordings, data_dir) -> None:
 @pytest.mark.parametrize(
     'there',
     [
-        '.staging/*.npz',
+        '.staging/*.spikes',
         'synthetic_small/1.1.0.building.plan.json',
         'synthetic_small/1.1.0.building/*/*-00040-of-*',
         'original/1.1.0/dataset_info.json',

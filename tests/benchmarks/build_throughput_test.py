@@ -13,7 +13,8 @@ from tests.support.places import ROOT
 def test_every_way_is_measured_and_the_last_line_is_json(tmp_path):
     result = subprocess.run(
         [
-            sys.executable, '-m', 'benchmarks.build_throughput', '--examples=2000', '--repeats=1',
+            sys.executable, '-m', 'benchmarks.build_throughput', '--examples=2000', '--larger=3000',
+            '--repeats=1',
             f'--folder={tmp_path}', f'--figure={tmp_path / "rates.png"}',
         ],
         cwd=ROOT, capture_output=True, text=True, timeout=300,
@@ -24,5 +25,7 @@ def test_every_way_is_measured_and_the_last_line_is_json(tmp_path):
     assert summary['examples'] == 2000
     assert set(summary['rates']) == ways and min(summary['rates'].values()) > 0
     assert set(summary['ratios']) == ways - {'sero'}
+    (larger,) = summary['larger']
+    assert larger['examples'] == 3000 and set(larger['ratios']) == ways - {'sero'}
     assert (tmp_path / 'rates.png').read_bytes().startswith(b'\x89PNG')
     assert [path.name for path in tmp_path.iterdir()] == ['rates.png']

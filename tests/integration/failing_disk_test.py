@@ -20,7 +20,7 @@ _EXPECTED = {
     'build': ('write', _FULL, '', r'data/sero_spikes/\.running\.json: No space left on device'),
     'build_staging': (
         'rename', errno.EIO, 'data/sero_spikes/.staging/',
-        r'data/sero_spikes/\.staging/\w+\.npz: Input/output error; rejected files are listed in \S+',
+        r'data/sero_spikes/\.staging/\w+\.spikes: Input/output error; rejected files are listed in \S+',
     ),
     'build_shard': (
         'write', _FULL, 'data/sero_spikes/original/1.1.0.building/',

@@ -8,7 +8,8 @@ from beam_pipelines.datasets.configs import shard_name
 from beam_pipelines.planning.example_source import ExampleSource
 from beam_pipelines.planning.options import BuildOptions
 from beam_pipelines.planning.plan import DatasetPlan, IngestedCell, plan_dataset
-from beam_pipelines.spikes.extraction import CellSpikes, ExtractionReport
+from beam_pipelines.spikes.cell_spikes import CellSpikes
+from beam_pipelines.spikes.extraction import ExtractionReport
 from beam_pipelines.transforms.write_shards import WrittenShard, write_shard
 
 

@@ -1,7 +1,9 @@
+import joblib
 import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_pipelines.errors import UserError
-from beam_pipelines.launch.preflight import check_beam_options
+from beam_pipelines.launch.preflight import check_beam_options, cores_of_this_process
 
 
 def test_options_of_dataflow_are_let_through_to_beam():
@@ -49,3 +51,17 @@ def test_an_option_that_is_given_twice_is_refused(arguments):
 
 def test_an_option_that_makes_a_list_may_be_given_twice():
     check_beam_options(['--experiments=a', '--experiments=b'])
+
+
+@pytest.mark.parametrize(('workers', 'cores'), [(None, joblib.cpu_count()), (1, 1), (5, 5)])
+def test_a_build_in_one_process_uses_all_cores_or_as_many_as_asked_for(workers, cores):
+    assert cores_of_this_process(PipelineOptions([]), workers) == cores
+
+
+@pytest.mark.parametrize(
+    'options', [['--direct_running_mode=multi_processing'], ['--direct_num_workers=2'], ['--runner=FlinkRunner']]
+)
+def test_workers_of_beam_are_asked_for_with_its_own_option(options):
+    assert cores_of_this_process(PipelineOptions(options), None) is None
+    with pytest.raises(UserError, match='^--workers: is for a build in one process; .* -- --direct_num_workers=2$'):
+        cores_of_this_process(PipelineOptions(options), 3)

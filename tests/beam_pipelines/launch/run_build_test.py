@@ -138,7 +138,7 @@ def test_an_overwriting_build_that_cannot_even_write_why_it_failed_is_an_error(r
     folder = os.path.join(tmp_path, *['d' * 99] * (room // 100), 'd' * (room % 100 - 1))
     os.makedirs(folder)
     data_dir = shutil.move(tmp_path / 'data', folder)
-    with pytest.raises(UserError, match=r'sero_spikes/.staging/\w+.npz: File name too long$'):
+    with pytest.raises(UserError, match=r'sero_spikes/.staging/\w+.spikes: File name too long$'):
         _run(recordings_root, data_dir, overwrite=True)
     assert files_of(Path(shutil.move(data_dir, tmp_path / 'data'))) == before
 
@@ -170,7 +170,7 @@ def test_what_an_interrupted_build_has_cut_in_another_way_is_not_used(recordings
         build_pipeline(pipeline, interrupted, publish=False)  # with all its shards, but not published
     with beam.Pipeline('FnApiRunner') as pipeline:
         pipeline | beam.Create([interrupted.recordings]) | FindAndIngest(interrupted)
-    assert len(list(Path(paths.staging).glob('*.npz'))) == 16 // 2
+    assert len(list(Path(paths.staging).glob('*.spikes'))) == 16 // 2
     assert os.path.exists(paths.plan('original')) and len(files_of(Path(paths.work('original')))) > 3
 
     reading = ReadingOptions(cutting=cutting)

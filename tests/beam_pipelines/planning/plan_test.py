@@ -17,7 +17,7 @@ def _cell(number: int, label: int, recording_set: str = 'original', spikes: int 
     report = ExtractionReport(1, (), spikes, spikes, 0, 30.0)
     fingerprint = f'hash of {recording_set} {cell_id}'
     return IngestedCell(
-        recording_set, label, cell_id, f'staging/{cell_id}.npz', f'hash of {cell_id}', masks, report, fingerprint
+        recording_set, label, cell_id, f'staging/{cell_id}.spikes', f'hash of {cell_id}', masks, report, fingerprint
     )
 
 

@@ -8,7 +8,8 @@ import pytest
 from beam_pipelines.recordings.abf_writer import write_abf
 from beam_pipelines.recordings.cell_files import RecordingFiles
 from beam_pipelines.recordings.reading_options import PUBLISHED_CUTTING, ReadingOptions, SpikeCutting
-from beam_pipelines.spikes.extraction import CellSpikes, ExtractionReport, extract_cells, read_cells
+from beam_pipelines.spikes.cell_spikes import CellSpikes
+from beam_pipelines.spikes.extraction import ExtractionReport, extract_cells, read_cells
 from tests.support.foreign_recordings import write_nwb, write_smr
 from tests.support.places import SHARED
 from tests.support.requirements import needs_shared

@@ -11,7 +11,7 @@ from apache_beam.testing.util import assert_that
 
 from beam_pipelines.planning.options import BuildOptions
 from beam_pipelines.planning.plan import DatasetPlan
-from beam_pipelines.spikes.extraction import CellSpikes
+from beam_pipelines.spikes.cell_spikes import CellSpikes
 from beam_pipelines.storage import files
 from beam_pipelines.transforms.build_datasets import build_pipeline
 from beam_pipelines.transforms.finish_dataset import publish_dataset
