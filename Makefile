@@ -73,14 +73,14 @@ real: $(INSTALLED)
 	$(BIN)/python -m benchmarks.real_shapes --recordings $(REAL_DIR)/recordings --workdir $(REAL_DIR)/run
 
 # Two workers, for two cores. A file stays with one worker, so its fixtures are made once; session fixtures are made once
-# for both. tests/conftest.py sets the order.
+# for both. tests/conftest.py sets the order. A worker that dies ends the tests; pytest-xdist would wait for ever.
 test: lint
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses 2 --max-worker-restart 0 --dist loadfile --no-loadscope-reorder
 
 # For the daily loop: the tests that need neither training nor Beam's runners.
 quick: lint quick-tests
 quick-tests: $(INSTALLED)
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m "not slow and not runs"
+	$(BIN)/python -m pytest --numprocesses 2 --max-worker-restart 0 --dist loadfile --no-loadscope-reorder -m "not slow and not runs"
 
 # Changed recordings, datasets, runs and config fields, for so long; see docs/reliability.md. ONLY=nwb,config.json picks.
 SECONDS ?= 600
