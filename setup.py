@@ -20,6 +20,7 @@ setuptools.setup(
         include=['beam_pipelines*', 'tfds_sero*', 'trainer*', 'benchmarks*'],
     ),
     package_data={
+        'benchmarks': ['expected.json'],
         'beam_pipelines.recordings': ['published_cells.csv'],
         'tfds_sero': ['sero_spikes/*.md', 'sero_spikes/*.txt', 'sero_spikes/*.bib'],
         'trainer.reports': ['templates/*.html', 'templates/*.css', 'templates/*.js'],

@@ -52,7 +52,9 @@ def measure_separate(split: StoredSplit, architecture: str, kernel_sizes: Sequen
     -------
     Dict of ``rate``: examples per second through all members.
     """
-    spikes = min(_SPIKES_IN_MEMORY, split.examples) // _PUBLISHED_BATCH_SIZE * _PUBLISHED_BATCH_SIZE
+    # Of a dataset that is smaller than a batch, some spikes come twice.
+    batches = max(min(_SPIKES_IN_MEMORY, split.examples) // _PUBLISHED_BATCH_SIZE, 1)
+    spikes = batches * _PUBLISHED_BATCH_SIZE
     waveform, label = (np.asarray(part) for part in next(iter(training_batches(split, spikes, seed=0))))
     if architecture == 'published':
         waveform = np.asarray(AddTimeColumn()(waveform))

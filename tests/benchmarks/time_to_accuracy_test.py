@@ -27,20 +27,18 @@ def run(*arguments: object) -> subprocess.CompletedProcess:
 
 
 @pytest.mark.slow
-def test_what_was_trained_and_what_is_projected_are_told_apart(recordings_root, tmp_path):
+def test_a_config_is_trained_and_judged_on_other_days(recordings_root, tmp_path):
     (tmp_path / 'short.py').write_text(_CONFIG)
-    result = run(f'--configs={tmp_path}/short.py', '--seeds=1', f'--recordings={recordings_root}', '--seconds=0.1')
+    result = run(f'--configs={tmp_path}/short.py', '--seeds=1', f'--recordings={recordings_root}', '--seconds=0')
     assert result.returncode == 0, result.stderr
-    _, short, *projected, last = result.stdout.splitlines()
+    _, short, last = result.stdout.splitlines()
     assert short.startswith('short ')
-    assert [line.split()[0] for line in projected] == ['default', 'published']
-    assert all('not trained' in line for line in projected)
     summary = json.loads(last)
     [measured] = summary['configs']['short']['runs']
     assert summary['configs']['short']['seconds'] == measured['build_s'] + measured['train_s']
     assert 0 <= measured['accuracy'] <= 1 and summary['target'] == 0.97
     assert summary['configs']['short']['reached'] == (measured['accuracy'] >= 0.97)
-    assert summary['projected']['published']['seconds'] > summary['projected']['default']['seconds'] > 0
+    assert summary['projected'] == {}
 
 
 @pytest.mark.parametrize('configs', ['', 'nowhere.py', 'README.md', 'trainer/configs/fast.py,trainer/configs/fast.py'])
