@@ -18,7 +18,7 @@ def get_config() -> ml_collections.ConfigDict:
     config = default.get_config()
     config.batch_size = 128
     config.learning_rate_schedule = 'cosine'
-    config.examples_per_epoch = 4_096
+    config.examples_per_epoch = 8_192
     config.epochs = 8
     config.patience = config.epochs  # the rate has to reach zero
     return config
