@@ -14,16 +14,15 @@ import json
 import pathlib
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 
 from absl import flags
 
 from beam_pipelines.cli.command import refuse_arguments, run_command
 from beam_pipelines.errors import UserError
+from benchmarks.measuring import time_command
 from trainer.models.onnx_ensemble import FILE_NAME, is_written
 
 _MODEL = flags.DEFINE_string('model', None, 'Folder of a finished run that holds consensus.onnx.', required=True)
@@ -73,11 +72,7 @@ def _simulate(folder: pathlib.Path) -> list[pathlib.Path]:
 def _time(model: str | pathlib.Path, paths: Sequence[pathlib.Path], folder: str) -> float:
     """Returns the seconds of a whole process that classifies recordings."""
     command = [pathlib.Path(sys.executable).parent / 'sero-classify', '--model', model, '--output_dir', f'{folder}/out']
-    start = time.perf_counter()
-    result = subprocess.run([*command, *paths], capture_output=True, text=True)
-    if result.returncode:
-        raise UserError(f'sero-classify failed: {result.stderr}')
-    return time.perf_counter() - start
+    return time_command('sero-classify', [*command, *paths])
 
 
 if __name__ == '__main__':

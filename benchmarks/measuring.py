@@ -6,8 +6,11 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+from beam_pipelines.errors import UserError
 
 _MOST_TIMES_ON_LINEAR_SCALE = 20
 
@@ -28,6 +31,26 @@ def run_in_process(
     if result.returncode:
         sys.exit(f'{what} failed:\n{result.stderr}')
     return json.loads(result.stdout.splitlines()[-1])
+
+
+def time_command(name: str, command: Sequence[str | os.PathLike]) -> float:
+    """Runs a command and returns the seconds of its whole process, start-up included.
+
+    Parameters
+    ----------
+    name : its name for the user.
+    command : the program and its arguments.
+
+    Raises
+    ------
+    UserError
+        If it fails; with the end of what it said.
+    """
+    began = time.perf_counter()
+    result = subprocess.run(command, capture_output=True, text=True)
+    if result.returncode:
+        raise UserError(f'{name} failed: {" ".join(result.stderr.split()[-60:])}')
+    return time.perf_counter() - began
 
 
 def take_turns(

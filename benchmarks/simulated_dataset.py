@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 
-from beam_pipelines.errors import UserError
 from beam_pipelines.simulation.recordings import Profile, simulate
+from benchmarks.measuring import time_command
 
 # How many recorded spikes there are makes no difference to the speed of reading synthetic ones.
 _CELLS = {'SER': 4, 'NSER': 4}
@@ -34,7 +33,5 @@ def make_dataset(folder: str, examples: int) -> str:
         sys.executable, '-m', 'beam_pipelines.build', '--recordings', str(recordings), '--data_dir', data_dir,
         '--configs', 'synthetic', '--synthetic_examples', counts,
     ]  # fmt: skip
-    result = subprocess.run(command, capture_output=True, text=True)
-    if result.returncode:
-        raise UserError(f'the build failed: {" ".join(result.stderr.split()[-60:])}')
+    time_command('the build', command)
     return data_dir

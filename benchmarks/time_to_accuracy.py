@@ -26,17 +26,15 @@ import os
 import pathlib
 import runpy
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 
 from absl import flags
 
 from beam_pipelines.cli.command import refuse_arguments, run_command
-from beam_pipelines.errors import UsageError, UserError
-from benchmarks.measuring import run_in_process
+from beam_pipelines.errors import UsageError
+from benchmarks.measuring import run_in_process, time_command
 from trainer.configs import default, paper_synthetic
 
 # The schedule of each way that is projected, and what `train_throughput` calls the way that has its rate.
@@ -116,12 +114,7 @@ def _train(config: _Config, seed: int, recordings: str, folder: str) -> dict:
 
 
 def _run(module: str, *arguments: str) -> float:
-    """Runs a command and returns its seconds, start-up included; UserError if it fails."""
-    began = time.perf_counter()
-    result = subprocess.run([sys.executable, '-m', module, *arguments], capture_output=True, text=True)
-    if result.returncode:
-        raise UserError(f'{module} failed: {" ".join(result.stderr.split()[-60:])}')
-    return time.perf_counter() - began
+    return time_command(module, [sys.executable, '-m', module, *arguments])
 
 
 def _project(trained: _Config, runs: dict[str, list[dict]], folder: str) -> dict[str, dict]:

@@ -41,8 +41,7 @@ def extend_crc(crc: int, crcs_of_data: np.ndarray) -> int:
     crc : of the content before the records.
     crcs_of_data : (n,) uint32, the masked CRC that each record holds.
     """
-    rotated = crcs_of_data - np.uint32(record_layout.CRC_MASK_DELTA)
-    of_data = rotated << np.uint32(15) | rotated >> np.uint32(17)
+    of_data = record_layout.unmask_crcs(crcs_of_data)
     header = _advance(np.array([google_crc32c.value(record_layout.HEADER)], '<u4'), record_layout.DATA_BYTES)
     # After the data, a record has the four bytes of its masked CRC.
     of_records = _advance(header ^ of_data ^ crcs_of_data, 4) ^ np.uint32(google_crc32c.value(bytes(4)))

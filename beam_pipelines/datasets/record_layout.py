@@ -129,6 +129,11 @@ def _encode_varints(name: str, values: np.ndarray, out: np.ndarray) -> None:
     out[:, :-1] |= 0x80
 
 
+def _fill_integers(rows: np.ndarray, **integers: np.ndarray) -> None:
+    for name, values in integers.items():
+        _encode_varints(name, values, rows[:, _OFFSETS[name] : _OFFSETS[name] + _VARINT_BYTES[name]])
+
+
 def encode_records(
     waveform: np.ndarray, label: np.ndarray, cell: np.ndarray, trigger: np.ndarray, mask: np.ndarray
 ) -> np.ndarray:
@@ -152,8 +157,7 @@ def encode_records(
     rows[:] = _TEMPLATE_ROW
     records = view_records(rows)
     records['waveform'] = waveform
-    for name, values in (('label', label), ('cell', cell), ('trigger', trigger), ('mask', mask)):
-        _encode_varints(name, values, records[name])
+    _fill_integers(rows, label=label, cell=cell, trigger=trigger, mask=mask)
     records['crc'] = data_crcs(rows)
     return rows
 
@@ -164,11 +168,15 @@ def encode_prefixes(label: np.ndarray, cell: np.ndarray, trigger: np.ndarray, ma
     Returns
     -------
     (n, 28) uint32, C-contiguous.
+
+    Raises
+    ------
+    ValueError
+        If an integer is negative or does not fit its field.
     """
     prefixes = np.empty((len(label), WAVEFORM_OFFSET), np.uint8)
     prefixes[:] = _TEMPLATE_ROW[:WAVEFORM_OFFSET]
-    for name, values in (('label', label), ('cell', cell), ('trigger', trigger), ('mask', mask)):
-        _encode_varints(name, values, prefixes[:, _OFFSETS[name] : _OFFSETS[name] + _VARINT_BYTES[name]])
+    _fill_integers(prefixes, label=label, cell=cell, trigger=trigger, mask=mask)
     return prefixes.view(np.uint32)
 
 
@@ -178,6 +186,12 @@ def data_crcs(rows: np.ndarray) -> np.ndarray:
     data = np.ascontiguousarray(rows[:, _HEADER_BYTES:_DATA_END]).view(f'V{DATA_BYTES}')[:, 0].tolist()
     crcs = np.fromiter(map(google_crc32c.value, data), np.uint32, len(rows))
     return (crcs >> np.uint32(15) | crcs << np.uint32(17)) + np.uint32(CRC_MASK_DELTA)
+
+
+def unmask_crcs(crcs: np.ndarray) -> np.ndarray:
+    """Returns the CRCs behind masked ones, such as those of ``data_crcs``: (n,) uint32 -> (n,) uint32."""
+    rotated = crcs - np.uint32(CRC_MASK_DELTA)
+    return rotated << np.uint32(15) | rotated >> np.uint32(17)
 
 
 def view_records(rows: np.ndarray) -> np.ndarray:

@@ -92,7 +92,9 @@ def _on_cores(cores: int) -> _Turns:
     return _Turns(threading.Semaphore(cores), threading.Event())
 
 
-def write_shard(source: _RowSource, split: str, number: int, examples: range, path: str) -> WrittenShard:
+def write_shard(
+    source: _RowSource, shard: tuple[str, int, range], path: str, turns: _Turns | None = None
+) -> WrittenShard:
     """Writes a shard, unless it already exists.
 
     A shard gets its name only when it is complete, so an existing one need not be made again. The caller makes sure
@@ -101,9 +103,9 @@ def write_shard(source: _RowSource, split: str, number: int, examples: range, pa
     Parameters
     ----------
     source : makes the examples.
-    split, number : which shard it is.
-    examples : the examples of the split that it holds.
+    shard : split and number, and the examples of the split that it holds.
     path : where to write it.
+    turns : of the threads that write other shards; a core of it is taken only while there is something to compute.
 
     Raises
     ------
@@ -112,11 +114,7 @@ def write_shard(source: _RowSource, split: str, number: int, examples: range, pa
     RecordingRejected
         If published arrays hold a value that is not finite.
     """
-    return _write_in_turns(source, (split, number, examples), path, _on_cores(1))
-
-
-def _write_in_turns(source: _RowSource, shard: tuple[str, int, range], path: str, turns: _Turns) -> WrittenShard:
-    """Does as ``write_shard``, with a core of ``turns`` only while there is something to compute."""
+    turns = turns or _on_cores(1)
     split, number, examples = shard
     checksum = google_crc32c.Checksum()
     reused = files.exists(path)
@@ -226,17 +224,17 @@ class ShardWriter:
 
     def write(self, bank: _Bank, task: ShardTask) -> WrittenShard | FailedShard:
         """Writes a shard of the dataset that a bank was loaded for."""
-        shard = self._write(bank, task, _on_cores(1))
+        shard = self._write(bank, task)
         self._count(shard)
         return shard
 
-    def _write(self, bank: _Bank, task: ShardTask, turns: _Turns) -> WrittenShard | FailedShard:
+    def _write(self, bank: _Bank, task: ShardTask, turns: _Turns | None = None) -> WrittenShard | FailedShard:
         plan = bank.plan
         name = shard_name(task.split, task.number, plan.shards[task.split])
         shard = (task.split, task.number, range(*plan.shard_range(task.split, task.number)))
         path = FileSystems.join(self._paths.staged(task.config, task.fingerprint), name)
         try:
-            return _write_in_turns(bank.source, shard, path, turns)
+            return write_shard(bank.source, shard, path, turns)
         except RecordingRejected as error:
             return FailedShard(f'{task.config}: {error}')
         except OSError as error:

@@ -56,9 +56,7 @@ def write_shards(plan: DatasetPlan, source: ExampleSource, folder: pathlib.Path)
     return [
         write_shard(
             source,
-            split,
-            number,
-            range(*plan.shard_range(split, number)),
+            (split, number, range(*plan.shard_range(split, number))),
             str(folder / shard_name(split, number, shards)),
         )
         for split, shards in plan.shards.items()

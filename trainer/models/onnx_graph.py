@@ -158,8 +158,8 @@ class _Pass:
 
 
 def _normalise(graph: _Graph) -> _Spike:
-    centred = graph.add('Sub', INPUT, graph.add('ReduceMean', INPUT, axes=[1], keepdims=1))
-    variance = graph.add('ReduceMean', graph.add('Mul', centred, centred), axes=[1], keepdims=1)
+    centred = graph.add('Sub', INPUT, _mean(graph, INPUT))
+    variance = _mean(graph, graph.add('Mul', centred, centred))
     deviation = graph.add('Sqrt', graph.add('Add', variance, graph.constant('epsilon', _NORM_EPSILON)))
     reciprocal = graph.add('Reciprocal', deviation)
     return _Spike(graph.add('Mul', centred, reciprocal), reciprocal)
@@ -198,7 +198,7 @@ def _add_gradient(graph: _Graph, spike: _Spike, scores: str, passes: Sequence[_P
     sign = graph.constant('sign', np.array([1, -1], np.float32) / np.float32(len(passes)))
     of_scores = graph.add('Div', sign, bounded)
     total = graph.add('Sum', *(_backward(graph, of_scores, of_member) for of_member in passes))
-    along = graph.add('ReduceMean', graph.add('Mul', total, spike.normalised), axes=[1], keepdims=1)
+    along = _mean(graph, graph.add('Mul', total, spike.normalised))
     removed = graph.add('Add', graph.add('Mul', spike.normalised, along), _mean(graph, total))
     graph.add('Mul', graph.add('Sub', total, removed), spike.reciprocal, output=GRADIENT)
 
