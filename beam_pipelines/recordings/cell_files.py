@@ -11,6 +11,7 @@ from beam_pipelines.recordings.formats import SUFFIXES, is_one_cell, is_recordin
 from beam_pipelines.recordings.rejection import RecordingRejected, RejectedFile
 from beam_pipelines.recordings.sources import MADE
 from beam_pipelines.recordings.spike_csv import is_misnamed_spike_csv, is_spike_csv
+from beam_pipelines.recordings.verdict_files import without_verdicts
 
 # Files that are not recordings and need no report.
 _IGNORED_NAMES = ('thumbs.db', 'desktop.ini', *(source.root_file.lower() for source in MADE))
@@ -129,7 +130,8 @@ def group_files(
 
     Parameters
     ----------
-    files : (recording set, label, path) of each file; paths of this machine, or URLs.
+    files : (recording set, label, path) of each file; paths of this machine, or URLs. Verdicts of ``sero-classify``
+        among them are no recordings.
 
     Returns
     -------
@@ -138,7 +140,9 @@ def group_files(
     recording rather than its spike CSVs, and ``original`` rather than ``non_homogeneous``, which must hold no training
     cells. A cell labelled both SER and NSER is not used.
     """
-    unique, rejected = _each_once([file for file in files if not is_ignored(file[2])])
+    files = list(files)
+    kept = set(without_verdicts(path for _, _, path in files))
+    unique, rejected = _each_once([file for file in files if file[2] in kept and not is_ignored(file[2])])
     groups: dict[tuple[str, int, str, str], list[str]] = {}
     for recording_set, label, path in unique:
         try:

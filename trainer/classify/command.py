@@ -68,10 +68,10 @@ def main(argv: list[str]) -> int:
     _check_flags(paths)
     # Imported here, so that --help is immediate.
     from trainer.classify.inputs import find_recordings
-    from trainer.classify.outputs import OUTPUT_NAMES, make_folder, write_outputs
+    from trainer.classify.outputs import make_folder, write_outputs
     from trainer.classify.reading_pool import ReadingPool
 
-    recordings, rejected = find_recordings(paths, str(folder), OUTPUT_NAMES) if paths else ([], [])
+    recordings, rejected = find_recordings(paths, str(folder)) if paths else ([], [])
     _check_exports(folder, recordings)
     _check_not_trained()
     # Reading starts before the model is loaded, which takes as long as reading a recording.
@@ -146,13 +146,13 @@ def _check_exports(folder: pathlib.Path, recordings: Sequence[RecordingFiles]) -
 
 
 def _print_findings(findings: Findings, classifier: Classifier, report: pathlib.Path) -> None:
-    from beam_pipelines.datasets.configs import REJECTED_FILE
     from beam_pipelines.recordings.rejection import screen_lines
+    from beam_pipelines.recordings.verdict_files import REJECTED
     from trainer.classify.batch import findings_lines
     from trainer.reports.terminal import verdict_lines
 
     verdicts = [cell.result for cell in findings.sorted_cells()]
-    rejected_file = report.parent / REJECTED_FILE
+    rejected_file = report.parent / REJECTED
     lines = [
         *verdict_lines(verdicts, classifier.calibration, 'cells.csv'),
         *screen_lines(findings.rejected, str(rejected_file)),

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from beam_pipelines.errors import UserError
 from beam_pipelines.recordings.cell_files import RecordingFiles, group_files, is_ignored
 from beam_pipelines.recordings.folder_names import did_you_mean
 from beam_pipelines.recordings.rejection import RejectedFile
+from beam_pipelines.recordings.verdict_files import WRITTEN
 from beam_pipelines.storage.walk import walk_files
 
 
-def find_recordings(
-    paths: Sequence[str], output_dir: str, output_names: Collection[str]
-) -> tuple[list[RecordingFiles], list[RejectedFile]]:
+def find_recordings(paths: Sequence[str], output_dir: str) -> tuple[list[RecordingFiles], list[RejectedFile]]:
     """Finds the recordings, one per cell, in files and in folders at any depth.
 
-    Hidden files and folders are ignored, and so are the files that ``sero-classify`` wrote to the output folder.
+    Hidden files and folders are ignored, and so are the files that ``sero-classify`` wrote, to this output folder
+    or to another.
 
     Parameters
     ----------
     paths : files and folders.
     output_dir : where the verdicts are written; may be inside a folder of recordings.
-    output_names : the names of the files and folders that are written there.
 
     Returns
     -------
@@ -39,7 +38,7 @@ def find_recordings(
     for path in paths:
         if not os.path.exists(path):
             raise UserError(f'{path}: no such file or folder{did_you_mean(path)}')
-        found = _walk(path, output_dir, output_names) if os.path.isdir(path) else [path]
+        found = _walk(path, output_dir) if os.path.isdir(path) else [path]
         # The cell of a spike CSV is its folder, even if the given path does not name it.
         files.update(dict.fromkeys(map(os.path.abspath, found)))
     usable, rejected = [], []
@@ -61,9 +60,9 @@ def count_files(recordings: Sequence[RecordingFiles]) -> int:
     return sum(len(files.paths) for recording in recordings for files in (recording, *recording.spares))
 
 
-def _walk(folder: str, output_dir: str, output_names: Collection[str]) -> list[str]:
+def _walk(folder: str, output_dir: str) -> list[str]:
     def is_foreign(parent: str, name: str) -> bool:
-        return name not in output_names or os.path.realpath(parent) != output_dir
+        return name not in WRITTEN or os.path.realpath(parent) != output_dir
 
     def enters(parent: str, name: str) -> bool:
         return not name.startswith('.') and is_foreign(parent, name)

@@ -8,13 +8,21 @@ import pathlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from beam_pipelines.datasets.configs import REJECTED_FILE
 from beam_pipelines.errors import UserError
 from beam_pipelines.recordings.rejection import rejected_lines
+from beam_pipelines.recordings.verdict_files import (
+    ALWAYS_WRITTEN,
+    CELLS,
+    NWB_FOLDER,
+    PHY_FILE,
+    PHY_FOLDER,
+    REJECTED,
+    SPIKES,
+)
 from beam_pipelines.storage.atomic_files import write_text
 from beam_pipelines.storage.locks import written_by_one
 from trainer.classify.nwb_export import check_can_replace, export_nwb, own_files
-from trainer.classify.phy_export import PHY_FILE, PHY_FOLDER, check_can_export_phy, export_phy, is_phy_folder
+from trainer.classify.phy_export import check_can_export_phy, export_phy, is_phy_folder
 from trainer.evaluation.output_set import OutputSet
 
 if TYPE_CHECKING:
@@ -24,11 +32,7 @@ if TYPE_CHECKING:
 
 SPIKES_COLUMNS = ('cell', 'trigger', 'time_s', 'p_ser', 'amplitude_pa', 'udi_ms', 'snr')
 
-_CELLS, _SPIKES = 'cells.csv', 'spikes.csv'
-_NWB = 'nwb'
-EXPORTS = (_NWB, 'phy')
-_REPLACED = (_CELLS, _SPIKES, REJECTED_FILE, 'report.html')
-OUTPUT_NAMES = (*_REPLACED, _NWB, PHY_FOLDER, PHY_FILE)
+EXPORTS = ('nwb', 'phy')
 
 
 class OutputInUse(UserError):
@@ -56,8 +60,8 @@ def make_folder(folder: pathlib.Path) -> Iterator[None]:
 
 def check_can_export(folder: pathlib.Path, cells: Sequence[str], exports: Sequence[str]) -> None:
     """Raises UserError or OSError if exports on these cells would be refused: before minutes of work, not after."""
-    if _NWB in exports:
-        check_can_replace(folder / _NWB, cells)
+    if 'nwb' in exports:
+        check_can_replace(folder / NWB_FOLDER, cells)
     if 'phy' in exports:
         check_can_export_phy(folder, cells)
 
@@ -92,14 +96,14 @@ def write_outputs(
 
     cells, info = findings.sorted_cells(), classifier.description
     with _outputs_of(folder).replacing() as partial:
-        write_cells(partial / _CELLS, [cell.result for cell in cells])
-        write_table(partial / _SPIKES, SPIKES_COLUMNS, _spike_rows(cells))
-        write_text(partial / REJECTED_FILE, rejected_lines(findings.rejected))
+        write_cells(partial / CELLS, [cell.result for cell in cells])
+        write_table(partial / SPIKES, SPIKES_COLUMNS, _spike_rows(cells))
+        write_text(partial / REJECTED, rejected_lines(findings.rejected))
         report = write_report(partial, cells, findings.rejected, info, classifier.training_range)
-        if _NWB in exports:
-            check_can_replace(folder / _NWB, [cell.result.cell for cell in cells])
-            (partial / _NWB).mkdir()
-            export_nwb(partial / _NWB, cells, info)
+        if 'nwb' in exports:
+            check_can_replace(folder / NWB_FOLDER, [cell.result.cell for cell in cells])
+            (partial / NWB_FOLDER).mkdir()
+            export_nwb(partial / NWB_FOLDER, cells, info)
         if 'phy' in exports:
             export_phy(folder, cells, partial)
         _check_not_in_use(folder)
@@ -114,12 +118,12 @@ def _earlier_outputs(folder: pathlib.Path) -> list[pathlib.Path]:
     """Returns the files of an earlier run that go even if the new run has none of their names; others' stay."""
     row_numbers = folder / PHY_FOLDER / PHY_FILE
     is_own = not is_phy_folder(folder / PHY_FOLDER) and row_numbers.is_file()
-    return [*own_files(folder / _NWB), *([row_numbers] if is_own else [])]
+    return [*own_files(folder / NWB_FOLDER), *([row_numbers] if is_own else [])]
 
 
 def _check_not_in_use(folder: pathlib.Path) -> None:
     phy = [folder / PHY_FILE, folder / PHY_FOLDER / PHY_FILE]
-    for path in (*(folder / name for name in _REPLACED), *phy, *own_files(folder / _NWB)):
+    for path in (*(folder / name for name in ALWAYS_WRITTEN), *phy, *own_files(folder / NWB_FOLDER)):
         if path.is_file():
             try:
                 os.rename(path, path)  # Moves nothing, but is denied where replacing would be.

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from beam_pipelines.errors import UserError
+from beam_pipelines.recordings.verdict_files import PHY_FILE, PHY_FOLDER
 from beam_pipelines.storage.arrays import decode_npy
 from beam_pipelines.storage.atomic_files import file_named
 from beam_pipelines.storage.bounds import read_bounded
@@ -24,7 +25,6 @@ from beam_pipelines.storage.bounds import read_bounded
 if TYPE_CHECKING:
     from trainer.evaluation.results import ClassifiedCell
 
-PHY_FOLDER, PHY_FILE = 'phy', 'cluster_sero.tsv'
 
 _COLUMNS = ('cluster_id', 'sero', 'p_ser', 'p_ser_low', 'p_ser_high', 'cell')
 

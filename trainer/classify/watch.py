@@ -14,11 +14,12 @@ from beam_pipelines.errors import UserError
 from beam_pipelines.recordings.cell_files import is_ignored
 from beam_pipelines.recordings.formats import is_complete, is_recording
 from beam_pipelines.recordings.rejection import screen_line
+from beam_pipelines.recordings.verdict_files import WRITTEN, without_verdicts
 from beam_pipelines.spikes.extraction import ExtractionReport
 from beam_pipelines.storage.walk import walk_files
 from trainer.classify.batch import Findings, findings_lines
 from trainer.classify.classifier import Classifier
-from trainer.classify.outputs import OUTPUT_NAMES, write_outputs
+from trainer.classify.outputs import write_outputs
 from trainer.classify.reading_pool import ReadingPool
 from trainer.classify.watched_outcomes import WatchedOutcomes
 from trainer.evaluation.calibration import Calibration
@@ -137,13 +138,13 @@ class WatchedFolder:
 
     def _paths(self) -> list[str]:
         def is_foreign(parent: str, name: str) -> bool:
-            return name not in OUTPUT_NAMES or os.path.realpath(parent) != self._output_dir
+            return name not in WRITTEN or os.path.realpath(parent) != self._output_dir
 
         def enters(parent: str, name: str) -> bool:
             return not name.startswith('.') and is_foreign(parent, name)
 
         return [
             path
-            for path in walk_files(self._folder, enters, on_error=_ignore)
+            for path in without_verdicts(walk_files(self._folder, enters, on_error=_ignore))
             if is_recording(path) and not is_ignored(path) and is_foreign(*os.path.split(path))
         ]

@@ -4,7 +4,6 @@ import pytest
 
 from beam_pipelines.errors import UserError
 from trainer.classify.inputs import count_files, find_recordings
-from trainer.classify.outputs import OUTPUT_NAMES
 
 
 def touch(path):
@@ -14,7 +13,7 @@ def touch(path):
 
 
 def find(*paths, output_dir='/nowhere'):
-    return find_recordings([str(path) for path in paths], str(output_dir), OUTPUT_NAMES)
+    return find_recordings([str(path) for path in paths], str(output_dir))
 
 
 def cells(recordings):
