@@ -39,7 +39,7 @@ from absl import flags
 
 from beam_pipelines.cli.command import refuse_arguments, refuse_urls, run_command, show
 from beam_pipelines.errors import UsageError, UserError
-from beam_pipelines.recordings.sources import find_source
+from beam_pipelines.recordings.sources import find_source, stamp_column
 from beam_pipelines.storage.locks import check_not_written
 from trainer.backend import start_keras
 from trainer.config import define_config_flag, parse_flags, read_config
@@ -126,10 +126,12 @@ def _write(folder: pathlib.Path, model: ModelResult, baseline: ModelResult | Non
     from trainer.reports.illustrations import confusion_file
     from trainer.reports.terminal import evaluation_lines
 
-    tested = [(cell, split.name) for split in model.test_sets for cell in split.cells]
+    tested = [(cell, split) for split in model.test_sets for cell in split.cells]
+    made_of = stamp_column([split.source, model.info.source] for _, split in tested)
     with appearing_together(folder, {confusion_file(config) for config, _ in EVALUATED_SPLITS}) as partial:
         write_metrics(partial / 'metrics.json', model, baseline)
-        write_cells(partial / 'cells.csv', [cell for cell, _ in tested], [name for _, name in tested])
+        further = {'set': [split.name for _, split in tested], **made_of}
+        write_cells(partial / 'cells.csv', [cell for cell, _ in tested], further)
         report = folder / write_report(partial, model, baseline).name
     show(*evaluation_lines(model, baseline, str(folder / 'cells.csv')), f'report: {report}')
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 RECORDED = 'recorded'
 
@@ -58,6 +58,17 @@ MADE = (SIMULATED, REAL_SHAPES)
 def find_source(names: Collection[str]) -> Source | None:
     """Returns what made recordings of these sources: the least real one; None if all were recorded, or nobody knows."""
     return next((source for source in MADE if source.name in names), None)
+
+
+def stamp_column(sources: Iterable[Collection[str]]) -> dict[str, list[str]]:
+    """Returns the column ``source`` of a table, empty if all was recorded: contracts name the other columns.
+
+    Parameters
+    ----------
+    sources : of each row, the sources of all that it rests on: the recording's, and the model's.
+    """
+    made = [find_source(of_row) for of_row in sources]
+    return {'source': [source.name if source else RECORDED for source in made]} if any(made) else {}
 
 
 def words_of_source(name: str) -> str:

@@ -79,7 +79,7 @@ def test_trained_model_beats_chance_on_spikes(metrics):
 
 def test_cells_have_the_columns_of_the_contract(evaluated):
     header = (evaluated[0] / 'cells.csv').read_text().splitlines()[0]
-    assert header == 'cell,verdict,p_ser,p_ser_low,p_ser_high,n_spikes,udi_ms,label,warnings,set'
+    assert header == 'cell,verdict,p_ser,p_ser_low,p_ser_high,n_spikes,udi_ms,label,warnings,set,source'
 
 
 def test_cells_are_those_of_the_test_splits(rows, data_dir):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from beam_pipelines.errors import UserError
 from beam_pipelines.recordings.rejection import rejected_lines
+from beam_pipelines.recordings.sources import stamp_column
 from beam_pipelines.recordings.verdict_files import (
     ALWAYS_WRITTEN,
     CELLS,
@@ -95,9 +96,10 @@ def write_outputs(
     from trainer.reports.classification_report import write_report
 
     cells, info = findings.sorted_cells(), classifier.description
+    made_of = stamp_column([cell.source, info['source']] for cell in cells)
     with _outputs_of(folder).replacing() as partial:
-        write_cells(partial / CELLS, [cell.result for cell in cells])
-        write_table(partial / SPIKES, SPIKES_COLUMNS, _spike_rows(cells))
+        write_cells(partial / CELLS, [cell.result for cell in cells], made_of)
+        write_table(partial / SPIKES, (*SPIKES_COLUMNS, *made_of), _spike_rows(cells, made_of))
         write_text(partial / REJECTED, rejected_lines(findings.rejected))
         report = write_report(partial, cells, findings.rejected, info, classifier.training_range)
         if 'nwb' in exports:
@@ -105,7 +107,7 @@ def write_outputs(
             (partial / NWB_FOLDER).mkdir()
             export_nwb(partial / NWB_FOLDER, cells, info)
         if 'phy' in exports:
-            export_phy(folder, cells, partial)
+            export_phy(folder, cells, partial, made_of)
         _check_not_in_use(folder)
     return folder / report.name
 
@@ -132,10 +134,11 @@ def _check_not_in_use(folder: pathlib.Path) -> None:
                 raise OutputInUse(detail, file=path) from None
 
 
-def _spike_rows(cells: Sequence[ClassifiedCell]) -> Iterator[tuple[object, ...]]:
+def _spike_rows(cells: Sequence[ClassifiedCell], further: Mapping[str, Sequence[str]]) -> Iterator[tuple[object, ...]]:
     from trainer.evaluation.outputs import known
 
-    for cell in cells:
+    for place, cell in enumerate(cells):
+        of_cell = [values[place] for values in further.values()]
         spikes = cell.spikes
         columns = (
             spikes.trigger.tolist(),
@@ -145,4 +148,4 @@ def _spike_rows(cells: Sequence[ClassifiedCell]) -> Iterator[tuple[object, ...]]
             (known(value, 3) for value in spikes.udi_ms),
             (known(value, 2) for value in spikes.snr),
         )
-        yield from ((cell.result.cell, *row) for row in zip(*columns, strict=True))
+        yield from ((cell.result.cell, *row, *of_cell) for row in zip(*columns, strict=True))

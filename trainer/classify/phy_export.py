@@ -11,7 +11,7 @@ import csv
 import pathlib
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -75,7 +75,12 @@ def check_can_export_phy(output_dir: pathlib.Path, cells: Sequence[str]) -> None
         tempfile.TemporaryFile(dir=folder).close()
 
 
-def export_phy(output_dir: pathlib.Path, cells: Sequence[ClassifiedCell], written_to: pathlib.Path) -> pathlib.Path:
+def export_phy(
+    output_dir: pathlib.Path,
+    cells: Sequence[ClassifiedCell],
+    written_to: pathlib.Path,
+    further: Mapping[str, Sequence[str]] | None = None,
+) -> pathlib.Path:
     """Writes the verdicts as phy's cluster metadata: tab-separated, a header, one row per cell, by cluster.
 
     Nothing else in the folder is touched.
@@ -85,6 +90,7 @@ def export_phy(output_dir: pathlib.Path, cells: Sequence[ClassifiedCell], writte
     output_dir : of the other verdicts; see ``find_phy_folder``.
     cells : in the order of ``cells.csv``.
     written_to : the folder that stands for ``output_dir`` until all files are written; or that itself.
+    further : last columns, see ``sources.stamp_column``.
 
     Returns
     -------
@@ -99,15 +105,16 @@ def export_phy(output_dir: pathlib.Path, cells: Sequence[ClassifiedCell], writte
     """
     from trainer.evaluation.outputs import write_table  # Imported here, so that reading has begun before.
 
-    folder = find_phy_folder(output_dir)
+    folder, further = find_phy_folder(output_dir), further or {}
     rows = []
-    for cluster_id, cell in zip(match_clusters(folder, [cell.result.cell for cell in cells]), cells, strict=True):
+    clusters = match_clusters(folder, [cell.result.cell for cell in cells])
+    for cluster_id, cell, *others in zip(clusters, cells, *further.values(), strict=True):
         result = cell.result
         probabilities = (f'{p:.4f}' for p in (result.p_ser, result.p_ser_low, result.p_ser_high))
-        rows.append((cluster_id, result.verdict, *probabilities, result.cell))
+        rows.append((cluster_id, result.verdict, *probabilities, result.cell, *others))
     path = written_to / folder.relative_to(output_dir) / PHY_FILE
     path.parent.mkdir(exist_ok=True)
-    write_table(path, _COLUMNS, sorted(rows), delimiter='\t')
+    write_table(path, (*_COLUMNS, *further), sorted(rows), delimiter='\t')
     return path
 
 
@@ -197,7 +204,7 @@ def _ids_of_spikes(path: pathlib.Path) -> set[int]:
 
 def _check_no_copies(folder: pathlib.Path) -> None:
     """Raises UserError if phy has saved columns of an earlier verdict, which it may show in place of the new ones."""
-    copies = [f'cluster_{name}.tsv' for name in _COLUMNS[2:] if (folder / f'cluster_{name}.tsv').exists()]
+    copies = [f'cluster_{name}.tsv' for name in (*_COLUMNS[2:], 'source') if (folder / f'cluster_{name}.tsv').exists()]
     if copies:
         problem = f'phy has saved earlier verdicts there and may show them in place of new ones; remove {copies[0]}'
         others = f' and {", ".join(copies[1:])}' if copies[1:] else ''

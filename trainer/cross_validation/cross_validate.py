@@ -21,6 +21,7 @@ from beam_pipelines import domain
 from beam_pipelines.datasets import record_layout
 from beam_pipelines.datasets.metadata import DatasetMetadata
 from beam_pipelines.errors import UserError
+from beam_pipelines.recordings.sources import stamp_column
 from beam_pipelines.storage.arrays import read_npz
 from beam_pipelines.storage.atomic_files import file_named, remove_left_behind, staged, write_json, write_text
 from beam_pipelines.storage.locks import written_by_one
@@ -202,7 +203,8 @@ def write_result(folder: str, result: SplitResult, config: FrozenConfigDict) -> 
         'config': config.to_dict(),
     }
     with appearing_together(folder) as partial:
-        write_cells(partial / 'cells.csv', result.cells, [result.name] * len(result.cells))
+        further = {'set': [result.name] * len(result.cells)} | stamp_column([[result.source]] * len(result.cells))
+        write_cells(partial / 'cells.csv', result.cells, further)
         write_json(partial / METRICS_FILE, without_nan(content), sort_keys=False)
 
 

@@ -10,7 +10,7 @@ import math
 import os
 import pathlib
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from beam_pipelines import domain
 from beam_pipelines.storage.atomic_files import write_json, write_text
@@ -98,7 +98,7 @@ def without_nan(content: object) -> object:
 
 
 def write_cells(
-    path: str | os.PathLike[str], cells: Sequence[CellResult], test_sets: Sequence[str] | None = None
+    path: str | os.PathLike[str], cells: Sequence[CellResult], further: Mapping[str, Sequence[str]] | None = None
 ) -> None:
     """Writes ``cells.csv``, one row per cell; unknown values are left empty.
 
@@ -108,7 +108,7 @@ def write_cells(
     ----------
     path : of the file.
     cells : in the order of the rows.
-    test_sets : of each cell the split that it is of, for a last column ``set``; None to leave the column out.
+    further : last columns: the value of each cell, by the column's name.
     """
     rows: list[list[object]] = [
         [
@@ -129,10 +129,10 @@ def write_cells(
         header.append('p_ser_with_firing')
         for row, cell in zip(rows, cells, strict=True):
             row.append('' if cell.p_ser_with_firing is None else known(cell.p_ser_with_firing, 4))
-    if test_sets is not None:
-        header.append('set')
-        for row, test_set in zip(rows, test_sets, strict=True):
-            row.append(test_set)
+    for name, values in (further or {}).items():
+        header.append(name)
+        for row, value in zip(rows, values, strict=True):
+            row.append(value)
     write_table(path, header, rows)
 
 

@@ -4,7 +4,7 @@ import pytest
 from beam_pipelines.recordings.abf_header import read_source
 from beam_pipelines.recordings.abf_writer import write_abf
 from beam_pipelines.recordings.cell_files import is_ignored
-from beam_pipelines.recordings.sources import MADE, find_source, words_of_source
+from beam_pipelines.recordings.sources import MADE, find_source, stamp_column, words_of_source
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,11 @@ from beam_pipelines.recordings.sources import MADE, find_source, words_of_source
 def test_recordings_of_several_sources_count_as_the_least_real(names, found):
     source = find_source(names)
     assert (source and source.name) == found
+
+
+def test_a_table_has_a_column_for_what_nobody_recorded():
+    assert stamp_column([['recorded', 'recorded'], ['recorded']]) == {}
+    assert stamp_column([['recorded', 'recorded'], ['recorded', 'simulated']]) == {'source': ['recorded', 'simulated']}
 
 
 def test_a_source_has_words_for_a_sentence():

@@ -81,7 +81,8 @@ def classified(synthetic_run, recordings_root, tmp_path_factory):
 
 def test_cells_have_the_columns_of_the_contract_and_no_label(classified):
     path = classified[1] / 'cells.csv'
-    assert path.read_text().splitlines()[0] == 'cell,verdict,p_ser,p_ser_low,p_ser_high,n_spikes,udi_ms,label,warnings'
+    of_contract = 'cell,verdict,p_ser,p_ser_low,p_ser_high,n_spikes,udi_ms,label,warnings'
+    assert path.read_text().splitlines()[0] == f'{of_contract},source'
     assert all(row['label'] == '' for row in rows(path))
 
 
@@ -109,7 +110,7 @@ def test_rejected_files_are_status_1_and_one_line(classified):
 
 def test_spikes_have_a_row_a_spike_in_order_of_time(classified, recordings_root):
     spikes = rows(classified[1] / 'spikes.csv')
-    assert list(spikes[0]) == ['cell', 'trigger', 'time_s', 'p_ser', 'amplitude_pa', 'udi_ms', 'snr']
+    assert list(spikes[0]) == ['cell', 'trigger', 'time_s', 'p_ser', 'amplitude_pa', 'udi_ms', 'snr', 'source']
     truth = json.loads((recordings_root / 'SIMULATED.json').read_text())['recordings']
     for cell in rows(classified[1] / 'cells.csv'):
         of_cell = [row for row in spikes if row['cell'] == cell['cell']]
@@ -131,6 +132,10 @@ def test_simulated_recordings_and_models_are_stamped(classified):
     assert '2 of the recordings are SIMULATED' in result.stdout
     assert 'The model was trained on SIMULATED recordings' in result.stdout
     assert 'simulated' in (verdicts / 'report.html').read_text().lower()
+    for table in ('cells.csv', 'spikes.csv'):
+        assert {row['source'] for row in rows(verdicts / table)} == {'simulated'}
+    header, *lines = (verdicts / 'phy' / 'cluster_sero.tsv').read_text().splitlines()
+    assert header.endswith('\tsource') and all(line.endswith('\tsimulated') for line in lines)
 
 
 def test_exports_are_beside_the_verdicts(classified):
@@ -308,7 +313,7 @@ def test_hostile_files_and_names_leave_the_others_their_verdicts(synthetic_run, 
     (row,) = rows(tmp_path / 'verdicts' / 'cells.csv')
     assert row['cell'] == f"'{formula}"
     assert {row['cell'] for row in rows(tmp_path / 'verdicts' / 'spikes.csv')} == {f"'{formula}"}
-    assert f"\t'{formula}\n" in (tmp_path / 'verdicts' / 'phy' / 'cluster_sero.tsv').read_text()
+    assert f"\t'{formula}\t" in (tmp_path / 'verdicts' / 'phy' / 'cluster_sero.tsv').read_text()
     assert rejected(tmp_path / 'verdicts') == {
         f'{escape}.abf': 'bad_name',
         'units.abf': 'wrong_unit',

@@ -197,7 +197,7 @@ def test_firing_is_a_second_number_beside_the_verdict(ensemble, data_dir, tmp_pa
     compared = split.metrics['with_firing']
     assert compared['shape'] == pytest.approx(compared['with_firing'])
     assert compared['log_loss_gain'] == pytest.approx(0, abs=1e-9) and compared['n'] == len(split.cells)
-    write_cells(tmp_path / 'cells.csv', split.cells, ['non_homogeneous/test'] * len(split.cells))
+    write_cells(tmp_path / 'cells.csv', split.cells, {'set': ['non_homogeneous/test'] * len(split.cells)})
     header, *rows = (tmp_path / 'cells.csv').read_text().splitlines()
     assert header.endswith(',label,warnings,p_ser_with_firing,set')
     assert rows[0].split(',')[-2] == f'{split.cells[0].p_ser_with_firing:.4f}'
