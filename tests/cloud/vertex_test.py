@@ -1,7 +1,5 @@
 """The custom jobs by Vertex AI's own messages, in Google's client library."""
 
-import pathlib
-
 import pytest
 import yaml
 
@@ -26,6 +24,7 @@ def _parse(document: dict):
 @pytest.mark.parametrize('path', _FILES, ids=lambda path: path.stem)
 def test_a_job_is_vertex_ais_and_trains(path):
     spec = _parse(yaml.safe_load(path.read_text()))
+    assert '_' not in ''.join(field for field, _ in misspelt_fields(yaml.safe_load(path.read_text())))  # gcloud's rule
     assert spec.base_output_directory.output_uri_prefix.startswith('gs://')
     for pool in spec.worker_pool_specs:
         assert_is_sero_train([*pool.container_spec.command, *pool.container_spec.args])
@@ -52,7 +51,7 @@ def test_a_misspelt_field_is_refused(path):
 def test_an_accelerator_that_vertex_ai_does_not_have_is_refused(value):
     from google.protobuf.json_format import ParseError
 
-    document = yaml.safe_load(pathlib.Path(ROOT / 'cloud' / 'vertex' / 'gpu.yaml').read_text())
+    document = yaml.safe_load((ROOT / 'cloud' / 'vertex' / 'gpu.yaml').read_text())
     document['workerPoolSpecs'][0]['machineSpec']['acceleratorType'] = value
     with pytest.raises(ParseError):
         _parse(document)

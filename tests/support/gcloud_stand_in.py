@@ -11,38 +11,56 @@ import pathlib
 import subprocess
 import sys
 
-_EVERYWHERE = 'account billing-project configuration format impersonate-service-account project quiet verbosity zone'
-# From docs.cloud.google.com/sdk/gcloud/reference/compute/tpus, read in 2026-11, and the program's own tpu_vm/ssh.py.
+_EVERYWHERE = 'account billing-project configuration format impersonate-service-account project quiet verbosity'
+# From docs.cloud.google.com/sdk/gcloud/reference, read on 2026-11-27, and the program's own tpu_vm/ssh.py.
 _COMMANDS = {
+    'ai custom-jobs create': (
+        'args command config display-name enable-dashboard-access enable-web-access kms-key kms-keyring kms-location'
+        ' kms-project labels network persistent-resource-id python-package-uris region service-account worker-pool-spec'
+    ),
+    'dataflow flex-template build': (
+        'additional-experiments additional-user-labels cloud-build-service-account dataflow-kms-key disable-public-ips'
+        ' enable-streaming-engine env flex-template-base-image gcs-log-dir go-binary-path image image-gcr-path'
+        ' image-repository-cert-path image-repository-password-secret-id image-repository-username-secret-id jar'
+        ' max-workers metadata-file network num-workers print-only py-path sdk-language service-account-email'
+        ' staging-location subnetwork temp-location worker-machine-type worker-region worker-zone yaml-image'
+        ' yaml-pipeline-path'
+    ),
     'compute tpus queued-resources create': (
         'accelerator-type async boot-disk data-disk description guaranteed internal-ips labels metadata'
         ' metadata-from-file network node-count node-id node-prefix range reserved runtime-version scopes'
         ' service-account shielded-secure-boot spot subnetwork tags topology type valid-after-duration valid-after-time'
-        ' valid-until-duration valid-until-time'
+        ' valid-until-duration valid-until-time zone'
     ),
-    'compute tpus queued-resources describe': '',
-    'compute tpus queued-resources delete': 'async force',
+    'compute tpus queued-resources describe': 'zone',
+    'compute tpus queued-resources delete': 'async force zone',
     'compute tpus tpu-vm ssh': (
         'command dry-run force-key-file-overwrite internal-ip output-directory plain ssh-flag ssh-key-expiration'
-        ' ssh-key-expire-after ssh-key-file strict-host-key-checking worker'
+        ' ssh-key-expire-after ssh-key-file strict-host-key-checking worker zone'
     ),
 }
-_NEEDED = {'compute tpus queued-resources create': ('accelerator-type', 'node-id', 'runtime-version', 'zone')}
+_NEEDED = {
+    'ai custom-jobs create': ('config', 'display-name'),
+    'dataflow flex-template build': ('image', 'sdk-language'),
+    'compute tpus queued-resources create': ('accelerator-type', 'node-id', 'runtime-version', 'zone'),
+}
+_NAMELESS = ('ai custom-jobs create',)
 _SWITCHES = 'async dry-run force guaranteed internal-ip internal-ips plain quiet reserved shielded-secure-boot spot'
 
 
-def parse(arguments: list[str]) -> tuple[str, str, dict[str, str | bool]]:
-    """Returns the command, what it is given, and its flags; SystemExit if gcloud has no such command or flag."""
+def parse(arguments: list[str]) -> tuple[str, str | None, dict[str, str | bool]]:
+    """Returns the command, what it is to act on, and its flags; SystemExit if gcloud has no such command or flag."""
     command = next((name for name in _COMMANDS if arguments[: len(name.split())] == name.split()), None)
     if command is None:
         sys.exit(f'ERROR: (gcloud) Invalid choice: {" ".join(arguments[:4])}')
     parser = argparse.ArgumentParser(prog='gcloud', allow_abbrev=False)
-    parser.add_argument('name')
+    if command not in _NAMELESS:
+        parser.add_argument('name')
     for flag in f'{_COMMANDS[command]} {_EVERYWHERE}'.split():
         action = 'store_true' if flag in _SWITCHES.split() else 'store'
         parser.add_argument(f'--{flag}', action=action, required=flag in _NEEDED.get(command, ()), dest=flag)
     given = vars(parser.parse_args(arguments[len(command.split()) :]))
-    return command, given.pop('name'), {flag: value for flag, value in given.items() if value}
+    return command, given.pop('name', None), {flag: value for flag, value in given.items() if value}
 
 
 def _next(folder: pathlib.Path, key: str) -> str | int:
