@@ -34,6 +34,7 @@ def _read(documents: list[dict], home) -> list[dict]:
     return [json.loads(line) for line in result.stdout.splitlines() if line.startswith('{')]
 
 
+@pytest.mark.slow
 @needs_skypilot
 def test_the_task_is_skypilots_and_each_misspelt_field_is_refused(tmp_path):
     fields, changed = zip(*misspelt_fields(_TASK, _FREE), strict=True)
