@@ -91,6 +91,7 @@ _ROOMS_OF_RUNS = [
         'beam_pipelines/launch',
         'beam_pipelines/transforms',
         'benchmarks',
+        'cloud/dataflow_test.py',
         'examples',
         'fuzz/targets_test.py',
         'integration',

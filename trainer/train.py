@@ -12,6 +12,9 @@ From the authors' weights, ModConvBinNormN20.keras and so on in a folder:
     sero-train --config trainer/configs/default.py --config.architecture=published --init_from authors \
         --data_dir data --workdir runs/continued
 
+On Vertex AI, --workdir may be left out: the run is then in the folders that AIP_MODEL_DIR, AIP_CHECKPOINT_DIR and
+AIP_TENSORBOARD_LOG_DIR name.
+
 An interrupted run resumes from its last checkpoint when the same command is given again. Ctrl-C and SIGTERM
 save one first and end with status 130 and 143; a second Ctrl-C quits at once. TensorBoard logs are in
 WORKDIR/tensorboard: `tensorboard --logdir WORKDIR` shows them.
@@ -20,6 +23,7 @@ WORKDIR/tensorboard: `tensorboard --logdir WORKDIR` shows them.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 
 from absl import flags
@@ -30,6 +34,7 @@ from beam_pipelines.errors import UserError
 from beam_pipelines.recordings.sources import words_of_source
 from trainer.backend import start_keras
 from trainer.config import define_config_flag, parse_flags, read_config
+from trainer.training.run_places import MODEL_VARIABLE, places_of_job, places_within
 
 
 def define_flags() -> None:
@@ -37,7 +42,12 @@ def define_flags() -> None:
     define_config_flag()
     flags.declare_key_flag('config')  # so that --help has it
     flags.DEFINE_string('data_dir', None, 'TFDS data directory that sero-build or tfds build filled.', required=True)
-    flags.DEFINE_string('workdir', None, 'Folder of the run: members, checkpoints, logs.', required=True)
+    flags.DEFINE_string(
+        'workdir',
+        None,
+        'Folder of the run: members, checkpoints, logs. On Vertex AI, those of AIP_MODEL_DIR and so on by default.',
+        required=not os.environ.get(MODEL_VARIABLE),
+    )
     flags.DEFINE_bool(
         'verify_records', False, 'Check every record before training, and not only a sample of each shard.'
     )
@@ -71,10 +81,13 @@ def main(argv: list[str]) -> int:
     from trainer.training.strategies import open_strategy
 
     values = flags.FLAGS
+    places = places_within(values.workdir) if values.workdir else places_of_job(os.environ)
+    options = TrainingOptions(
+        values.verify_records, values.init_from, values.profile, places.checkpoints, places.tensorboard
+    )
     try:
         with _device_errors():
-            options = TrainingOptions(values.verify_records, values.init_from, values.profile)
-            info = train(config, values.data_dir, values.workdir, options, open_strategy(values.strategy))
+            info = train(config, values.data_dir, places.workdir, options, open_strategy(values.strategy))
     except Interrupted as interrupted:
         say(f'stopped by {interrupted} and saved; the same command goes on')
         return 128 + interrupted.signal_number
@@ -82,11 +95,11 @@ def main(argv: list[str]) -> int:
     print(f'ended after epoch {info.epochs}; kept of each member the epoch that was best on validation ({kept})')
     print(
         f'{counted(len(info.members), "member")} trained on {info.trained_on} ({words_of_source(info.source)}),'
-        f' {info.examples_seen:,} examples; model in {values.workdir}'
+        f' {info.examples_seen:,} examples; model in {places.workdir}'
     )
     # The chief of several workers leaves a calibration; a run of an earlier version has none.
-    if calibration.is_written(values.workdir):
-        print(calibration_words(calibration.load(values.workdir)))
+    if calibration.is_written(places.workdir):
+        print(calibration_words(calibration.load(places.workdir)))
     return 0
 
 

@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import os
 import pathlib
+import re
 import socket
 import sys
 import traceback
@@ -37,6 +38,13 @@ _DATAFLOW_RUNNER = 'DataflowRunner'
 _PACKAGE = pathlib.Path(__file__).parents[1]
 _SECONDS_TO_ANSWER = 5
 _MOST_CHARACTERS = 400
+
+# As in Dataflow's and Compute Engine's documentation. The service has the lists, but looking there needs an account.
+_JOB_NAME = re.compile(r'[a-z]([-a-z0-9]{0,1022}[a-z0-9])?')
+_REGION = re.compile(r'[a-z]+-[a-z]+[0-9]+')
+_MACHINE_TYPE = re.compile(
+    r'[a-z]+[0-9]+[a-z]*-[a-z]+-[0-9]+[a-z]?(-[a-z]+)?|([a-z]+[0-9]+[a-z]*-)?custom-[0-9]+-[0-9]+(-ext)?'
+)
 
 
 def default_runner(options: PipelineOptions) -> str:
@@ -179,8 +187,29 @@ def check_dataflow_options(options: BuildOptions, pipeline_options: PipelineOpti
     for name in ('project', 'region', 'temp_location'):
         if not getattr(cloud, name) and not (name == 'region' and os.environ.get('CLOUDSDK_COMPUTE_REGION')):
             raise UserError(f'--{name}: is needed with --runner={_DATAFLOW_RUNNER}')
+    _check_names(pipeline_options)
     _check_paths(options, cloud)
     _check_package(pipeline_options)
+
+
+def _check_names(pipeline_options: PipelineOptions) -> None:
+    """Raises UserError if Dataflow would refuse a name; it would do so only after all files are staged."""
+    cloud = pipeline_options.view_as(GoogleCloudOptions)
+    machine_type = pipeline_options.view_as(WorkerOptions).machine_type
+    if cloud.job_name and not _JOB_NAME.fullmatch(cloud.job_name):
+        raise UserError(
+            f'--job_name={cloud.job_name}: expected a lowercase letter, then lowercase letters, digits and hyphens, the'
+            ' last one no hyphen'
+        )
+    region = cloud.region or os.environ['CLOUDSDK_COMPUTE_REGION']
+    if not _REGION.fullmatch(region):
+        zone = region.rpartition('-')[0]
+        hint = f'{region} is a zone of {zone}' if _REGION.fullmatch(zone) else 'expected such as us-central1'
+        raise UserError(f'--region={region}: {hint}')
+    if machine_type and not _MACHINE_TYPE.fullmatch(machine_type):
+        raise UserError(
+            f'--machine_type={machine_type}: expected such as n2-standard-4; Dataflow has no workers of shared cores'
+        )
 
 
 def _check_paths(options: BuildOptions, cloud: GoogleCloudOptions) -> None:

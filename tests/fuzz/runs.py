@@ -22,6 +22,7 @@ from trainer.evaluation.out_of_distribution import training_warnings
 from trainer.models import manifest, model_info
 from trainer.reports.terminal import division_table
 from trainer.training import checkpoints, run_folder
+from trainer.training.run_places import places_within
 
 _RUN = FROZEN / 'finished'
 _STATE = 'step_000000144/state.json'
@@ -55,7 +56,7 @@ def _read_model_info(folder: pathlib.Path) -> None:
 
 
 def _resume(folder: pathlib.Path) -> None:
-    run_folder.reserve_workdir(str(folder), check_config(TINY_RUN), writes=False)
+    run_folder.reserve_workdir(places_within(str(folder)), check_config(TINY_RUN), writes=False)
 
 
 def _read_range(folder: pathlib.Path) -> None:
@@ -87,7 +88,7 @@ def _make_manifest(folder: pathlib.Path) -> None:
 
 def _make_run_with_checkpoint(folder: pathlib.Path) -> None:
     (folder / 'checkpoints' / 'step_000000001').mkdir(parents=True)  # without one the config may change
-    run_folder.reserve_workdir(str(folder), check_config(TINY_RUN), writes=True)
+    run_folder.reserve_workdir(places_within(str(folder)), check_config(TINY_RUN), writes=True)
 
 
 def _make_state(folder: pathlib.Path) -> None:

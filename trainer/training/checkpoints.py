@@ -19,7 +19,6 @@ from beam_pipelines.storage.typed_json import read_typed
 from trainer.errors import ModelError
 from trainer.models.files import load_model
 
-_CHECKPOINTS_FOLDER = 'checkpoints'
 _STEP_FOLDER = re.compile(r'step_(\d+)')
 _MODEL_FILE = 'ensemble.keras'
 _STATE_FILE = 'state.json'
@@ -39,11 +38,6 @@ class _SavedState(msgspec.Struct, frozen=True, omit_defaults=True):
     dropout_seeds: tuple[tuple[Annotated[int, msgspec.Meta(ge=0, lt=1 << 32)], ...], ...]
     init_from: Mapping[str, Mapping[str, str]] | None = None
     fingerprints: Mapping[str, str] = {}
-
-
-def folder_in(workdir: str) -> str:
-    """Returns the folder of a run's checkpoints."""
-    return os.path.join(workdir, _CHECKPOINTS_FOLDER)
 
 
 def save_checkpoint(folder: str, step: int, model: keras.Model, state: dict, kept: int) -> None:

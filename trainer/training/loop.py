@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import sys
 from collections.abc import Sequence
 
@@ -38,9 +37,10 @@ from trainer.training.progress import TrainingProgress
 from trainer.training.run_data import RunData
 from trainer.training.run_folder import Run, complete_run, find_init_files, reserve_workdir, resume_run, start_run
 from trainer.training.run_keeper import RunKeeper
+from trainer.training.run_places import places_within
 from trainer.training.step_profile import StepProfile
 from trainer.training.strategies import OneDevice
-from trainer.training.tensorboard_log import FOLDER, TensorBoardLog
+from trainer.training.tensorboard_log import TensorBoardLog
 from trainer.training.validation import Validation
 
 _BATCHES_READY = 8
@@ -56,11 +56,14 @@ class TrainingOptions:
     init_from : folder with the authors' models: a run starts from their weights; a resumed run must have started
         from the same.
     profile : records some early steps for TensorBoard.
+    checkpoint_dir, tensorboard_dir : folders of the checkpoints and of the event files; by default in the run's folder.
     """
 
     verify_records: bool = False
     init_from: str | None = None
     profile: bool = False
+    checkpoint_dir: str | None = None
+    tensorboard_dir: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,6 +111,7 @@ def train(
         If all checkpoints are damaged, or a file in ``init_from`` is missing or unusable.
     """
     strategy = strategy or OneDevice()
+    places = places_within(workdir, options.checkpoint_dir, options.tensorboard_dir)
     init_files = find_init_files(options.init_from, config) if options.init_from else {}
     _check_devices(config, strategy)
     with noticing_replacement(data_dir, {config.train_on, 'original'}, 'give the command again'):
@@ -116,15 +120,15 @@ def train(
         config=config.to_dict(),
         init_from=published_models.describe_files(init_files),
         dataset=(data.splits.train.metadata.fingerprint, data.splits.validation.metadata.fingerprint),
-        checkpoints=checkpoints.list_steps(checkpoints.folder_in(workdir)),
+        checkpoints=checkpoints.list_steps(places.checkpoints),
     )
     # Of several workers that train one run, the chief alone writes.
     writing = written_by_one(workdir, 'wait for it, or use another --workdir')
     with writing if strategy.is_chief else contextlib.nullcontext():
-        reserve_workdir(workdir, config, strategy.is_chief)
+        reserve_workdir(places, config, strategy.is_chief)
         with strategy.scope():
-            run = resume_run(workdir, config, data_dir, data.splits, init_files) or start_run(
-                workdir, config, data.splits, init_files
+            run = resume_run(places, config, data_dir, data.splits, init_files) or start_run(
+                places, config, data.splits, init_files
             )
         strategy.check_same(step=run.state['step'])
         _fit(run, data, strategy, options.profile)
@@ -222,11 +226,10 @@ def _announce(data: _Data, config: FrozenConfigDict, steps_made: int) -> None:
 
 
 def _tensorboard_loggers(run: Run, profile: bool) -> list[keras.callbacks.Callback]:
-    folder = os.path.join(run.workdir, FOLDER)
-    log = TensorBoardLog(folder, run.ensemble, run.config)
+    log = TensorBoardLog(run.places.tensorboard, run.ensemble, run.config)
     if not run.state['step']:
         log.show_spikes(run.data.train)
-    return [log, StepProfile(folder)] if profile else [log]
+    return [log, StepProfile(run.places.tensorboard)] if profile else [log]
 
 
 def _open_validation(ensemble: keras.Model, data: _Data, strategy: OneDevice) -> keras.callbacks.Callback:

@@ -39,6 +39,7 @@ from trainer.training.description import describe_run
 from trainer.training.held_out_days import HeldOutDays
 from trainer.training.optimization import compile_ensemble, learning_rate_over_run
 from trainer.training.run_data import RunData
+from trainer.training.run_places import RunPlaces
 
 _CONFIG_FILE = 'config.json'
 
@@ -55,7 +56,7 @@ class Run:
 
     Attributes
     ----------
-    workdir : its folder.
+    places : its folders.
     config : its config.
     data : what it is trained and measured on.
     ensemble : the compiled ensemble.
@@ -64,11 +65,16 @@ class Run:
         ``init_from``, see ``ModelInfo``, and ``fingerprints``, see ``RunData``.
     """
 
-    workdir: str
+    places: RunPlaces
     config: FrozenConfigDict
     data: RunData
     ensemble: keras.Model
     state: dict
+
+    @property
+    def workdir(self) -> str:
+        """Its folder: all but, on Vertex AI, the checkpoints and the event files."""
+        return self.places.workdir
 
     @property
     def steps_per_epoch(self) -> int:
@@ -88,14 +94,14 @@ class Run:
         return describe_run(self.config, self.data.train, self.state, self.finished)
 
 
-def reserve_workdir(workdir: str, config: FrozenConfigDict, writes: bool) -> None:
+def reserve_workdir(places: RunPlaces, config: FrozenConfigDict, writes: bool) -> None:
     """Writes the config into the run's folder, or checks that an existing run has the same.
 
     Partial files of a killed process are removed.
 
     Parameters
     ----------
-    workdir : the run's folder.
+    places : the run's folders.
     config : the run's config.
     writes : whether this process is the one of several that writes.
 
@@ -104,17 +110,18 @@ def reserve_workdir(workdir: str, config: FrozenConfigDict, writes: bool) -> Non
     UserError
         If the folder holds a run of another config, or cannot be written.
     """
+    workdir = places.workdir
     path = os.path.join(workdir, _CONFIG_FILE)
     content = json.loads(json.dumps(config.to_dict()))
     # A run without a checkpoint, such as one that failed at once, may start again with another config.
-    if os.path.exists(path) and checkpoints.list_steps(checkpoints.folder_in(workdir)):
+    if os.path.exists(path) and checkpoints.list_steps(places.checkpoints):
         _check_same_config(path, content)
     if not writes:
         return
     members = os.path.join(workdir, MEMBERS_FOLDER)
     try:
         os.makedirs(members, exist_ok=True)
-        for folder in (workdir, members, checkpoints.folder_in(workdir)):
+        for folder in (workdir, members, places.checkpoints):
             if os.path.isdir(folder):
                 remove_left_behind(folder)
         write_json(path, content)
@@ -133,13 +140,13 @@ def find_init_files(folder: str, config: FrozenConfigDict) -> dict[int, str]:
 
 
 def resume_run(
-    workdir: str, config: FrozenConfigDict, data_dir: str, data: RunData, init_files: dict[int, str]
+    places: RunPlaces, config: FrozenConfigDict, data_dir: str, data: RunData, init_files: dict[int, str]
 ) -> Run | None:
     """Returns the run that is in the folder, or None.
 
     Parameters
     ----------
-    workdir : the run's folder.
+    places : the run's folders.
     config : of the run.
     data_dir, data : what is trained and measured on.
     init_files : the authors' files that the run was to start from.
@@ -151,7 +158,8 @@ def resume_run(
     ModelError
         If all of its checkpoints are damaged.
     """
-    resumed = checkpoints.load_newest(checkpoints.folder_in(workdir))
+    workdir = places.workdir
+    resumed = checkpoints.load_newest(places.checkpoints)
     if not resumed:
         return None
     ensemble, state = resumed
@@ -168,10 +176,10 @@ def resume_run(
         raise UserError(f'{workdir}: its checkpoints are of the members {sorted(state["best"])}, expected {members}')
     state['fingerprints'] = data.fingerprints
     ensemble.jit_compile = uses_xla()  # the checkpoint may be of the other backend
-    return Run(workdir, config, data, ensemble, state)
+    return Run(places, config, data, ensemble, state)
 
 
-def start_run(workdir: str, config: FrozenConfigDict, data: RunData, init_files: dict[int, str]) -> Run:
+def start_run(places: RunPlaces, config: FrozenConfigDict, data: RunData, init_files: dict[int, str]) -> Run:
     """Returns a new run: its ensemble is untrained, or has the authors' weights."""
     precision = config.precision
     if init_files:
@@ -191,7 +199,7 @@ def start_run(workdir: str, config: FrozenConfigDict, data: RunData, init_files:
         'fingerprints': data.fingerprints,
         'init_from': published_models.describe_files(init_files) or None,
     }
-    return Run(workdir, config, data, ensemble, state)
+    return Run(places, config, data, ensemble, state)
 
 
 def complete_run(workdir: str, info: ModelInfo, data: RunData, held_out: HeldOutDays | None) -> ModelInfo:

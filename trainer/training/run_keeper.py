@@ -93,6 +93,7 @@ class RunKeeper(keras.callbacks.Callback):
             self.model.jax_state_sync()  # while it trains, Keras keeps the weights and the optimizer's elsewhere
         run = self._run
         run.data.check_not_replaced()
-        folder = checkpoints.folder_in(run.workdir)
-        checkpoints.save_checkpoint(folder, run.state['step'], run.ensemble, run.state, run.config.checkpoints_kept)
+        checkpoints.save_checkpoint(
+            run.places.checkpoints, run.state['step'], run.ensemble, run.state, run.config.checkpoints_kept
+        )
         self._saved_at = time.monotonic()

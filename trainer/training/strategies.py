@@ -170,7 +170,7 @@ def open_strategy(name: str) -> OneDevice:
     Parameters
     ----------
     name : ``one``, ``mirrored``, ``multi_worker``, ``tpu`` or ``auto``, which takes all available devices: several
-        workers where TF_CONFIG is set, else all GPUs of this machine; on JAX all of its devices.
+        workers where TF_CONFIG names them, else all GPUs of this machine; on JAX all of its devices.
 
     Raises
     ------
@@ -185,7 +185,7 @@ def open_strategy(name: str) -> OneDevice:
         return JaxDevices() if several else OneDevice()
     if backend != 'tensorflow':
         raise UserError(f'backend {backend!r}: expected tensorflow or jax')
-    if name == 'multi_worker' or (name == 'auto' and os.environ.get('TF_CONFIG')):
+    if name == 'multi_worker' or (name == 'auto' and _has_other_workers()):
         return Workers(_connect_workers())
     gpus = tf.config.list_logical_devices('GPU')
     if name == 'mirrored' or (name == 'auto' and len(gpus) > 1):
@@ -196,18 +196,29 @@ def open_strategy(name: str) -> OneDevice:
     return OneDevice()
 
 
-def _connect_workers() -> tf.distribute.MultiWorkerMirroredStrategy:
+def _has_other_workers() -> bool:
+    """Tells whether TF_CONFIG names other processes; Vertex AI sets it for jobs of a single machine too."""
+    return bool(os.environ.get('TF_CONFIG')) and _count_workers() > 1
+
+
+def _count_workers() -> int:
+    """Returns how many processes TF_CONFIG names; raises UserError if it is none of a cluster that can be."""
     try:
+        # Vertex AI adds fields to it, and to the task; they are of no concern here.
         config = json.loads(os.environ.get('TF_CONFIG', ''))
         jobs, task = config['cluster'], config['task']
         if set(jobs) - {'chief', 'worker'} or not 0 <= task['index'] < len(jobs[task['type']]):
             raise ValueError
-        workers = sum(map(len, jobs.values()))
+        return sum(map(len, jobs.values()))
     except (ValueError, KeyError, TypeError):
         raise UserError(
             f'TF_CONFIG {os.environ.get("TF_CONFIG", "")!r}: expected such as {{"cluster": {{"worker": ["host0:2222",'
             ' "host1:2222"]}, "task": {"type": "worker", "index": 0}}'
         ) from None
+
+
+def _connect_workers() -> tf.distribute.MultiWorkerMirroredStrategy:
+    workers = _count_workers()
     print(f'waiting until all {workers} workers are there', file=sys.stderr)
     # TensorFlow waits where Python handles no signals, so let Ctrl-C end the process directly.
     handler = signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -14,8 +14,6 @@ from trainer.data.stored_dataset import StoredSplit
 from trainer.models.ensemble import members_of
 from trainer.training.optimization import learning_rate_at
 
-FOLDER = 'tensorboard'
-
 _SPIKES_LOOKED_AT = 32
 
 

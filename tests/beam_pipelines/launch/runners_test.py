@@ -18,7 +18,13 @@ from tests.support.ports import free_ports
 from tests.support.recordings import NUM_MASKS
 from tests.support.requirements import needs_gcp
 
-_JOB = {'runner': 'DataflowRunner', 'project': 'p', 'region': 'r', 'temp_location': 'gs://b/t', 'setup_file': __file__}
+_JOB = {
+    'runner': 'DataflowRunner',
+    'project': 'p',
+    'region': 'us-central1',
+    'temp_location': 'gs://b/t',
+    'setup_file': __file__,
+}
 
 
 def _check(recordings='gs://b/r', data_dir='gs://b/d', **changes) -> None:
@@ -33,6 +39,11 @@ def _check(recordings='gs://b/r', data_dir='gs://b/d', **changes) -> None:
         {},
         {'runner': 'dataflow'},
         {'setup_file': None, 'sdk_container_image': 'i'},
+        {'job_name': 'sero-1', 'region': 'northamerica-northeast2', 'machine_type': 'n2-standard-4'},
+        {'machine_type': 'n2d-custom-4-16384-ext'},
+        {'machine_type': 'custom-2-8192'},
+        {'machine_type': 'a2-highgpu-1g'},
+        {'machine_type': 'c3-standard-4-lssd'},
         {'dataflow_endpoint': 'http://localhost:1', 'temp_location': '/', 'recordings': 'r', 'data_dir': 'd'},
     ],
 )
@@ -56,6 +67,13 @@ def test_a_job_that_can_be(changes):
         ({'setup_file': None}, '--setup_file: is needed'),
         ({'setup_file': './no.py'}, '--setup_file=./no.py: no such file'),
         ({'dry_run': '1'}, '--dry_run: would build nothing'),
+        ({'job_name': 'Sero'}, '--job_name=Sero: expected a lowercase letter, then'),
+        ({'job_name': 'sero-'}, '--job_name=sero-: expected a lowercase letter, then'),
+        ({'job_name': 'sero_1'}, '--job_name=sero_1: expected a lowercase letter, then'),
+        ({'region': 'us-central1-a'}, '--region=us-central1-a: us-central1-a is a zone of us-central1$'),
+        ({'region': 'Iowa'}, '--region=Iowa: expected such as us-central1$'),
+        ({'machine_type': 'e2-small'}, '--machine_type=e2-small: expected such as n2-standard-4'),
+        ({'machine_type': 'n2_standard_4'}, '--machine_type=n2_standard_4: expected such as n2-standard-4'),
     ],
 )
 def test_what_is_missing_or_cannot_be_is_named(monkeypatch, changes, message):
@@ -66,7 +84,7 @@ def test_what_is_missing_or_cannot_be_is_named(monkeypatch, changes, message):
 
 @needs_gcp
 def test_the_region_may_come_from_the_environment(monkeypatch):
-    monkeypatch.setenv('CLOUDSDK_COMPUTE_REGION', 'r')
+    monkeypatch.setenv('CLOUDSDK_COMPUTE_REGION', 'us-central1')
     _check(region=None)
 
 

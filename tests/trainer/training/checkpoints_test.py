@@ -12,6 +12,7 @@ from trainer.errors import ModelError
 from trainer.models.files import load_model, save_whole
 from trainer.training.checkpoints import load_newest, save_checkpoint
 from trainer.training.run_folder import reserve_workdir
+from trainer.training.run_places import places_within
 
 
 def make_model() -> keras.Model:
@@ -102,7 +103,7 @@ def test_what_a_killed_training_was_saving_or_removing_is_gone_when_it_goes_on(t
     for path in left:
         path.mkdir(parents=True)
         (path / 'ensemble.keras').write_bytes(b'PK')
-    reserve_workdir(str(tmp_path), check_config(TINY_RUN), writes=True)
+    reserve_workdir(places_within(str(tmp_path)), check_config(TINY_RUN), writes=True)
     assert not any(path.exists() for path in left)
 
 

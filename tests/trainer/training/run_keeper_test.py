@@ -18,6 +18,7 @@ from trainer.models.exported_consensus import write_consensus
 from trainer.training.run_data import RunData
 from trainer.training.run_folder import Run
 from trainer.training.run_keeper import RunKeeper
+from trainer.training.run_places import places_within
 
 CONFIG = TINY_RUN | {'kernel_sizes': (4,), 'batch_size': 8, 'examples_per_epoch': 48, 'checkpoint_steps': 1}
 
@@ -32,7 +33,7 @@ def keeper(data_dir, tmp_path) -> tuple[RunKeeper, StopRequests]:
     (tmp_path / 'members').mkdir()
     splits = [('synthetic_small', 'train'), ('original', 'validation'), ('original', 'train')]
     data = RunData(*(open_split(data_dir, *split) for split in splits))
-    keeper = RunKeeper(Run(str(tmp_path), check_config(CONFIG), data, ensemble, state), stop_requests)
+    keeper = RunKeeper(Run(places_within(str(tmp_path)), check_config(CONFIG), data, ensemble, state), stop_requests)
     keeper.set_model(ensemble)
     return keeper, stop_requests
 

@@ -22,6 +22,7 @@ import pytest
 from beam_pipelines.errors import UserError
 from tests.support.commands import error_line, run_installed
 from tests.support.places import ROOT
+from tests.support.ports import free_ports
 from tests.support.training_runs import TINY_RUN, logged, train, train_arguments
 from tests.trainer.training.loop_test import last_checkpoint
 from trainer.data.stored_dataset import open_split
@@ -151,6 +152,35 @@ def test_workers_learn_what_one_device_does_and_stop_together_when_one_is_asked_
 
 
 @pytest.mark.slow
+def test_workers_are_found_in_what_vertex_ai_adds_fields_to():
+    program = """
+        from trainer.backend import start_keras
+        start_keras()
+        from trainer.training.strategies import open_strategy
+        strategy = open_strategy('auto')
+        print(strategy.replicas, strategy.is_chief, *strategy.agree([2.0 if strategy.is_chief else 4.0]))
+        """
+    hosts = [f'localhost:{port}' for port in free_ports(2)]
+    rest = {'environment': 'cloud', 'job': '{"worker_pool_specs": []}'}
+    workers = []
+    for kind in ('chief', 'worker'):
+        task = {'type': kind, 'index': 0, 'trial': '1', 'cloud': 'c'}
+        config = json.dumps({'cluster': {'chief': hosts[:1], 'worker': hosts[1:]}, 'task': task, **rest})
+        command = [sys.executable, '-c', textwrap.dedent(program)]
+        workers.append(
+            subprocess.Popen(
+                command, cwd=ROOT, env=os.environ | {'TF_CONFIG': config}, stdout=subprocess.PIPE, text=True
+            )
+        )
+    try:
+        said = [worker.communicate(timeout=120)[0] for worker in workers]
+    finally:
+        for worker in workers:
+            worker.kill()
+    assert said == ['2 True 3.0\n', '2 False 3.0\n']
+
+
+@pytest.mark.slow
 def test_jax_learns_on_two_devices_goes_on_with_one_and_is_evaluated_as_by_tensorflow(
     untrained, on_one_device, data_dir, tmp_path
 ):
@@ -218,6 +248,11 @@ def test_cluster_that_cannot_be_is_shown(monkeypatch, config):
     with pytest.raises(UserError) as raised:
         open_strategy('multi_worker')
     assert str(raised.value).startswith(f'TF_CONFIG {config!r}: expected such as {{"cluster": ')
+
+
+def test_a_single_machine_that_tf_config_names_waits_for_nobody(monkeypatch):
+    monkeypatch.setenv('TF_CONFIG', '{"cluster": {"chief": ["a:1"]}, "task": {"type": "chief", "index": 0}}')
+    assert type(open_strategy('auto')) is OneDevice
 
 
 def test_machine_without_a_tpu_says_so():
