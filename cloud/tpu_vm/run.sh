@@ -24,6 +24,8 @@ if [ $# -eq 0 ]; then
 fi
 
 place=(--project="$PROJECT" --zone="$ZONE")
+errors=$(mktemp)
+trap 'rm -f "$errors"' EXIT
 
 say() {
     echo "$(date +%H:%M:%S) $NAME: $*" >&2
@@ -31,18 +33,17 @@ say() {
 
 # Sets STATE to that of the request for the slice, or to NONE if there is none. Google may be out of reach for a while.
 look() {
-    local said look
-    for ((look = 0; look < LOOKS; look++)); do
-        if said=$(gcloud compute tpus queued-resources describe "$NAME" "${place[@]}" \
-            --format='value(state.state)' 2>&1); then
-            STATE=$said
+    local again
+    for ((again = 0; again < LOOKS; again++)); do
+        if STATE=$(gcloud compute tpus queued-resources describe "$NAME" "${place[@]}" \
+            --format='value(state.state)' 2>"$errors"); then
             return
         fi
-        if [[ $said == *NOT_FOUND* ]]; then
+        if grep --quiet NOT_FOUND "$errors"; then
             STATE=NONE
             return
         fi
-        say "$said"
+        say "$(<"$errors")"
         sleep "$SECONDS_BETWEEN_LOOKS"
     done
     exit 1

@@ -58,6 +58,7 @@ def test_all_targets_serve_beam_and_the_trainer_and_are_not_roots():
     for target in _TARGETS:
         assert stages[target].rstrip().endswith('USER 1000\nENTRYPOINT ["/opt/apache/beam/boot"]')
         assert 'pip install --no-deps --editable .' in stages[target]
+        assert '&& chown sero .\n' in stages[target]  # Beam's program ends at once where it may not write
     assert 'COPY --from=beam /opt/apache/beam /opt/apache/beam' in stages['base']
 
 

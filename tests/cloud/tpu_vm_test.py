@@ -64,7 +64,7 @@ def run_script(tmp_path):
         places = {'PATH': f'{programs}:{os.environ["PATH"]}', 'GCLOUD_STAND_IN': str(tmp_path)}
         environment = {name: value for name, value in (os.environ | settings | places | changes).items() if value}
         command = ['bash', script, *_ARGUMENTS]
-        return Tried(tmp_path, subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment))
+        return Tried(tmp_path, subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment))
 
     return run
 

@@ -82,6 +82,7 @@ def main() -> int:
         calls.write(json.dumps({'verb': verb, 'name': name, 'flags': flags}) + '\n')
     if verb == 'describe':
         state = str(_next(folder, 'states'))
+        print('WARNING: as gcloud has many of them', file=sys.stderr)
         if state in ('NOT_FOUND', 'UNAVAILABLE'):
             print(f'ERROR: (gcloud.{command.replace(" ", ".")}) {state}: {name}', file=sys.stderr)
             return 1
