@@ -56,6 +56,8 @@ setuptools.setup(
         # Google's libraries no longer support Python 3.10. Beam uses build to package this project for its workers.
         'gcp': ['apache-beam[gcp] ; python_version >= "3.11"', 'build'],
         'jax': ['jax'],
+        # libtpu in the version that goes with this JAX. It is made for Linux on x86-64 only.
+        'tpu': ['jax[tpu]'],
         'drive': ['gdown'],
         'nwb': ['pynwb'],
         'formats': ['igor2', 'neo', 'pynwb'],
@@ -71,8 +73,8 @@ setuptools.setup(
             'igorwriter',
             'import-linter',
             'ipykernel',
-            'jax',
             'kubeflow-trainer-api',
+            'jax[tpu] ; sys_platform == "linux" and platform_machine == "x86_64"',
             'mypy',
             'nbclient',
             'neo',

@@ -6,11 +6,10 @@ import contextlib
 import faulthandler
 import io
 import os
-import sys
 import tempfile
 from collections.abc import Iterator
 
-from beam_pipelines.cli.command import standard_error_redirected
+from beam_pipelines.cli.command import standard_error_kept_back
 from beam_pipelines.cli.environment import environment_with
 from beam_pipelines.errors import UserError
 
@@ -38,29 +37,22 @@ def start_keras(backend: str | None = None) -> None:
     if backend not in _BACKENDS:
         raise UserError(f'KERAS_BACKEND {backend!r}: expected {" or ".join(_BACKENDS)}')
     os.environ['KERAS_BACKEND'] = backend
-    with tempfile.TemporaryFile() as log:
+    is_shown = any(map(os.environ.get, _FLAGS_OF_XLA))
+    with contextlib.nullcontext() if is_shown else standard_error_kept_back(), _no_settings_of_the_user():
         try:
-            is_shown = any(map(os.environ.get, _FLAGS_OF_XLA))
-            shown = contextlib.nullcontext() if is_shown else standard_error_redirected(log)
-            with shown, _no_settings_of_the_user():
-                import keras
-                import tensorflow as tf
-
-                tf.get_logger().setLevel('ERROR')
-                # Looking for devices is what makes TensorFlow try CUDA.
-                tf.config.list_physical_devices()
-                if backend != 'tensorflow':
-                    # TensorFlow only reads the data here, and would fill any GPU that it sees.
-                    tf.config.set_visible_devices([], 'GPU')
-                    keras.distribution.list_devices()  # JAX also reports the devices that it has not found
+            import keras
+            import tensorflow as tf
         except ModuleNotFoundError as error:
             if error.name != backend:
                 raise
             raise UserError(f"{backend} is not installed: pip install '{backend}'") from None
-        except Exception:
-            log.seek(0)
-            sys.stderr.write(log.read().decode(errors='replace'))
-            raise
+        tf.get_logger().setLevel('ERROR')
+        # Looking for devices is what makes TensorFlow try CUDA.
+        tf.config.list_physical_devices()
+        if backend != 'tensorflow':
+            # TensorFlow only reads the data here, and would fill any GPU that it sees.
+            tf.config.set_visible_devices([], 'GPU')
+            keras.distribution.list_devices()  # JAX also reports the devices that it has not found
 
 
 @contextlib.contextmanager

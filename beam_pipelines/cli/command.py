@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, TextIO
 
@@ -174,3 +175,18 @@ def standard_error_redirected(target: BinaryIO) -> Iterator[TextIO]:
         finally:
             sys.stderr.flush()
             os.dup2(original.fileno(), 2)
+
+
+@contextlib.contextmanager
+def standard_error_kept_back() -> Iterator[None]:
+    """Keeps back what libraries write to standard error while the block runs; it is shown if the block has a bug."""
+    with tempfile.TemporaryFile() as log:
+        try:
+            with standard_error_redirected(log):
+                yield
+        except UserError:
+            raise
+        except Exception:
+            log.seek(0)
+            sys.stderr.write(log.read().decode(errors='replace'))
+            raise

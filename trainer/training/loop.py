@@ -113,7 +113,7 @@ def train(
     strategy = strategy or OneDevice()
     places = places_within(workdir, options.checkpoint_dir, options.tensorboard_dir)
     init_files = find_init_files(options.init_from, config) if options.init_from else {}
-    _check_devices(config, strategy)
+    check_devices(config, strategy)
     with noticing_replacement(data_dir, {config.train_on, 'original'}, 'give the command again'):
         data = _open_data(config, data_dir, options.verify_records)
     strategy.check_same(
@@ -137,7 +137,7 @@ def train(
         return complete_run(workdir, run.info(), data.splits, data.held_out)
 
 
-def _check_devices(config: FrozenConfigDict, strategy: OneDevice) -> None:
+def check_devices(config: FrozenConfigDict, strategy: OneDevice) -> None:
     """Raises UserError if the devices cannot train with a config."""
     if config.batch_size % strategy.replicas:
         raise UserError(f'batch_size {config.batch_size}: cannot be shared evenly by {strategy.replicas} devices')
@@ -206,7 +206,7 @@ def _fit(run: Run, data: _Data, strategy: OneDevice, profile: bool) -> None:
             strategy.fit(
                 model,
                 strategy.feed(
-                    input_wait.measure(_with_targets(strategy.share(batches), run.ensemble.output_names, weights))
+                    input_wait.measure(with_targets(strategy.share(batches), run.ensemble.output_names, weights))
                 ),
                 Extent(state['epoch'], epochs, run.steps_per_epoch - steps_made),
                 [LogInputWait(input_wait), validation, *shown, keeper],
@@ -255,15 +255,26 @@ def _open_input(run: Run, data: _Data) -> tuple[keras.Model, tf.data.Dataset]:
         batches = open_batches(run.data.train, config.batch_size, config.seed, first_batch, with_cell)
     if config.augment:
         batches = add_draws(batches, config.seed, first_batch)
-    elif bank is None:
-        return ensemble, batches
-    model = TrainingModel(ensemble, bank, config.augment)
+    return model_to_fit(ensemble, bank, config.augment), batches
+
+
+def model_to_fit(ensemble: keras.Model, bank: Synthesizer | None, augmentations: Sequence[str]) -> keras.Model:
+    """Returns the compiled ensemble, or a compiled model that makes or varies its spikes.
+
+    Parameters
+    ----------
+    ensemble : compiled.
+    bank, augmentations : see ``TrainingModel``.
+    """
+    if bank is None and not augmentations:
+        return ensemble
+    model = TrainingModel(ensemble, bank, augmentations)
     # One optimizer for both: it is saved with the ensemble.
     model.compile(optimizer=ensemble.optimizer, loss=member_losses(ensemble), jit_compile=ensemble.jit_compile)
-    return model, batches
+    return model
 
 
-def _with_targets(batches: tf.data.Dataset, output_names: Sequence[str], weights: np.ndarray | None) -> tf.data.Dataset:
+def with_targets(batches: tf.data.Dataset, output_names: Sequence[str], weights: np.ndarray | None) -> tf.data.Dataset:
     """Adds what Keras fits to: the targets of each member, and the weights of the rows, see ``_weights``."""
     of_member = None if weights is None else dict(zip(output_names, map(tf.constant, weights), strict=True))
 
