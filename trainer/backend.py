@@ -31,7 +31,8 @@ def start_keras(backend: str | None = None) -> None:
         If the backend is another one, or not installed.
     """
     with contextlib.suppress(io.UnsupportedOperation):  # in some notebooks standard error is not a file
-        faulthandler.enable()  # what kills the process in a compiled library: say where
+        if not faulthandler.is_enabled():
+            faulthandler.enable()  # what kills the process in a compiled library: say where
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
     backend = backend or os.environ.get('KERAS_BACKEND') or 'tensorflow'
     if backend not in _BACKENDS:

@@ -34,6 +34,7 @@ from beam_pipelines.errors import UserError
 from beam_pipelines.recordings.sources import words_of_source
 from trainer.backend import start_keras
 from trainer.config import define_config_flag, parse_flags, read_config
+from trainer.training import jax_hosts
 from trainer.training.run_places import MODEL_VARIABLE, places_of_job, places_within
 
 
@@ -59,7 +60,8 @@ def define_flags() -> None:
         'auto',
         ['auto', 'one', 'mirrored', 'multi_worker', 'tpu'],
         'Devices: one; mirrored, all GPUs of this machine; multi_worker, those of the machines in TF_CONFIG; tpu. auto'
-        ' takes all devices found. On JAX: one, or auto for all devices of this machine.',
+        ' takes all devices found. On JAX: one, or auto for all devices of this machine and of the hosts in'
+        ' JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID.',
     )
     flags.DEFINE_enum(
         'backend', None, ['tensorflow', 'jax'], 'What Keras computes with; KERAS_BACKEND or tensorflow by default.'
@@ -72,6 +74,8 @@ def main(argv: list[str]) -> int:
     refuse_arguments(argv)
     refuse_urls('workdir', 'init_from')
     config = read_config()
+    if flags.FLAGS.strategy == 'auto' and (flags.FLAGS.backend or os.environ.get('KERAS_BACKEND')) == 'jax':
+        jax_hosts.connect()
     start_keras(flags.FLAGS.backend)
 
     from beam_pipelines.cli.signals import Interrupted

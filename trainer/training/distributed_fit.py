@@ -7,18 +7,12 @@ Keras 3.15 builds the model with the mean of the first batch's parts, which seve
 from __future__ import annotations
 
 import dataclasses
-import signal
-import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
-
-from beam_pipelines.cli.signals import StopRequests
-
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,50 +63,8 @@ def fit(
     callback_list.on_train_end()
 
 
-class SharedStopRequests(keras.callbacks.Callback):
-    """Stop requests to any worker, known to all workers after the same step.
-
-    A worker that stopped alone would leave the others waiting for its gradients. It must come before the callback that
-    reads them.
-
-    Attributes
-    ----------
-    signal_number : the signal that came to one of the workers, or None.
-    """
-
-    def __init__(self, strategy: tf.distribute.Strategy, stop_requests: StopRequests):
-        super().__init__()
-        self._strategy = strategy
-        self._stop_requests = stop_requests
-        self.signal_number: int | None = None
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        self._share()
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        self._share()
-
-    def _share(self) -> None:
-        came = _sum(self._strategy, [float(self._stop_requests.signal_number == number) for number in _SIGNALS])
-        self.signal_number = next((number for number, count in zip(_SIGNALS, came, strict=True) if count), None)
-
-
-def is_same(strategy: tf.distribute.Strategy, value: object) -> bool:
-    """Tells whether all workers call it with a value of the same ``repr``."""
-    # Halves of a checksum have squares that are exact in float64.
-    halves = np.array(divmod(zlib.crc32(repr(value).encode()), 1 << 16), np.float64)
-    total, squares = np.split(_sum(strategy, [*halves, *halves**2]), 2)
-    # The variance is zero only if all numbers are equal.
-    return bool((total**2 == strategy.num_replicas_in_sync * squares).all())
-
-
-def mean_over_devices(strategy: tf.distribute.Strategy, values: Sequence[float]) -> list[float]:
-    """Returns the mean over all devices of all workers, the same on each of them."""
-    return (_sum(strategy, values) / strategy.num_replicas_in_sync).tolist()
-
-
-def _sum(strategy: tf.distribute.Strategy, values: Sequence[float]) -> np.ndarray:
-    """Sums up over all devices of all workers."""
+def sum_over_devices(strategy: tf.distribute.Strategy, values: Sequence[float]) -> np.ndarray:
+    """Sums up over all devices of all workers, in float64."""
     each = strategy.experimental_distribute_values_from_function(lambda _: tf.constant(values, tf.float64))
     return strategy.reduce(tf.distribute.ReduceOp.SUM, each, axis=None).numpy()
 

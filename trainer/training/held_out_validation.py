@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import keras
 import numpy as np
@@ -17,6 +17,7 @@ from trainer.data.stored_dataset import StoredSplit
 from trainer.evaluation.verdicts import spike_p_ser
 from trainer.models.scoring import SPLIT_BATCH, SpikeScores
 from trainer.training.held_out_days import HeldOutDays
+from trainer.training.one_device import ONE_DEVICE, OneDevice
 from trainer.training.validation import CONSENSUS, Validation
 
 _LOG_TEMPERATURES = (-math.log(10), math.log(100))
@@ -39,7 +40,7 @@ class HeldOutValidation(Validation):
     ensemble : from (n, 160) float32 in pA to {member name: (n, 2) scores of SER and NSER}.
     splits : of one dataset, which hold the cells.
     held_out : which member has seen which cells.
-    agree : see ``Validation``.
+    devices : see ``Validation``.
     """
 
     def __init__(
@@ -47,10 +48,10 @@ class HeldOutValidation(Validation):
         ensemble: keras.Model,
         splits: Sequence[StoredSplit],
         held_out: HeldOutDays,
-        agree: Callable[[Sequence[float]], Sequence[float]] = lambda values: values,
+        devices: OneDevice = ONE_DEVICE,
     ):
         self._splits = splits
-        super().__init__(ensemble, splits[0], agree)
+        super().__init__(ensemble, splits[0], devices)
         self._sees = held_out.sees(splits[0].cell_names)
 
     def _open_batches(self, split: StoredSplit) -> tf.data.Dataset:

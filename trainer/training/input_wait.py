@@ -22,6 +22,10 @@ class InputWait:
         """How long the consumer has waited since the clock was made."""
         return float(self._seconds.numpy())
 
+    def add(self, seconds: float) -> None:
+        """Sets the clock forward, where the wait is not that for an element of a dataset."""
+        self._seconds.assign_add(seconds)
+
     def measure(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
         """Returns the same elements; the clock runs while the consumer waits for one.
 

@@ -32,6 +32,7 @@ from trainer.training.distributed_fit import Extent
 from trainer.training.held_out_days import HeldOutDays, days_of_cells, deal_days
 from trainer.training.held_out_validation import HeldOutValidation
 from trainer.training.input_wait import InputWait, LogInputWait
+from trainer.training.one_device import ONE_DEVICE, OneDevice
 from trainer.training.optimization import member_losses
 from trainer.training.progress import TrainingProgress
 from trainer.training.run_data import RunData
@@ -39,7 +40,6 @@ from trainer.training.run_folder import Run, complete_run, find_init_files, rese
 from trainer.training.run_keeper import RunKeeper
 from trainer.training.run_places import places_within
 from trainer.training.step_profile import StepProfile
-from trainer.training.strategies import OneDevice
 from trainer.training.tensorboard_log import TensorBoardLog
 from trainer.training.validation import Validation
 
@@ -110,7 +110,7 @@ def train(
     ModelError
         If all checkpoints are damaged, or a file in ``init_from`` is missing or unusable.
     """
-    strategy = strategy or OneDevice()
+    strategy = strategy or ONE_DEVICE
     places = places_within(workdir, options.checkpoint_dir, options.tensorboard_dir)
     init_files = find_init_files(options.init_from, config) if options.init_from else {}
     check_devices(config, strategy)
@@ -205,9 +205,7 @@ def _fit(run: Run, data: _Data, strategy: OneDevice, profile: bool) -> None:
             shown = [progress, *loggers] if strategy.is_chief else []
             strategy.fit(
                 model,
-                strategy.feed(
-                    input_wait.measure(with_targets(strategy.share(batches), run.ensemble.output_names, weights))
-                ),
+                strategy.feed(with_targets(strategy.share(batches), run.ensemble.output_names, weights), input_wait),
                 Extent(state['epoch'], epochs, run.steps_per_epoch - steps_made),
                 [LogInputWait(input_wait), validation, *shown, keeper],
             )
@@ -234,8 +232,8 @@ def _tensorboard_loggers(run: Run, profile: bool) -> list[keras.callbacks.Callba
 
 def _open_validation(ensemble: keras.Model, data: _Data, strategy: OneDevice) -> keras.callbacks.Callback:
     if data.held_out is None:
-        return Validation(ensemble, data.splits.validation, strategy.agree)
-    return HeldOutValidation(ensemble, (data.splits.recorded, data.splits.validation), data.held_out, strategy.agree)
+        return Validation(ensemble, data.splits.validation, strategy)
+    return HeldOutValidation(ensemble, (data.splits.recorded, data.splits.validation), data.held_out, strategy)
 
 
 def _weights(data: _Data, held_out: HeldOutDays) -> np.ndarray:

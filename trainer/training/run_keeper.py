@@ -17,7 +17,7 @@ from trainer.models.exported_consensus import remove_consensus
 from trainer.models.files import save_whole
 from trainer.models.trained import MEMBERS_FOLDER
 from trainer.training import checkpoints
-from trainer.training.distributed_fit import SharedStopRequests
+from trainer.training.agreement import SharedStopRequests
 from trainer.training.optimization import learning_rate_at
 from trainer.training.run_folder import Run
 

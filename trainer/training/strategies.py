@@ -7,88 +7,22 @@ dropout.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeAlias
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from beam_pipelines.cli.signals import StopRequests
 from beam_pipelines.errors import UserError
 from trainer.training import distributed_fit
+from trainer.training.agreement import Agreement
 from trainer.training.distributed_fit import Extent
-
-Batches: TypeAlias = tf.data.Dataset | tf.distribute.DistributedDataset
-Callbacks: TypeAlias = Sequence[keras.callbacks.Callback]
-
-
-class OneDevice:
-    """Keras's default device.
-
-    Attributes
-    ----------
-    replicas : how many devices share a batch, those of other workers included.
-    is_chief : whether this process writes the files of the run.
-    can_scale_loss : whether mixed_float16 is safe. Where each replica checks only its own gradients, as Keras 3.15
-        does within ``tf.distribute``, the overflow of one would spoil the weights of all.
-    """
-
-    replicas = 1
-    is_chief = True
-    can_scale_loss = True
-
-    def scope(self) -> contextlib.AbstractContextManager:
-        """Returns the context in which models are built, loaded and compiled."""
-        return contextlib.nullcontext()
-
-    def share(self, batches: tf.data.Dataset) -> tf.data.Dataset:
-        """Returns this process's part of global batches, one element for each of its devices and step."""
-        return batches
-
-    def feed(self, parts: tf.data.Dataset) -> Batches:
-        """Returns what ``fit`` takes for the elements of ``share``."""
-        return parts
-
-    def fit(self, model: keras.Model, batches: Batches, extent: Extent, callbacks: Callbacks) -> None:
-        """Trains on what ``feed`` has returned."""
-        model.fit(
-            batches,
-            shuffle=False,  # they are shuffled already
-            verbose=0,
-            callbacks=list(callbacks),
-            **dataclasses.asdict(extent),
-        )
-
-    def listen(self, stop_requests: StopRequests) -> StopRequests | distributed_fit.SharedStopRequests:
-        """Returns the requests to stop of all processes."""
-        return stop_requests
-
-    def agree(self, values: Sequence[float]) -> Sequence[float]:
-        """Returns the values that all processes use, given those that each has computed."""
-        return values
-
-    def check_same(self, **seen: object) -> None:
-        """Checks that all processes see the same; UserError names what differs."""
-
-
-class JaxDevices(OneDevice):
-    """All devices of this machine by Keras's data parallelism on JAX, which splits the global batches itself."""
-
-    def __init__(self) -> None:
-        self._distribution = keras.distribution.DataParallel(devices=keras.distribution.list_devices())
-        self.replicas = len(keras.distribution.list_devices())
-
-    def scope(self) -> contextlib.AbstractContextManager:
-        return self._distribution.scope()
-
-    def fit(self, model: keras.Model, batches: Batches, extent: Extent, callbacks: Callbacks) -> None:
-        with self.scope():
-            super().fit(model, batches, extent, callbacks)
+from trainer.training.input_wait import InputWait
+from trainer.training.one_device import Batches, Callbacks, OneDevice, batch_rows, rows_of_process
 
 
 class Replicas(OneDevice):
@@ -108,60 +42,43 @@ class Replicas(OneDevice):
         return self._strategy.scope()
 
     def share(self, batches: tf.data.Dataset) -> tf.data.Dataset:
-        return batches.rebatch(_rows(batches) // self.replicas, drop_remainder=True)
+        return batches.rebatch(batch_rows(batches) // self.replicas, drop_remainder=True)
 
     def fit(self, model: keras.Model, batches: Batches, extent: Extent, callbacks: Callbacks) -> None:
         distributed_fit.fit(model, self._strategy, batches, extent, callbacks)
 
-    def feed(self, parts: tf.data.Dataset) -> tf.distribute.DistributedDataset:
-        return self._strategy.distribute_datasets_from_function(lambda _: parts)
+    def feed(self, parts: tf.data.Dataset, input_wait: InputWait) -> tf.distribute.DistributedDataset:
+        measured = input_wait.measure(parts)
+        return self._strategy.distribute_datasets_from_function(lambda _: measured)
 
 
-class Workers(Replicas):
+class Workers(Agreement, Replicas):
     """The devices of several processes, which TF_CONFIG names; each of them runs the same command.
 
     Every worker reads all global batches and takes its rows, so that the steps do not depend on the number of workers.
     """
 
     def __init__(self, strategy: tf.distribute.MultiWorkerMirroredStrategy):
-        super().__init__(strategy)
+        Replicas.__init__(self, strategy)
         resolver = strategy.cluster_resolver
         cluster = resolver.cluster_spec()
         chiefs = cluster.num_tasks('chief') if 'chief' in cluster.jobs else 0
         self._worker = resolver.task_id + (chiefs if resolver.task_type == 'worker' else 0)
         self._workers = chiefs + (cluster.num_tasks('worker') if 'worker' in cluster.jobs else 0)
         self.is_chief = self._worker == 0
+        Agreement.__init__(self, f'worker {self._worker} of {self._workers}', self._sum)
+
+    def _sum(self, values: Sequence[float]) -> np.ndarray:
+        with _lost_workers():
+            return distributed_fit.sum_over_devices(self._strategy, values)
 
     def share(self, batches: tf.data.Dataset) -> tf.data.Dataset:
-        rows = _rows(batches) // self._workers
-        first = self._worker * rows
-
-        def take(*batch: Any) -> Any:
-            return tf.nest.map_structure(lambda column: column[first : first + rows], batch)
-
-        return batches.map(take).rebatch(rows * self._workers // self.replicas, drop_remainder=True)
+        rows = batch_rows(batches) // self.replicas
+        return rows_of_process(batches, self._worker, self._workers).rebatch(rows, drop_remainder=True)
 
     def fit(self, model: keras.Model, batches: Batches, extent: Extent, callbacks: Callbacks) -> None:
         with _lost_workers():
-            super().fit(model, batches, extent, [self._stop_requests, *callbacks])
-
-    def listen(self, stop_requests: StopRequests) -> distributed_fit.SharedStopRequests:
-        self._stop_requests = distributed_fit.SharedStopRequests(self._strategy, stop_requests)
-        return self._stop_requests
-
-    def agree(self, values: Sequence[float]) -> Sequence[float]:
-        with _lost_workers():
-            return distributed_fit.mean_over_devices(self._strategy, values)
-
-    def check_same(self, **seen: object) -> None:
-        for name, value in seen.items():
-            with _lost_workers():
-                same = distributed_fit.is_same(self._strategy, value)
-            if not same:
-                raise UserError(
-                    f'worker {self._worker} of {self._workers}: the workers do not see the same {name}; they need the'
-                    ' same flags, and a --workdir and --data_dir that they share'
-                )
+            super().fit(model, batches, extent, [self.stop_requests, *callbacks])
 
 
 def open_strategy(name: str) -> OneDevice:
@@ -170,7 +87,8 @@ def open_strategy(name: str) -> OneDevice:
     Parameters
     ----------
     name : ``one``, ``mirrored``, ``multi_worker``, ``tpu`` or ``auto``, which takes all available devices: several
-        workers where TF_CONFIG names them, else all GPUs of this machine; on JAX all of its devices.
+        workers where TF_CONFIG names them, else all GPUs of this machine; on JAX all of its devices, and of
+        the other hosts if there are any.
 
     Raises
     ------
@@ -181,8 +99,7 @@ def open_strategy(name: str) -> OneDevice:
     if backend == 'jax':
         if name not in ('auto', 'one'):
             raise UserError(f'--strategy={name}: is of TensorFlow; with the backend jax there are auto and one')
-        several = name == 'auto' and len(keras.distribution.list_devices()) > 1
-        return JaxDevices() if several else OneDevice()
+        return _open_jax(name)
     if backend != 'tensorflow':
         raise UserError(f'backend {backend!r}: expected tensorflow or jax')
     if name == 'multi_worker' or (name == 'auto' and _has_other_workers()):
@@ -194,6 +111,18 @@ def open_strategy(name: str) -> OneDevice:
     if name == 'tpu':
         return Replicas(_connect_tpu())
     return OneDevice()
+
+
+def _open_jax(name: str) -> OneDevice:
+    # Both import JAX, which need not be installed.
+    import jax
+
+    from trainer.training.jax_devices import JaxDevices, JaxHosts
+
+    if jax.process_count() > 1:
+        return JaxHosts()
+    devices = keras.distribution.list_devices()
+    return JaxDevices(devices if name == 'auto' else devices[:1])
 
 
 def _has_other_workers() -> bool:
@@ -250,7 +179,3 @@ def _lost_workers() -> Iterator[None]:
             'another worker has ended or cannot be reached; the same command on all of them goes on from the last'
             ' checkpoint'
         ) from None
-
-
-def _rows(batches: tf.data.Dataset) -> int:
-    return tf.nest.flatten(batches.element_spec)[0].shape[0]

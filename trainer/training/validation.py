@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 
 import keras
 import numpy as np
@@ -14,6 +13,7 @@ from trainer.data.stored_dataset import StoredSplit
 from trainer.evaluation.metrics import binary_metrics
 from trainer.evaluation.verdicts import spike_p_ser
 from trainer.models.scoring import SPLIT_BATCH, SpikeScores, score_batches
+from trainer.training.one_device import ONE_DEVICE, OneDevice
 
 CONSENSUS = 'consensus'
 
@@ -30,24 +30,15 @@ class Validation(keras.callbacks.Callback):
     ----------
     ensemble : from (n, 160) float32 in pA to {member name: (n, 2) scores of SER and NSER}.
     split : the validation split.
-    agree : returns the values that all processes use, see ``strategies.OneDevice.agree``.
+    devices : run the ensemble, and agree on what it scores.
     """
 
-    def __init__(
-        self,
-        ensemble: keras.Model,
-        split: StoredSplit,
-        agree: Callable[[Sequence[float]], Sequence[float]] = lambda values: values,
-    ):
+    def __init__(self, ensemble: keras.Model, split: StoredSplit, devices: OneDevice = ONE_DEVICE):
         super().__init__()
         self._names = ensemble.output_names
         self._batches = self._open_batches(split)
-        self._agree = agree
-        if keras.backend.backend() == 'tensorflow':
-            # Unlike Keras's predict it is the same on one device and within a tf.distribute strategy.
-            self._score = tf.function(functools.partial(ensemble, training=False))
-        else:
-            self._score = ensemble.predict_on_batch
+        self._agree = devices.agree
+        self._score = devices.score(ensemble)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         spikes = score_batches(self._score, self._names, self._batches)

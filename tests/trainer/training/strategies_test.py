@@ -5,7 +5,6 @@ devices share a batch.
 """
 
 import json
-import math
 import os
 import pathlib
 import shutil
@@ -15,7 +14,6 @@ import subprocess
 import sys
 import textwrap
 
-import keras
 import numpy as np
 import pytest
 
@@ -23,62 +21,17 @@ from beam_pipelines.errors import UserError
 from tests.support.commands import error_line, run_installed
 from tests.support.places import ROOT
 from tests.support.ports import free_ports
-from tests.support.training_runs import TINY_RUN, logged, train, train_arguments
+from tests.support.same_curves import SHARED_BATCHES as CONFIG
+from tests.support.same_curves import assert_same_curves
+from tests.support.training_runs import train, train_arguments
 from tests.trainer.training.loop_test import last_checkpoint
 from trainer.data.stored_dataset import open_split
-from trainer.models.ensemble import build_ensemble, members_of
-from trainer.models.files import load_model, save_whole
 from trainer.models.scoring import score_split
 from trainer.models.trained import load_ensemble
-from trainer.training import checkpoints
-from trainer.training.strategies import OneDevice, open_strategy
-
-CONFIG = TINY_RUN | {'kernel_sizes': (4, 6), 'batch_size': 8, 'examples_per_epoch': 80, 'epochs': 2}
+from trainer.training.one_device import OneDevice
+from trainer.training.strategies import open_strategy
 
 SERO_TRAIN = pathlib.Path(sys.executable).parent / 'sero-train'
-
-
-@pytest.fixture(scope='module')
-def untrained(data_dir, tmp_path_factory) -> pathlib.Path:
-    """The folder of a run that has made no step, of members that drop nothing. Copy it."""
-    ensemble = build_ensemble('cnn', CONFIG['kernel_sizes'], seed=3)
-    for member in members_of(ensemble):
-        for layer in member.layers:
-            if isinstance(layer, keras.layers.Dropout):
-                layer.rate = 0.0
-    workdir = tmp_path_factory.mktemp('untrained') / 'run'
-    # Loaded anew, because such layers are made without random numbers.
-    save_whole(ensemble, str(workdir.parent / 'ensemble.keras'))
-    ensemble = load_model(str(workdir.parent / 'ensemble.keras'), compile=False)
-    losses = dict.fromkeys(ensemble.output_names, 'binary_crossentropy')
-    ensemble.compile(keras.optimizers.Adam(CONFIG['learning_rate']), losses, jit_compile=False)
-    ensemble.optimizer.build(ensemble.trainable_variables)
-    state = {
-        'step': 0,
-        'epoch': 0,
-        'best': dict.fromkeys(ensemble.output_names, math.inf),
-        'best_epoch': dict.fromkeys(ensemble.output_names, 0),
-        'dataset_fingerprint': open_split(data_dir, CONFIG['train_on'], 'train').metadata.fingerprint,
-    }
-    checkpoints.save_checkpoint(str(workdir / 'checkpoints'), 0, ensemble, state, kept=1)
-    return workdir
-
-
-@pytest.fixture(scope='module')
-def on_one_device(untrained, data_dir, tmp_path_factory) -> pathlib.Path:
-    workdir = tmp_path_factory.mktemp('one') / 'run'
-    shutil.copytree(untrained, workdir)
-    train(CONFIG, str(data_dir), str(workdir), strategy=open_strategy('one'))
-    return workdir
-
-
-def assert_same_curves(workdir: pathlib.Path, expected: pathlib.Path) -> None:
-    for name in ('train/loss/k4', 'train/loss/k6', 'validation/loss/k4', 'validation/loss/k6'):
-        curve, expected_curve = logged(workdir, name), logged(expected, name)
-        assert list(expected_curve) == [10, 20]
-        assert {step: curve[step] for step in expected_curve} == pytest.approx(expected_curve, rel=1e-4), name
-    first, last = logged(expected, 'train/loss/k4').values()
-    assert last < 0.9 * first, 'it has learnt nothing: a curve that says nothing'
 
 
 def run_program(program: str, arguments: list[str], **environment: str) -> subprocess.CompletedProcess:
@@ -181,7 +134,7 @@ def test_workers_are_found_in_what_vertex_ai_adds_fields_to():
 
 
 @pytest.mark.slow
-def test_jax_learns_on_two_devices_goes_on_with_one_and_is_evaluated_as_by_tensorflow(
+def test_jax_learns_from_spikes_made_on_two_devices_goes_on_with_one_and_is_evaluated_as_by_tensorflow(
     untrained, on_one_device, data_dir, tmp_path
 ):
     workdir = tmp_path / 'run'
@@ -204,7 +157,8 @@ def test_jax_learns_on_two_devices_goes_on_with_one_and_is_evaluated_as_by_tenso
         """
     result = run_program(
         program,
-        [json.dumps(CONFIG), str(data_dir), str(workdir)],
+        # The same spikes as the stored ones, made within the step.
+        [json.dumps(CONFIG | {'input': 'online'}), str(data_dir), str(workdir)],
         XLA_FLAGS='--xla_force_host_platform_device_count=2',
     )
     assert result.returncode == 0, result.stderr

@@ -17,7 +17,7 @@ from trainer.data.augmentation_draws import add_draws
 from trainer.models.ensemble import build_ensemble
 from trainer.training.loop import check_devices, model_to_fit, with_targets
 from trainer.training.optimization import compile_ensemble, learning_rate_over_run
-from trainer.training.strategies import OneDevice
+from trainer.training.one_device import OneDevice
 
 # The published sizes: 70 % of the recorded spikes train, and 600 noise masks were cut from their recordings.
 _BANK_SPIKES = 30_328
@@ -25,7 +25,7 @@ _BANK_MASKS = 600
 
 
 class DescribedDevices(OneDevice):
-    """Devices that share each batch as those of ``strategies.JaxDevices`` do, but need not be here.
+    """Devices that share each batch as those of ``jax_devices.JaxDevices`` do, but need not be here.
 
     Parameters
     ----------
