@@ -138,6 +138,22 @@ def test_an_upload_that_is_broken_off_leaves_the_old_state_or_the_new(open_mirro
     assert store.read_object(f'{url}/members/k5') == b'new' and 'manifest.json' not in store.list_objects(url)
 
 
+def test_what_an_upload_replaced_before_it_broke_off_is_put_back_if_the_run_is_back_at_its_old_state(
+    open_mirror, url, monkeypatch
+):
+    here = open_mirror('here')
+    here.bring()
+    _write(here, **{'members/k5': 'old'})
+    here.save()
+    _write(here, **{'members/k5': 'new'})
+    with monkeypatch.context() as broken, pytest.raises(_Broken):
+        _break_after(broken, 2)
+        here.save()
+    _write(here, **{'members/k5': 'old'})
+    here.save()
+    assert store.read_object(f'{url}/members/k5') == b'old'
+
+
 def test_of_files_of_one_making_no_two_of_different_makings_are_seen_together(open_mirror, url, monkeypatch):
     results = open_mirror('here', is_set=True)
     _write(results, **{'metrics.json': 'old', 'cells.csv': 'old', 'gone.png': 'old'})
