@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from tests.support.commands import run_command
+from tests.support.commands import error_line, run_command
 from tests.support.folders import files_of
 from tests.support.started_commands import start_command
 from tests.support.training_runs import TINY_RUN, train_arguments
@@ -78,6 +78,32 @@ def test_a_run_in_a_bucket_is_killed_and_goes_on_elsewhere_and_is_evaluated(
     assert _verdicts(store.read_object(f'{results}/cells.csv')) == _verdicts(
         (tmp_path / 'local/cells.csv').read_bytes()
     )
+
+
+@pytest.mark.parametrize('store_fixture', _STORES)
+def test_a_run_that_is_not_there_is_one_line(store_fixture, request, tmp_path):
+    url = request.getfixturevalue(store_fixture)
+    store._open_client.cache_clear()
+    scheme = url.partition('://')[0]
+    arguments = ['--data_dir=data', f'--cache_dir={tmp_path}']
+    result = run_command('sero-evaluate', f'--workdir={scheme}://no-such-bucket/run', *arguments)
+    assert error_line(result) == f'sero-evaluate: {scheme}://no-such-bucket: no such bucket'
+    result = run_command('sero-evaluate', f'--workdir={url}/none', *arguments)
+    assert error_line(result) == f'sero-evaluate: {url}/none/model_info.json: no such file; sero-train makes it'
+
+
+def test_a_cross_validation_in_a_bucket_trains_no_fold_twice(s3_bucket, data_dir, tmp_path):
+    config = TINY_RUN | {'train_on': 'original', 'kernel_sizes': (4,), 'examples_per_epoch': 64, 'epochs': 1}
+    arguments = train_arguments(config, data_dir, f'{s3_bucket}/runs/days')
+    outputs = []
+    for cache in ('here', 'there'):
+        result = run_command('sero-evaluate', '--cross_validate=spike', *arguments, f'--cache_dir={tmp_path / cache}')
+        assert result.returncode == 0, result.stderr
+        assert ('1 of 1: ' in result.stderr) == (cache == 'here')
+        outputs.append(result.stdout)
+    assert outputs[0] == outputs[1]
+    cells = f'{s3_bucket}/runs/days/cross_validation/spike/cells.csv'
+    assert f'cells: {cells}' in outputs[0] and store.exists(cells)
 
 
 def _text(run: pathlib.Path) -> str:

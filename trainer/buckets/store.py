@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from beam_pipelines.cli.environment import environment_with
 from beam_pipelines.cli.progress_line import ProgressLine
 from beam_pipelines.errors import UserError
 from beam_pipelines.storage.bounds import MOST_BYTES_OF_SMALL_FILE
@@ -65,8 +66,12 @@ def exists(url: str) -> bool:
 
 
 def list_objects(folder: str) -> dict[str, int]:
-    """Returns the size of each object below a folder, at any depth, by its name in the folder."""
-    found = _try(folder, lambda client, path: client.find(path, detail=True))
+    """Returns the size of each object below a folder, at any depth, by its name there; UserError without a bucket."""
+    try:
+        found = _try(folder, lambda client, path: client.find(path, detail=True))
+    except FileNotFoundError:
+        check_bucket(folder)
+        return {}
     root = folder.partition('://')[2].rstrip('/') + '/'
     return {
         name.removeprefix(root): status['size']
@@ -134,7 +139,7 @@ def _try(url: str, act: Callable[[Any, str], _Result]) -> _Result:
             words, waited = store_errors.words_of(error, scheme), time.monotonic() - began
             if not store_errors.is_passing(error):
                 raise UserError(words, file=url) from None
-            if waited > _PATIENCE_S:
+            if attempt and waited > _PATIENCE_S:
                 line.clear()
                 raise StoreAway(f'{words}; the store has failed for {waited:.0f} s', file=url) from None
             line.show(f'{waited:4.0f} s  {url}: {words}; waiting for the store')
@@ -152,13 +157,14 @@ def _open_client(scheme: str) -> Any:
     if scheme not in _CLIENTS:
         raise UserError(f'{scheme}://: no such store; there are {", ".join(f"{name}://" for name in _CLIENTS)}')
     module, name, extra, arguments = _CLIENTS[scheme]
+    # It would log with a traceback what becomes one line here.
+    logging.getLogger(module.partition('.')[0]).setLevel(logging.CRITICAL)
     try:
-        kind = getattr(importlib.import_module(module), name)
+        with environment_with({'GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT': 'false'}):  # else it imports seconds more
+            kind = getattr(importlib.import_module(module), name)
     except ModuleNotFoundError as error:
         missing = (error.name or module).partition('.')[0]
         raise UserError(f"{scheme}:// needs {missing}: pip install 'sero-spikes[{extra}]'") from None
-    # It would log with a traceback what becomes one line here.
-    logging.getLogger(module.partition('.')[0]).setLevel(logging.CRITICAL)
     client = kind(use_listings_cache=False, skip_instance_cache=True, **arguments)
     client.retries = _CLIENTS_ATTEMPTS
     return client

@@ -63,7 +63,7 @@ def test_a_store_that_fails_for_a_while_is_waited_for_with_a_line(s3_stand_in, s
 
 def test_a_store_that_stays_away_is_given_up(s3_stand_in, s3_bucket, monkeypatch, capsys):
     monkeypatch.setattr(s3_stand_in, 'answer', lambda method, path: '503 Slow Down')
-    monkeypatch.setattr(store, '_PATIENCE_S', 1.0)
+    monkeypatch.setattr(store, '_PATIENCE_S', 0.0)
     with pytest.raises(StoreAway, match=rf'^{s3_bucket}/a: .*; the store has failed for \d+ s$'):
         store.read_object(f'{s3_bucket}/a')
     assert 'waiting for the store' in capsys.readouterr().err
