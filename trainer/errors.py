@@ -11,3 +11,7 @@ class ModelError(UserError):
 
 class CalibrationError(UserError):
     """A calibration cannot be fitted or read."""
+
+
+class StoreAway(UserError):
+    """An object store has failed for longer than it is waited for."""

@@ -10,6 +10,8 @@ The authors' own models, all ModConvBinNormN{k}.keras or ModConvBinNormN{k}-v{ch
 
     sero-evaluate --models authors --data_dir data --output_dir authors_evaluation
 
+All folders may be in a bucket, gs:// or s3://; docs/training.md has what that takes.
+
 Writes metrics.json, cells.csv, report.html and the figures as PNG into WORKDIR/evaluation, or where --output_dir says.
 Beside the models stand three controls, trained on the cells of original/train: the recording day alone, the noise
 before the spikes alone, and shuffled labels. Without a dataset non_homogeneous, the original test cells are judged
@@ -30,18 +32,27 @@ that are missing.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from absl import flags
 
-from beam_pipelines.cli.command import refuse_arguments, refuse_urls, run_command, show
+from beam_pipelines.cli.command import refuse_arguments, run_command, show
 from beam_pipelines.errors import UsageError, UserError
 from beam_pipelines.recordings.sources import find_source, stamp_column
 from beam_pipelines.storage.locks import check_not_written
 from trainer.backend import start_keras
+from trainer.buckets.folders import (
+    cache_of_flags,
+    define_cache_flags,
+    folder_to_read,
+    part_of_folder,
+    results_folder,
+)
 from trainer.config import define_config_flag, parse_flags, read_config
 
 if TYPE_CHECKING:
@@ -77,49 +88,58 @@ def define_flags() -> None:
     )
     define_config_flag()
     flags.declare_key_flag('config')  # so that --help has it
+    define_cache_flags()
+    flags.declare_key_flag('cache_dir')
+    flags.declare_key_flag('cache_gb')
     flags.mark_flags_as_mutual_exclusive(['workdir', 'models'], required=True)
 
 
 def main(argv: list[str]) -> int:
     refuse_arguments(argv)
-    refuse_urls('workdir', 'models', 'baseline_workdir', 'output_dir')
     _check_flags(flags.FLAGS)
     config = read_config()
     start_keras()
-    return _cross_validate(config) if config else _evaluate(flags.FLAGS)
+    with cache_of_flags():
+        return _cross_validate(config) if config else _evaluate(flags.FLAGS)
 
 
 def _evaluate(values: flags.FlagValues) -> int:
-    from trainer.evaluation.evaluator import evaluate
+    from trainer.evaluation.evaluator import Fits, evaluate
     from trainer.evaluation.results import name_by_run
     from trainer.models.trained import load_ensemble, load_published_ensemble
 
-    folder = pathlib.Path(values.output_dir or os.path.join(values.models or values.workdir, 'evaluation'))
-    _check_not_trained(values)
-    ensembles = [load_published_ensemble(values.models) if values.models else load_ensemble(values.workdir)]
-    if values.baseline_workdir:
-        ensembles.append(load_ensemble(values.baseline_workdir))
-    _check_can_be_written(folder)
-    fits = [_fits_of(values.workdir, values.with_firing), _fits_of(values.baseline_workdir, with_firing=False)]
-    _check_not_trained(values)
-    results = [
-        evaluate(ensemble, values.data_dir, of_run, values.day_pattern)
-        for ensemble, of_run in zip(ensembles, fits, strict=False)
-    ]
-    folders = [values.models or values.workdir, values.baseline_workdir]
-    model, *others = name_by_run(results, folders[: len(results)])
-    _write(folder, model, others[0] if others else None)
+    named = [values.models or values.workdir, *filter(None, [values.baseline_workdir])]
+    output_dir = values.output_dir or os.path.join(named[0], 'evaluation')
+    with contextlib.ExitStack() as stack:
+        folders = [stack.enter_context(folder_to_read(folder)) for folder in named]
+        runs = folders[1:] if values.models else folders
+        _check_not_trained(runs)
+        ensembles = [load_published_ensemble(folders[0])] if values.models else []
+        ensembles += [load_ensemble(folder) for folder in runs]
+        output = stack.enter_context(results_folder(output_dir))
+        _check_can_be_written(pathlib.Path(output.folder))
+        fits = [Fits()] if values.models else []
+        fits += [_fits_of(folder, values.with_firing and folder == folders[0]) for folder in runs]
+        _check_not_trained(runs)
+        results = [
+            evaluate(ensemble, values.data_dir, of_run, values.day_pattern)
+            for ensemble, of_run in zip(ensembles, fits, strict=True)
+        ]
+        model, *others = name_by_run(results, named)
+        lines = _write(pathlib.Path(output.folder), model, others[0] if others else None, output_dir)
+        output.save()
+    show(*lines)
     return 0
 
 
-def _check_not_trained(values: flags.FlagValues) -> None:
+def _check_not_trained(runs: Iterable[str]) -> None:
     """Raises UserError if a run is being trained: before it is read, and after, when it may be of two states."""
-    for workdir in filter(None, (values.workdir, values.baseline_workdir)):
+    for workdir in runs:
         check_not_written(workdir, 'wait until the training has ended')
 
 
-def _write(folder: pathlib.Path, model: ModelResult, baseline: ModelResult | None) -> None:
-    """Writes and prints the results."""
+def _write(folder: pathlib.Path, model: ModelResult, baseline: ModelResult | None, output_dir: str) -> list[str]:
+    """Writes the results; returns what is said of them, where the folder is ``output_dir``."""
     from trainer.evaluation.evaluator import EVALUATED_SPLITS
     from trainer.evaluation.outputs import appearing_together, write_cells, write_metrics
     from trainer.reports.evaluation_report import write_report
@@ -132,8 +152,9 @@ def _write(folder: pathlib.Path, model: ModelResult, baseline: ModelResult | Non
         write_metrics(partial / 'metrics.json', model, baseline)
         further = {'set': [split.name for _, split in tested], **made_of}
         write_cells(partial / 'cells.csv', [cell for cell, _ in tested], further)
-        report = folder / write_report(partial, model, baseline).name
-    show(*evaluation_lines(model, baseline, str(folder / 'cells.csv')), f'report: {report}')
+        report = write_report(partial, model, baseline).name
+    cells = os.path.join(output_dir, 'cells.csv')
+    return [*evaluation_lines(model, baseline, cells), f'report: {os.path.join(output_dir, report)}']
 
 
 def _check_flags(values: flags.FlagValues) -> None:
@@ -160,30 +181,30 @@ def _check_flags(values: flags.FlagValues) -> None:
 
 def _cross_validate(config: FrozenConfigDict) -> int:
     from trainer.cross_validation.cross_validate import DIVISIONS, Division, cross_validate, write_result
-    from trainer.cross_validation.headline import read_headline
+    from trainer.cross_validation.headline import FOLDER, read_headline
     from trainer.reports.terminal import beside_noise_words, division_table, source_line, training_range_line
 
     values = flags.FLAGS
     asked = Division(values.cross_validate, values.folds, values.day_pattern)
-    result, folder = cross_validate(config, values.data_dir, values.workdir, asked)
-    write_result(folder, result, config)
-    found = {division: read_headline(values.workdir, division) for division in DIVISIONS}
+    with part_of_folder(values.workdir, FOLDER) as run:
+        result, folder = cross_validate(config, values.data_dir, run.folder, asked, run.save)
+        write_result(folder, result, config)
+        run.save()
+        found = {division: read_headline(run.folder, division) for division in DIVISIONS}
     print(division_table({division: metrics for division, metrics in found.items() if metrics}))
     print(training_range_line(result.cells))
     print(f'{asked.by}: the ensembles are {beside_noise_words(result.name, result)}')
     if made := find_source([result.source]):
         print(source_line(made))
-    print(f'cells: {os.path.join(folder, "cells.csv")}')
+    print(f'cells: {os.path.join(values.workdir, os.path.relpath(folder, run.folder), "cells.csv")}')
     return 0
 
 
-def _fits_of(workdir: str | None, with_firing: bool) -> Fits:
+def _fits_of(workdir: str, with_firing: bool) -> Fits:
     """Returns what a run has fitted; some is missing if it was interrupted, or is of an early version."""
     from trainer.evaluation import calibration, firing, training_range
     from trainer.evaluation.evaluator import Fits
 
-    if workdir is None:
-        return Fits()
     return Fits(
         calibration.load(workdir) if calibration.is_written(workdir) else None,
         training_range.load(workdir) if training_range.is_written(workdir) else None,

@@ -12,6 +12,8 @@ From the authors' weights, ModConvBinNormN20.keras and so on in a folder:
     sero-train --config trainer/configs/default.py --config.architecture=published --init_from authors \
         --data_dir data --workdir runs/continued
 
+Data and run may be in a bucket, gs://B/data and gs://B/runs/demo, or s3://; docs/training.md has what that takes.
+
 On Vertex AI, --workdir may be left out: the run is then in the folders that AIP_MODEL_DIR, AIP_CHECKPOINT_DIR and
 AIP_TENSORBOARD_LOG_DIR name.
 
@@ -23,19 +25,21 @@ WORKDIR/tensorboard: `tensorboard --logdir WORKDIR` shows them.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 from collections.abc import Iterator
 
 from absl import flags
 
-from beam_pipelines.cli.command import refuse_arguments, refuse_urls, run_command, say
+from beam_pipelines.cli.command import refuse_arguments, run_command, say
 from beam_pipelines.cli.words import counted
 from beam_pipelines.errors import UserError
 from beam_pipelines.recordings.sources import words_of_source
 from trainer.backend import start_keras
+from trainer.buckets.folders import cache_of_flags, define_cache_flags, folder_to_read, run_folder
 from trainer.config import define_config_flag, parse_flags, read_config
 from trainer.training import jax_hosts
-from trainer.training.run_places import MODEL_VARIABLE, places_of_job, places_within
+from trainer.training.run_places import MODEL_VARIABLE, places_of_job
 
 
 def define_flags() -> None:
@@ -67,12 +71,14 @@ def define_flags() -> None:
         'backend', None, ['tensorflow', 'jax'], 'What Keras computes with; KERAS_BACKEND or tensorflow by default.'
     )
     flags.DEFINE_bool('profile', False, 'Write a TensorBoard profile of the steps 11 to 20 that this command makes.')
+    define_cache_flags()
+    flags.declare_key_flag('cache_dir')
+    flags.declare_key_flag('cache_gb')
     flags.mark_flag_as_required('config')
 
 
 def main(argv: list[str]) -> int:
     refuse_arguments(argv)
-    refuse_urls('workdir', 'init_from')
     config = read_config()
     if flags.FLAGS.strategy == 'auto' and (flags.FLAGS.backend or os.environ.get('KERAS_BACKEND')) == 'jax':
         jax_hosts.connect()
@@ -85,13 +91,21 @@ def main(argv: list[str]) -> int:
     from trainer.training.strategies import open_strategy
 
     values = flags.FLAGS
-    places = places_within(values.workdir) if values.workdir else places_of_job(os.environ)
-    options = TrainingOptions(
-        values.verify_records, values.init_from, values.profile, places.checkpoints, places.tensorboard
-    )
+    job = None if values.workdir else places_of_job(os.environ)
+    workdir = job.workdir if job else values.workdir
     try:
-        with _device_errors():
-            info = train(config, values.data_dir, places.workdir, options, open_strategy(values.strategy))
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(_device_errors())
+            stack.enter_context(cache_of_flags())
+            strategy = open_strategy(values.strategy)
+            init_from = stack.enter_context(folder_to_read(values.init_from)) if values.init_from else None
+            run = stack.enter_context(run_folder(workdir, strategy.is_chief))
+            options = TrainingOptions(values.verify_records, init_from, values.profile, saved=run.save)
+            if job:
+                options = dataclasses.replace(options, checkpoint_dir=job.checkpoints, tensorboard_dir=job.tensorboard)
+            info = train(config, values.data_dir, run.folder, options, strategy)
+            # The chief of several workers leaves a calibration; a run of an earlier version has none.
+            fitted = calibration.load(run.folder) if calibration.is_written(run.folder) else None
     except Interrupted as interrupted:
         say(f'stopped by {interrupted} and saved; the same command goes on')
         return 128 + interrupted.signal_number
@@ -99,11 +113,10 @@ def main(argv: list[str]) -> int:
     print(f'ended after epoch {info.epochs}; kept of each member the epoch that was best on validation ({kept})')
     print(
         f'{counted(len(info.members), "member")} trained on {info.trained_on} ({words_of_source(info.source)}),'
-        f' {info.examples_seen:,} examples; model in {places.workdir}'
+        f' {info.examples_seen:,} examples; model in {workdir}'
     )
-    # The chief of several workers leaves a calibration; a run of an earlier version has none.
-    if calibration.is_written(places.workdir):
-        print(calibration_words(calibration.load(places.workdir)))
+    if fitted:
+        print(calibration_words(fitted))
     return 0
 
 

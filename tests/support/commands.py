@@ -158,7 +158,7 @@ def _restore_flags(saved: dict) -> None:
     stay = {}
     for name in flags.FLAGS:
         definer = str(flags.FLAGS.find_module_defining_flag(name))
-        if not (name.startswith('config') or definer.startswith(tuple(MODULES.values()))):
+        if not (name.startswith('config') or definer.startswith((*MODULES.values(), 'trainer.buckets'))):
             stay[name] = flags.FLAGS[name].__dict__
     flagsaver.restore_flag_values(stay | saved)
 

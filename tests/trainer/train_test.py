@@ -242,8 +242,15 @@ def test_a_flag_that_is_given_twice_is_one_line(tmp_path, twice):
     assert error_line(run_command('sero-train', *once, twice)) == f'sero-train: {name}: is given twice'
 
 
-def test_a_workdir_that_is_a_url_leaves_no_folder(tmp_path, monkeypatch):
+def test_a_workdir_in_no_bucket_is_one_line_and_leaves_no_folder(tmp_path, monkeypatch, s3_bucket):
     monkeypatch.chdir(tmp_path)
-    result = run_command('sero-train', '--config', CONFIG_FILE, '--data_dir', 'data', '--workdir', 'gs://bucket/run')
-    assert error_line(result) == 'sero-train: --workdir=gs://bucket/run: must be a folder of this machine'
-    assert not list(tmp_path.iterdir())
+    arguments = ['--config', CONFIG_FILE, '--data_dir', 'data', '--cache_dir', tmp_path / 'cache']
+    result = run_command('sero-train', *arguments, '--workdir', 'ftp://host/run')
+    assert error_line(result) == 'sero-train: ftp://: no such store; there are gs://, s3://'
+    result = run_command('sero-train', *arguments, '--workdir', 's3://no-such-bucket/run')
+    assert error_line(result) == 'sero-train: s3://no-such-bucket: no such bucket'
+    result = run_command('sero-train', *arguments, '--workdir', f'{s3_bucket}/run')
+    assert error_line(result).startswith('sero-train: data/sero_spikes/')
+    result = run_command('sero-train', *arguments, '--workdir', 'run', '--cache_gb', '0')
+    assert error_line(result) == 'sero-train: --cache_gb=0.0: must be more than 0'
+    assert [path.name for path in tmp_path.iterdir()] == ['cache']

@@ -12,7 +12,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from ml_collections import FrozenConfigDict
@@ -118,7 +118,7 @@ class _FoldScores:
 
 
 def cross_validate(
-    config: FrozenConfigDict, data_dir: str, workdir: str, division: Division
+    config: FrozenConfigDict, data_dir: str, workdir: str, division: Division, saved: Callable[[], None] = lambda: None
 ) -> tuple[SplitResult, str]:
     """Cross-validates; folds that an earlier run of the same command has finished are not trained again.
 
@@ -129,6 +129,7 @@ def cross_validate(
     data_dir : the TFDS data directory.
     workdir : where ``cross_validation/DIVISION`` is created.
     division : how the cells or spikes are divided.
+    saved : called after each fold that is trained.
 
     Returns
     -------
@@ -158,7 +159,7 @@ def cross_validate(
     job = _CrossValidation(config, spikes, synthetic, made, folder, day)
     with written_by_one(folder, 'wait for it, or use another --workdir'):
         _reserve(folder, {'config': config.to_dict(), 'folds': len(made), 'data': fingerprints})
-        scores = [_load_fold(job, number) or _run_fold(job, number) for number in range(1, len(made) + 1)]
+        scores = [_score_fold(job, number, saved) for number in range(1, len(made) + 1)]
     cells: list[CellResult] = []
     tested: list[DescribedCells] = []
     by_controls: list[dict[str, np.ndarray]] = []
@@ -252,6 +253,14 @@ def _reserve(folder: str, settings: dict) -> None:
         write_text(path, text)
     except OSError as error:
         raise UserError(f'{folder}: cannot be written: {error.strerror}') from None
+
+
+def _score_fold(job: _CrossValidation, number: int, saved: Callable[[], None]) -> _FoldScores:
+    scores = _load_fold(job, number)
+    if scores is None:
+        scores = _run_fold(job, number)
+        saved()
+    return scores
 
 
 def _run_fold(job: _CrossValidation, number: int) -> _FoldScores:

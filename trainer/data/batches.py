@@ -1,7 +1,7 @@
 """tf.data pipelines over a built dataset: one for training, one for evaluation.
 
 Shards are mapped into memory as arrays of fixed-size rows: no protobuf is parsed, and a chunk of rows is one gather. No
-Python runs in the pipeline.
+Python runs in the pipeline, unless the shards are in a bucket (``fetched_records``).
 """
 
 from __future__ import annotations
@@ -17,13 +17,21 @@ import tensorflow as tf
 from beam_pipelines import domain
 from beam_pipelines.datasets import record_layout
 from beam_pipelines.errors import UserError
+from trainer.buckets.store import is_url
 from trainer.data.example_order import CHUNK_ROWS, Chunks, ExampleOrder
+from trainer.data.fetched_records import FetchedRecords
 from trainer.data.shards import HEADER_WORDS, Shard, map_shard, read_rows
 from trainer.data.stored_dataset import StoredSplit
 
 # Explicit, because AUTOTUNE would need the optimizations that are off, and some seconds to tune.
 _PARALLEL_CHUNKS = min(8, os.cpu_count() or 1)
 _BATCHES_READY = 8
+
+# What tfds.load takes for a bucket.
+_CLIENTS_OF_TENSORFLOW = {
+    'gs': "'tensorflow[gcs-filesystem]', for which there is nothing on Python 3.13",
+    's3': 'tensorflow-io, of a version for this TensorFlow',
+}
 
 _TFDS_SHUFFLED_ROWS = 16_384
 
@@ -52,14 +60,15 @@ def training_batches(
     UserError
         If a shard cannot be mapped.
     """
-    records = _MappedRecords(split)
+    records = _records_of(split)
+    order, chunks = _shuffled_chunks(split, batch_size, seed, first_batch)
 
     def read(shard: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, ...]:
         words = records.gather(shard, rows)
         columns = _waveform(words), _decode_varint(words, 'label')
         return (*columns, _decode_varint(words, 'cell')) if with_cell else columns
 
-    return shuffled_batches(split, batch_size, seed, first_batch, read)
+    return _read_chunks(order, records.ask_ahead(chunks), batch_size, read)
 
 
 def shuffled_batches(
@@ -76,6 +85,14 @@ def shuffled_batches(
     split, batch_size, seed, first_batch : see ``training_batches``.
     read : from a shard's number and (n,) rows of it to the columns of these examples.
     """
+    order, chunks = _shuffled_chunks(split, batch_size, seed, first_batch)
+    return _read_chunks(order, chunks, batch_size, read)
+
+
+def _shuffled_chunks(
+    split: StoredSplit, batch_size: int, seed: int, first_batch: int
+) -> tuple[ExampleOrder, tf.data.Dataset]:
+    """Returns the order of a split's examples, and its chunks from a batch on, endlessly."""
     if batch_size < 1:
         raise ValueError(f'batch_size {batch_size}: must be at least 1')
     if first_batch < 0:
@@ -88,7 +105,16 @@ def shuffled_batches(
     def without_consumed(first: Chunks) -> Chunks:
         return first._replace(begin=first.begin + place, count=first.count - place)
 
-    chunks = chunks.take(1).map(without_consumed).concatenate(chunks.skip(1))
+    return order, chunks.take(1).map(without_consumed).concatenate(chunks.skip(1))
+
+
+def _read_chunks(
+    order: ExampleOrder,
+    chunks: tf.data.Dataset,
+    batch_size: int,
+    read: Callable[[tf.Tensor, tf.Tensor], tuple],
+) -> tf.data.Dataset:
+    """Returns the batches of ``shuffled_batches``, of chunks in their order."""
 
     def read_chunk(shuffled: Chunks) -> tuple:
         return read(shuffled.shard, order.rows(shuffled))
@@ -113,6 +139,8 @@ def tfds_batches(
     """
     import tensorflow_datasets as tfds  # takes seconds
 
+    if is_url(split.folder):
+        _check_tensorflow_reads(split.folder)
     # tf.data mixes the global seed into the order, and a resumed run has not set it as the first run did.
     tf.random.set_seed(seed)
     rows = tfds.builder_from_directory(split.folder).as_dataset(
@@ -124,6 +152,19 @@ def tfds_batches(
     batches = rows.skip(first_batch * batch_size).batch(batch_size, drop_remainder=True)
     columns = ('waveform', 'label', 'cell') if with_cell else ('waveform', 'label')
     return batches.map(lambda row: tuple(row[column] for column in columns)).prefetch(tf.data.AUTOTUNE)
+
+
+def _check_tensorflow_reads(folder: str) -> None:
+    """Raises UserError if TensorFlow, whose own client ``tfds.load`` uses, has none for a bucket."""
+    try:
+        tf.io.gfile.exists(folder)
+    except tf.errors.UnimplementedError:
+        package = _CLIENTS_OF_TENSORFLOW[folder.partition('://')[0]]
+        raise UserError(
+            f"input tfds: needs TensorFlow's own client, pip install {package}; or use input tfrecord", file=folder
+        ) from None
+    except tf.errors.OpError as error:
+        raise UserError(' '.join(error.message.split()), file=folder) from None
 
 
 def evaluation_batches(split: StoredSplit, batch_size: int) -> tf.data.Dataset:
@@ -144,7 +185,7 @@ def evaluation_batches(split: StoredSplit, batch_size: int) -> tf.data.Dataset:
     UserError
         If a shard cannot be mapped.
     """
-    records = _MappedRecords(split)
+    records = _records_of(split)
     chunks = [
         (number, first, min(CHUNK_ROWS, shard.examples - first))
         for number, shard in enumerate(split.shards)
@@ -184,6 +225,11 @@ def dataset_errors() -> Iterator[None]:
         yield
     except tf.errors.DataLossError as error:  # TensorFlow's own reader of TFRecords
         raise UserError(' '.join(error.message.split())) from None
+    except tf.errors.UnknownError as error:  # what Python in a pipeline has raised
+        found = re.search(r'UserError: (.*)', error.message)
+        if not found:
+            raise
+        raise UserError(found[1]) from None
     except tf.errors.InvalidArgumentError as error:
         found = re.search(r'assertion failed: \[not of this layout\] \[(.*?)\] \[(\d+)\]', error.message)
         if not found:
@@ -203,12 +249,22 @@ def _batches(rows: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
     return rows.rebatch(batch_size, drop_remainder=True).prefetch(_BATCHES_READY).with_options(options)
 
 
+def _records_of(split: StoredSplit) -> _MappedRecords | FetchedRecords:
+    if any(shard.is_in_bucket for shard in split.shards):
+        return FetchedRecords(split.shards)
+    return _MappedRecords(split)
+
+
 class _MappedRecords:
     """The rows of a split's shards, mapped into memory."""
 
     def __init__(self, split: StoredSplit):
         self._shards = [map_shard(shard) for shard in split.shards]
         self._paths = [shard.path for shard in split.shards]
+
+    def ask_ahead(self, chunks: tf.data.Dataset) -> tf.data.Dataset:
+        """Returns the chunks as they are: all shards are here."""
+        return chunks
 
     def gather(self, shard: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
         """Returns rows of a shard as 32-bit words, (n, 189) int32, after checking their frames."""

@@ -66,7 +66,8 @@ def read_bank_cells(split: StoredSplit) -> np.ndarray:
 def _bank_shard(split: StoredSplit) -> Shard:
     synthesis = split.metadata.synthesis
     assert synthesis and synthesis.spike_bank and synthesis.spike_bank_examples is not None
-    return find_shard(os.path.join(split.folder, synthesis.spike_bank), synthesis.spike_bank_examples, METADATA_FILE)
+    path = os.path.join(split.folder, synthesis.spike_bank)
+    return find_shard(path, synthesis.spike_bank_examples, METADATA_FILE, synthesis.spike_bank_crc32c)
 
 
 def online_batches(

@@ -1,4 +1,4 @@
-"""Reads the files of a dataset: local ones, or those that TensorFlow's file systems reach (``gs://``, ``s3://``)."""
+"""Reads the files of a dataset: local ones, or those of a bucket (``gs://``, ``s3://``)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import os
 from collections.abc import Iterable, Iterator
-from typing import BinaryIO
 
 import numpy as np
 import tensorflow as tf
@@ -15,6 +14,8 @@ from beam_pipelines.datasets import record_layout
 from beam_pipelines.errors import UserError
 from beam_pipelines.storage.bounds import MOST_BYTES_OF_SMALL_FILE
 from beam_pipelines.storage.walk import open_regular
+from trainer.buckets import store
+from trainer.buckets.shard_cache import CachedObject, current_shards
 from trainer.data.bus_errors import read_lost_pages_as_zeros
 
 # How every record starts, as 32-bit words.
@@ -23,33 +24,53 @@ HEADER_WORDS = np.frombuffer(record_layout.HEADER, np.int32)
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """One shard file and how many records it holds."""
+    """One shard file.
+
+    Attributes
+    ----------
+    path : a local path, or the URL of an object.
+    examples : how many records it holds.
+    crc32c : of the whole file, from ``metadata.json``; an object is compared with it when it comes.
+    """
 
     path: str
     examples: int
+    crc32c: str | None = None
+
+    @property
+    def is_in_bucket(self) -> bool:
+        return store.is_url(self.path)
+
+    @property
+    def object(self) -> CachedObject:
+        """What the cache is asked for, of a shard in a bucket."""
+        return CachedObject(self.path, self.examples * record_layout.RECORD_BYTES, self.crc32c)
 
 
 def exists(path: str) -> bool:
     """Tells whether there is a file or folder."""
     with _file_errors(path):
-        return tf.io.gfile.exists(path) if _is_remote(path) else os.path.exists(path)
+        return store.exists(path) if store.is_url(path) else os.path.exists(path)
 
 
 def file_size(path: str) -> int:
     """Returns a file's size in bytes; UserError if it is missing."""
     with _file_errors(path):
-        return tf.io.gfile.stat(path).length if _is_remote(path) else os.path.getsize(path)
+        return store.object_size(path) if store.is_url(path) else os.path.getsize(path)
 
 
 def read_file(path: str, most_bytes: int = MOST_BYTES_OF_SMALL_FILE) -> bytes:
     """Returns the content of a small file; UserError if it cannot be read, or is larger than so many bytes."""
+    if store.is_url(path):
+        with _file_errors(path):
+            return store.read_object(path, most_bytes)
     if file_size(path) > most_bytes:
         raise UserError(f'{path}: is larger than {most_bytes:,} bytes')
-    with _file_errors(path), _open(path) as file:
+    with _file_errors(path), open_regular(path) as file:
         return file.read()
 
 
-def find_shard(path: str, examples: int, promised_in: str) -> Shard:
+def find_shard(path: str, examples: int, promised_in: str, crc32c: str | None = None) -> Shard:
     """Returns a shard that has the size that so many records take.
 
     Parameters
@@ -57,6 +78,7 @@ def find_shard(path: str, examples: int, promised_in: str) -> Shard:
     path : of the file.
     examples : how many records it should hold.
     promised_in : name of the file that says so.
+    crc32c : what its checksum should be, see ``Shard``.
 
     Raises
     ------
@@ -66,7 +88,7 @@ def find_shard(path: str, examples: int, promised_in: str) -> Shard:
     size, expected = file_size(path), examples * record_layout.RECORD_BYTES
     if size != expected:
         raise UserError(f'{path}: {size} bytes, {promised_in} promises {examples} records, {expected} bytes')
-    return Shard(path, examples)
+    return Shard(path, examples, crc32c)
 
 
 def read_rows(shard: Shard, first: int, count: int) -> np.ndarray:
@@ -82,7 +104,7 @@ def read_rows(shard: Shard, first: int, count: int) -> np.ndarray:
         If the file cannot be read, ends too early, or holds anything but records of this layout: names the file
         and the record.
     """
-    with _file_errors(shard.path), _open(shard.path) as file:
+    with _file_errors(shard.path), _local_path(shard) as path, open_regular(path) as file:
         file.seek(first * record_layout.RECORD_BYTES)
         content = file.read(count * record_layout.RECORD_BYTES)
     if len(content) < count * record_layout.RECORD_BYTES:
@@ -111,10 +133,9 @@ def read_records(shards: Iterable[Shard]) -> np.ndarray:
 
 
 def map_shard(shard: Shard) -> tf.Tensor:
-    """Returns the rows of a shard as 32-bit words: (examples, 189) int32.
+    """Returns the rows of a local shard as 32-bit words: (examples, 189) int32.
 
-    A local file is mapped into memory and read as it is needed; a remote one is read here, as a whole. What is lost of
-    a mapped file afterwards reads as zeros.
+    It is mapped into memory and read as it is needed. What is lost of it afterwards reads as zeros.
 
     Raises
     ------
@@ -123,23 +144,16 @@ def map_shard(shard: Shard) -> tf.Tensor:
     """
     shape = (shard.examples, record_layout.RECORD_BYTES // 4)
     with _file_errors(shard.path), tf.device('/cpu:0'):
-        if not shard.examples or _is_remote(shard.path):
-            content = read_file(shard.path, most_bytes=shard.examples * record_layout.RECORD_BYTES)
-            if len(content) != shard.examples * record_layout.RECORD_BYTES:
-                raise UserError(f'{shard.path}: {len(content)} bytes, has changed since the dataset was opened')
-            return tf.constant(np.frombuffer(content, np.int32).reshape(shape))
+        if not shard.examples:
+            file_size(shard.path)  # it is to be there, although there is nothing to map
+            return tf.zeros(shape, tf.int32)
         read_lost_pages_as_zeros(shard.path)
         return tf.raw_ops.ImmutableConst(dtype=tf.int32, shape=shape, memory_region_name=shard.path)
 
 
-def _is_remote(path: str) -> bool:
-    return '://' in path
-
-
-def _open(path: str) -> BinaryIO:
-    if _is_remote(path):
-        return tf.io.gfile.GFile(path, 'rb')
-    return open_regular(path)
+def _local_path(shard: Shard) -> contextlib.AbstractContextManager[str]:
+    """Returns the context in which a shard is on this machine, and gives its path."""
+    return current_shards().held(shard.object) if shard.is_in_bucket else contextlib.nullcontext(shard.path)
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
@@ -57,6 +57,7 @@ class TrainingOptions:
         from the same.
     profile : records some early steps for TensorBoard.
     checkpoint_dir, tensorboard_dir : folders of the checkpoints and of the event files; by default in the run's folder.
+    saved : called when the run's folder has been brought up to date, to copy it elsewhere; in the process that writes.
     """
 
     verify_records: bool = False
@@ -64,6 +65,7 @@ class TrainingOptions:
     profile: bool = False
     checkpoint_dir: str | None = None
     tensorboard_dir: str | None = None
+    saved: Callable[[], None] = lambda: None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,10 +133,12 @@ def train(
                 places, config, data.splits, init_files
             )
         strategy.check_same(step=run.state['step'])
-        _fit(run, data, strategy, options.profile)
+        _fit(run, data, strategy, options)
         if not strategy.is_chief:
             return run.info()
-        return complete_run(workdir, run.info(), data.splits, data.held_out)
+        info = complete_run(workdir, run.info(), data.splits, data.held_out)
+        options.saved()
+        return info
 
 
 def check_devices(config: FrozenConfigDict, strategy: OneDevice) -> None:
@@ -180,18 +184,19 @@ def _hold_out_days(config: FrozenConfigDict, recorded_split: StoredSplit) -> Hel
     return deal_days(label_of, day_of, groups, members, config.seed)
 
 
-def _fit(run: Run, data: _Data, strategy: OneDevice, profile: bool) -> None:
+def _fit(run: Run, data: _Data, strategy: OneDevice, options: TrainingOptions) -> None:
     """Trains until the run has ended."""
     config, state = run.config, run.state
     with StopRequests() as stop_requests:
-        keeper = RunKeeper(run, strategy.listen(stop_requests), strategy.is_chief)
+        saved = options.saved if strategy.is_chief else None
+        keeper = RunKeeper(run, strategy.listen(stop_requests), saved)
         if run.finished:
             return
         with strategy.scope():
             _announce(data, config, state['step'])
         validation = _open_validation(run.ensemble, data, strategy)
         weights = None if data.held_out is None else _weights(data, data.held_out)
-        loggers = _tensorboard_loggers(run, profile) if strategy.is_chief else []
+        loggers = _tensorboard_loggers(run, options.profile) if strategy.is_chief else []
         # Keras starts at the beginning of an epoch: it sees the rest of an interrupted one as a shorter epoch.
         made = state['step'] % run.steps_per_epoch
         parts = [(state['epoch'] + 1, made)] if made else []

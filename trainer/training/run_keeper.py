@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
+from collections.abc import Callable
 
 import keras
 
@@ -32,14 +33,20 @@ class RunKeeper(keras.callbacks.Callback):
     ----------
     run : its ``state`` is kept up to date.
     stop_requests : asked after each step; or those that several processes share.
-    writes : whether this process saves; of several that train the same model, one does.
+    saved : called after each checkpoint; None if this process does not save: of several that train the same model, one
+        does.
     """
 
-    def __init__(self, run: Run, stop_requests: StopRequests | SharedStopRequests, writes: bool = True):
+    def __init__(
+        self,
+        run: Run,
+        stop_requests: StopRequests | SharedStopRequests,
+        saved: Callable[[], None] | None = lambda: None,
+    ):
         super().__init__()
         self._run = run
         self._stop_requests = stop_requests
-        self._writes = writes
+        self._saved = saved
         self._saved_at = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
@@ -67,7 +74,7 @@ class RunKeeper(keras.callbacks.Callback):
         run.data.check_not_replaced()
         stopped = {name for name in run.state['best'] if run.is_stopped(name)}
         run.state['epoch'] = epoch + 1
-        if self._writes:
+        if self._saved:
             # They may exist from a run that had ended before it was given more epochs.
             manifest.remove(run.workdir)  # first: without it nothing is said of the other files
             remove_consensus(run.workdir)
@@ -77,9 +84,9 @@ class RunKeeper(keras.callbacks.Callback):
             if member.name not in stopped and loss < run.state['best'][member.name]:
                 run.state['best'][member.name] = loss
                 run.state['best_epoch'][member.name] = epoch + 1
-                if self._writes:
+                if self._saved:
                     save_whole(member, os.path.join(run.workdir, MEMBERS_FOLDER, f'{member.name}.keras'))
-        if self._writes:
+        if self._saved:
             model_info.write(run.workdir, run.info())
         self._save()
         if self._stop_requests.signal_number is not None:
@@ -87,7 +94,7 @@ class RunKeeper(keras.callbacks.Callback):
         self.model.stop_training = run.finished
 
     def _save(self) -> None:
-        if not self._writes:
+        if not self._saved:
             return
         if keras.backend.backend() == 'jax':
             self.model.jax_state_sync()  # while it trains, Keras keeps the weights and the optimizer's elsewhere
@@ -97,3 +104,4 @@ class RunKeeper(keras.callbacks.Callback):
             run.places.checkpoints, run.state['step'], run.ensemble, run.state, run.config.checkpoints_kept
         )
         self._saved_at = time.monotonic()
+        self._saved()

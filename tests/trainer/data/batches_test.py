@@ -11,7 +11,6 @@ from beam_pipelines.errors import UserError
 from tests.support.spikes import make_spikes
 from trainer.data.batches import dataset_errors, evaluation_batches, training_batches
 from trainer.data.example_order import BLOCK_ROWS, CHUNK_ROWS
-from trainer.data.shards import Shard
 from trainer.data.stored_dataset import StoredSplit, open_split
 
 LENGTHS = (37, 20, 0, 1)
@@ -297,15 +296,3 @@ def test_other_errors_of_tensorflow_stay_what_they_are():
     broken = tf.data.Dataset.range(3).map(lambda number: tf.ensure_shape(tf.zeros([number]), [0]))
     with pytest.raises(tf.errors.InvalidArgumentError), dataset_errors():
         list(broken)
-
-
-def test_files_of_another_file_system_are_read_as_local_ones_are(large_split):
-    """TensorFlow's file system in memory stands for those that need a network."""
-    shards = []
-    for shard in large_split.shards:
-        remote = f'ram://{os.path.basename(shard.path)}'
-        tf.io.gfile.copy(shard.path, remote, overwrite=True)
-        shards.append(Shard(remote, shard.examples))
-    split = StoredSplit(large_split.name, 'ram://', tuple(shards), (), {})
-    expected = positions(training_batches(large_split, 1000, seed=1), 20_000)
-    assert positions(training_batches(split, 1000, seed=1), 20_000) == expected

@@ -4,13 +4,14 @@ import pathlib
 import shutil
 
 import pytest
-import tensorflow as tf
 
 from beam_pipelines.datasets import record_layout
 from beam_pipelines.datasets.checksums import cover
 from beam_pipelines.datasets.configs import shard_name
 from beam_pipelines.errors import UserError
-from trainer.data.stored_dataset import dataset_folder, open_split
+from trainer.buckets import store
+from trainer.buckets.shard_cache import cached_in
+from trainer.data.stored_dataset import dataset_folder, is_built, open_split
 
 
 @pytest.fixture
@@ -150,20 +151,22 @@ def test_records_in_another_order_are_found_when_all_are_checked(own_data_dir):
     assert 'metadata.json promises' in message
 
 
-def test_dataset_of_another_file_system_is_opened_as_a_local_one(data_dir):
+def test_dataset_in_a_bucket_is_opened_as_a_local_one(data_dir, s3_bucket, tmp_path):
     local = open_split(data_dir, 'original', 'test', verify_records=True)
-    remote_dir = 'ram://bucket/data'
-    remote_folder = dataset_folder(remote_dir, 'original')
-    tf.io.gfile.makedirs(remote_folder)
+    remote_dir = f'{s3_bucket}/data'
     for path in pathlib.Path(local.folder).iterdir():
-        tf.io.gfile.copy(str(path), f'{remote_folder}/{path.name}', overwrite=True)
-    remote = open_split(remote_dir, 'original', 'test', verify_records=True)
+        store.upload(str(path), f'{dataset_folder(remote_dir, "original")}/{path.name}')
+    with cached_in(str(tmp_path), 0.1):
+        remote = open_split(remote_dir, 'original', 'test', verify_records=True)
     assert remote.metadata == local.metadata
     assert [shard.examples for shard in remote.shards] == [shard.examples for shard in local.shards]
-    with pytest.raises(
-        UserError, match='^ram://bucket/data/sero_spikes/non_homogeneous/1.1.0/dataset_info.json: no such'
-    ):
+    assert is_built(remote_dir, 'original') and not is_built(remote_dir, 'non_homogeneous')
+    info = f'{dataset_folder(remote_dir, "non_homogeneous")}/dataset_info.json'
+    with pytest.raises(UserError, match=f'^{info}: no such file; sero-build'):
         open_split(remote_dir, 'non_homogeneous', 'test')
+    store.write_object(remote.shards[0].path, bytes(10))
+    with pytest.raises(UserError, match=f'^{remote.shards[0].path}: 10 bytes, dataset_info.json promises'):
+        open_split(remote_dir, 'original', 'test')
 
 
 def test_damage_of_one_split_leaves_the_others_usable(own_data_dir):

@@ -16,8 +16,8 @@ from beam_pipelines.synthesis.synthesizer import Recipe, SpikeBank, Synthesizer
 from trainer.data.augmentation_draws import add_draws
 from trainer.models.ensemble import build_ensemble
 from trainer.training.loop import check_devices, model_to_fit, with_targets
-from trainer.training.optimization import compile_ensemble, learning_rate_over_run
 from trainer.training.one_device import OneDevice
+from trainer.training.optimization import compile_ensemble, learning_rate_over_run
 
 # The published sizes: 70 % of the recorded spikes train, and 600 noise masks were cut from their recordings.
 _BANK_SPIKES = 30_328

@@ -1,0 +1,110 @@
+"""The cache of shards: checked, bounded, shared, and never without what is in use."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from beam_pipelines.datasets.checksums import checksum
+from beam_pipelines.errors import UserError
+from trainer.buckets import store
+from trainer.buckets.shard_cache import CachedObject, ShardCache
+
+
+@pytest.fixture
+def put(s3_bucket):
+    """Returns a function that puts so many bytes into the bucket, and returns the object."""
+    store._open_client.cache_clear()
+
+    def put(name: str, size: int = 1000) -> CachedObject:
+        content = np.random.default_rng(len(name) + size).bytes(size - 1) + name[-1:].encode()
+        store.write_object(f'{s3_bucket}/{name}', content)
+        return CachedObject(f'{s3_bucket}/{name}', size, checksum(content))
+
+    return put
+
+
+def _shards_in(folder) -> set[str]:
+    return {name.rpartition('-')[2] for name in os.listdir(folder) if not name.startswith('.')}
+
+
+def _content(cache: ShardCache, wanted: CachedObject) -> bytes:
+    with cache.held(wanted) as path, open(path, 'rb') as file:
+        return file.read()
+
+
+def test_a_shard_comes_once_and_is_read_from_the_cache_without_the_store(put, tmp_path):
+    cache, shard = ShardCache(str(tmp_path), 10_000), put('a')
+    content = _content(cache, shard)
+    assert checksum(content) == shard.crc32c
+    store.remove_object(shard.url)
+    assert _content(cache, shard) == content
+    assert _content(ShardCache(str(tmp_path), 10_000), shard) == content
+    cache.close()
+
+
+def test_what_was_used_longest_ago_goes_and_what_is_in_use_stays(put, tmp_path):
+    cache = ShardCache(str(tmp_path), 3500)
+    a, b, c, d, e = (put(name) for name in 'abcde')
+    with cache.held(a) as path:
+        for moment, shard in enumerate((b, c, d)):
+            with cache.held(shard) as held:
+                os.utime(held, (moment, moment))
+        assert _shards_in(tmp_path) == {'a', 'c', 'd'}
+        os.utime(path, (0, 0))
+        with cache.held(e), cache.held(d):
+            assert _shards_in(tmp_path) == {'a', 'd', 'e'}
+            with pytest.raises(UserError, match=r'^--cache_gb 3\.5e-06: .*/b does not fit beside the shards in use'):
+                cache.fetch(b)
+        assert os.path.getsize(path) == 1000
+    cache.fetch(b)
+    assert _shards_in(tmp_path) == {'b', 'd', 'e'}
+
+
+@pytest.mark.parametrize(
+    'damage, line',
+    [
+        (lambda url: store.remove_object(url), 'no such object; it was there when the dataset was built'),
+        (lambda url: store.write_object(url, bytes(999)), '999 bytes, promised are 1,000'),
+        (lambda url: store.write_object(url, bytes(1000)), 'CRC-32C .{8}, promised is .{8}'),
+    ],
+)
+def test_an_object_that_is_deleted_cut_or_changed_is_one_line_and_does_not_stay(put, tmp_path, damage, line):
+    cache, shard = ShardCache(str(tmp_path), 10_000), put('a')
+    damage(shard.url)
+    with pytest.raises(UserError, match=f'^{shard.url}: {line}$'):
+        _content(cache, shard)
+    assert _shards_in(tmp_path) == set() and os.listdir(cache._session) == []
+
+
+_HOLDER = """
+import sys, time
+from trainer.buckets.shard_cache import CachedObject, ShardCache
+cache = ShardCache(sys.argv[1], 10_000)
+with cache.held(CachedObject(sys.argv[2], 1000, sys.argv[3])) as path:
+    print(path, flush=True)
+    time.sleep(600)
+"""
+
+
+def test_what_another_process_uses_stays_until_that_has_ended_however_it_ends(put, tmp_path):
+    a, b = put('a'), put('b')
+    holder = subprocess.Popen(
+        [sys.executable, '-c', _HOLDER, str(tmp_path), a.url, a.crc32c], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        path = holder.stdout.readline().strip()
+        cache = ShardCache(str(tmp_path), 1500)
+        with pytest.raises(UserError, match='does not fit'):
+            cache.fetch(b)
+        assert os.path.getsize(path) == 1000
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+        cache.fetch(b)
+        assert _shards_in(tmp_path) == {'b'} and not os.path.exists(path)
+    finally:
+        holder.kill()
+        holder.wait()
