@@ -28,9 +28,10 @@ from beam_pipelines.transforms.finish_dataset import (
     was_published_since_planned,
     write_rejected,
 )
+from beam_pipelines.transforms.job import HERE, Job
 from beam_pipelines.transforms.paths import BuildPaths
 from beam_pipelines.transforms.read_recordings import FindAndIngest, IngestResult, source_of_root
-from beam_pipelines.transforms.write_shards import FailedShard, ShardTask, WriteShards, WrittenShard, words_of
+from beam_pipelines.transforms.write_shards import FailedShard, ShardTask, WriteShards, WrittenShard
 
 _UNWRITTEN = 'unwritten'
 
@@ -43,38 +44,33 @@ class BuildDataset(beam.PTransform):
     ----------
     config : name of the config.
     options : the build's options.
-    publish : move the finished dataset to its folder; without it, the dataset stays staged for the caller.
-    overwrite : replace a dataset that exists when the job runs.
-    detached : nobody waits for the job, so it fails if the dataset cannot be built.
+    job : how the job runs.
     """
 
     config: str
     options: BuildOptions
-    publish: bool = True
-    overwrite: bool = False
-    detached: bool = False
+    job: Job
 
     def expand(self, ingested: beam.PCollection[IngestResult]) -> beam.PCollection[str]:
         start = ingested.pipeline | 'Start' >> beam.Create([self.config])
-        keep = self.publish and not self.overwrite
         written = (
             start
-            | 'Plan' >> beam.FlatMap(plan_shards, beam.pvalue.AsList(ingested), self.options, keep)
-            | 'WriteShards' >> WriteShards(self.options.data_dir)
+            | 'Plan' >> beam.FlatMap(plan_shards, beam.pvalue.AsList(ingested), self.options, self.job)
+            | 'WriteShards' >> WriteShards(self.options.data_dir, self.job)
         )
         return start | 'Finish' >> beam.ParDo(
-            Finish(self.options, self.publish, self.detached),
+            Finish(self.options, self.job),
             beam.pvalue.AsList(ingested),
             beam.pvalue.AsList(written),
         )
 
 
 def plan_shards(
-    config: str, ingested: Sequence[IngestResult], options: BuildOptions, keep: bool
+    config: str, ingested: Sequence[IngestResult], options: BuildOptions, job: Job
 ) -> Iterator[ShardTask | FailedShard]:
     """Writes a dataset's plan and yields the shards to make; a plan that fails is a failed shard.
 
-    With ``keep``, nothing is yielded if the same dataset is already published.
+    Nothing is yielded if the same dataset is already published and not to be replaced.
     """
     paths = BuildPaths(options.data_dir)
     try:
@@ -87,7 +83,7 @@ def plan_shards(
             plan = plan_dataset(config, [result.cell for result in ingested if result.cell], options)
         _check_splits(plan, options)
         planned = paths.plan(config)
-        if keep and is_published_as_planned(plan, paths):
+        if job.publish and not job.overwrite and is_published_as_planned(plan, paths):
             files.remove(planned)
             return
         # An identical plan is not rewritten: its time shows whether the dataset was published after it.
@@ -99,7 +95,7 @@ def plan_shards(
             files.write_json(planned, content)
     except (OSError, UserError) as error:
         # Complete shards of an earlier run stay, because the store may be back in a minute.
-        yield FailedShard(words_of(error, paths.work(config)))
+        yield FailedShard(job.reason(error, paths.work(config)))
         return
     for split, shards in plan.shards.items():
         for number in range(shards):
@@ -124,11 +120,10 @@ def _check_splits(plan: DatasetPlan, options: BuildOptions) -> None:
 class Finish(beam.DoFn):
     """Finishes and publishes a dataset, or records why it cannot be built."""
 
-    def __init__(self, options: BuildOptions, publish: bool, detached: bool):
+    def __init__(self, options: BuildOptions, job: Job):
         self._options = options
         self._paths = BuildPaths(options.data_dir)
-        self._publish = publish
-        self._detached = detached
+        self._job = job
         self._unwritten = beam.metrics.Metrics.string_set('failures', _UNWRITTEN)
 
     def process(
@@ -139,12 +134,14 @@ class Finish(beam.DoFn):
             self._finish(config, ingested, written)
             files.remove(paths.failure(config))
         except (OSError, UserError) as error:
-            reason = words_of(error, paths.work(config))
-            if self._detached:
+            reason = self._job.reason(error, paths.work(config))
+            if self._job.detached:
                 raise RuntimeError(f'{reason}; rejected files are listed in {paths.rejected}') from error
             try:
                 files.write_json(paths.failure(config), {'error': reason})
             except OSError:  # The disk is full, or fails.
+                if self._job.repeats_faults:
+                    raise
                 self._unwritten.add(json.dumps([config, reason]))
             return
         yield config
@@ -155,7 +152,7 @@ class Finish(beam.DoFn):
         planned = self._paths.plan(config)
         plan = files.read_typed_json(planned, DatasetPlan) if files.exists(planned) else None
         # Runners may repeat work, even concurrently. The second time, the dataset is already published.
-        if self._publish and plan and was_published_since_planned(plan, self._paths):
+        if self._job.publish and plan and was_published_since_planned(plan, self._paths):
             return
         failures = [shard.error for shard in written if isinstance(shard, FailedShard)]
         if failures:
@@ -166,7 +163,7 @@ class Finish(beam.DoFn):
             shards = [shard for shard in written if isinstance(shard, WrittenShard)]
             folder = self._paths.staged(config, plan.fingerprint)
             finish_dataset(plan, reports, shards, folder, source_of_root(self._options.recordings))
-            if self._publish:
+            if self._job.publish:
                 publish_dataset(plan, self._paths)
 
 
@@ -176,42 +173,28 @@ def unwritten_failures(result: PipelineResult) -> dict[str, str]:
     return dict(json.loads(failure) for found in sets for failure in found.result)
 
 
-def build_pipeline(
-    pipeline: beam.Pipeline,
-    options: BuildOptions,
-    publish: bool = True,
-    overwrite: bool = False,
-    detached: bool = False,
-) -> None:
-    """Adds the whole job to a pipeline.
-
-    Parameters
-    ----------
-    pipeline : the pipeline.
-    options : the build's options.
-    publish, overwrite, detached : see ``BuildDataset``.
-    """
+def build_pipeline(pipeline: beam.Pipeline, options: BuildOptions, job: Job = HERE) -> None:
+    """Adds the whole job to a pipeline."""
     paths = BuildPaths(options.data_dir)
-    ingested = pipeline | 'RecordingsRoot' >> beam.Create([options.recordings]) | 'Ingest' >> FindAndIngest(options)
+    root = pipeline | 'RecordingsRoot' >> beam.Create([options.recordings])
+    ingested = root | 'Ingest' >> FindAndIngest(options, job)
     listed = (
         pipeline
         | 'RejectedPath' >> beam.Create([paths.rejected])
-        | 'ListRejected' >> beam.Map(list_rejected, beam.pvalue.AsList(ingested))
+        | 'ListRejected' >> beam.Map(list_rejected, beam.pvalue.AsList(ingested), job)
     )
-    finished = [
-        ingested | f'Build_{config}' >> BuildDataset(config, options, publish, overwrite, detached)
-        for config in options.configs
-    ]
+    finished = [ingested | f'Build_{config}' >> BuildDataset(config, options, job) for config in options.configs]
     (
         pipeline
         | 'Paths' >> beam.Create([paths])
-        | 'CleanUp' >> beam.Map(clean_up, publish, *map(beam.pvalue.AsList, [*finished, listed]))
+        | 'CleanUp' >> beam.Map(clean_up, job.publish, *map(beam.pvalue.AsList, [*finished, listed]))
     )
 
 
-def list_rejected(path: str, ingested: Sequence[IngestResult]) -> None:
+def list_rejected(path: str, ingested: Sequence[IngestResult], job: Job) -> None:
     """Writes the list of all files that were not used."""
-    with contextlib.suppress(OSError):  # A full disk is reported for the dataset that does not fit.
+    # On this machine, a full disk is reported for the dataset that does not fit.
+    with contextlib.nullcontext() if job.repeats_faults else contextlib.suppress(OSError):
         write_rejected(path, [result.report for result in ingested])
 
 

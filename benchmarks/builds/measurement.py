@@ -23,6 +23,7 @@ from beam_pipelines.datasets.configs import INFO_FILE, NAME
 from beam_pipelines.planning.options import BuildOptions
 from beam_pipelines.storage import files as storage
 from beam_pipelines.transforms.build_datasets import build_pipeline
+from beam_pipelines.transforms.job import Job
 from beam_pipelines.transforms.paths import BuildPaths
 from benchmarks.builds import discarding_store
 from benchmarks.builds.job_flows import flows_of, seconds_of_transforms
@@ -72,7 +73,7 @@ def _measure(options: BuildOptions) -> dict:
         arguments += ['--direct_running_mode=multi_processing', f'--direct_num_workers={_WORKERS.value}']
     pipeline = beam.Pipeline(options=PipelineOptions(arguments))
     # Publishing is measured separately: in the job it is part of the step Finish.
-    build_pipeline(pipeline, options, publish=False)
+    build_pipeline(pipeline, options, Job(publish=False))
     job = pipeline.to_runner_api()
     started = time.perf_counter()
     result: Any = pipeline.run()

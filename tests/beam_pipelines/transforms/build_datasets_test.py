@@ -15,6 +15,7 @@ from beam_pipelines.spikes.cell_spikes import CellSpikes
 from beam_pipelines.storage import files
 from beam_pipelines.transforms.build_datasets import build_pipeline
 from beam_pipelines.transforms.finish_dataset import publish_dataset
+from beam_pipelines.transforms.job import Job
 from beam_pipelines.transforms.paths import BuildPaths
 from beam_pipelines.transforms.read_recordings import FindAndIngest
 from beam_pipelines.transforms.write_shards import ShardTask, WriteShards
@@ -115,7 +116,7 @@ def test_shards_of_another_build_in_the_work_folder_are_not_taken_over(recording
 def _grown(options) -> tuple[DatasetPlan, BuildPaths]:
     """Builds `original` up to its last step, in which it is published."""
     with beam.Pipeline('FnApiRunner') as pipeline:
-        build_pipeline(pipeline, options, publish=False)
+        build_pipeline(pipeline, options, Job(publish=False))
     paths = BuildPaths(options.data_dir)
     return files.read_typed_json(paths.plan('original'), DatasetPlan), paths
 
