@@ -10,6 +10,7 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import json
+import mmap
 import os
 import re
 import shutil
@@ -306,6 +307,16 @@ def local_copy(path: str) -> Iterator[str]:
         with _errors_of(path), _open(path) as source, open(copy, 'wb') as target:
             shutil.copyfileobj(source, target)
         yield copy
+
+
+def map_whole(path: str) -> mmap.mmap:
+    """Maps a file into memory, read-only; one on an object store is copied to this machine, until the map is closed."""
+    with _errors_of(path), _open(path) if is_local(path) else tempfile.TemporaryFile() as file:
+        if not is_local(path):
+            for block in read_blocks(path):
+                file.write(block)
+            file.flush()
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def upload(local_path: str, path: str) -> None:

@@ -22,6 +22,7 @@ from beam_pipelines.planning.options import BuildOptions
 from beam_pipelines.planning.plan import DatasetPlan, plan_dataset
 from beam_pipelines.storage import files
 from beam_pipelines.transforms.finish_dataset import (
+    Sources,
     finish_dataset,
     is_published_as_planned,
     publish_dataset,
@@ -31,6 +32,7 @@ from beam_pipelines.transforms.finish_dataset import (
 from beam_pipelines.transforms.job import HERE, Job
 from beam_pipelines.transforms.paths import BuildPaths
 from beam_pipelines.transforms.read_recordings import FindAndIngest, IngestResult, source_of_root
+from beam_pipelines.transforms.staged_bank import open_bank, stage_bank
 from beam_pipelines.transforms.write_shards import FailedShard, ShardTask, WriteShards, WrittenShard
 
 _UNWRITTEN = 'unwritten'
@@ -93,6 +95,8 @@ def plan_shards(
         if any(earlier.get(field) != content[field] for field in ('fingerprint', 'cutting')):
             files.remove(paths.work(config))  # Leftovers of another build.
             files.write_json(planned, content)
+        if not plan.arrays:
+            stage_bank(plan, paths)
     except (OSError, UserError) as error:
         # Complete shards of an earlier run stay, because the store may be back in a minute.
         yield FailedShard(job.reason(error, paths.work(config)))
@@ -159,10 +163,13 @@ class Finish(beam.DoFn):
             raise UserError(min(failures))
         if plan:
             recording_set = CONFIGS[config].recording_set
-            reports = [result.report for result in ingested if result.recording_set == recording_set]
+            sources = Sources(
+                source_of_root(self._options.recordings),
+                [result.report for result in ingested if result.recording_set == recording_set],
+                open_bank(plan, self._paths) if plan.synthetic_examples else None,
+            )
             shards = [shard for shard in written if isinstance(shard, WrittenShard)]
-            folder = self._paths.staged(config, plan.fingerprint)
-            finish_dataset(plan, reports, shards, folder, source_of_root(self._options.recordings))
+            finish_dataset(plan, sources, shards, self._paths.staged(config, plan.fingerprint))
             if self._job.publish:
                 publish_dataset(plan, self._paths)
 

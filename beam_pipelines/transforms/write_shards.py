@@ -20,6 +20,7 @@ from beam_pipelines.recordings.rejection import RecordingRejected
 from beam_pipelines.storage import files
 from beam_pipelines.transforms.job import HERE, Job
 from beam_pipelines.transforms.paths import BuildPaths
+from beam_pipelines.transforms.staged_bank import open_bank
 
 _RowSource = ExampleSource | ArraySource
 
@@ -179,7 +180,7 @@ class ShardWriter:
         self._reused = beam.metrics.Metrics.counter('shards', 'reused')
 
     def load(self, task: ShardTask) -> _Bank:
-        """Loads a dataset's spikes and masks.
+        """Opens a dataset's spikes and masks.
 
         Raises
         ------
@@ -190,7 +191,7 @@ class ShardWriter:
         if plan.fingerprint != task.fingerprint:
             raise OSError(f'another build has begun in {self._paths.root}')
         self._loaded.inc()
-        return _Bank(plan, ArraySource(plan) if plan.arrays else ExampleSource(plan, files.read_bytes))
+        return _Bank(plan, ArraySource(plan) if plan.arrays else ExampleSource(plan, open_bank(plan, self._paths)))
 
     def write_all(self, tasks: Sequence[ShardTask | FailedShard], cores: int) -> list[WrittenShard | FailedShard]:
         """Writes all shards of a dataset on threads that share its spikes and masks.

@@ -25,6 +25,7 @@ def tasks(tmp_path, monkeypatch) -> list[ShardTask]:
     plan, source = make_source('synthetic', synthetic_examples=(20_000, 20_000))
     files.write_json(BuildPaths(str(tmp_path)).plan('synthetic'), msgspec.to_builtins(plan))
     monkeypatch.setattr(write_shards, 'ExampleSource', lambda *_: source)
+    monkeypatch.setattr(write_shards, 'open_bank', lambda *_: None)
     return [ShardTask('synthetic', plan.fingerprint, 'train', number) for number in range(plan.shards['train'])]
 
 
