@@ -24,8 +24,9 @@ from beam_pipelines.storage import files
 from beam_pipelines.storage.locks import check_not_written, locked
 from beam_pipelines.storage.object_store import check_access
 from beam_pipelines.synthesis.numba_rows import compiled_meanwhile
-from beam_pipelines.transforms.build_datasets import build_pipeline, unwritten_failures
+from beam_pipelines.transforms.build_datasets import build_pipeline
 from beam_pipelines.transforms.build_here import build_pipeline_here
+from beam_pipelines.transforms.failures import unwritten_failures
 from beam_pipelines.transforms.job import Job
 from beam_pipelines.transforms.paths import BuildPaths
 from beam_pipelines.transforms.read_recordings import find_inputs

@@ -6,13 +6,10 @@ shuffle them. A fault in the data is a result like any other, not an exception.
 
 import contextlib
 import dataclasses
-import json
 from collections.abc import Iterator, Sequence
 
 import apache_beam as beam
 import msgspec
-from apache_beam.metrics.metric import MetricResults, MetricsFilter
-from apache_beam.runners.runner import PipelineResult
 
 from beam_pipelines.datasets.configs import ARRAYS, CONFIGS
 from beam_pipelines.datasets.metadata import DatasetMetadata
@@ -21,21 +18,19 @@ from beam_pipelines.planning.array_plan import plan_arrays
 from beam_pipelines.planning.options import BuildOptions
 from beam_pipelines.planning.plan import DatasetPlan, plan_dataset
 from beam_pipelines.storage import files
-from beam_pipelines.transforms.finish_dataset import (
-    Sources,
-    finish_dataset,
-    is_published_as_planned,
-    publish_dataset,
-    was_published_since_planned,
-    write_rejected,
-)
+from beam_pipelines.transforms.failures import Failures
+from beam_pipelines.transforms.finish_dataset import Sources, finish_dataset, write_rejected
 from beam_pipelines.transforms.job import HERE, Job
 from beam_pipelines.transforms.paths import BuildPaths
+from beam_pipelines.transforms.publish_dataset import (
+    PublishOnStore,
+    is_published_as_planned,
+    publish_local,
+    was_published_since_planned,
+)
 from beam_pipelines.transforms.read_recordings import FindAndIngest, IngestResult, source_of_root
 from beam_pipelines.transforms.staged_bank import open_bank, stage_bank
 from beam_pipelines.transforms.write_shards import FailedShard, ShardTask, WriteShards, WrittenShard
-
-_UNWRITTEN = 'unwritten'
 
 
 @dataclasses.dataclass
@@ -60,11 +55,14 @@ class BuildDataset(beam.PTransform):
             | 'Plan' >> beam.FlatMap(plan_shards, beam.pvalue.AsList(ingested), self.options, self.job)
             | 'WriteShards' >> WriteShards(self.options.data_dir, self.job)
         )
-        return start | 'Finish' >> beam.ParDo(
+        finished = start | 'Finish' >> beam.ParDo(
             Finish(self.options, self.job),
             beam.pvalue.AsList(ingested),
             beam.pvalue.AsList(written),
         )
+        if not self.job.publish or files.is_local(self.options.data_dir):
+            return finished
+        return finished | 'Publish' >> PublishOnStore(self.options.data_dir, self.job)
 
 
 def plan_shards(
@@ -122,33 +120,19 @@ def _check_splits(plan: DatasetPlan, options: BuildOptions) -> None:
 
 
 class Finish(beam.DoFn):
-    """Finishes and publishes a dataset, or records why it cannot be built."""
+    """Finishes a dataset, and publishes it on a local file system; or records why it cannot be built."""
 
     def __init__(self, options: BuildOptions, job: Job):
         self._options = options
         self._paths = BuildPaths(options.data_dir)
         self._job = job
-        self._unwritten = beam.metrics.Metrics.string_set('failures', _UNWRITTEN)
+        self._failures = Failures(options.data_dir, job)
 
     def process(
         self, config: str, ingested: Sequence[IngestResult], written: Sequence[WrittenShard | FailedShard]
     ) -> Iterator[str]:
-        paths = self._paths
-        try:
-            self._finish(config, ingested, written)
-            files.remove(paths.failure(config))
-        except (OSError, UserError) as error:
-            reason = self._job.reason(error, paths.work(config))
-            if self._job.detached:
-                raise RuntimeError(f'{reason}; rejected files are listed in {paths.rejected}') from error
-            try:
-                files.write_json(paths.failure(config), {'error': reason})
-            except OSError:  # The disk is full, or fails.
-                if self._job.repeats_faults:
-                    raise
-                self._unwritten.add(json.dumps([config, reason]))
-            return
-        yield config
+        if self._failures.attempt(config, lambda: self._finish(config, ingested, written)):
+            yield config
 
     def _finish(
         self, config: str, ingested: Sequence[IngestResult], written: Sequence[WrittenShard | FailedShard]
@@ -170,14 +154,8 @@ class Finish(beam.DoFn):
             )
             shards = [shard for shard in written if isinstance(shard, WrittenShard)]
             finish_dataset(plan, sources, shards, self._paths.staged(config, plan.fingerprint))
-            if self._job.publish:
-                publish_dataset(plan, self._paths)
-
-
-def unwritten_failures(result: PipelineResult) -> dict[str, str]:
-    """Returns why datasets could not be built where the disk did not take the reason: config -> reason."""
-    sets = result.metrics().query(MetricsFilter().with_name(_UNWRITTEN))[MetricResults.STRINGSETS]
-    return dict(json.loads(failure) for found in sets for failure in found.result)
+            if self._job.publish and files.is_local(self._paths.root):
+                publish_local(plan, self._paths)
 
 
 def build_pipeline(pipeline: beam.Pipeline, options: BuildOptions, job: Job = HERE) -> None:

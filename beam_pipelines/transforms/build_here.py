@@ -9,9 +9,11 @@ from collections.abc import Iterator
 import apache_beam as beam
 
 from beam_pipelines.planning.options import BuildOptions
+from beam_pipelines.storage import files
 from beam_pipelines.transforms.build_datasets import Finish, clean_up, list_rejected, plan_shards
 from beam_pipelines.transforms.job import Job
 from beam_pipelines.transforms.paths import BuildPaths
+from beam_pipelines.transforms.publish_dataset import publish_on_store
 from beam_pipelines.transforms.read_recordings import find_and_ingest_here
 from beam_pipelines.transforms.write_shards import ShardWriter
 
@@ -44,5 +46,7 @@ class _BuildHere(beam.DoFn):
         for config in options.configs:
             tasks = list(plan_shards(config, ingested, options, job))
             finished += finish.process(config, ingested, writer.write_all(tasks, self._cores))
+        if job.publish and not files.is_local(options.data_dir):
+            finished = [config for config in finished if publish_on_store(config, options.data_dir, job)]
         clean_up(paths, job.publish, finished)
         yield from finished

@@ -1,4 +1,4 @@
-"""Finishes a staged dataset and publishes it: checks that it is complete and writes the files beside the shards."""
+"""Finishes a staged dataset: checks that it is complete and writes the files beside the shards."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import dataclasses
 import io
 import os
 import tempfile
-import uuid
 from collections.abc import Sequence
 
 import google_crc32c
@@ -29,14 +28,12 @@ from beam_pipelines.datasets.configs import (
     shard_name,
 )
 from beam_pipelines.datasets.metadata import CellMetadata, DatasetMetadata, SynthesisMetadata
-from beam_pipelines.errors import UserError
 from beam_pipelines.planning.plan import DatasetPlan
 from beam_pipelines.planning.spike_bank import MappedBank
 from beam_pipelines.recordings.rejection import rejected_lines
 from beam_pipelines.recordings.sources import find_source
 from beam_pipelines.spikes.extraction import ExtractionReport
 from beam_pipelines.storage import files as storage
-from beam_pipelines.transforms.paths import BuildPaths
 from beam_pipelines.transforms.write_shards import WrittenShard
 
 _SPIKES_AT_A_TIME = 8192
@@ -185,49 +182,3 @@ def _metadata(
         second_spikes=sum(report.second_spikes for report in reports),
         checksums=True,
     )
-
-
-def publish_dataset(plan: DatasetPlan, paths: BuildPaths) -> None:
-    """Moves a finished dataset to its folder; on an object store it is copied, and stays staged until the job ends."""
-    folder = paths.staged(plan.config, plan.fingerprint)
-    if storage.is_local(folder):
-        # If two workers publish at the same time, only one gets the shards, and only that one may replace a dataset.
-        own = f'{folder}-{uuid.uuid4().hex}'
-        os.replace(folder, own)
-        try:
-            check_shard_sizes(plan, own)
-        except RuntimeError:
-            if not was_published_since_planned(plan, paths):
-                raise
-            return
-        folder = own
-    storage.publish(folder, paths.dataset(plan.config), aside=paths.replaced(plan.config), last=INFO_FILE)
-
-
-def is_published_as_planned(plan: DatasetPlan, paths: BuildPaths) -> bool:
-    """Whether the planned dataset is already published, as when a template runs twice.
-
-    Raises
-    ------
-    UserError
-        If another dataset is published in its folder.
-    """
-    published = _published_fingerprint(plan.config, paths)
-    if published not in (None, plan.fingerprint):
-        raise UserError(f'{paths.dataset(plan.config)}: exists and is kept; --overwrite replaces it')
-    return published is not None
-
-
-def was_published_since_planned(plan: DatasetPlan, paths: BuildPaths) -> bool:
-    """Whether another attempt at the same work has published the dataset since it was planned."""
-    return _published_fingerprint(plan.config, paths) == plan.fingerprint and (
-        storage.modification_time(paths.metadata(plan.config)) >= storage.modification_time(paths.plan(plan.config))
-    )
-
-
-def _published_fingerprint(config: str, paths: BuildPaths) -> str | None:
-    """Returns the fingerprint of the published dataset; None if there is none."""
-    if not storage.is_published(paths.dataset(config), INFO_FILE):
-        return None
-    path = paths.metadata(config)
-    return storage.read_typed_json(path, DatasetMetadata).fingerprint
