@@ -24,8 +24,8 @@ from beam_pipelines.synthesis.synthesizer import smooth
 _ID_BYTES = 64
 _MASK_BYTES = 4 * domain.SPIKE_SAMPLES
 
-# So that an object store is not asked for one cell after the other, and few cells are in memory.
-_CELLS_AT_A_TIME = 16
+# So that an object store is not asked for one cell after the other. Each thread keeps the memory of a cell.
+_CELLS_AT_A_TIME = 4
 
 
 def encode_bank(plan: DatasetPlan, read_staged: Callable[[str], bytes]) -> Iterator[bytes]:
