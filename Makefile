@@ -3,7 +3,7 @@
 # make real: real spike shapes of known types under simulated noise, told apart; see docs/evaluation.md.
 # make quick: lint and the quick tests. make fuzz SECONDS=600: reads changed files of each kind.
 # make bench: the three benchmarks of speed, in 15 minutes, each ratio beside that of before; see docs/performance.md.
-# make scale: how the cost of a build grows, in 10 minutes; see docs/performance.md.
+# make scale: how the cost of a build grows, in 10 minutes and 10 GB of disk; see docs/performance.md.
 # make lock: rewrites constraints.txt and constraints-hashed.txt from setup.py. make licences: rewrites docs/licences.md.
 # All make .venv first if it does not exist; they need Python 3.10 to 3.13 with its venv module. For a second Python beside
 # the first: make quick PYTHON=python3.12 VENV=.venv-3.12

@@ -269,12 +269,15 @@ def local_copy(path: str) -> Iterator[str]:
 
 def map_whole(path: str) -> mmap.mmap:
     """Maps a file into memory, read-only; one on an object store is copied to this machine, until the map is closed."""
-    with _errors_of(path), _open(path) if is_local(path) else tempfile.TemporaryFile() as file:
-        if not is_local(path):
-            for block in read_blocks(path):
-                file.write(block)
-            file.flush()
-        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    if is_local(path):
+        with file_named(path), _open(path) as file:
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    # Errors of the store have its path; those of this machine's disk have none.
+    with file_named(tempfile.gettempdir()), tempfile.TemporaryFile() as copied:
+        for block in read_blocks(path):
+            copied.write(block)
+        copied.flush()
+        return mmap.mmap(copied.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def upload(local_path: str, path: str) -> None:

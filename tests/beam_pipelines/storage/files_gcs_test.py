@@ -1,6 +1,7 @@
 """Storage on an object store, where there are no folders: against a stand-in for Google Cloud Storage."""
 
 import os
+import tempfile
 
 import pytest
 
@@ -26,6 +27,17 @@ def test_bytes_come_back_whatever_the_name(folder, name):
     assert files.list_files(folder) == {f'{folder}/{name}': 5}
     with files.local_copy(f'{folder}/{name}') as path, open(path, 'rb') as file:
         assert os.path.basename(path) == name and file.read() == b'again'
+
+
+def test_a_file_in_a_bucket_is_mapped_from_a_copy_that_goes_with_the_map(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path))
+    files.write_bytes(f'{folder}/bank', b'spikes' * 1000)
+    mapped = files.map_whole(f'{folder}/bank')
+    files.remove(f'{folder}/bank')
+    assert mapped[:] == b'spikes' * 1000
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(FileNotFoundError, match='none'):
+        files.map_whole(f'{folder}/none')
 
 
 def test_files_are_listed_at_any_depth_and_a_console_s_empty_folders_are_none(folder, bucket):
