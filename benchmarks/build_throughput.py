@@ -133,11 +133,15 @@ def _prepare_sero(folder: str, examples: int) -> Callable[[], None]:
     import llvmlite.binding  # noqa: F401 (their imports are not part of the time)
     from apache_beam.options.pipeline_options import PipelineOptions
 
+    from beam_pipelines.storage import files
     from beam_pipelines.synthesis import numba_rows
+    from beam_pipelines.transforms.paths import BuildPaths
+    from beam_pipelines.transforms.staged_bank import stage_bank
     from beam_pipelines.transforms.write_shards import ShardTask, ShardWriter
     from benchmarks.builds.sample_dataset import prepare
 
-    plan = prepare(folder, examples)
+    plan, paths = prepare(folder, examples), BuildPaths(folder)
+    files.remove(paths.bank(plan.config, plan.fingerprint))  # A build makes it, too.
     tasks = [ShardTask('synthetic', plan.fingerprint, 'train', number) for number in range(plan.shards['train'])]
     # Compiled once per installation, which is no part of a build; loading the machine code is.
     subprocess.run([sys.executable, '-c', f'from {numba_rows.__name__} import is_available as a; a()'], check=True)
@@ -145,7 +149,12 @@ def _prepare_sero(folder: str, examples: int) -> Callable[[], None]:
     def run() -> None:
         with beam.Pipeline(options=PipelineOptions(['--runner=FnApiRunner'])) as pipeline:
             writer, cores = ShardWriter(folder), joblib.cpu_count()
-            pipeline | beam.Impulse() | beam.Map(lambda _: writer.write_all(tasks, cores))
+
+            def build(_: bytes) -> None:
+                stage_bank(plan, paths)
+                writer.write_all(tasks, cores)
+
+            pipeline | beam.Impulse() | beam.Map(build)
 
     return run
 

@@ -129,11 +129,6 @@ def _encode_varints(name: str, values: np.ndarray, out: np.ndarray) -> None:
     out[:, :-1] |= 0x80
 
 
-def _fill_integers(rows: np.ndarray, **integers: np.ndarray) -> None:
-    for name, values in integers.items():
-        _encode_varints(name, values, rows[:, _OFFSETS[name] : _OFFSETS[name] + _VARINT_BYTES[name]])
-
-
 def encode_records(
     waveform: np.ndarray, label: np.ndarray, cell: np.ndarray, trigger: np.ndarray, mask: np.ndarray
 ) -> np.ndarray:
@@ -157,27 +152,10 @@ def encode_records(
     rows[:] = _TEMPLATE_ROW
     records = view_records(rows)
     records['waveform'] = waveform
-    _fill_integers(rows, label=label, cell=cell, trigger=trigger, mask=mask)
+    for name, values in {'label': label, 'cell': cell, 'trigger': trigger, 'mask': mask}.items():
+        _encode_varints(name, values, rows[:, _OFFSETS[name] : _OFFSETS[name] + _VARINT_BYTES[name]])
     records['crc'] = data_crcs(rows)
     return rows
-
-
-def encode_prefixes(label: np.ndarray, cell: np.ndarray, trigger: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Encodes what stands before the waveform in the records of ``encode_records``.
-
-    Returns
-    -------
-    (n, 28) uint32, C-contiguous.
-
-    Raises
-    ------
-    ValueError
-        If an integer is negative or does not fit its field.
-    """
-    prefixes = np.empty((len(label), WAVEFORM_OFFSET), np.uint8)
-    prefixes[:] = _TEMPLATE_ROW[:WAVEFORM_OFFSET]
-    _fill_integers(prefixes, label=label, cell=cell, trigger=trigger, mask=mask)
-    return prefixes.view(np.uint32)
 
 
 def data_crcs(rows: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ from beam_pipelines.datasets.configs import CONFIGS, INFO_FILE, METADATA_FILE
 from beam_pipelines.errors import UserError
 from beam_pipelines.planning.options import BuildOptions
 from beam_pipelines.storage import files
+from beam_pipelines.storage.publishing import is_published
 from beam_pipelines.transforms.paths import BuildPaths
 
 
@@ -28,7 +29,7 @@ def find_pending(options: BuildOptions, paths: BuildPaths, overwrite: bool) -> t
         If a dataset exists and may not be replaced.
     """
     started = _started(_request(options, overwrite), paths)
-    present = [config for config in options.configs if files.is_published(paths.dataset(config), INFO_FILE)]
+    present = [config for config in options.configs if is_published(paths.dataset(config), INFO_FILE)]
     for config in present:
         if config not in started and not overwrite:
             raise UserError(f'{paths.dataset(config)}: exists and is kept; --overwrite replaces it')
@@ -66,7 +67,7 @@ def remove_left_behind(options: BuildOptions, paths: BuildPaths) -> None:
 
 def _is_published(config: str, paths: BuildPaths) -> bool:
     """Whether a dataset is published and no later plan will replace it."""
-    if not files.is_published(paths.dataset(config), INFO_FILE):
+    if not is_published(paths.dataset(config), INFO_FILE):
         return False
     planned = paths.plan(config)
     finished = finished_at(paths.dataset(config))

@@ -24,8 +24,10 @@ from beam_pipelines.storage import files
 from beam_pipelines.storage.locks import check_not_written, locked
 from beam_pipelines.storage.object_store import check_access
 from beam_pipelines.synthesis.numba_rows import compiled_meanwhile
-from beam_pipelines.transforms.build_datasets import build_pipeline, unwritten_failures
+from beam_pipelines.transforms.build_datasets import build_pipeline
 from beam_pipelines.transforms.build_here import build_pipeline_here
+from beam_pipelines.transforms.failures import unwritten_failures
+from beam_pipelines.transforms.job import Job
 from beam_pipelines.transforms.paths import BuildPaths
 from beam_pipelines.transforms.read_recordings import find_inputs
 
@@ -45,20 +47,18 @@ class _Build:
 
     Attributes
     ----------
-    options, pipeline_options, overwrite, publish : see ``run_build``.
+    options, pipeline_options : see ``run_build``.
+    job : how it runs.
     pipeline : still empty.
     recordings : how many cells there are to read.
-    detached : nobody waits for the job.
     cores : how many this process uses; None if Beam's workers do the work.
     """
 
     options: BuildOptions
     pipeline_options: PipelineOptions
-    overwrite: bool
-    publish: bool
+    job: Job
     pipeline: beam.Pipeline
     recordings: int
-    detached: bool
     cores: int | None
 
     @property
@@ -67,7 +67,7 @@ class _Build:
 
     def folder(self, config: str) -> str:
         """Returns the folder of a finished dataset, whether or not it exists yet."""
-        if self.publish or not files.exists(self.paths.plan(config)):
+        if self.job.publish or not files.exists(self.paths.plan(config)):
             return self.paths.dataset(config)
         return self.paths.staged(config, files.read_json(self.paths.plan(config))['fingerprint'])
 
@@ -111,7 +111,7 @@ def run_build(
             pending = _reserve(build)
             replaced = {config: finished_at(build.folder(config)) for config in pending.options.configs}
             result = _execute(pending) if pending.options.configs else None
-            if result and build.detached:
+            if result and build.job.detached:
                 return submitted(pipeline_options, result, build.options.data_dir)
             return _collect(build, replaced, result)
     except (OSError, UserError):
@@ -135,20 +135,23 @@ def _prepare(
         options = preflight.with_absolute_paths(options)
     pipeline = preflight.new_pipeline(options, pipeline_options)
     # The local runner always returns only when the job has ended.
-    detached = runner != LOCAL_RUNNER and pipeline_options.view_as(StandardOptions).no_wait_until_finish
-    if detached:
+    is_on_cluster = runner != LOCAL_RUNNER
+    submits = is_on_cluster and pipeline_options.view_as(StandardOptions).no_wait_until_finish
+    if submits:
         preflight.check_job_outlives_command(pipeline_options)
-    if not publish and (detached or is_template(pipeline_options)):
+    detached = submits or is_template(pipeline_options)
+    if not publish and detached:
         raise UserError('--template_location and --no_wait_until_finish are for sero-build')
     if files.is_local(options.recordings):
         check_not_written(options.recordings, 'wait until it is complete')
     recordings, _ = find_inputs(options.recordings, options.recording_sets)
-    return _Build(options, pipeline_options, overwrite, publish, pipeline, len(recordings), detached, cores)
+    job = Job(publish, overwrite, repeats_faults=is_on_cluster, detached=detached)
+    return _Build(options, pipeline_options, job, pipeline, len(recordings), cores)
 
 
 def _stage_template(build: _Build) -> DetachedBuild:
     preflight.check_protocol(build.options, build.paths)
-    build_pipeline(build.pipeline, build.options, overwrite=build.overwrite, detached=True)
+    build_pipeline(build.pipeline, build.options, build.job)
     run_pipeline(build.pipeline, build.pipeline_options)
     return staged_template(build.pipeline_options, build.options.data_dir)
 
@@ -159,11 +162,11 @@ def _reserve(build: _Build) -> _Build:
     preflight.check_nothing_submitted(paths)
     # Before the reservation: a build that is refused must not take that of an interrupted one.
     preflight.check_protocol(options, paths)
-    pending = find_pending(options, paths, build.overwrite) if build.publish else options.configs
+    pending = find_pending(options, paths, build.job.overwrite) if build.job.publish else options.configs
     pending_options = dataclasses.replace(options, configs=pending)
     preflight.check_disk_space(pending_options, paths)
-    if build.publish:
-        reserve(options, paths, build.overwrite, pending)
+    if build.job.publish:
+        reserve(options, paths, build.job.overwrite, pending)
     remove_left_behind(pending_options, paths)
     return dataclasses.replace(build, options=pending_options)
 
@@ -179,9 +182,9 @@ def _execute(build: _Build) -> PipelineResult:
         compiled_meanwhile() if makes_rows else contextlib.nullcontext(),
     ):
         if build.cores:
-            build_pipeline_here(pipeline, options, build.publish, build.overwrite, build.cores)
+            build_pipeline_here(pipeline, options, build.job, build.cores)
         else:
-            build_pipeline(pipeline, options, build.publish, build.overwrite, build.detached)
+            build_pipeline(pipeline, options, build.job)
         run_pipeline(pipeline, build.pipeline_options)
     return pipeline.result
 
@@ -201,7 +204,7 @@ def _collect(build: _Build, replaced: dict[str, float | None], result: PipelineR
         If a dataset was not built.
     """
     files.remove(build.paths.staging)
-    if build.publish:
+    if build.job.publish:
         files.remove(build.paths.running)
     is_local = default_runner(build.pipeline_options) == LOCAL_RUNNER
     unwritten = unwritten_failures(result) if result and is_local else {}

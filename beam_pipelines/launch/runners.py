@@ -38,6 +38,7 @@ _DATAFLOW_RUNNER = 'DataflowRunner'
 _PACKAGE = pathlib.Path(__file__).parents[1]
 _SECONDS_TO_ANSWER = 5
 _MOST_CHARACTERS = 400
+_RAISED_IN_STEP = re.compile(r'^(?:RuntimeError: )?(\S.*?) \[while running ', re.MULTILINE)
 
 # As in Dataflow's and Compute Engine's documentation. The service has the lists, but looking there needs an account.
 _JOB_NAME = re.compile(r'[a-z]([-a-z0-9]{0,1022}[a-z0-9])?')
@@ -99,8 +100,10 @@ def cluster_errors(pipeline_options: PipelineOptions) -> Iterator[None]:
     except _kinds_of_cluster_errors() as error:
         if _comes_from_this_package(error):
             raise
-        # Beam's first line; the cluster's traceback follows it and is in the cluster's logs too.
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:_MOST_CHARACTERS]
+        # What a step raised, if Beam tells it, or Beam's first line; tracebacks are in the cluster's logs too.
+        raised = _RAISED_IN_STEP.search(str(error))
+        reason = raised[1] if raised else (str(error).splitlines() or [type(error).__name__])[0]
+        reason = reason[:_MOST_CHARACTERS]
         runner = pipeline_options.view_as(StandardOptions).runner
         raise UserError(f'{runner}: {reason}; whole shards are kept, and the same command resumes from them') from error
 

@@ -1,20 +1,20 @@
-"""Makes any range of a dataset's examples from its plan and the staged spikes of its cells."""
+"""Makes any range of a dataset's examples from its plan and the spikes and masks in its bank."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
 from beam_pipelines import keyed_random
 from beam_pipelines.datasets import record_layout
 from beam_pipelines.planning import splits
-from beam_pipelines.planning.plan import DatasetPlan, PlannedCell
-from beam_pipelines.spikes.cell_spikes import CellSpikes
+from beam_pipelines.planning.plan import DatasetPlan
+from beam_pipelines.planning.spike_bank import MappedBank
 from beam_pipelines.storage.direct_writes import aligned_rows
 from beam_pipelines.synthesis import numba_rows
-from beam_pipelines.synthesis.synthesizer import Draws, SpikeBank, Synthesizer
+from beam_pipelines.synthesis.synthesizer import Draws, Synthesizer
 
 # Rows made at a time: enough to keep Python's overhead small, few enough to fit in the processor's cache.
 _BLOCK = 2048
@@ -47,83 +47,31 @@ class Examples:
         return record_layout.encode_records(self.waveform, self.label, self.cell, self.trigger, self.mask)
 
 
-def read_planned_cell(planned: PlannedCell, read_staged: Callable[[str], bytes]) -> CellSpikes:
-    """Reads the staged spikes and masks of a cell.
-
-    Raises
-    ------
-    RuntimeError
-        If they differ from what the plan was made from. This must never happen.
-    """
-    cell = CellSpikes.from_bytes(read_staged(planned.staged))
-    if cell.fingerprint() != planned.fingerprint:
-        raise RuntimeError(f'{planned.staged}: is not what was planned for cell {planned.cell_id}')
-    return cell
-
-
-def read_bank(plan: DatasetPlan, read_staged: Callable[[str], bytes]) -> tuple[Examples, np.ndarray]:
-    """Reads the spikes and noise masks that a dataset is made from, in the order of the plan's cells.
-
-    Parameters
-    ----------
-    plan : the dataset's plan.
-    read_staged : returns the content of a staged file.
-
-    Returns
-    -------
-    spikes : the s recorded spikes, as cut; ``mask`` is 0.
-    noise_masks : (m, 160) float32, pA; none for a dataset of recorded spikes.
-
-    Raises
-    ------
-    RuntimeError
-        See ``read_planned_cell``.
-    """
-    cells = []
-    for planned in plan.cells:
-        cell = read_planned_cell(planned, read_staged)
-        # A copy frees the unused masks: every cell stages as many masks as the whole dataset may need.
-        cells.append(dataclasses.replace(cell, masks=cell.masks[: planned.masks].copy()))
-    number = np.repeat(np.arange(len(cells)), [len(cell.waveforms) for cell in cells])
-    spikes = Examples(
-        waveform=np.concatenate([cell.waveforms for cell in cells]),
-        label=np.array([cell.label for cell in plan.cells])[number],
-        cell=number,
-        trigger=np.concatenate([cell.triggers for cell in cells]),
-        mask=np.zeros(len(number), np.int64),
-    )
-    return spikes, np.concatenate([cell.masks for cell in cells])
-
-
 class ExampleSource:
     """Makes the examples of one dataset.
 
     Parameters
     ----------
     plan : the dataset's plan.
-    read_staged : returns the content of a staged file.
+    bank : the spikes and masks that it is made from.
     """
 
-    def __init__(self, plan: DatasetPlan, read_staged: Callable[[str], bytes]):
-        self._plan = plan
-        self._bank, masks = read_bank(plan, read_staged)
-        self._rows = self._rows_of_splits()
+    def __init__(self, plan: DatasetPlan, bank: MappedBank):
+        self._bank = bank
+        self._rows = {} if plan.synthetic_examples else _rows_of_splits(plan)
         self._synthesizer: Synthesizer | None = None
         self._row_maker: numba_rows.RowMaker | None = None
         if plan.synthetic_examples:
-            bank = self._bank
-            self._synthesizer = Synthesizer(
-                SpikeBank(bank.waveform, bank.label, masks), plan.synthetic_examples, plan.seed, plan.recipe
-            )
+            self._synthesizer = Synthesizer(bank, plan.synthetic_examples, plan.seed, plan.recipe)
             if numba_rows.is_available():
-                self._row_maker = numba_rows.RowMaker(self._synthesizer, bank.label, bank.cell, bank.trigger)
+                self._row_maker = numba_rows.RowMaker(self._synthesizer, bank.rows)
 
     def make(self, split: str, first: int, stop: int) -> Examples:
         """Makes examples ``first..stop-1`` of a split."""
         if self._synthesizer:
             return self._synthesize(self._synthesizer, self._synthesizer.draw(np.arange(first, stop)))
-        row = self._rows[split][first:stop]
-        return self._examples(row, self._bank.mask[row], self._bank.waveform[row])
+        records = record_layout.view_records(self._bank.records(self._rows[split].at(first, stop)))
+        return _examples(records, records['waveform'], record_layout.decode_varints(records['mask']))
 
     def blocks(self, split: str, first: int, stop: int) -> Iterator[np.ndarray]:
         """Makes the rows of examples ``first..stop-1`` of a split, a block at a time.
@@ -139,7 +87,7 @@ class ExampleSource:
             yield from self._synthetic_blocks(self._synthesizer, first, stop)
             return
         for start in range(first, stop, _BLOCK):
-            yield self.make(split, start, min(start + _BLOCK, stop)).encode()
+            yield self._bank.records(self._rows[split].at(start, min(start + _BLOCK, stop)))
 
     def _synthetic_blocks(self, synthesizer: Synthesizer, first: int, stop: int) -> Iterator[np.ndarray]:
         for start in range(first, stop, _DRAWN):
@@ -148,23 +96,45 @@ class ExampleSource:
                 yield self._synthesize(synthesizer, draws.part(begin, begin + _BLOCK)).encode()
 
     def _synthesize(self, synthesizer: Synthesizer, draws: Draws) -> Examples:
-        return self._examples(draws.spike, draws.masks[:, 0] + 1, synthesizer.make(draws))
+        records = record_layout.view_records(self._bank.records(draws.spike))
+        return _examples(records, synthesizer.make(draws), draws.masks[:, 0] + 1)
 
-    def _examples(self, row: np.ndarray, mask: np.ndarray, waveform: np.ndarray) -> Examples:
-        return Examples(waveform, self._bank.label[row], self._bank.cell[row], self._bank.trigger[row], mask)
 
-    def _rows_of_splits(self) -> dict[str, np.ndarray]:
-        """Returns the rows of each split in stored order: shuffled by the seed."""
-        plan, cell = self._plan, self._bank.cell
-        if plan.synthetic_examples:
-            return {}
-        if plan.protocol == 'published' and 'train' in plan.examples:
-            rows = splits.split_spikes(len(cell), plan.seed)
-        else:
-            split_of_cell = np.array([cell.split for cell in plan.cells])
-            rows = {split: np.flatnonzero(split_of_cell[cell] == split) for split in plan.examples}
-        key = keyed_random.derive_key(plan.seed, len(cell))
-        return {split: of[keyed_random.permute(np.arange(len(of)), len(of), key)] for split, of in rows.items()}
+def _examples(records: np.ndarray, waveform: np.ndarray, mask: np.ndarray) -> Examples:
+    label, cell, trigger = (record_layout.decode_varints(records[name]) for name in ('label', 'cell', 'trigger'))
+    return Examples(waveform, label, cell, trigger, mask)
+
+
+class _Rows:
+    """The rows of the bank that are a split's examples, in stored order: shuffled by the seed.
+
+    Parameters
+    ----------
+    firsts, lengths : (r,) int64, runs of rows that follow each other.
+    key : of the order.
+    """
+
+    def __init__(self, firsts: np.ndarray, lengths: np.ndarray, key: np.uint64):
+        self._stops = np.cumsum(lengths)
+        self._shift = firsts - (self._stops - lengths)
+        self._key = key
+
+    def at(self, first: int, stop: int) -> np.ndarray:
+        """Returns the rows of examples ``first..stop-1``."""
+        number = keyed_random.permute(np.arange(first, stop), int(self._stops[-1]), self._key)
+        return number + self._shift[np.searchsorted(self._stops, number, side='right')]
+
+
+def _rows_of_splits(plan: DatasetPlan) -> dict[str, _Rows]:
+    spikes = np.array([cell.spikes for cell in plan.cells])
+    in_all = int(spikes.sum())
+    key = keyed_random.derive_key(plan.seed, in_all)
+    if plan.protocol == 'published' and 'train' in plan.examples:
+        rows = splits.split_spikes(in_all, plan.seed)
+        return {split: _Rows(of, np.ones_like(of), key) for split, of in rows.items()}
+    firsts = np.cumsum(spikes) - spikes
+    cells = {split: [cell.split == split for cell in plan.cells] for split in plan.examples}
+    return {split: _Rows(firsts[of], spikes[of], key) for split, of in cells.items()}
 
 
 def _compiled_blocks(row_maker: numba_rows.RowMaker, first: int, stop: int) -> Iterator[np.ndarray]:

@@ -7,9 +7,9 @@ Beam decides how often a request is retried.
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
 import json
+import mmap
 import os
 import re
 import shutil
@@ -32,7 +32,6 @@ from beam_pipelines.storage.walk import check_regular, walk_files
 _TEMPORARY = '.tmp-'
 _TEMPORARY_NAME = re.compile(rf'{re.escape(_TEMPORARY)}[0-9a-f]{{32}}$')
 _BLOCK_BYTES = 16 * 1024 * 1024
-_COPIES_AT_A_TIME = 16
 
 _Described = TypeVar('_Described')
 
@@ -244,48 +243,8 @@ def list_folders(folder: str) -> list[str]:
     return sorted({path.partition('/')[0] for path in below if '/' in path})
 
 
-def publish(source: str, target: str, aside: str, last: str) -> None:
-    """Publishes a folder at ``target``, replacing any folder there.
-
-    A local folder, whose files are on the disk, is moved in one step, and the folder that it replaces is removed
-    afterwards. On an object store the old folder is removed first. Then the files are copied, the one named ``last``
-    after all others, and the caller removes ``source``: an interrupted publication can be repeated.
-
-    Parameters
-    ----------
-    source, target : folders.
-    aside : where a replaced local folder is kept for a moment.
-    last : name of the file that completes the folder, see ``is_published``.
-    """
-    if is_local(target):
-        remove(aside)
-        if exists(target):
-            os.replace(target, aside)
-        os.replace(source, target)
-        flush(os.path.dirname(target) or '.')
-        remove(aside)
-        return
-    remove(f'{target}/{last}')
-    remove(target)
-    names = [path[len(source) :].lstrip('/') for path in list_files(source)]
-    with concurrent.futures.ThreadPoolExecutor(_COPIES_AT_A_TIME) as pool:
-        copies = [pool.submit(_copy, f'{source}/{name}', f'{target}/{name}') for name in names if name != last]
-        try:
-            for copy in copies:
-                copy.result()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-    if last in names:
-        _copy(f'{source}/{last}', f'{target}/{last}')
-
-
-def is_published(folder: str, last: str) -> bool:
-    """Whether a folder was published completely: on an object store, whether it holds the file ``last``."""
-    return exists(folder if is_local(folder) else f'{folder}/{last}')
-
-
-def _copy(source: str, target: str) -> None:
+def copy(source: str, target: str) -> None:
+    """Copies a file within an object store."""
     with _errors_of(target):
         FileSystems.copy([source], [target])
 
@@ -306,6 +265,19 @@ def local_copy(path: str) -> Iterator[str]:
         with _errors_of(path), _open(path) as source, open(copy, 'wb') as target:
             shutil.copyfileobj(source, target)
         yield copy
+
+
+def map_whole(path: str) -> mmap.mmap:
+    """Maps a file into memory, read-only; one on an object store is copied to this machine, until the map is closed."""
+    if is_local(path):
+        with file_named(path), _open(path) as file:
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    # Errors of the store have its path; those of this machine's disk have none.
+    with file_named(tempfile.gettempdir()), tempfile.TemporaryFile() as copied:
+        for block in read_blocks(path):
+            copied.write(block)
+        copied.flush()
+        return mmap.mmap(copied.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def upload(local_path: str, path: str) -> None:

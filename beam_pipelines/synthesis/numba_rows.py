@@ -26,8 +26,11 @@ from beam_pipelines.synthesis.synthesizer import BITS_PER_NUMBER, BLOCK, MASKS, 
 
 _HEADER_WORDS = 3
 _WAVEFORM_WORD = record_layout.WAVEFORM_OFFSET // 4
-_RECORD_WORDS = record_layout.RECORD_BYTES // 4
-_CRC_WORD = _RECORD_WORDS - 1
+RECORD_WORDS = record_layout.RECORD_BYTES // 4
+_CRC_WORD = RECORD_WORDS - 1
+
+# A row of the bank: the record of a spike, which gives all that stands before the waveform, and its smoothed waveform.
+BANK_WORDS = RECORD_WORDS + domain.SPIKE_SAMPLES
 _MASK_FIELD = record_layout.as_json()['fields']['mask']
 _MASK_BYTE, _MASK_BYTES = _MASK_FIELD['offset'], _MASK_FIELD['bytes']
 
@@ -66,8 +69,8 @@ def _load_kernel() -> machine_code.Function | None:
 class _Bank(NamedTuple):
     """What the compiled code reads; numba unpacks a named tuple when it compiles."""
 
-    prefixes: np.ndarray  # (s, words before the waveform) uint32
-    smoothed: np.ndarray  # (s, 160) float32, pA
+    words: np.ndarray  # (s, 349) uint32, see BANK_WORDS
+    floats: np.ndarray  # (s, 349) float32, the same memory; pA
     noise_masks: np.ndarray  # (m, 160) float32, pA
     ser_rows: np.ndarray
     nser_rows: np.ndarray
@@ -95,7 +98,7 @@ class RowMaker:
     Parameters
     ----------
     synthesizer : makes the same examples in NumPy.
-    label, cell, trigger : (s,) integers, what the records store for each of the synthesizer's spikes.
+    bank : (s, 349) uint32, C-contiguous; the synthesizer's spikes, see ``BANK_WORDS``. Their records have mask 0.
 
     Raises
     ------
@@ -103,23 +106,20 @@ class RowMaker:
         If this machine cannot run the code, see ``is_available``.
     """
 
-    def __init__(self, synthesizer: Synthesizer, label: np.ndarray, cell: np.ndarray, trigger: np.ndarray):
+    def __init__(self, synthesizer: Synthesizer, bank: np.ndarray):
         kernel = _kernel()
         if kernel is None:
             raise RuntimeError('this machine cannot compile or run the code')
         self._fill = kernel
-        smoothed = np.ascontiguousarray(synthesizer.smoothed)
-        # Everything in a record before its waveform depends only on the spike, except the number of its mask.
-        prefixes = record_layout.encode_prefixes(label, cell, trigger, np.zeros(len(smoothed), np.int64))
         ser_rows, nser_rows = synthesizer.rows_of_class
         noise_masks, recipe = np.ascontiguousarray(synthesizer.noise_masks), synthesizer.recipe
         streams = ((ORDER,), (PAIRS, 0), (PAIRS, 1), (MASKS,), (WEIGHTS,))
         keys = [keyed_random.derive_key(synthesizer.seed, *stream) for stream in streams]
-        sizes = [len(smoothed), len(noise_masks), len(ser_rows), len(nser_rows), *synthesizer.examples]
+        sizes = [len(bank), len(noise_masks), len(ser_rows), len(nser_rows), *synthesizer.examples]
         # In the order of _compile's make_rows; kept, because the machine code gets their addresses.
         self._arrays = (
-            prefixes,
-            smoothed,
+            bank,
+            bank,
             noise_masks,
             np.concatenate([ser_rows, nser_rows]).astype(np.int64),
             np.array([*sizes, recipe.min_masks, recipe.max_masks], np.int64),
@@ -169,13 +169,13 @@ def _compile() -> machine_code.Compiled | None:
     # With NumPy's error model, a division by zero raises nothing: then the code needs nothing of Python.
     @numba.cfunc(signature, error_model='numpy')
     def make_rows(  # type: ignore[no-untyped-def]  # noqa: PLR0913  # compiled: it takes only numbers and addresses
-        first, count, rows, words, floats, prefixes, smoothed, masks, rows_of_class, sizes, keys, weights
+        first, count, rows, words, floats, bank_words, bank_floats, masks, rows_of_class, sizes, keys, weights
     ):
         spikes, mask_count, ser_spikes, nser_spikes = sizes[0], sizes[1], sizes[2], sizes[3]
         rows_of_class = carray(rows_of_class, (ser_spikes + nser_spikes,))
         bank = _Bank(
-            carray(prefixes, (spikes, _WAVEFORM_WORD)),
-            carray(smoothed, (spikes, samples)),
+            carray(bank_words, (spikes, BANK_WORDS)),
+            carray(bank_floats, (spikes, BANK_WORDS)),
             carray(masks, (mask_count, samples)),
             rows_of_class[:ser_spikes],
             rows_of_class[ser_spikes:],
@@ -185,16 +185,17 @@ def _compile() -> machine_code.Compiled | None:
         draw = _Draw(keys[0], keys[1], keys[2], keys[3], keys[4], sizes[6], sizes[7], weights[0], weights[1])
         # The same memory, three times.
         rows = carray(rows, (count, record_layout.RECORD_BYTES))
-        words = carray(words, (count, _RECORD_WORDS))
-        floats = carray(floats, (count, _RECORD_WORDS))
+        words = carray(words, (count, RECORD_WORDS))
+        floats = carray(floats, (count, RECORD_WORDS))
         for row in range(count):
             spike, first_mask = draw_pair(first + row, bank, draw)
             waveform = floats[row, _WAVEFORM_WORD : _WAVEFORM_WORD + samples]
             for sample in range(samples):
-                waveform[sample] = bank.smoothed[spike, sample]
+                waveform[sample] = bank.floats[spike, RECORD_WORDS + sample]
             add_masks(waveform, first + row, first_mask, bank.noise_masks, draw)
+            # Everything in a record before its waveform depends only on the spike, except the number of its mask.
             for word in range(_WAVEFORM_WORD):
-                words[row, word] = bank.prefixes[spike, word]
+                words[row, word] = bank.words[spike, word]
             encode(rows[row], words[row], first_mask)
 
     return machine_code.Compiled(make_rows.inspect_llvm(), make_rows.native_name)

@@ -7,6 +7,7 @@ only on (seed, g): any range can be made anywhere, in any order, and is already 
 from __future__ import annotations
 
 import dataclasses
+from typing import Protocol
 
 import numpy as np
 
@@ -60,9 +61,20 @@ class Recipe:
             )
 
 
+class Bank(Protocol):
+    """What synthetic spikes are made from; see ``SpikeBank``."""
+
+    @property
+    def noise_masks(self) -> np.ndarray: ...
+
+    def smoothed(self) -> np.ndarray: ...
+
+    def rows_of_class(self) -> list[np.ndarray]: ...
+
+
 @dataclasses.dataclass(frozen=True)
 class SpikeBank:
-    """What synthetic spikes are made from.
+    """What synthetic spikes are made from, in memory.
 
     Attributes
     ----------
@@ -74,6 +86,14 @@ class SpikeBank:
     waveforms: np.ndarray
     labels: np.ndarray
     noise_masks: np.ndarray
+
+    def smoothed(self) -> np.ndarray:
+        """Smooths the spikes: (s, 160) float32, pA."""
+        return smooth(self.waveforms)
+
+    def rows_of_class(self) -> list[np.ndarray]:
+        """Returns the rows of each class, int64."""
+        return [np.flatnonzero(self.labels == label) for label in range(len(domain.LABEL_NAMES))]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,12 +164,12 @@ class Synthesizer:
         If there are fewer than four masks, or a class has examples but no spikes.
     """
 
-    def __init__(self, bank: SpikeBank, examples: tuple[int, int], seed: int, recipe: Recipe):
+    def __init__(self, bank: Bank, examples: tuple[int, int], seed: int, recipe: Recipe):
         if len(bank.noise_masks) < 4:
             raise ValueError(f'{len(bank.noise_masks)} noise masks, at least 4 are needed')
-        self.smoothed = smooth(bank.waveforms)
+        self.smoothed = bank.smoothed()
         self.noise_masks = np.asarray(bank.noise_masks, np.float32)
-        self.rows_of_class = [np.flatnonzero(bank.labels == label) for label in range(len(domain.LABEL_NAMES))]
+        self.rows_of_class = bank.rows_of_class()
         for name, rows, count in zip(domain.LABEL_NAMES, self.rows_of_class, examples, strict=True):
             if count and not len(rows):
                 raise ValueError(

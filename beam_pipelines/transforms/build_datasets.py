@@ -6,13 +6,10 @@ shuffle them. A fault in the data is a result like any other, not an exception.
 
 import contextlib
 import dataclasses
-import json
 from collections.abc import Iterator, Sequence
 
 import apache_beam as beam
 import msgspec
-from apache_beam.metrics.metric import MetricResults, MetricsFilter
-from apache_beam.runners.runner import PipelineResult
 
 from beam_pipelines.datasets.configs import ARRAYS, CONFIGS
 from beam_pipelines.datasets.metadata import DatasetMetadata
@@ -21,18 +18,19 @@ from beam_pipelines.planning.array_plan import plan_arrays
 from beam_pipelines.planning.options import BuildOptions
 from beam_pipelines.planning.plan import DatasetPlan, plan_dataset
 from beam_pipelines.storage import files
-from beam_pipelines.transforms.finish_dataset import (
-    finish_dataset,
-    is_published_as_planned,
-    publish_dataset,
-    was_published_since_planned,
-    write_rejected,
-)
+from beam_pipelines.transforms.failures import Failures
+from beam_pipelines.transforms.finish_dataset import Sources, finish_dataset, write_rejected
+from beam_pipelines.transforms.job import HERE, Job
 from beam_pipelines.transforms.paths import BuildPaths
+from beam_pipelines.transforms.publish_dataset import (
+    PublishOnStore,
+    is_published_as_planned,
+    publish_local,
+    was_published_since_planned,
+)
 from beam_pipelines.transforms.read_recordings import FindAndIngest, IngestResult, source_of_root
-from beam_pipelines.transforms.write_shards import FailedShard, ShardTask, WriteShards, WrittenShard, words_of
-
-_UNWRITTEN = 'unwritten'
+from beam_pipelines.transforms.staged_bank import open_bank, stage_bank
+from beam_pipelines.transforms.write_shards import FailedShard, ShardTask, WriteShards, WrittenShard
 
 
 @dataclasses.dataclass
@@ -43,38 +41,36 @@ class BuildDataset(beam.PTransform):
     ----------
     config : name of the config.
     options : the build's options.
-    publish : move the finished dataset to its folder; without it, the dataset stays staged for the caller.
-    overwrite : replace a dataset that exists when the job runs.
-    detached : nobody waits for the job, so it fails if the dataset cannot be built.
+    job : how the job runs.
     """
 
     config: str
     options: BuildOptions
-    publish: bool = True
-    overwrite: bool = False
-    detached: bool = False
+    job: Job
 
     def expand(self, ingested: beam.PCollection[IngestResult]) -> beam.PCollection[str]:
         start = ingested.pipeline | 'Start' >> beam.Create([self.config])
-        keep = self.publish and not self.overwrite
         written = (
             start
-            | 'Plan' >> beam.FlatMap(plan_shards, beam.pvalue.AsList(ingested), self.options, keep)
-            | 'WriteShards' >> WriteShards(self.options.data_dir)
+            | 'Plan' >> beam.FlatMap(plan_shards, beam.pvalue.AsList(ingested), self.options, self.job)
+            | 'WriteShards' >> WriteShards(self.options.data_dir, self.job)
         )
-        return start | 'Finish' >> beam.ParDo(
-            Finish(self.options, self.publish, self.detached),
+        finished = start | 'Finish' >> beam.ParDo(
+            Finish(self.options, self.job),
             beam.pvalue.AsList(ingested),
             beam.pvalue.AsList(written),
         )
+        if not self.job.publish or files.is_local(self.options.data_dir):
+            return finished
+        return finished | 'Publish' >> PublishOnStore(self.options.data_dir, self.job)
 
 
 def plan_shards(
-    config: str, ingested: Sequence[IngestResult], options: BuildOptions, keep: bool
+    config: str, ingested: Sequence[IngestResult], options: BuildOptions, job: Job
 ) -> Iterator[ShardTask | FailedShard]:
     """Writes a dataset's plan and yields the shards to make; a plan that fails is a failed shard.
 
-    With ``keep``, nothing is yielded if the same dataset is already published.
+    Nothing is yielded if the same dataset is already published and not to be replaced.
     """
     paths = BuildPaths(options.data_dir)
     try:
@@ -87,7 +83,7 @@ def plan_shards(
             plan = plan_dataset(config, [result.cell for result in ingested if result.cell], options)
         _check_splits(plan, options)
         planned = paths.plan(config)
-        if keep and is_published_as_planned(plan, paths):
+        if job.publish and not job.overwrite and is_published_as_planned(plan, paths):
             files.remove(planned)
             return
         # An identical plan is not rewritten: its time shows whether the dataset was published after it.
@@ -97,9 +93,11 @@ def plan_shards(
         if any(earlier.get(field) != content[field] for field in ('fingerprint', 'cutting')):
             files.remove(paths.work(config))  # Leftovers of another build.
             files.write_json(planned, content)
+        if not plan.arrays:
+            stage_bank(plan, paths)
     except (OSError, UserError) as error:
         # Complete shards of an earlier run stay, because the store may be back in a minute.
-        yield FailedShard(words_of(error, paths.work(config)))
+        yield FailedShard(job.reason(error, paths.work(config)))
         return
     for split, shards in plan.shards.items():
         for number in range(shards):
@@ -122,32 +120,19 @@ def _check_splits(plan: DatasetPlan, options: BuildOptions) -> None:
 
 
 class Finish(beam.DoFn):
-    """Finishes and publishes a dataset, or records why it cannot be built."""
+    """Finishes a dataset, and publishes it on a local file system; or records why it cannot be built."""
 
-    def __init__(self, options: BuildOptions, publish: bool, detached: bool):
+    def __init__(self, options: BuildOptions, job: Job):
         self._options = options
         self._paths = BuildPaths(options.data_dir)
-        self._publish = publish
-        self._detached = detached
-        self._unwritten = beam.metrics.Metrics.string_set('failures', _UNWRITTEN)
+        self._job = job
+        self._failures = Failures(options.data_dir, job)
 
     def process(
         self, config: str, ingested: Sequence[IngestResult], written: Sequence[WrittenShard | FailedShard]
     ) -> Iterator[str]:
-        paths = self._paths
-        try:
-            self._finish(config, ingested, written)
-            files.remove(paths.failure(config))
-        except (OSError, UserError) as error:
-            reason = words_of(error, paths.work(config))
-            if self._detached:
-                raise RuntimeError(f'{reason}; rejected files are listed in {paths.rejected}') from error
-            try:
-                files.write_json(paths.failure(config), {'error': reason})
-            except OSError:  # The disk is full, or fails.
-                self._unwritten.add(json.dumps([config, reason]))
-            return
-        yield config
+        if self._failures.attempt(config, lambda: self._finish(config, ingested, written)):
+            yield config
 
     def _finish(
         self, config: str, ingested: Sequence[IngestResult], written: Sequence[WrittenShard | FailedShard]
@@ -155,63 +140,46 @@ class Finish(beam.DoFn):
         planned = self._paths.plan(config)
         plan = files.read_typed_json(planned, DatasetPlan) if files.exists(planned) else None
         # Runners may repeat work, even concurrently. The second time, the dataset is already published.
-        if self._publish and plan and was_published_since_planned(plan, self._paths):
+        if self._job.publish and plan and was_published_since_planned(plan, self._paths):
             return
         failures = [shard.error for shard in written if isinstance(shard, FailedShard)]
         if failures:
             raise UserError(min(failures))
         if plan:
             recording_set = CONFIGS[config].recording_set
-            reports = [result.report for result in ingested if result.recording_set == recording_set]
+            sources = Sources(
+                source_of_root(self._options.recordings),
+                [result.report for result in ingested if result.recording_set == recording_set],
+                open_bank(plan, self._paths) if plan.synthetic_examples else None,
+            )
             shards = [shard for shard in written if isinstance(shard, WrittenShard)]
-            folder = self._paths.staged(config, plan.fingerprint)
-            finish_dataset(plan, reports, shards, folder, source_of_root(self._options.recordings))
-            if self._publish:
-                publish_dataset(plan, self._paths)
+            finish_dataset(plan, sources, shards, self._paths.staged(config, plan.fingerprint))
+            if self._job.publish and files.is_local(self._paths.root):
+                publish_local(plan, self._paths)
 
 
-def unwritten_failures(result: PipelineResult) -> dict[str, str]:
-    """Returns why datasets could not be built where the disk did not take the reason: config -> reason."""
-    sets = result.metrics().query(MetricsFilter().with_name(_UNWRITTEN))[MetricResults.STRINGSETS]
-    return dict(json.loads(failure) for found in sets for failure in found.result)
-
-
-def build_pipeline(
-    pipeline: beam.Pipeline,
-    options: BuildOptions,
-    publish: bool = True,
-    overwrite: bool = False,
-    detached: bool = False,
-) -> None:
-    """Adds the whole job to a pipeline.
-
-    Parameters
-    ----------
-    pipeline : the pipeline.
-    options : the build's options.
-    publish, overwrite, detached : see ``BuildDataset``.
-    """
+def build_pipeline(pipeline: beam.Pipeline, options: BuildOptions, job: Job = HERE) -> None:
+    """Adds the whole job to a pipeline."""
     paths = BuildPaths(options.data_dir)
-    ingested = pipeline | 'RecordingsRoot' >> beam.Create([options.recordings]) | 'Ingest' >> FindAndIngest(options)
+    root = pipeline | 'RecordingsRoot' >> beam.Create([options.recordings])
+    ingested = root | 'Ingest' >> FindAndIngest(options, job)
     listed = (
         pipeline
         | 'RejectedPath' >> beam.Create([paths.rejected])
-        | 'ListRejected' >> beam.Map(list_rejected, beam.pvalue.AsList(ingested))
+        | 'ListRejected' >> beam.Map(list_rejected, beam.pvalue.AsList(ingested), job)
     )
-    finished = [
-        ingested | f'Build_{config}' >> BuildDataset(config, options, publish, overwrite, detached)
-        for config in options.configs
-    ]
+    finished = [ingested | f'Build_{config}' >> BuildDataset(config, options, job) for config in options.configs]
     (
         pipeline
         | 'Paths' >> beam.Create([paths])
-        | 'CleanUp' >> beam.Map(clean_up, publish, *map(beam.pvalue.AsList, [*finished, listed]))
+        | 'CleanUp' >> beam.Map(clean_up, job.publish, *map(beam.pvalue.AsList, [*finished, listed]))
     )
 
 
-def list_rejected(path: str, ingested: Sequence[IngestResult]) -> None:
+def list_rejected(path: str, ingested: Sequence[IngestResult], job: Job) -> None:
     """Writes the list of all files that were not used."""
-    with contextlib.suppress(OSError):  # A full disk is reported for the dataset that does not fit.
+    # On this machine, a full disk is reported for the dataset that does not fit.
+    with contextlib.nullcontext() if job.repeats_faults else contextlib.suppress(OSError):
         write_rejected(path, [result.report for result in ingested])
 
 

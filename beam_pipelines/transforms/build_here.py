@@ -9,42 +9,44 @@ from collections.abc import Iterator
 import apache_beam as beam
 
 from beam_pipelines.planning.options import BuildOptions
+from beam_pipelines.storage import files
 from beam_pipelines.transforms.build_datasets import Finish, clean_up, list_rejected, plan_shards
+from beam_pipelines.transforms.job import Job
 from beam_pipelines.transforms.paths import BuildPaths
+from beam_pipelines.transforms.publish_dataset import publish_on_store
 from beam_pipelines.transforms.read_recordings import find_and_ingest_here
 from beam_pipelines.transforms.write_shards import ShardWriter
 
 
-def build_pipeline_here(
-    pipeline: beam.Pipeline, options: BuildOptions, publish: bool, overwrite: bool, cores: int
-) -> None:
+def build_pipeline_here(pipeline: beam.Pipeline, options: BuildOptions, job: Job, cores: int) -> None:
     """Adds the whole job to a pipeline that one process runs.
 
     Parameters
     ----------
     pipeline : the pipeline.
     options : the build's options.
-    publish, overwrite : see ``BuildDataset``.
+    job : how it runs.
     cores : how many threads make rows at a time.
     """
-    pipeline | beam.Impulse() | 'Build' >> beam.ParDo(_BuildHere(options, publish, overwrite, cores))
+    pipeline | beam.Impulse() | 'Build' >> beam.ParDo(_BuildHere(options, job, cores))
 
 
 class _BuildHere(beam.DoFn):
-    def __init__(self, options: BuildOptions, publish: bool, overwrite: bool, cores: int):
+    def __init__(self, options: BuildOptions, job: Job, cores: int):
         self._options = options
-        self._publish = publish
-        self._overwrite = overwrite
+        self._job = job
         self._cores = cores
 
     def process(self, _: bytes) -> Iterator[str]:
-        options, paths = self._options, BuildPaths(self._options.data_dir)
-        writer, finish = ShardWriter(options.data_dir), Finish(options, self._publish, detached=False)
-        ingested = find_and_ingest_here(options)
-        list_rejected(paths.rejected, ingested)
+        options, job, paths = self._options, self._job, BuildPaths(self._options.data_dir)
+        writer, finish = ShardWriter(options.data_dir, job), Finish(options, job)
+        ingested = find_and_ingest_here(options, job)
+        list_rejected(paths.rejected, ingested, job)
         finished: list[str] = []
         for config in options.configs:
-            tasks = list(plan_shards(config, ingested, options, self._publish and not self._overwrite))
+            tasks = list(plan_shards(config, ingested, options, job))
             finished += finish.process(config, ingested, writer.write_all(tasks, self._cores))
-        clean_up(paths, self._publish, finished)
+        if job.publish and not files.is_local(options.data_dir):
+            finished = [config for config in finished if publish_on_store(config, options.data_dir, job)]
+        clean_up(paths, job.publish, finished)
         yield from finished

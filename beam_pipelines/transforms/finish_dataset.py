@@ -1,12 +1,12 @@
-"""Finishes a staged dataset and publishes it: checks that it is complete and writes the files beside the shards."""
+"""Finishes a staged dataset: checks that it is complete and writes the files beside the shards."""
 
 from __future__ import annotations
 
 import collections
+import dataclasses
 import io
 import os
 import tempfile
-import uuid
 from collections.abc import Sequence
 
 import google_crc32c
@@ -28,20 +28,34 @@ from beam_pipelines.datasets.configs import (
     shard_name,
 )
 from beam_pipelines.datasets.metadata import CellMetadata, DatasetMetadata, SynthesisMetadata
-from beam_pipelines.errors import UserError
-from beam_pipelines.planning.example_source import read_bank
 from beam_pipelines.planning.plan import DatasetPlan
+from beam_pipelines.planning.spike_bank import MappedBank
 from beam_pipelines.recordings.rejection import rejected_lines
 from beam_pipelines.recordings.sources import find_source
 from beam_pipelines.spikes.extraction import ExtractionReport
 from beam_pipelines.storage import files as storage
-from beam_pipelines.transforms.paths import BuildPaths
 from beam_pipelines.transforms.write_shards import WrittenShard
 
+_SPIKES_AT_A_TIME = 8192
 
-def finish_dataset(
-    plan: DatasetPlan, reports: Sequence[ExtractionReport], written: Sequence[WrittenShard], folder: str, source: str
-) -> None:
+
+@dataclasses.dataclass(frozen=True)
+class Sources:
+    """What a dataset was made from.
+
+    Attributes
+    ----------
+    name : of the recordings by the files in their root; the mark of a single recording can make it less real.
+    reports : on the files of its recordings.
+    bank : the spikes and masks that synthetic spikes were made from; None for recorded ones.
+    """
+
+    name: str
+    reports: Sequence[ExtractionReport]
+    bank: MappedBank | None = None
+
+
+def finish_dataset(plan: DatasetPlan, sources: Sources, written: Sequence[WrittenShard], folder: str) -> None:
     """Checks the shards and writes the files beside them; TFDS's ``dataset_info.json`` comes last.
 
     Repeating it gives the same files.
@@ -49,10 +63,9 @@ def finish_dataset(
     Parameters
     ----------
     plan : the dataset's plan.
-    reports : the reports on the files of its recordings.
+    sources : what it was made from.
     written : its shards, in any order.
     folder : the folder that holds them.
-    source : of the recordings by the files in their root; the mark of a single recording can make it less real.
 
     Raises
     ------
@@ -65,10 +78,10 @@ def finish_dataset(
     # Leftovers of workers that died while writing; other workers have written their shards.
     storage.remove_temporary_files(folder)
     storage.write_json(FileSystems.join(folder, LAYOUT_FILE), record_layout.as_json())
-    synthesis = _write_sources(plan, plan.synthetic_examples, folder) if plan.synthetic_examples else None
+    synthesis = _write_bank(plan, sources.bank, folder) if sources.bank else None
     lengths = {split: [shard.examples for shard in written if shard.split == split] for split in plan.shards}
     num_bytes = {split: sum(of_split) * record_layout.RECORD_BYTES for split, of_split in lengths.items()}
-    write_rejected(FileSystems.join(folder, REJECTED_FILE), reports)
+    write_rejected(FileSystems.join(folder, REJECTED_FILE), sources.reports)
     # Through a local folder, because for an object store TFDS would use TensorFlow's client instead of Beam's.
     with tempfile.TemporaryDirectory() as local:
         tfds_metadata.write_dataset_info(
@@ -76,7 +89,7 @@ def finish_dataset(
             CONFIGS[plan.config],
             [cell.cell_id for cell in plan.cells],
             tfds_metadata.split_infos(lengths, num_bytes, local),
-            msgspec.to_builtins(_metadata(plan, reports, written, source, synthesis)),
+            msgspec.to_builtins(_metadata(plan, sources, written, synthesis)),
         )
         _write_checksums(folder, local)
         for name in sorted(os.listdir(local), key=lambda name: (name == INFO_FILE, name)):
@@ -114,16 +127,20 @@ def _check_reports(plan: DatasetPlan, written: Sequence[WrittenShard], folder: s
         raise RuntimeError(f'{folder}: {len(written)} shards were reported, {len(planned)} planned')
 
 
-def _write_sources(plan: DatasetPlan, synthetic_examples: tuple[int, int], folder: str) -> SynthesisMetadata:
+def _write_bank(plan: DatasetPlan, bank: MappedBank, folder: str) -> SynthesisMetadata:
     """Writes the noise masks and recorded spikes that a synthetic dataset was made from, and describes them."""
-    spikes, masks = read_bank(plan, storage.read_bytes)
     buffer = io.BytesIO()
-    np.save(buffer, masks)
+    np.save(buffer, bank.noise_masks)
     noise_masks = buffer.getvalue()
     storage.write_bytes(FileSystems.join(folder, NOISE_MASKS_FILE), noise_masks)
-    bank = spikes.encode().tobytes()
-    storage.write_bytes(FileSystems.join(folder, SPIKE_BANK_FILE), bank)
-    recipe = plan.recipe
+    checksum = google_crc32c.Checksum()
+    with storage.create_atomically(FileSystems.join(folder, SPIKE_BANK_FILE)) as file:
+        for start in range(0, len(bank.rows), _SPIKES_AT_A_TIME):
+            records = bank.records(slice(start, start + _SPIKES_AT_A_TIME)).tobytes()
+            checksum.update(records)
+            file.write(records)
+    recipe, examples = plan.recipe, plan.synthetic_examples
+    assert examples
     return SynthesisMetadata(
         recipe='MA3(spike) + sum of w_i * mask_i',
         masks_per_spike=(recipe.min_masks, recipe.max_masks),
@@ -132,22 +149,19 @@ def _write_sources(plan: DatasetPlan, synthetic_examples: tuple[int, int], folde
         noise_masks_crc32c=f'{google_crc32c.value(noise_masks):08x}',
         masks_from_cells={cell.cell_id: cell.masks for cell in plan.cells if cell.masks},
         spike_bank=SPIKE_BANK_FILE,
-        spike_bank_examples=len(spikes.label),
-        spike_bank_crc32c=f'{google_crc32c.value(bank):08x}',
-        examples=synthetic_examples,
+        spike_bank_examples=len(bank.rows),
+        spike_bank_crc32c=checksum.hexdigest().decode(),
+        examples=examples,
     )
 
 
 def _metadata(
-    plan: DatasetPlan,
-    reports: Sequence[ExtractionReport],
-    written: Sequence[WrittenShard],
-    source: str,
-    synthesis: SynthesisMetadata | None,
+    plan: DatasetPlan, sources: Sources, written: Sequence[WrittenShard], synthesis: SynthesisMetadata | None
 ) -> DatasetMetadata:
-    made = find_source({source, *(name for report in reports for name in report.made_files)})
+    reports = sources.reports
+    made = find_source({sources.name, *(name for report in reports for name in report.made_files)})
     return DatasetMetadata(
-        source=made.name if made else source,
+        source=made.name if made else sources.name,
         protocol=plan.protocol,
         seed=plan.seed,
         format_version=record_layout.FORMAT_VERSION,
@@ -168,49 +182,3 @@ def _metadata(
         second_spikes=sum(report.second_spikes for report in reports),
         checksums=True,
     )
-
-
-def publish_dataset(plan: DatasetPlan, paths: BuildPaths) -> None:
-    """Moves a finished dataset to its folder; on an object store it is copied, and stays staged until the job ends."""
-    folder = paths.staged(plan.config, plan.fingerprint)
-    if storage.is_local(folder):
-        # If two workers publish at the same time, only one gets the shards, and only that one may replace a dataset.
-        own = f'{folder}-{uuid.uuid4().hex}'
-        os.replace(folder, own)
-        try:
-            check_shard_sizes(plan, own)
-        except RuntimeError:
-            if not was_published_since_planned(plan, paths):
-                raise
-            return
-        folder = own
-    storage.publish(folder, paths.dataset(plan.config), aside=paths.replaced(plan.config), last=INFO_FILE)
-
-
-def is_published_as_planned(plan: DatasetPlan, paths: BuildPaths) -> bool:
-    """Whether the planned dataset is already published, as when a template runs twice.
-
-    Raises
-    ------
-    UserError
-        If another dataset is published in its folder.
-    """
-    published = _published_fingerprint(plan.config, paths)
-    if published not in (None, plan.fingerprint):
-        raise UserError(f'{paths.dataset(plan.config)}: exists and is kept; --overwrite replaces it')
-    return published is not None
-
-
-def was_published_since_planned(plan: DatasetPlan, paths: BuildPaths) -> bool:
-    """Whether another attempt at the same work has published the dataset since it was planned."""
-    return _published_fingerprint(plan.config, paths) == plan.fingerprint and (
-        storage.modification_time(paths.metadata(plan.config)) >= storage.modification_time(paths.plan(plan.config))
-    )
-
-
-def _published_fingerprint(config: str, paths: BuildPaths) -> str | None:
-    """Returns the fingerprint of the published dataset; None if there is none."""
-    if not storage.is_published(paths.dataset(config), INFO_FILE):
-        return None
-    path = paths.metadata(config)
-    return storage.read_typed_json(path, DatasetMetadata).fingerprint

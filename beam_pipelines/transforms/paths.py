@@ -27,6 +27,10 @@ class BuildPaths:
         """The folder of each cell's spikes, between reading and writing."""
         return FileSystems.join(self.root, '.staging')
 
+    def bank(self, config: str, fingerprint: str) -> str:
+        """The file with all spikes and masks that a plan's dataset is made from."""
+        return FileSystems.join(self.staging, f'{config}-{fingerprint[:_CHARACTERS_OF_FINGERPRINT]}.bank')
+
     @property
     def running(self) -> str:
         """The request of a build that has not ended, and the datasets that it has reserved."""

@@ -25,6 +25,8 @@ from beam_pipelines.recordings.sources import MADE, RECORDED
 from beam_pipelines.spikes.cell_spikes import CellSpikes
 from beam_pipelines.spikes.extraction import ExtractionReport, extract_cells, rejection_report
 from beam_pipelines.storage import files
+from beam_pipelines.storage.atomic_files import with_file
+from beam_pipelines.transforms.job import HERE, Job
 from beam_pipelines.transforms.paths import BuildPaths
 
 _UNUSABLE: Literal['unusable'] = 'unusable'
@@ -146,45 +148,50 @@ class FindAndIngest(beam.PTransform):
     Attributes
     ----------
     options : the build's options.
+    job : how the job runs.
     """
 
     options: BuildOptions
+    job: Job = HERE
 
     def expand(self, roots: beam.PCollection[str]) -> beam.PCollection[IngestResult]:
-        recordings, unusable = roots | 'FindRecordings' >> beam.ParDo(_Find(self.options)).with_outputs(
+        recordings, unusable = roots | 'FindRecordings' >> beam.ParDo(_Find(self.options, self.job)).with_outputs(
             _UNUSABLE, main='recordings'
         )
-        ingested = recordings | 'Recordings' >> IngestRecordings(self.options)
+        ingested = recordings | 'Recordings' >> IngestRecordings(self.options, self.job)
         return (ingested, unusable) | 'AllFiles' >> beam.Flatten() | 'CountFiles' >> beam.ParDo(_CountFiles())
 
 
 class _Find(beam.DoFn):
-    def __init__(self, options: BuildOptions):
-        self._recording_sets = options.recording_sets
+    def __init__(self, options: BuildOptions, job: Job):
+        self._options = options
+        self._job = job
 
     def process(
         self, root: str
     ) -> Iterator[RecordingFiles | ArrayFiles | beam.pvalue.TaggedOutput[Literal['unusable'], IngestResult]]:
-        recordings, unusable = _find(root, self._recording_sets)
+        recordings, unusable = _find(root, self._options.recording_sets, self._job)
         yield from recordings
         for result in unusable:
             yield beam.pvalue.TaggedOutput(_UNUSABLE, result)
 
 
-def _find(root: str, recording_sets: Collection[str]) -> tuple[list[RecordingFiles | ArrayFiles], list[IngestResult]]:
+def _find(
+    root: str, recording_sets: Collection[str], job: Job
+) -> tuple[list[RecordingFiles | ArrayFiles], list[IngestResult]]:
     """Returns the recordings, and the results for what cannot be one."""
     try:
         recordings, rejected = find_inputs(root, recording_sets)
     except UserError as error:
-        nothing = ExtractionReport(0, (), 0, 0, 0, 0.0)
-        return [], [IngestResult(recording_set, nothing, error=str(error)) for recording_set in recording_sets]
+        nothing, reason = ExtractionReport(0, (), 0, 0, 0, 0.0), job.reason(error, root)
+        return [], [IngestResult(recording_set, nothing, error=reason) for recording_set in recording_sets]
     return recordings, [IngestResult(recording_set, rejection_report(file)) for recording_set, file in rejected]
 
 
-def find_and_ingest_here(options: BuildOptions) -> list[IngestResult]:
+def find_and_ingest_here(options: BuildOptions, job: Job) -> list[IngestResult]:
     """Does as ``FindAndIngest``, one recording after the other in this process."""
-    recordings, unusable = _find(options.recordings, options.recording_sets)
-    ingest, count = _Ingest(options), _CountFiles()
+    recordings, unusable = _find(options.recordings, options.recording_sets, job)
+    ingest, count = _Ingest(options, job), _CountFiles()
     results = itertools.chain(itertools.chain.from_iterable(map(ingest.process, recordings)), unusable)
     return list(itertools.chain.from_iterable(map(count.process, results)))
 
@@ -196,19 +203,21 @@ class IngestRecordings(beam.PTransform):
     Attributes
     ----------
     options : the build's options.
+    job : how the job runs.
     """
 
     options: BuildOptions
+    job: Job
 
     def expand(self, recordings: beam.PCollection[RecordingFiles | ArrayFiles]) -> beam.PCollection[IngestResult]:
-        return (
-            recordings | 'SpreadRecordings' >> beam.Reshuffle() | 'ReadRecording' >> beam.ParDo(_Ingest(self.options))
-        )
+        reading = beam.ParDo(_Ingest(self.options, self.job))
+        return recordings | 'SpreadRecordings' >> beam.Reshuffle() | 'ReadRecording' >> reading
 
 
 class _Ingest(beam.DoFn):
-    def __init__(self, options: BuildOptions):
+    def __init__(self, options: BuildOptions, job: Job):
         self._options = options
+        self._job = job
 
     def process(self, recording: RecordingFiles | ArrayFiles) -> Iterator[IngestResult]:
         options = self._options
@@ -220,8 +229,8 @@ class _Ingest(beam.DoFn):
             for cell_id, spikes, report in cells:
                 yield self._stage(dataclasses.replace(recording, cell_id=cell_id), spikes, report)
         except OSError as error:  # A storage fault; faults of the recording itself are in the report.
-            fault = f'{error.filename or recording.paths[0]}: {error.strerror or error}'
-            yield IngestResult(recording.recording_set, ExtractionReport(0, (), 0, 0, 0, 0.0), error=fault)
+            reason = self._job.reason(error, recording.paths[0])
+            yield IngestResult(recording.recording_set, ExtractionReport(0, (), 0, 0, 0, 0.0), error=reason)
 
     def _stage(self, recording: RecordingFiles, spikes: CellSpikes | None, report: ExtractionReport) -> IngestResult:
         """Writes the spikes of a cell to the staging folder."""
@@ -233,7 +242,8 @@ class _Ingest(beam.DoFn):
             # Not flushed: a build that goes on after a power cut stages all spikes anew.
             files.write_bytes(staged, spikes.to_bytes(), flushed=False)
         except OSError as error:
-            return IngestResult(recording.recording_set, report, error=f'{staged}: {error.strerror or error}')
+            reason = self._job.reason(with_file(error, staged), staged)
+            return IngestResult(recording.recording_set, report, error=reason)
         cell = IngestedCell(
             recording.recording_set,
             recording.label,

@@ -18,7 +18,9 @@ from beam_pipelines.planning.example_source import ExampleSource
 from beam_pipelines.planning.plan import DatasetPlan
 from beam_pipelines.recordings.rejection import RecordingRejected
 from beam_pipelines.storage import files
+from beam_pipelines.transforms.job import HERE, Job
 from beam_pipelines.transforms.paths import BuildPaths
+from beam_pipelines.transforms.staged_bank import open_bank
 
 _RowSource = ExampleSource | ArraySource
 
@@ -142,17 +144,15 @@ class WriteShards(beam.PTransform):
     Attributes
     ----------
     data_dir : the TFDS data directory, in which the datasets' work folders hold their plans.
+    job : how the job runs.
     """
 
     data_dir: str
+    job: Job = HERE
 
     def expand(self, tasks: beam.PCollection) -> beam.PCollection:
-        return tasks | 'SpreadShards' >> beam.Reshuffle() | 'WriteShard' >> beam.ParDo(_WriteShard(self.data_dir))
-
-
-def words_of(error: OSError | UserError, place: str) -> str:
-    """Returns an error in one line that names its file, or the given place if it names none."""
-    return f'{error.filename or place}: {error.strerror or error}' if isinstance(error, OSError) else str(error)
+        writing = beam.ParDo(_WriteShard(ShardWriter(self.data_dir, self.job)))
+        return tasks | 'SpreadShards' >> beam.Reshuffle() | 'WriteShard' >> writing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,16 +169,18 @@ class ShardWriter:
     Parameters
     ----------
     data_dir : the TFDS data directory, in which the datasets' work folders hold their plans.
+    job : how the job runs.
     """
 
-    def __init__(self, data_dir: str):
+    def __init__(self, data_dir: str, job: Job = HERE):
         self._paths = BuildPaths(data_dir)
+        self._job = job
         self._loaded = beam.metrics.Metrics.counter('banks', 'loaded')
         self._written = beam.metrics.Metrics.counter('shards', 'written')
         self._reused = beam.metrics.Metrics.counter('shards', 'reused')
 
     def load(self, task: ShardTask) -> _Bank:
-        """Loads a dataset's spikes and masks.
+        """Opens a dataset's spikes and masks.
 
         Raises
         ------
@@ -189,7 +191,7 @@ class ShardWriter:
         if plan.fingerprint != task.fingerprint:
             raise OSError(f'another build has begun in {self._paths.root}')
         self._loaded.inc()
-        return _Bank(plan, ArraySource(plan) if plan.arrays else ExampleSource(plan, files.read_bytes))
+        return _Bank(plan, ArraySource(plan) if plan.arrays else ExampleSource(plan, open_bank(plan, self._paths)))
 
     def write_all(self, tasks: Sequence[ShardTask | FailedShard], cores: int) -> list[WrittenShard | FailedShard]:
         """Writes all shards of a dataset on threads that share its spikes and masks.
@@ -208,7 +210,7 @@ class ShardWriter:
         try:
             bank = self.load(planned[0])
         except (OSError, UserError) as error:
-            return [*failed, FailedShard(words_of(error, planned[0].config))]
+            return [*failed, self.failed(error, planned[0])]
         turns = _on_cores(cores)
         with concurrent.futures.ThreadPoolExecutor(_THREADS_OF_A_CORE * cores) as pool:
             writing = [pool.submit(self._write, bank, task, turns) for task in planned]
@@ -238,7 +240,11 @@ class ShardWriter:
         except RecordingRejected as error:
             return FailedShard(f'{task.config}: {error}')
         except OSError as error:
-            return FailedShard(words_of(error, path))
+            return FailedShard(self._job.reason(error, path))
+
+    def failed(self, error: OSError | UserError, task: ShardTask) -> FailedShard:
+        """Returns what becomes of a shard whose spikes could not be loaded; raises as ``Job.reason`` does."""
+        return FailedShard(self._job.reason(error, task.config))
 
     def _count(self, shard: WrittenShard | FailedShard) -> None:
         # Here, because Beam counts nothing on threads that are not its own.
@@ -249,8 +255,8 @@ class ShardWriter:
 class _WriteShard(beam.DoFn):
     """Writes shards; a worker loads a dataset's spikes and masks only once."""
 
-    def __init__(self, data_dir: str):
-        self._writer = ShardWriter(data_dir)
+    def __init__(self, writer: ShardWriter):
+        self._writer = writer
         self._shared = shared.Shared()
         self._bank: _Bank | None = None
 
@@ -261,7 +267,7 @@ class _WriteShard(beam.DoFn):
         try:
             bank: _Bank = self._shared.acquire(lambda: self._writer.load(task), tag=task.fingerprint)
         except (OSError, UserError) as error:
-            yield FailedShard(words_of(error, task.config))
+            yield self._writer.failed(error, task)
             return
         self._bank = bank  # Kept here because Beam keeps only the bank that a step acquired last.
         yield self._writer.write(bank, task)

@@ -10,8 +10,9 @@ import json
 import os
 import resource
 import tempfile
+import threading
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import apache_beam as beam
 from absl import flags
@@ -19,7 +20,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineResult
 
 from beam_pipelines.cli.command import refuse_arguments, run_command
-from beam_pipelines.datasets.configs import INFO_FILE, NAME
+from beam_pipelines.datasets.configs import NAME
 from beam_pipelines.planning.options import BuildOptions
 from beam_pipelines.storage import files as storage
 from beam_pipelines.transforms.build_datasets import build_pipeline
@@ -27,14 +28,20 @@ from beam_pipelines.transforms.paths import BuildPaths
 from benchmarks.builds import discarding_store
 from benchmarks.builds.job_flows import flows_of, seconds_of_transforms
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 _CONFIG = 'synthetic'
+# How the names of a stage's steps begin. On a local disk, Finish publishes too.
 _STAGES = {
     'find': 'Ingest/FindRecordings/ParDo(_Find)',
     'read': 'Ingest/Recordings/ReadRecording',
     'plan': f'Build_{_CONFIG}/Plan',
     'write': f'Build_{_CONFIG}/WriteShards/WriteShard',
     'finish': f'Build_{_CONFIG}/Finish',
+    'publish': f'Build_{_CONFIG}/Publish/',
 }
+_SECONDS_BETWEEN_LOOKS = 0.01
 
 _RECORDINGS = flags.DEFINE_string('recordings', None, 'Recordings root.', required=True)
 _FOLDER = flags.DEFINE_string('folder', None, 'Folder to write below; the files are removed.', required=True)
@@ -71,14 +78,13 @@ def _measure(options: BuildOptions) -> dict:
     if _WORKERS.value > 1:
         arguments += ['--direct_running_mode=multi_processing', f'--direct_num_workers={_WORKERS.value}']
     pipeline = beam.Pipeline(options=PipelineOptions(arguments))
-    # Publishing is measured separately: in the job it is part of the step Finish.
-    build_pipeline(pipeline, options, publish=False)
+    build_pipeline(pipeline, options)
     job = pipeline.to_runner_api()
     started = time.perf_counter()
-    result: Any = pipeline.run()
-    result.wait_until_finish()
-    job_seconds = time.perf_counter() - started
-    publish_seconds = _publish(BuildPaths(options.data_dir))
+    with _AnonymousPeak() as anonymous:
+        result: Any = pipeline.run()
+        result.wait_until_finish()
+    seconds = time.perf_counter() - started
     infos = list(result.monitoring_infos())
     of_transform = seconds_of_transforms(infos)
     flows = flows_of(job, infos)
@@ -87,9 +93,13 @@ def _measure(options: BuildOptions) -> dict:
         'examples': _EXAMPLES.value,
         'workers': _WORKERS.value,
         'discarded': _DISCARD.value,
-        'seconds': job_seconds + publish_seconds,
-        'stages': {stage: of_transform[name] for stage, name in _STAGES.items()} | {'publish': publish_seconds},
-        'peak_mb': _peak_mb(),
+        'seconds': seconds,
+        'stages': {
+            stage: sum(spent for name, spent in of_transform.items() if name.startswith(start))
+            for stage, start in _STAGES.items()
+        },
+        'peak_mb': _status_mb('VmHWM'),
+        'anonymous_mb': anonymous.mb,
         'worker_peak_mb': resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024,
         'recorded_spikes': _counter(result, 'spikes', 'detected'),
         'shards': len(shards),
@@ -100,19 +110,36 @@ def _measure(options: BuildOptions) -> dict:
     }
 
 
-def _publish(paths: BuildPaths) -> float:
-    """Publishes the dataset as the job's step Finish does; returns how long that took, in s."""
-    started = time.perf_counter()
-    work = paths.staged(_CONFIG, storage.read_json(paths.plan(_CONFIG))['fingerprint'])
-    storage.publish(work, paths.dataset(_CONFIG), aside=paths.replaced(_CONFIG), last=INFO_FILE)
-    storage.remove(work)
-    return time.perf_counter() - started
+class _AnonymousPeak:
+    """Within its context, looks again and again at this process's own memory, without the files that it has mapped.
+
+    Attributes
+    ----------
+    mb : the most that was seen, in MiB.
+    """
+
+    def __init__(self) -> None:
+        self.mb = 0.0
+        self._ended = threading.Event()
+        self._looking = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._looking.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._looking.join()
+
+    def _look(self) -> None:
+        while not self._ended.wait(_SECONDS_BETWEEN_LOOKS):
+            self.mb = max(self.mb, _status_mb('RssAnon'))
 
 
-def _peak_mb() -> float:
-    """Returns the peak memory of this process; getrusage may report that of its parent."""
+def _status_mb(field: str) -> float:
+    """Returns memory of this process, in MiB; getrusage may report the peak of its parent."""
     with open('/proc/self/status') as status:
-        return next(int(line.split()[1]) for line in status if line.startswith('VmHWM:')) / 1024
+        return next(int(line.split()[1]) for line in status if line.startswith(f'{field}:')) / 1024
 
 
 def _shard_sizes(paths: BuildPaths) -> list[int]:

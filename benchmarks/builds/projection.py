@@ -14,7 +14,7 @@ SHARD_BYTES = 128 << 20
 # Assumed, not measured: no object store was available.
 STORE_MB_A_SECOND = 100  # sent by one worker to the store
 COPY_SECONDS = 0.1  # to copy or delete one object within the store
-COPIES_AT_A_TIME = 16  # as beam_pipelines.storage.files publishes
+COPIES_AT_A_TIME = 16  # of one worker, as beam_pipelines.storage.publishing copies
 
 
 def table(by_spikes: Sequence[dict], by_recordings: Sequence[dict], by_shards: Sequence[dict]) -> str:
@@ -32,35 +32,44 @@ def table(by_spikes: Sequence[dict], by_recordings: Sequence[dict], by_shards: S
     shards = -(-num_bytes // SHARD_BYTES)
     more = shards / many['shards']
     written = next(flow for flow in (Flow(**flow) for flow in many['flows']) if flow.made_by.endswith('/WriteShard'))
-    more_mb = many_cells['peak_mb'] - few_cells['peak_mb']
+    more_mb = many_cells['anonymous_mb'] - few_cells['anonymous_mb']
     more_cells = many_cells['recordings'] - few_cells['recordings']
+    seconds = {
+        'make': SPIKES / WORKERS / rate,
+        'send': num_bytes / WORKERS / STORE_MB_A_SECOND / 1e6,
+        'name': 2 * shards * COPY_SECONDS / WORKERS,
+        'plan': many['stages']['plan'] * more,
+        'finish': many['stages']['finish'] * more,
+        'publish': 2 * shards * COPY_SECONDS / COPIES_AT_A_TIME / WORKERS,
+    }
 
     at_many = f'measured at {many["shards"]:,} shards'
     rows = [
         ('shards', f'{num_bytes / 1e12:.2f} TB in {shards:,} files of 128 MiB', 'arithmetic'),
-        ('making them', f'{SPIKES / WORKERS / rate:,.0f} s', f'measured: {rate:,.0f} spikes/s a core'),
+        ('making them', f'{seconds["make"]:,.0f} s', f'measured: {rate:,.0f} spikes/s a core'),
         (
             'sending them to the store',
-            f'{num_bytes / WORKERS / STORE_MB_A_SECOND / 1e6:,.0f} s',
+            f'{seconds["send"]:,.0f} s',
             f'assumed: {STORE_MB_A_SECOND} MB/s a worker (a core makes {rate * record_layout.RECORD_BYTES / 1e6:,.0f})',
         ),
         (
             'giving whole shards their names in an object store',
-            f'{2 * shards * COPY_SECONDS / WORKERS:,.0f} s',
+            f'{seconds["name"]:,.0f} s',
             f'assumed: {COPY_SECONDS} s to copy and as much to delete an object, one after the other on each worker',
         ),
-        ('Plan, on one worker', f'{many["stages"]["plan"] * more:.1f} s', at_many),
-        ('Finish, on one worker', f'{many["stages"]["finish"] * more:.1f} s', f'{at_many}, on a local disk'),
+        ('Plan, on one worker', f'{seconds["plan"]:.1f} s', at_many),
+        ('Finish, on one worker', f'{seconds["finish"]:.1f} s', f'{at_many}, on a local disk'),
         ('side input of Finish', f'{written.total_bytes * more / 1e6:.1f} MB', at_many),
         ('all that is shuffled or a side input', f'{many["moved_bytes"] * more / 1e6:.1f} MB', at_many),
         (
-            'publishing in an object store, from one worker',
-            f'{2 * shards * COPY_SECONDS / COPIES_AT_A_TIME:,.0f} s',
-            f'assumed: the same, {COPIES_AT_A_TIME} at a time',
+            'publishing in an object store, by all workers',
+            f'{seconds["publish"]:,.0f} s',
+            f'assumed: the same, {COPIES_AT_A_TIME} at a time on each worker',
         ),
+        ('all of that, one after the other', f'{sum(seconds.values()) / 60:.1f} min', 'their sum'),
         (
             'memory of a worker, for each recording',
-            f'{more_mb * 1024 / more_cells:,.0f} KiB',
+            f'{more_mb * 1024 / more_cells:,.1f} KiB',
             f'measured between {few_cells["recordings"]:,} and {many_cells["recordings"]:,} recordings, one process',
         ),
     ]

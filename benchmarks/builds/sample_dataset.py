@@ -15,16 +15,17 @@ from beam_pipelines.spikes.cell_spikes import CellSpikes
 from beam_pipelines.spikes.extraction import ExtractionReport
 from beam_pipelines.storage import files
 from beam_pipelines.transforms.paths import BuildPaths
+from beam_pipelines.transforms.staged_bank import open_bank, stage_bank
 
 _CELLS, _SPIKES_A_CELL, _MASKS_A_CELL = 150, 280, 10  # about as published: 43,000 spikes, 600 masks from 105 cells
 
 
 def prepare(data_dir: str, examples: int) -> DatasetPlan:
-    """Stages random cells and plans ``synthetic`` from them, as a build does before it writes shards.
+    """Plans ``synthetic`` from random cells and stages its spikes and masks, as a build does before it writes shards.
 
     Parameters
     ----------
-    data_dir : a folder; the plan and the staged cells go where a build writes them.
+    data_dir : a folder; the plan and the staged files go where a build writes them.
     examples : examples in the dataset, half of each class.
     """
     paths = BuildPaths(data_dir)
@@ -60,6 +61,7 @@ def prepare(data_dir: str, examples: int) -> DatasetPlan:
     )
     plan = plan_dataset('synthetic', cells, options)
     files.write_json(paths.plan('synthetic'), msgspec.to_builtins(plan))
+    stage_bank(plan, paths)
     return plan
 
 
@@ -70,4 +72,5 @@ def open_source(data_dir: str, examples: int) -> ExampleSource:
     Call it within a Beam function: Beam would pickle and compress a source that a function holds again for every step,
     which takes longer than making many examples.
     """
-    return ExampleSource(prepare(data_dir, examples), files.read_bytes)
+    plan = prepare(data_dir, examples)
+    return ExampleSource(plan, open_bank(plan, BuildPaths(data_dir)))

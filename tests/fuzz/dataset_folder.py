@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import pathlib
 import random
 
@@ -12,9 +11,9 @@ from beam_pipelines.datasets import record_layout
 from beam_pipelines.datasets.configs import NAME, VERSION
 from beam_pipelines.datasets.verification import verify_dataset
 from beam_pipelines.errors import UserError
-from beam_pipelines.transforms.finish_dataset import finish_dataset
+from beam_pipelines.transforms.finish_dataset import Sources, finish_dataset
 from tests.fuzz.target import REFUSED, USED, check_line, files_in
-from tests.support.small_dataset import CELLS, make_source, write_shards
+from tests.support.small_dataset import make_bank, make_source, write_shards
 from trainer.data.batches import dataset_errors, evaluation_batches
 from trainer.data.online_batches import open_spike_bank, read_bank_cells
 from trainer.data.shards import read_records
@@ -34,13 +33,8 @@ def build(data_dir: pathlib.Path, config: str) -> dict[str, bytes]:
     folder = folder_of(data_dir, config)
     folder.mkdir(parents=True)
     plan, source = make_source(config, synthetic_examples=_FEW_EXAMPLES)
-    staged = data_dir.parent / 'staged'
-    staged.mkdir()
-    for cell_id, cell in CELLS.items():
-        (staged / cell_id).write_bytes(cell.to_bytes())
-    planned = tuple(dataclasses.replace(cell, staged=str(staged / cell.staged)) for cell in plan.cells)
-    plan = dataclasses.replace(plan, cells=planned)
-    finish_dataset(plan, [], write_shards(plan, source, folder), str(folder), 'recorded')
+    bank = make_bank(plan) if plan.synthetic_examples else None
+    finish_dataset(plan, Sources('recorded', [], bank), write_shards(plan, source, folder), str(folder))
     return files_in(folder)
 
 

@@ -82,6 +82,26 @@ def test_a_worker_that_dies_behind_a_written_shard_leaves_it_to_be_found_by_the_
     assert run('local', died, ['--runner=FnApiRunner']) == ({'loaded': 1, 'written': len(shards)}, shards)
 
 
+def test_a_disk_that_fails_for_a_while_is_tried_again(cluster, tmp_path):
+    work = tmp_path / 'sero_spikes/synthetic/1.1.0.building'
+    work.parent.mkdir(parents=True)
+    work.touch()  # so that no shard can be written
+    marker = tmp_path / 'marker'
+    marker.touch()  # so that no worker dies
+    job = [sys.executable, '-m', 'tests.support.dying_worker', tmp_path, marker, *cluster.beam_options]
+    log, restarts = cluster.folder / 'job_manager.log', 'switched from state RUNNING to RESTARTING'
+    before = log.read_text().count(restarts)
+    with subprocess.Popen(job, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as running:
+        while log.read_text().count(restarts) == before:
+            assert running.poll() is None, running.communicate()
+            time.sleep(0.1)
+        work.unlink()
+        output, errors = running.communicate(timeout=_TIMEOUT_S)
+    assert running.returncode == 0, errors
+    (staged,) = work.iterdir()
+    assert json.loads(output.splitlines()[-1])['written'] == len(list(staged.iterdir()))
+
+
 # The last: it leaves a cluster of one.
 def test_two_task_managers_write_the_bytes_of_one_process_though_one_dies_in_the_middle(
     cluster, command, expected, tmp_path

@@ -12,6 +12,7 @@ import sys
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from beam_pipelines.transforms.job import Job
 from beam_pipelines.transforms.write_shards import ShardTask, WriteShards
 from benchmarks.builds.sample_dataset import prepare
 
@@ -37,7 +38,7 @@ def main(data_dir: str, marker: str, *beam_options: str) -> None:
     plan = prepare(data_dir, _EXAMPLES)
     tasks = [ShardTask('synthetic', plan.fingerprint, 'train', number) for number in range(plan.shards['train'])]
     pipeline = beam.Pipeline(options=PipelineOptions(list(beam_options)))
-    pipeline | beam.Create(tasks) | WriteShards(data_dir) | beam.ParDo(DieOnce(marker))
+    pipeline | beam.Create(tasks) | WriteShards(data_dir, Job(repeats_faults=True)) | beam.ParDo(DieOnce(marker))
     result = pipeline.run()
     result.wait_until_finish()
     counters = result.metrics().query()['counters']

@@ -8,6 +8,7 @@ from beam_pipelines.datasets.configs import shard_name
 from beam_pipelines.planning.example_source import ExampleSource
 from beam_pipelines.planning.options import BuildOptions
 from beam_pipelines.planning.plan import DatasetPlan, IngestedCell, plan_dataset
+from beam_pipelines.planning.spike_bank import MappedBank, encode_bank
 from beam_pipelines.spikes.cell_spikes import CellSpikes
 from beam_pipelines.spikes.extraction import ExtractionReport
 from beam_pipelines.transforms.write_shards import WrittenShard, write_shard
@@ -48,7 +49,12 @@ def make_source(config: str, **options) -> tuple[DatasetPlan, ExampleSource]:
     ]
     options = BuildOptions('r', 'd', (config,), num_masks=40, max_shard_bytes=100_000, **options)
     plan = plan_dataset(config, ingested, options)
-    return plan, ExampleSource(plan, lambda staged: CELLS[staged].to_bytes())
+    return plan, ExampleSource(plan, make_bank(plan))
+
+
+def make_bank(plan: DatasetPlan) -> MappedBank:
+    """Gives the spikes and masks of a dataset of ``CELLS``."""
+    return MappedBank(plan, b''.join(encode_bank(plan, lambda staged: CELLS[staged].to_bytes())), 'bank')
 
 
 def write_shards(plan: DatasetPlan, source: ExampleSource, folder: pathlib.Path) -> list[WrittenShard]:

@@ -18,6 +18,7 @@ from beam_pipelines.planning.options import BuildOptions
 from beam_pipelines.recordings.reading_options import DEFAULT_CUTTING, PUBLISHED_CUTTING, ReadingOptions, SpikeCutting
 from beam_pipelines.simulation.real_shapes import make_recordings
 from beam_pipelines.transforms.build_datasets import build_pipeline
+from beam_pipelines.transforms.job import Job
 from beam_pipelines.transforms.paths import BuildPaths
 from beam_pipelines.transforms.read_recordings import FindAndIngest
 from tests.support.folders import files_of
@@ -167,7 +168,7 @@ def test_what_an_interrupted_build_has_cut_in_another_way_is_not_used(recordings
     paths = BuildPaths(interrupted.data_dir)
     reserve(interrupted, paths, overwrite=False, pending=interrupted.configs)
     with beam.Pipeline('FnApiRunner') as pipeline:
-        build_pipeline(pipeline, interrupted, publish=False)  # with all its shards, but not published
+        build_pipeline(pipeline, interrupted, Job(publish=False))  # with all its shards, but not published
     with beam.Pipeline('FnApiRunner') as pipeline:
         pipeline | beam.Create([interrupted.recordings]) | FindAndIngest(interrupted)
     assert len(list(Path(paths.staging).glob('*.spikes'))) == 16 // 2
@@ -201,7 +202,7 @@ def test_an_interrupted_build_that_has_published_a_dataset_does_not_go_on_with_a
 def test_a_plan_that_a_killed_build_left_behind_its_dataset_is_in_nobodys_way(recordings_root, tmp_path):
     options = _options(recordings_root, tmp_path)
     with beam.Pipeline('FnApiRunner') as pipeline:
-        build_pipeline(pipeline, options, publish=False)
+        build_pipeline(pipeline, options, Job(publish=False))
     config = tmp_path / 'sero_spikes/original'
     (grown,) = (config / '1.1.0.building').iterdir()
     grown.rename(config / '1.1.0')  # published, but the job's last step never came

@@ -1,3 +1,4 @@
+import re
 import signal
 import sys
 import threading
@@ -150,6 +151,17 @@ def test_what_beam_raises_is_one_line(raised):
     with pytest.raises(UserError, match='^FlinkRunner: Pipeline failed; whole shards are kept'):
         with cluster_errors(PipelineOptions(_ON_FLINK)):
             raise raised
+
+
+def test_what_a_step_raised_on_the_cluster_is_the_line():
+    raised = "OSError: [Errno 28] No space left on device: '/d/shard'"
+    said = (
+        'java.lang.RuntimeException: Error received from SDK harness: Traceback (most recent call last):\n'
+        f'  File "x.py"\nRuntimeError: {raised} [while running \'WriteShard\']\n\tat java'
+    )
+    with pytest.raises(UserError, match=f'^{re.escape(f"FlinkRunner: {raised}")}; whole shards are kept'):
+        with cluster_errors(PipelineOptions(_ON_FLINK)):
+            raise RuntimeError(said)
 
 
 @pytest.mark.parametrize('raised', [grpc.RpcError(), grpc.FutureTimeoutError()])

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from beam_pipelines.planning.example_source import ExampleSource
+from beam_pipelines.planning.spike_bank import encode_bank
 from beam_pipelines.synthesis import synthesizer
 from tests.support.small_dataset import CELLS, make_source
 
@@ -80,4 +80,4 @@ def test_staged_spikes_that_are_not_those_of_the_plan_are_never_used():
     plan, _ = make_source('original')
     others = {cell_id: CELLS[other] for cell_id, other in zip(CELLS, reversed(CELLS), strict=True)}
     with pytest.raises(RuntimeError, match='is not what was planned for cell'):
-        ExampleSource(plan, lambda staged: others[staged].to_bytes())
+        list(encode_bank(plan, lambda staged: others[staged].to_bytes()))

@@ -1,13 +1,12 @@
 """Storage on an object store, where there are no folders: against a stand-in for Google Cloud Storage."""
 
-import concurrent.futures
 import os
+import tempfile
 
 import pytest
 
 from beam_pipelines.storage import files
 from beam_pipelines.storage.object_store import check_access
-from tests.support import gcs_stand_in
 
 pytestmark = pytest.mark.gcs
 
@@ -28,6 +27,17 @@ def test_bytes_come_back_whatever_the_name(folder, name):
     assert files.list_files(folder) == {f'{folder}/{name}': 5}
     with files.local_copy(f'{folder}/{name}') as path, open(path, 'rb') as file:
         assert os.path.basename(path) == name and file.read() == b'again'
+
+
+def test_a_file_in_a_bucket_is_mapped_from_a_copy_that_goes_with_the_map(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path))
+    files.write_bytes(f'{folder}/bank', b'spikes' * 1000)
+    mapped = files.map_whole(f'{folder}/bank')
+    files.remove(f'{folder}/bank')
+    assert mapped[:] == b'spikes' * 1000
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(FileNotFoundError, match='none'):
+        files.map_whole(f'{folder}/none')
 
 
 def test_files_are_listed_at_any_depth_and_a_console_s_empty_folders_are_none(folder, bucket):
@@ -69,37 +79,6 @@ def test_a_file_whose_writing_fails_leaves_the_old_one_and_nothing_else(bucket):
                 file.write(bytes(20 << 20))  # More than one request, so that a part has gone out.
                 raise RuntimeError('disk on fire')
     assert files.list_files(bucket) == {f'{bucket}/file': 3}
-
-
-def test_a_folder_takes_the_place_of_another_and_what_makes_it_whole_comes_last(bucket):
-    source, target = f'{bucket}/source', f'{bucket}/target'
-    names = ['info', *(f'shard {number}' for number in range(101)), 'z/deep']
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        list(pool.map(lambda name: files.write_bytes(f'{source}/{name}', name.encode()), names))
-    files.write_bytes(f'{target}/of the old one', b'')
-    assert not files.is_published(target, 'info')
-    files.publish(source, target, f'{bucket}/aside', 'info')
-    assert files.is_published(target, 'info')
-    assert set(files.list_files(target)) == {f'{target}/{name}' for name in names}
-    assert files.read_bytes(f'{target}/z/deep') == b'z/deep'
-    others = max(files.modification_time(f'{target}/{name}') for name in names if name != 'info')
-    assert files.modification_time(f'{target}/info') > others
-    files.remove(source)
-    assert len(files.list_files(bucket)) == len(names)
-
-
-def test_a_move_that_is_broken_off_leaves_nothing_that_counts_and_can_be_done_again(bucket):
-    source, target = f'{bucket}/source', f'{bucket}/target'
-    for name in ('info', 'a', 'z', gcs_stand_in.NOT_COPIED):
-        files.write_bytes(f'{source}/{name}', b'new')
-    files.write_bytes(f'{target}/info', b'old')
-    with pytest.raises(PermissionError):
-        files.publish(source, target, '', 'info')
-    assert not files.is_published(target, 'info')
-    assert len(files.list_files(source)) == 4
-    files.remove(f'{source}/{gcs_stand_in.NOT_COPIED}')
-    files.publish(source, target, '', 'info')
-    assert {files.read_bytes(path) for path in files.list_files(target)} == {b'new'}
 
 
 @pytest.mark.parametrize(

@@ -137,16 +137,6 @@ def test_removing_takes_folders_files_and_nothing(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_a_folder_takes_the_place_of_another_and_nothing_of_that_stays(tmp_path):
-    a, b = tmp_path / 'a', tmp_path / 'b'
-    for folder in (a, b):
-        folder.mkdir()
-        (folder / f'of {folder.name}').write_bytes(b'1')
-        assert files.is_published(str(folder), 'any')
-    files.publish(str(a), str(b), str(tmp_path / 'aside'), 'any')
-    assert os.listdir(tmp_path) == ['b'] and os.listdir(b) == ['of a']
-
-
 def test_a_local_file_is_its_own_local_copy(tmp_path):
     with files.local_copy(str(tmp_path / 'x')) as path:
         assert path == str(tmp_path / 'x')

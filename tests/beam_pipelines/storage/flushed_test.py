@@ -6,7 +6,7 @@ import pathlib
 import pytest
 
 from beam_pipelines.simulation.root import write_root
-from beam_pipelines.storage import files
+from beam_pipelines.storage import files, publishing
 from beam_pipelines.storage.atomic_files import staged
 
 
@@ -43,7 +43,7 @@ def _publish(path: pathlib.Path) -> None:
     built = path.with_name('built')
     (built / 'below').mkdir(parents=True)
     files.write_bytes(str(built / 'below' / 'file'), b'whole')
-    files.publish(str(built), str(path), aside=f'{path}.replaced', last='file')
+    publishing.replace_folder(str(built), str(path), aside=f'{path}.replaced')
 
 
 def _write_file(path: pathlib.Path) -> None:

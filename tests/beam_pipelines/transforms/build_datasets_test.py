@@ -14,8 +14,9 @@ from beam_pipelines.planning.plan import DatasetPlan
 from beam_pipelines.spikes.cell_spikes import CellSpikes
 from beam_pipelines.storage import files
 from beam_pipelines.transforms.build_datasets import build_pipeline
-from beam_pipelines.transforms.finish_dataset import publish_dataset
+from beam_pipelines.transforms.job import Job
 from beam_pipelines.transforms.paths import BuildPaths
+from beam_pipelines.transforms.publish_dataset import publish_local
 from beam_pipelines.transforms.read_recordings import FindAndIngest
 from beam_pipelines.transforms.write_shards import ShardTask, WriteShards
 from tests.support.folders import files_of
@@ -115,7 +116,7 @@ def test_shards_of_another_build_in_the_work_folder_are_not_taken_over(recording
 def _grown(options) -> tuple[DatasetPlan, BuildPaths]:
     """Builds `original` up to its last step, in which it is published."""
     with beam.Pipeline('FnApiRunner') as pipeline:
-        build_pipeline(pipeline, options, publish=False)
+        build_pipeline(pipeline, options, Job(publish=False))
     paths = BuildPaths(options.data_dir)
     return files.read_typed_json(paths.plan('original'), DatasetPlan), paths
 
@@ -151,11 +152,11 @@ def test_two_that_publish_at_the_same_time_leave_a_whole_dataset(recordings_root
     plan, paths = _grown(_options(recordings_root, tmp_path))
     folder = paths.staged('original', plan.fingerprint)
     whole = files_of(Path(folder))
-    publish_dataset(plan, paths)
+    publish_local(plan, paths)
     # The other had seen the shards, and writes what stands beside them when they are gone.
     for name in ('metadata.json', 'dataset_info.json'):
         files.write_bytes(f'{folder}/{name}', whole[name])
-    publish_dataset(plan, paths)
+    publish_local(plan, paths)
     assert files_of(Path(paths.dataset('original'))) == whole
 
 

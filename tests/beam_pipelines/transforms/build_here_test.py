@@ -10,6 +10,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from beam_pipelines.planning.options import BuildOptions
 from beam_pipelines.transforms.build_datasets import build_pipeline
 from beam_pipelines.transforms.build_here import build_pipeline_here
+from beam_pipelines.transforms.job import Job
 from tests.support.folders import files_of
 from tests.support.recordings import NUM_MASKS
 
@@ -33,7 +34,7 @@ def test_files_and_counts_are_those_of_the_job_in_steps(recordings_root, tmp_pat
     if damaged:
         shutil.rmtree(root / 'non_homogeneous/NSER')
     counted, made = [], []
-    ways = {'steps': (build_pipeline, True, False), 'here': (build_pipeline_here, True, False, 2)}
+    ways = {'steps': (build_pipeline, Job()), 'here': (build_pipeline_here, Job(), 2)}
     for name, (add, *arguments) in ways.items():
         configs = ('original', 'non_homogeneous', 'synthetic_small')
         options = BuildOptions(

@@ -11,7 +11,7 @@ from beam_pipelines.recordings.rejection import RejectedFile
 from beam_pipelines.spikes.extraction import rejection_report
 from beam_pipelines.storage import files
 from beam_pipelines.synthesis.synthesizer import Recipe, SpikeBank, Synthesizer
-from beam_pipelines.transforms.finish_dataset import finish_dataset
+from beam_pipelines.transforms.finish_dataset import Sources, finish_dataset
 from tests.support.folders import files_of, shards_of
 from tests.support.small_dataset import CELLS, make_source, write_shards
 
@@ -25,7 +25,7 @@ def grown(tmp_path):
 
 def test_a_finished_dataset_holds_what_it_should(grown):
     plan, written, folder = grown
-    finish_dataset(plan, [], written, str(folder), 'recorded')
+    finish_dataset(plan, Sources('recorded', []), written, str(folder))
     # The plan is the caller's, who may have to do all this again.
     names = {path.name for path in folder.iterdir()} - set(shards_of(folder))
     assert names == {
@@ -43,9 +43,9 @@ def test_a_finished_dataset_holds_what_it_should(grown):
 
 def test_finishing_again_gives_the_same_files(grown):
     plan, written, folder = grown
-    finish_dataset(plan, [], written, str(folder), 'recorded')
+    finish_dataset(plan, Sources('recorded', []), written, str(folder))
     before = files_of(folder)
-    finish_dataset(plan, [], written, str(folder), 'recorded')
+    finish_dataset(plan, Sources('recorded', []), written, str(folder))
     assert files_of(folder) == before
 
 
@@ -54,14 +54,14 @@ def test_what_a_worker_left_that_died_while_it_wrote_is_removed(grown):
     unfinished = files.create_atomically(str(folder / 'shard'))
     unfinished.__enter__()
     (left,) = (path for path in folder.iterdir() if files.is_temporary(path.name))
-    finish_dataset(plan, [], written, str(folder), 'recorded')
+    finish_dataset(plan, Sources('recorded', []), written, str(folder))
     assert not left.exists()
 
 
 def test_rejected_files_stand_beside_the_dataset_that_they_are_missing_in(grown):
     plan, written, folder = grown
     reports = [rejection_report(RejectedFile(path, 'not_abf', 'a note')) for path in ('r/b.abf', 'r/a.abf')]
-    finish_dataset(plan, reports, written, str(folder), 'recorded')
+    finish_dataset(plan, Sources('recorded', reports), written, str(folder))
     lines = (folder / 'rejected.jsonl').read_text().splitlines()
     assert [json.loads(line) for line in lines] == [
         {'path': path, 'reason': 'not_abf', 'detail': 'a note'} for path in ('r/a.abf', 'r/b.abf')
@@ -78,7 +78,7 @@ def test_dataset_info_comes_last(data_dir):
 
 def test_the_order_in_which_shards_were_written_does_not_matter(grown):
     plan, written, folder = grown
-    finish_dataset(plan, [], written[::-1], str(folder), 'recorded')
+    finish_dataset(plan, Sources('recorded', []), written[::-1], str(folder))
     info = json.loads((folder / 'dataset_info.json').read_text())
     lengths = {split['name']: list(map(int, split['shardLengths'])) for split in info['splits']}
     assert {split: sum(of) for split, of in lengths.items()} == plan.examples
@@ -87,7 +87,7 @@ def test_the_order_in_which_shards_were_written_does_not_matter(grown):
 
 def test_metadata_hold_the_checksum_of_each_shard(grown):
     plan, written, folder = grown
-    finish_dataset(plan, [], written, str(folder), 'recorded')
+    finish_dataset(plan, Sources('recorded', []), written, str(folder))
     metadata = json.loads((folder / 'metadata.json').read_text())
     assert metadata['crc32c'] == {
         name: f'{google_crc32c.value(content):08x}' for name, content in shards_of(folder).items()
@@ -98,7 +98,7 @@ def test_metadata_hold_the_checksum_of_each_shard(grown):
 
 def test_metadata_list_the_cells_in_the_order_of_their_numbers(grown):
     plan, written, folder = grown
-    finish_dataset(plan, [], written, str(folder), 'recorded')
+    finish_dataset(plan, Sources('recorded', []), written, str(folder))
     cells = json.loads((folder / 'metadata.json').read_text())['cells']
     assert [cell['cell'] for cell in cells] == (folder / 'cell.labels.txt').read_text().splitlines()
     assert {cell['cell']: cell['spikes'] for cell in cells} == {
@@ -110,7 +110,7 @@ def test_a_missing_shard_is_never_passed_over(grown):
     plan, written, folder = grown
     (folder / shard_name('test', 0, plan.shards['test'])).unlink()
     with pytest.raises(RuntimeError, match='sero_spikes-test.* None bytes, expected'):
-        finish_dataset(plan, [], written, str(folder), 'recorded')
+        finish_dataset(plan, Sources('recorded', []), written, str(folder))
     assert not (folder / 'dataset_info.json').exists()
 
 
@@ -119,7 +119,7 @@ def test_a_shard_of_another_size_is_never_passed_over(grown):
     with open(folder / shard_name('train', 0, plan.shards['train']), 'ab') as file:
         file.write(b'x')
     with pytest.raises(RuntimeError, match='sero_spikes-train.* bytes, expected'):
-        finish_dataset(plan, [], written, str(folder), 'recorded')
+        finish_dataset(plan, Sources('recorded', []), written, str(folder))
 
 
 @pytest.mark.parametrize('change', ['missing', 'twice'])
@@ -127,7 +127,7 @@ def test_a_shard_reported_never_or_twice_is_never_passed_over(grown, change):
     plan, written, folder = grown
     written = written[1:] if change == 'missing' else [*written, dataclasses.replace(written[0])]
     with pytest.raises(RuntimeError, match='shards were reported'):
-        finish_dataset(plan, [], written, str(folder), 'recorded')
+        finish_dataset(plan, Sources('recorded', []), written, str(folder))
 
 
 def _synthetic(data_dir):

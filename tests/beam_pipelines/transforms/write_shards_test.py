@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import pathlib
 import signal
@@ -11,8 +12,9 @@ from beam_pipelines.datasets import record_layout
 from beam_pipelines.planning import example_source
 from beam_pipelines.storage import files
 from beam_pipelines.transforms import write_shards
+from beam_pipelines.transforms.job import HERE, Job
 from beam_pipelines.transforms.paths import BuildPaths
-from beam_pipelines.transforms.write_shards import FailedShard, ShardTask, ShardWriter, write_shard
+from beam_pipelines.transforms.write_shards import FailedShard, ShardTask, ShardWriter, WrittenShard, write_shard
 from tests.support.folders import files_of
 from tests.support.small_dataset import make_source
 
@@ -23,6 +25,7 @@ def tasks(tmp_path, monkeypatch) -> list[ShardTask]:
     plan, source = make_source('synthetic', synthetic_examples=(20_000, 20_000))
     files.write_json(BuildPaths(str(tmp_path)).plan('synthetic'), msgspec.to_builtins(plan))
     monkeypatch.setattr(write_shards, 'ExampleSource', lambda *_: source)
+    monkeypatch.setattr(write_shards, 'open_bank', lambda *_: None)
     return [ShardTask('synthetic', plan.fingerprint, 'train', number) for number in range(plan.shards['train'])]
 
 
@@ -75,6 +78,18 @@ def test_shards_that_the_disk_does_not_take_are_named_and_the_others_written(tas
     (failed,) = (shard for shard in written if isinstance(shard, FailedShard))
     assert '-00007-of-' in failed.error and failed.error.endswith('No space left on device')
     assert len(_written(tasks, tmp_path)) == len(tasks) - 1
+
+
+def test_on_a_cluster_a_shard_that_cannot_be_written_is_the_runner_s_to_repeat(tasks, tmp_path):
+    work = pathlib.Path(BuildPaths(str(tmp_path)).work('synthetic'))
+    work.touch()
+    for job in (HERE, Job(repeats_faults=True)):
+        writer = ShardWriter(str(tmp_path), job)
+        bank = writer.load(tasks[0])
+        with pytest.raises(OSError, match=str(work)) if job.repeats_faults else contextlib.nullcontext():
+            assert str(work) in writer.write(bank, tasks[0]).error
+    work.unlink()
+    assert isinstance(writer.write(bank, tasks[0]), WrittenShard)
 
 
 def test_a_shard_holds_the_records_of_its_range(tmp_path):
