@@ -172,7 +172,7 @@ class CellPictures:
         )
         return Picture(
             svg,
-            'Above, this cell’s mean spike (black) over those of the training cells, all drawn equally deep (blue: '
+            'Above, this cell’s mean spike (thick) over those of the training cells, all drawn equally deep (blue: '
             'SER, dashed ochre: NSER; shaded: the middle 80 % of the cells); below, how much each sample moves the '
             'verdict towards SER or NSER, in log-odds, compared with a spike midway between the classes.',
         )
