@@ -25,9 +25,10 @@ def private_folder() -> Iterator[pathlib.Path]:
 
 
 def _remove_left_behind(parent: pathlib.Path) -> None:
+    user = getattr(os, 'getuid', lambda: 0)()  # Windows has none, and gives each file the user 0.
     for folder in parent.glob(f'{_PREFIX}*'):
         with contextlib.suppress(OSError, UserError):  # It is another user's, or of a program that runs.
-            is_own = not hasattr(os, 'getuid') or folder.lstat().st_uid == os.getuid()
+            is_own = folder.lstat().st_uid == user
             # A program that has just begun has no lock yet.
             if is_own and (folder / LOCK_FILE).is_file():
                 check_not_written(folder, '')

@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from beam_pipelines.cli.command import os_error_words
 from beam_pipelines.errors import UserError
 from beam_pipelines.recordings.reading_options import SpikeCutting
 from trainer.app.pages import Pages
@@ -90,13 +91,13 @@ class Routes:
         return JSONResponse({'number': self.session.add(path, options, pathlib.Path(path).name)}, 201)
 
     async def read_again(self, request: Request) -> Response:
-        self.session.read_again(self._file(request).number, read_form(request.query_params, self.trained))
+        number = self._file(request).number
+        self.session.read_again([number], read_form(request.query_params, self.trained))
         return Response(status_code=202)
 
     async def read_all_again(self, request: Request) -> Response:
         options = read_form(request.query_params, self.trained)
-        for file in self.session.files():
-            self.session.read_again(file.number, options)
+        self.session.read_again([file.number for file in self.session.files()], options)
         return Response(status_code=202)
 
     async def remove(self, request: Request) -> Response:
@@ -161,8 +162,6 @@ def _as_file(path: pathlib.Path) -> Response:
 
 async def _refused(request: Request, error: Exception) -> Response:
     """Answers what the user did or the disk does not allow, in one line."""
-    from beam_pipelines.cli.command import os_error_words
-
     status = error.status if isinstance(error, UploadRefused) else 507 if isinstance(error, OSError) else 422
     field = error.name if isinstance(error, FieldError) else ''
     return JSONResponse({'problem': os_error_words(error), 'field': field}, status)

@@ -6,6 +6,7 @@ import collections
 import dataclasses
 import os
 import threading
+from collections.abc import Iterable
 from typing import Literal
 
 from beam_pipelines.recordings.reading_options import ReadingOptions
@@ -94,10 +95,12 @@ class Session:
             self._enqueue(SessionFile(self._last_number, path, shown, options, name is not None))
             return self._last_number
 
-    def read_again(self, number: int, options: ReadingOptions) -> None:
-        """Puts a file into the queue, to be read with other options; KeyError if it is gone."""
+    def read_again(self, numbers: Iterable[int], options: ReadingOptions) -> None:
+        """Puts those files into the queue that are still there, to be read with other options."""
         with self._changed:
-            self._enqueue(dataclasses.replace(self._files[number], options=options))
+            for number in numbers:
+                if number in self._files:
+                    self._enqueue(dataclasses.replace(self._files[number], options=options))
 
     def remove(self, number: int) -> SessionFile:
         """Removes a file and returns it; KeyError if it is gone."""

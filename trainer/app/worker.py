@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from beam_pipelines.cli.signals import StopRequests
 from beam_pipelines.recordings.reading_options import ReadingOptions
 from trainer.app.session import Session
@@ -37,9 +39,12 @@ class Worker:
 
     def run(self, requests: StopRequests) -> None:
         """Works until a stop is requested; a recording that is being classified then is finished first."""
+        next_look = time.monotonic()
         while requests.signal_number is None:
-            for path in self._watched.poll() if self._watched else ():
-                self._session.add(path, self._options)
+            if self._watched and time.monotonic() >= next_look:
+                for path in self._watched.poll():
+                    self._session.add(path, self._options)
+                next_look = time.monotonic() + _SECONDS_BETWEEN_LOOKS
             self._classify_next()
 
     def _classify_next(self) -> None:

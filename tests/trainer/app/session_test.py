@@ -50,8 +50,8 @@ def test_a_page_gets_only_what_has_changed_since(session):
 def test_a_file_that_is_read_again_keeps_its_place_and_gets_the_options(session):
     number = session.add('a', PLAIN)
     work(session)
-    session.read_again(number, RESAMPLED)
-    session.read_again(number, RESAMPLED)
+    session.read_again([number], RESAMPLED)
+    session.read_again([number], RESAMPLED)
     assert session.take(0).options == RESAMPLED
     assert session.take(0) is None
     assert len(session.files()) == 1
@@ -60,7 +60,7 @@ def test_a_file_that_is_read_again_keeps_its_place_and_gets_the_options(session)
 def test_what_was_asked_for_while_a_file_was_read_is_not_lost(session):
     number = session.add('a', PLAIN)
     file = session.take(0)
-    session.read_again(number, RESAMPLED)
+    session.read_again([number], RESAMPLED)
     session.finish(file, outcomes('a', 'a'))
     assert session[number].status == 'waiting'
     assert session.take(0).options == RESAMPLED

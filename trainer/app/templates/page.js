@@ -100,6 +100,12 @@ const look = async () => {
   looking = setTimeout(look, wait);
 };
 
+// What the program says against a request: the sentence, and the field of the form that it is about.
+const problemOf = async answer => {
+  const said = answer.headers.get('Content-Type')?.startsWith('application/json') ? await answer.json() : {};
+  return { problem: said.problem ?? 'the program failed; its terminal says why.', field: said.field };
+};
+
 const fieldsOf = form => new URLSearchParams(new FormData(form));
 
 // Sends a form and shows what is wrong in it; returns whether it was taken.
@@ -109,7 +115,7 @@ const send = async (form, address) => {
   problem.textContent = '';
   const answer = await fetch(`${address}?${fieldsOf(form)}`, { method: 'POST' });
   if (answer.ok) return true;
-  const refused = answer.status === 422 ? await answer.json() : { problem: await answer.text() };
+  const refused = await problemOf(answer);
   problem.textContent = refused.problem;
   const field = refused.field && form.elements[refused.field];
   if (field) {

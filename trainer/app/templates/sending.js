@@ -24,7 +24,7 @@
       return refuse(file.name, 'it could not be read or sent.');
     }
     if (answer.ok) return;
-    const refused = await answer.json();
+    const refused = await problemOf(answer);
     refuse(file.name, refused.problem);
     if (refused.field) {
       byId('reading').open = true;
@@ -88,7 +88,11 @@
     if (!holdsFiles(event)) return;
     event.preventDefault();
     document.body.classList.remove('dropping');
-    await sendAll(await filesOf(event.dataTransfer));
+    try {
+      await sendAll(await filesOf(event.dataTransfer));
+    } catch {
+      refuse('What you dropped', 'it cannot be read.');
+    }
   });
 
   addEventListener('beforeunload', event => {

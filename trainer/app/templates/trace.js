@@ -32,7 +32,7 @@ byId('opened').addEventListener('opened', () => {
     const answer = await fetch(`cells/${box.dataset.cell}/stretch?first=${first}&last=${last}`);
     if (turn !== asked) return;
     if (answer.ok) view.innerHTML = await answer.text();
-    else where.textContent = answer.status === 422 ? (await answer.json()).problem : 'This stretch cannot be shown.';
+    else where.textContent = (await problemOf(answer)).problem;
   };
   const zoom = factor => {
     const middle = (first + last) / 2, half = (last - first) * factor / 2;
