@@ -30,6 +30,19 @@ class StartedApp:
         self.process.send_signal(number)
         return self.process.wait(30)
 
+    @contextlib.contextmanager
+    def reading_halted(self) -> Iterator[None]:
+        """Keeps the process that reads recordings, which has been started before, from going on."""
+        children = pathlib.Path(f'/proc/{self.process.pid}/task').glob('*/children')
+        readers = [int(number) for path in children for number in path.read_text().split()]
+        for reader in readers:
+            os.kill(reader, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for reader in readers:
+                os.kill(reader, signal.SIGCONT)
+
     def uploaded(self) -> list[str]:
         return sorted(path.name for path in self.temporary.rglob('uploads/*/*'))
 

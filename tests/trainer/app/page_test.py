@@ -253,20 +253,20 @@ def test_downloads_hold_what_the_page_shows(page, app, recordings):
     assert downloaded(page, 'cells.csv').count(b'\n') == 4
 
 
-def test_a_hundred_files_survive_a_reload_of_the_page(page, tmp_path):
-    current_pa, troughs = simulated_current(4.0)
-    first = int(troughs[0])
+def test_a_hundred_files_survive_a_reload_of_the_page(page, app, recordings, tmp_path):
+    choose(page, recordings / 'ser.npy')
+    current_pa, _ = simulated_current(1.0, 'NSER', udi_ms=0.4)
     for number in range(100):
-        np.save(tmp_path / f'many_{number:03d}.npy', current_pa[first - 2_000 : first + 2_000])
-    page.get_by_text('How recordings are read').click()
-    page.locator('#next-sampling_rate_hz').fill('40000')
-    page.set_input_files('#choose', [str(path) for path in sorted(tmp_path.iterdir())])
-    expect(rows(page)).to_have_count(100, timeout=SECONDS)
-    page.reload()
-    expect(rows(page)).to_have_count(100, timeout=SECONDS)
-    finished(page, 100)
+        np.save(tmp_path / f'many_{number:03d}.npy', current_pa)
+    with app.reading_halted():
+        page.set_input_files('#choose', [str(path) for path in sorted(tmp_path.iterdir())])
+        expect(rows(page, ':is([data-kind=waiting], [data-kind=reading])')).to_have_count(100, timeout=SECONDS)
+        page.reload()
+        expect(page.locator('#progress')).to_have_text('0 of 100 recordings classified; now many_000.npy')
+        expect(rows(page)).to_have_count(101)
+    finished(page, 101)
     counts = [int(count) for count in page.locator('[data-count]').all_inner_texts()]
-    assert sum(counts) == 100
+    assert sum(counts) == 101 and rows(page, '[data-kind=rejected]').count() == 0
 
 
 @pytest.mark.parametrize(('scheme', 'width'), [('light', 1280), ('dark', 400)])
