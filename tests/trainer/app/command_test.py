@@ -22,12 +22,13 @@ def send(app, path: pathlib.Path, **fields: str) -> None:
 
 def rows(app, until: str) -> str:
     """Returns all rows as soon as they hold a text."""
-    while True:
+    for _ in range(600):
         with urllib.request.urlopen(f'{app.url}state?since=0', timeout=30) as answer:
             text = answer.read().decode()
         if until in text:
             return text
         time.sleep(0.1)
+    raise AssertionError(f'{until} never came')
 
 
 def left(folder: pathlib.Path) -> list[str]:

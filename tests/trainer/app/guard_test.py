@@ -2,7 +2,9 @@
 
 import http.client
 import socket
+import time
 import urllib.parse
+from collections.abc import Callable
 
 import pytest
 
@@ -18,6 +20,14 @@ def ask(url: str, path: str = '', method: str = 'GET', **headers: str) -> tuple[
     connection.request(method, urllib.parse.urljoin(parts.path, path), headers=names)
     answer = connection.getresponse()
     return answer.status, answer.read().decode(), answer.headers
+
+
+def wait_until(is_so: Callable[[], object]) -> None:
+    for _ in range(600):
+        if is_so():
+            return
+        time.sleep(0.1)
+    raise AssertionError('it never became so')
 
 
 def host_of(url: str) -> str:
@@ -73,10 +83,8 @@ def test_an_upload_that_breaks_off_leaves_nothing(app):
     with socket.create_connection((host, int(port))) as connection:
         head = f'POST {path}files?name=half.npy HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: 1000000\r\n\r\n'
         connection.sendall(head.encode() + bytes(100_000))
-        while not app.uploaded():  # until it has begun
-            pass
-    while app.uploaded():
-        pass
+        wait_until(app.uploaded)
+    wait_until(lambda: not app.uploaded())
     assert ask(app.url, 'state?since=0')[1].count('half.npy') == 0
 
 
