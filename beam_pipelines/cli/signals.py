@@ -57,6 +57,20 @@ class StopRequests:
 
 
 @contextlib.contextmanager
+def stopping_with_terminal() -> Iterator[None]:
+    """Makes a request to stop of a closed terminal, which would end the process at once; not if that is ignored."""
+    hangup: signal.Signals | None = getattr(signal, 'SIGHUP', None)  # Windows has none.
+    if hangup is None or signal.getsignal(hangup) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(hangup, lambda number, _: signal.raise_signal(signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(hangup, signal.SIG_DFL)
+
+
+@contextlib.contextmanager
 def interrupts_held_back() -> Iterator[None]:
     """Holds Ctrl-C back until the block ends; processes that the block starts never receive it.
 

@@ -10,10 +10,8 @@ import sys
 import pytest
 
 from tests.support.commands import run_command
+from tests.support.finished_run import copy_finished_run
 from tests.support.places import ROOT
-from trainer.models import manifest, model_info
-from trainer.models.onnx_export import write_onnx
-from trainer.models.trained import load_members
 
 pytestmark = pytest.mark.slow
 
@@ -51,11 +49,7 @@ def environment(tmp_path_factory) -> pathlib.Path:
 @pytest.fixture(scope='module')
 def model(tmp_path_factory) -> pathlib.Path:
     """A finished run."""
-    folder = tmp_path_factory.mktemp('model') / 'run'
-    shutil.copytree(ROOT / 'tests' / 'integration' / 'frozen' / 'finished', folder)
-    write_onnx(str(folder), load_members(str(folder), model_info.read(str(folder))))
-    manifest.write(str(folder))
-    return folder
+    return copy_finished_run(tmp_path_factory.mktemp('model') / 'run')
 
 
 def _rows(path: pathlib.Path) -> list[dict]:

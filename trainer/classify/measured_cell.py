@@ -116,7 +116,7 @@ def _measure(cell: RecordedCell, options: ReadingOptions) -> MeasuredCell:
         recording.seconds_at(triggers) if recording else triggers / domain.SAMPLING_RATE_HZ,
         cell.spikes.waveforms,
         measure_spikes(cell.spikes.waveforms),
-        trace=_envelope(recording, cell.current, cell.spikes) if recording and cell.current else None,
+        trace=trace_envelope(recording, cell.current, cell.spikes) if recording and cell.current else None,
         duration_s=recording.duration_s if recording else 0.0,
         intervals_s=tuple(recording.intervals_s) if recording else (),
         sampling_rate_hz=recording.sampling_rate_hz if recording else domain.SAMPLING_RATE_HZ,
@@ -125,12 +125,26 @@ def _measure(cell: RecordedCell, options: ReadingOptions) -> MeasuredCell:
     )
 
 
-def _envelope(recording: Recording, current: PreparedCurrent, spikes: DetectedSpikes) -> TraceEnvelope:
+def trace_envelope(
+    recording: Recording,
+    current: PreparedCurrent,
+    spikes: DetectedSpikes,
+    samples: tuple[int, int] | None = None,
+) -> TraceEnvelope:
+    """Reduces the current of a recording for a picture.
+
+    Parameters
+    ----------
+    recording, current, spikes : of the cell.
+    samples : the first sample of the picture and the one after its last, in the sweeps one after the other; None: all.
+    """
     current_pa = np.concatenate(current.sweeps) if len(current.sweeps) > 1 else current.sweeps[0]
+    first, end = samples or (0, len(current_pa))
+    current_pa = current_pa[first:end]
     stretches = min(_STRETCHES_OF_TRACE, len(current_pa))
     edges = np.linspace(0, len(current_pa), stretches + 1).round().astype(np.int64)
     return TraceEnvelope(
-        recording.seconds_at((edges[:-1] + edges[1:]) / 2),
+        recording.seconds_at(first + (edges[:-1] + edges[1:]) / 2),
         np.minimum.reduceat(current_pa, edges[:-1]).astype(np.float32, copy=False),
         np.maximum.reduceat(current_pa, edges[:-1]).astype(np.float32, copy=False),
         current.trigger_pa,

@@ -49,17 +49,26 @@ class ReadingPool:
     ) -> None:
         self._executor.shutdown(cancel_futures=True)
 
-    def read(self, recordings: Sequence[RecordingFiles]) -> Iterator[ReadCells]:
+    def read(self, recordings: Sequence[RecordingFiles], options: ReadingOptions | None = None) -> Iterator[ReadCells]:
         """Starts reading at once, and returns what ``measured_cell.read_measured_cells`` does as it becomes ready.
 
         A recording on which a reader dies is rejected.
+
+        Parameters
+        ----------
+        recordings : the recordings.
+        options : how they are read, in place of the pool's own options.
         """
         waiting = iter(recordings)
         first = itertools.islice(waiting, _AHEAD_PER_WORKER * self._workers)
-        return self._results(waiting, {self._submit(recording): recording for recording in first})
+        options = options or self._options
+        return self._results(waiting, {self._submit(recording, options): recording for recording in first}, options)
 
     def _results(
-        self, waiting: Iterator[RecordingFiles], pending: dict[concurrent.futures.Future, RecordingFiles]
+        self,
+        waiting: Iterator[RecordingFiles],
+        pending: dict[concurrent.futures.Future, RecordingFiles],
+        options: ReadingOptions,
     ) -> Iterator[ReadCells]:
         while pending:
             done, _ = concurrent.futures.wait(pending, return_when=concurrent.futures.FIRST_COMPLETED)
@@ -75,12 +84,14 @@ class ReadingPool:
                 unread += pending.values()
                 pending.clear()
                 self._restart()
-                yield from map(self._read_alone, unread)
-            pending |= {self._submit(recording): recording for recording in itertools.islice(waiting, len(done))}
+                yield from (self._read_alone(recording, options) for recording in unread)
+            pending |= {
+                self._submit(recording, options): recording for recording in itertools.islice(waiting, len(done))
+            }
 
-    def _read_alone(self, recording: RecordingFiles) -> ReadCells:
+    def _read_alone(self, recording: RecordingFiles, options: ReadingOptions) -> ReadCells:
         try:
-            return self._submit(recording).result()
+            return self._submit(recording, options).result()
         except concurrent.futures.process.BrokenProcessPool:
             from beam_pipelines.spikes.extraction import ExtractionReport
 
@@ -90,10 +101,10 @@ class ReadingPool:
             rejected = tuple(RejectedFile(path, 'unreadable', detail) for path in paths)
             return [(None, ExtractionReport(rejected=rejected))]
 
-    def _submit(self, recording: RecordingFiles) -> concurrent.futures.Future:
+    def _submit(self, recording: RecordingFiles, options: ReadingOptions) -> concurrent.futures.Future:
         with interrupts_held_back():
             try:
-                return self._executor.submit(_read, recording, self._options)
+                return self._executor.submit(_read, recording, options)
             except concurrent.futures.process.BrokenProcessPool as error:
                 failed: concurrent.futures.Future = concurrent.futures.Future()
                 failed.set_exception(error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from beam_pipelines.recordings.cell_files import group_files
+from beam_pipelines.recordings.reading_options import ReadingOptions
 from beam_pipelines.recordings.rejection import RejectedFile
 from beam_pipelines.spikes.extraction import ExtractionReport, duplicate_cell, rejection_report
 from trainer.classify.batch import Findings
@@ -31,18 +32,23 @@ class WatchedOutcomes:
         self._duplicate_of: dict[str, set[str]] = {}
         self._outdated: list[str] = []
 
-    def classify(self, path: str) -> list[Outcome]:
+    def classify(self, path: str, options: ReadingOptions | None = None) -> list[Outcome]:
         """Classifies the cells of a file and keeps the outcome, in place of an earlier one; returns it.
 
         A file that is gone before it has been read, perhaps with its folder, has no new outcome; if it comes back it
         may be looked at again.
+
+        Parameters
+        ----------
+        path : of the file.
+        options : how it is read, in place of the pool's own options.
         """
         before = self._of_file.get(path)
-        self._forget(path)
+        self.forget(path)
         self._drop_rejections_of_gone(os.path.basename(path))
-        found = self._classify(path)
+        found = self._classify(path, options)
         if all(cell is None for cell, _ in found) and not os.path.exists(path):
-            self._forget(path)
+            self.forget(path)
             if before is not None:
                 self._of_file[path] = before
             self._outdated.append(path)
@@ -58,10 +64,19 @@ class WatchedOutcomes:
         """
         for path, others in list(self._duplicate_of.items()):
             if os.path.exists(path) and not all(map(os.path.exists, others)):
-                self._forget(path)
+                self.forget(path)
                 self._outdated.append(path)
         outdated, self._outdated = self._outdated, []
         return outdated
+
+    def forget(self, path: str) -> None:
+        """Drops the outcome of a file; the files that were rejected because of it become outdated once it is gone."""
+        self._of_file.pop(path, None)
+        self._duplicate_of.pop(path, None)
+
+    def holds(self, path: str) -> bool:
+        """Whether there is an outcome of a file."""
+        return path in self._of_file
 
     def gather(self) -> Findings:
         """Returns the findings on all files."""
@@ -71,11 +86,7 @@ class WatchedOutcomes:
                 findings.add(*outcome)
         return findings
 
-    def _forget(self, path: str) -> None:
-        self._of_file.pop(path, None)
-        self._duplicate_of.pop(path, None)
-
-    def _classify(self, path: str) -> list[Outcome]:
+    def _classify(self, path: str, options: ReadingOptions | None) -> list[Outcome]:
         recordings, of_no_cell = group_files([('original', 0, path)])
         if of_no_cell:
             return [(None, rejection_report(of_no_cell[0][1]))]
@@ -84,7 +95,7 @@ class WatchedOutcomes:
                 self._duplicate_of[path] = {other}
                 detail = f'it is the same file as {other}'
                 return [(None, rejection_report(RejectedFile(path, 'duplicate_file', detail)))]
-        ((*cells,),) = self._pool.read(recordings)
+        ((*cells,),) = self._pool.read(recordings, options)
         return [(None, report) if cell is None else self._outcome(path, cell, report) for cell, report in cells]
 
     def _outcome(self, path: str, cell: MeasuredCell, report: ExtractionReport) -> Outcome:
@@ -107,13 +118,13 @@ class WatchedOutcomes:
         self._of_file[path] = kept
         self._outdated.append(path)
         if not kept:
-            self._forget(path)
+            self.forget(path)
 
     def _drop_rejections_of_gone(self, name: str) -> None:
         for path, of_file in list(self._of_file.items()):
             is_rejected = all(cell is None for cell, _ in of_file)
             if os.path.basename(path) == name and is_rejected and not os.path.exists(path):
-                self._forget(path)
+                self.forget(path)
                 self._outdated.append(path)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import os
+import types
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -115,10 +116,18 @@ def _weights_of(found: dict[str, np.ndarray], member: str, kernel_size: int) -> 
     return MemberWeights(**weights)
 
 
-def _start(graph: bytes) -> onnxruntime.InferenceSession:
-    import joblib
+def load_onnxruntime() -> types.ModuleType:
+    """Imports ONNX Runtime without its telemetry, which would write to a server some seconds after a session starts."""
+    os.environ['ORT_DISABLE_TELEMETRY'] = '1'  # Looked at when it is loaded; disable_telemetry_events is too late.
     import onnxruntime
 
+    return onnxruntime
+
+
+def _start(graph: bytes) -> onnxruntime.InferenceSession:
+    import joblib
+
+    onnxruntime = load_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors alone
     options.intra_op_num_threads = joblib.cpu_count()

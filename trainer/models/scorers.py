@@ -57,7 +57,7 @@ def _why_not_onnx(workdir: str) -> str | None:
     if not onnx_ensemble.is_written(workdir):
         return f'holds no {onnx_ensemble.FILE_NAME} (sero-train writes it when it is given the same command again)'
     try:
-        import onnxruntime  # noqa: F401
+        onnx_ensemble.load_onnxruntime()
     except ImportError as error:
         return f'onnxruntime cannot be used ({" ".join(str(error).split())})'
     return None

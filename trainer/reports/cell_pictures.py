@@ -17,6 +17,8 @@ from trainer.reports.svg_plot import Panel
 
 _WIDE_PX, _NARROW_PX = 1072, 344
 _LEFT_PX, _RIGHT_PX = 58, 16
+# Where the time axis of ``activity`` begins and ends, as shares of the picture's width.
+ACTIVITY_EDGES = (_LEFT_PX / _WIDE_PX, 1 - _RIGHT_PX / _WIDE_PX)
 _TRACE_COLUMNS = 800
 _MOST_SPIKES_OVERLAID = 20
 _LEVEL_SAMPLES = 20
@@ -70,23 +72,27 @@ class CellPictures:
             'training-udi', *self._udi_bars(edges_ms, counts)
         )
 
-    def activity(self, cell: ClassifiedCell) -> Picture:
-        """Draws the recording with its triggers, and below it the probability of each spike."""
-        last_s = (
-            cell.intervals_s[-1][1]
-            if cell.intervals_s
-            else cell.duration_s or 1.02 * max(float(cell.spikes.time_s[-1]), 1e-3)
-        )
+    def activity(self, cell: ClassifiedCell, stretch_s: tuple[float, float] | None = None) -> Picture:
+        """Draws the recording with its triggers, and below it the probability of each spike.
+
+        Parameters
+        ----------
+        cell : the cell; its trace may be of the stretch alone.
+        stretch_s : start and end of what is drawn; None: all of the recording.
+        """
+        first_s, last_s = stretch_s or (0.0, end_s(cell))
+        shown = (cell.spikes.time_s >= first_s) & (cell.spikes.time_s <= last_s)
+        time_of_spikes_s, p_ser = cell.spikes.time_s[shown], cell.spikes.p_ser[shown]
         width_px = _WIDE_PX - _LEFT_PX - _RIGHT_PX
         parts, top_px, caption, cut = [], 12, '', ''
         if cell.trace is not None:
-            trace = Panel(_LEFT_PX, 6, width_px, 104, (0, last_s), _trace_range(cell.trace, cell.spikes))
-            time_s, low_pa, high_pa = _thinned(cell.trace)
+            trace = Panel(_LEFT_PX, 6, width_px, 104, (first_s, last_s), _trace_range(cell.trace, cell.spikes))
+            left_out_s = cell.trace.left_out_s
             parts += [
-                trace.uprights(time_s, low_pa, high_pa, max(1.0, width_px / len(time_s)), 'trace'),
+                _drawn_trace(trace, cell.trace),
                 trace.level_rule(cell.trace.trigger_pa, 'threshold'),
-                trace.ticks_at(cell.spikes.time_s, 114, 8, 'trigger'),
-                trace.ticks_at(cell.trace.left_out_s, 124, 6, 'left-out'),
+                trace.ticks_at(time_of_spikes_s, 114, 8, 'trigger'),
+                trace.ticks_at(left_out_s[(left_out_s >= first_s) & (left_out_s <= last_s)], 124, 6, 'left-out'),
                 trace.y_axis('current (pA)', 4),
             ]
             beyond = (cell.trace.low_pa < trace.y_range[0]) | (cell.trace.high_pa > trace.y_range[1])
@@ -97,13 +103,13 @@ class CellPictures:
                 f'Above, the recording{cut} with a stroke for each spike{left_out} and the trigger level of '
                 f'{svg_plot.MINUS}{-cell.trace.trigger_pa:.0f} pA dashed; below, '
             )
-        panel = Panel(_LEFT_PX, top_px, width_px, 84, (0, last_s), (-0.04, 1.04))
-        ser = cell.spikes.p_ser >= 0.5
+        panel = Panel(_LEFT_PX, top_px, width_px, 84, (first_s, last_s), (-0.04, 1.04))
+        ser = p_ser >= 0.5
         parts += [
             panel.level_rule(0.5, 'half'),
             panel.level_rule(cell.result.p_ser_published, 'consensus'),
-            panel.dots(cell.spikes.time_s[ser], cell.spikes.p_ser[ser], 'dot ser'),
-            panel.dots(cell.spikes.time_s[~ser], cell.spikes.p_ser[~ser], 'dot nser'),
+            panel.dots(time_of_spikes_s[ser], p_ser[ser], 'dot ser'),
+            panel.dots(time_of_spikes_s[~ser], p_ser[~ser], 'dot nser'),
             panel.x_axis('time in the recording (s)', 10),
             panel.y_axis('p(SER)', 2),
         ]
@@ -166,7 +172,7 @@ class CellPictures:
         )
         return Picture(
             svg,
-            'Above, this cell’s mean spike (black) over those of the training cells, all drawn equally deep (blue: '
+            'Above, this cell’s mean spike (thick) over those of the training cells, all drawn equally deep (blue: '
             'SER, dashed ochre: NSER; shaded: the middle 80 % of the cells); below, how much each sample moves the '
             'verdict towards SER or NSER, in log-odds, compared with a spike midway between the classes.',
         )
@@ -217,6 +223,13 @@ class CellPictures:
         ]
 
 
+def end_s(cell: ClassifiedCell) -> float:
+    """Returns when a recording ended, in s from its start; where that is unknown, just after its last spike."""
+    if cell.intervals_s:
+        return cell.intervals_s[-1][1]
+    return cell.duration_s or 1.02 * max(float(cell.spikes.time_s[-1]), 1e-3)
+
+
 def _class_shapes(shapes: list[np.ndarray]) -> list[str]:
     parts = [_SHAPE_PANEL.upright_rule(0, 'half')]
     for (_, look), shape in zip(_NAMES_AND_LOOKS, shapes, strict=True):
@@ -247,6 +260,14 @@ def _trace_range(trace: TraceEnvelope, spikes: ClassifiedSpikes) -> tuple[float,
     low = min(float(np.percentile(trace.low_pa, 1)), float(spikes.waveform.min()), trace.trigger_pa)
     high = max(float(np.percentile(trace.high_pa, 99)), float(spikes.waveform.max()))
     return _padded(low, high)
+
+
+def _drawn_trace(panel: Panel, trace: TraceEnvelope) -> str:
+    """Draws the current: as a line where each stretch is one sample, and otherwise as the range of each stretch."""
+    if np.array_equal(trace.low_pa, trace.high_pa):
+        return panel.line(trace.time_s, trace.low_pa, 'trace-line')
+    time_s, low_pa, high_pa = _thinned(trace)
+    return panel.uprights(time_s, low_pa, high_pa, max(1.0, panel.width / len(time_s)), 'trace')
 
 
 def _thinned(trace: TraceEnvelope) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -11,7 +11,7 @@ from tests.support.classified_cells import make_cell
 from trainer.classify.watched_outcomes import WatchedOutcomes
 
 
-def read(recordings):
+def read(recordings, options=None):
     """Reads a file as one cell of its name; one that is gone or holds ``broken`` is rejected."""
     for recording in recordings:
         path = recording.paths[0]

@@ -312,3 +312,13 @@ def test_without_either_library_the_line_says_what_is_missing(run, monkeypatch):
         f'{run}: holds no consensus.onnx (sero-train writes it when it is given the same command again), and keras is'
         ' not installed either'
     )
+
+
+def test_the_telemetry_of_onnx_runtime_does_not_run(run, tmp_path):
+    # It asks for the address of a server some seconds later, and keeps its state in a temporary file from the start.
+    (tmp_path / 'temporary').mkdir()
+    environment = os.environ | {'TMPDIR': str(tmp_path / 'temporary')}
+    program = f'from trainer import classify; print(type(classify.load({str(run)!r}).scorer).__name__)'
+    result = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, env=environment, cwd=ROOT)
+    assert result.stdout == 'OnnxEnsemble\n', result.stderr
+    assert list((tmp_path / 'temporary').iterdir()) == []

@@ -1,0 +1,282 @@
+"""The page in a real browser: what a user does with it, and that it complains of nothing and asks nobody else."""
+
+import base64
+import csv
+import io
+import json
+import pathlib
+import urllib.parse
+import urllib.request
+import zipfile
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from tests.support.simulated_current import simulated_current
+from tests.trainer.app.conftest import CHROMIUM, StartedApp
+from tests.trainer.app.probes import CONTRAST, NAMELESS
+
+playwright = pytest.importorskip('playwright.sync_api')
+expect = playwright.expect
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason='no Chromium')]
+
+SECONDS = 60_000  # in ms; classifying takes less than one, on a machine that does nothing else
+
+
+@pytest.fixture(scope='module')
+def browser() -> Iterator:
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM)
+        yield browser
+        browser.close()
+
+
+def state(app: StartedApp) -> dict:
+    with urllib.request.urlopen(f'{app.url}state?since=-1', timeout=30) as answer:
+        return json.load(answer)
+
+
+@pytest.fixture
+def page(app, browser) -> Iterator:
+    """The page without recordings; fails the test if the browser complains or asks another machine."""
+    for file in state(app)['files']:
+        urllib.request.urlopen(
+            urllib.request.Request(f'{app.url}files/{file["number"]}', method='DELETE'), timeout=30
+        ).close()
+    context = browser.new_context(viewport={'width': 1280, 'height': 900}, accept_downloads=True)
+    page = context.new_page()
+    page.set_default_timeout(SECONDS)
+    complaints, asked = [], set()
+    # Of an answer that says what is wrong in a form, the browser makes a note.
+    page.on('console', lambda message: 'status of 422' in message.text or complaints.append(message.text))
+    page.on('pageerror', lambda error: complaints.append(str(error)))
+    page.on('request', lambda request: asked.add(urllib.parse.urlsplit(request.url)[:2]))
+    page.goto(app.url)
+    yield page
+    context.close()
+    assert complaints == []
+    assert asked <= {('http', urllib.parse.urlsplit(app.url).netloc), ('data', ''), ('blob', '')}
+
+
+def rows(page, kinds: str = ''):
+    return page.locator(f'.verdicts tbody tr{kinds}')
+
+
+def finished(page, count: int):
+    """Waits until so many rows are there and nothing waits any more."""
+    expect(rows(page, ':not([data-kind=waiting], [data-kind=reading])')).to_have_count(count, timeout=SECONDS)
+    expect(page.locator('#working')).to_be_hidden()
+
+
+def choose(page, *paths: pathlib.Path, rate_hz: str = '40000', count: int | None = None) -> None:
+    """Chooses files in the browser's dialog; their sampling rate is in the form for the next recordings."""
+    if not page.locator('#next-sampling_rate_hz').is_visible():
+        page.get_by_text('How recordings are read').click()
+    page.get_by_label('Sampling rate (Hz)').first.fill(rate_hz)
+    page.set_input_files('#choose', [str(path) for path in paths])
+    finished(page, len(paths) if count is None else count)
+
+
+def open_cell(page, name: str):
+    rows(page).get_by_role('link', name=name, exact=True).click()
+    expect(page.locator('#opened h2 bdi')).to_have_text(name)
+    return page.locator('#opened')
+
+
+def names(page) -> list[str]:
+    return page.locator('.verdicts tbody tr:visible th').all_inner_texts()
+
+
+def test_a_dropped_recording_shows_its_verdict_and_the_evidence(page, recordings):
+    page.get_by_text('How recordings are read').click()
+    page.locator('#next-sampling_rate_hz').fill('40000')
+    content = base64.b64encode((recordings / 'nser.npy').read_bytes()).decode()
+    dropped = page.evaluate_handle(
+        """content => {
+          const transfer = new DataTransfer();
+          const bytes = Uint8Array.from(atob(content), letter => letter.charCodeAt(0));
+          transfer.items.add(new File([bytes], 'nser.npy'));
+          return transfer;
+        }""",
+        content,
+    )
+    page.dispatch_event('body', 'dragover', {'dataTransfer': dropped})
+    expect(page.get_by_text('Drop to classify')).to_be_visible()
+    page.dispatch_event('body', 'drop', {'dataTransfer': dropped})
+    finished(page, 1)
+    assert page.locator('[data-count=NSER]').inner_text() == '1'
+    opened = open_cell(page, 'nser')
+    assert opened.locator('h2').evaluate('head => head === document.activeElement')
+    expect(opened.locator('.chip')).to_have_text('NSER')
+    expect(opened.locator('h2 .probability')).to_contain_text(' to ')
+    assert opened.locator('figure svg').count() == 4
+    for part in ('.trigger', '.mean', '.spike', '.bar-ser', '.bar-nser', '.dot'):
+        assert opened.locator(part).count() > 0, part
+    assert opened.locator('.warning').count() == int(rows(page).locator('td').last.get_attribute('data-sort'))
+
+
+def test_the_trace_is_zoomed_and_moved_by_keys_and_by_dragging(page, recordings):
+    choose(page, recordings / 'nser.npy')
+    opened = open_cell(page, 'nser')
+    view, where = opened.locator('.view'), opened.locator('.zoom span')
+    view.focus()
+    page.keyboard.press('+')
+    expect(where).to_have_text('1.0 to 3.0 s')
+    page.keyboard.press('ArrowRight')
+    expect(where).to_have_text('2.0 to 4.0 s')
+    opened.get_by_role('button', name='Earlier').click()
+    expect(where).to_have_text('1.0 to 3.0 s')
+    for _ in range(9):
+        opened.get_by_role('button', name='Zoom in').click()
+    expect(where).to_have_text('1.9975 to 2.0025 s')
+    expect(opened.locator('.trace-line')).to_have_count(1)  # Each sample is there: it is no envelope any more.
+    view.focus()
+    page.keyboard.press('0')
+    expect(where).to_have_text('whole recording')
+    box = view.locator('svg').bounding_box()
+    first, last = (
+        float(view.locator('xpath=ancestor::*[@data-last]').get_attribute(f'data-{at}')) for at in ('left', 'right')
+    )
+    at = [box['x'] + box['width'] * (first + (last - first) * share) for share in (0.25, 0.75)]
+    page.mouse.move(at[0], box['y'] + 50)
+    page.mouse.down()
+    page.mouse.move(at[1], box['y'] + 60, steps=3)
+    page.mouse.up()
+    expect(where).to_have_text('1.0 to 3.0 s')
+
+
+def test_the_table_sorts_and_filters(page, recordings):
+    choose(page, *(recordings / f'{name}.npy' for name in ('ser', 'nser', 'upward')))
+    page.get_by_role('button', name='Probability of SER').press('Enter')
+    p_ser = [float(text.split()[0]) for text in rows(page).locator('.probability').all_inner_texts()]
+    assert p_ser == sorted(p_ser) and len(p_ser) == 3
+    page.get_by_role('button', name='Cell').click()
+    assert names(page) == ['nser', 'ser', 'upward']
+    page.get_by_role('button', name='Cell').click()
+    assert names(page) == ['upward', 'ser', 'nser']
+    # The order holds for what comes later.
+    choose(page, recordings / 'nano.npy', count=4)
+    assert names(page) == ['upward', 'ser', 'nser', 'nano.npy']
+    page.get_by_label('Show').select_option('rejected')
+    assert names(page) == ['nano.npy']
+    expect(page.locator('#shown')).to_have_text('1 of 4 rows')
+    page.get_by_label('Show').select_option('all')
+    page.get_by_label('Name contains').fill('SER')
+    assert names(page) == ['ser', 'nser']
+
+
+def test_a_rejected_recording_says_what_to_change_and_is_classified_again(page, recordings):
+    choose(page, recordings / 'nano.npy')
+    opened = open_cell(page, 'nano.npy')
+    expect(opened.locator('.warning')).to_contain_text('--scale')
+    assert opened.locator('.marked input').get_attribute('name') == 'scale'
+    opened.get_by_label('Scale').fill('-1')
+    opened.get_by_role('button', name='Classify again').click()
+    expect(opened.get_by_role('alert')).to_have_text(
+        'The scale is above zero, such as 1000; polarity turns a recording.'
+    )
+    assert opened.get_by_label('Scale').evaluate('field => field === document.activeElement')
+    opened.get_by_label('Scale').fill('1000')
+    opened.get_by_role('button', name='Classify again').click()
+    expect(opened.locator('h2 .chip')).to_have_text('NSER')
+    finished(page, 1)
+    assert opened.get_by_label('Scale').input_value() == '1000'
+
+
+def test_another_polarity_and_another_threshold_change_the_outcome(page, recordings):
+    choose(page, recordings / 'upward.npy')
+    opened = open_cell(page, 'upward')
+    spikes = int(rows(page).locator('td').nth(3).inner_text())
+    opened.get_by_label('Threshold').fill('-1000')
+    opened.get_by_role('button', name='Classify again').click()
+    expect(opened.locator('h2 .chip')).to_have_text('rejected')
+    assert opened.locator('.marked input').get_attribute('name') == 'trigger_pa'
+    opened.get_by_label('Threshold').fill('')
+    opened.get_by_label('Polarity').select_option('up')
+    opened.get_by_role('button', name='Classify again').click()
+    finished(page, 1)
+    assert int(rows(page).locator('td').nth(3).inner_text()) == spikes
+
+
+def test_all_recordings_are_classified_again_in_another_way(page, recordings):
+    choose(page, recordings / 'ser.npy', recordings / 'nser.npy', rate_hz='')
+    assert rows(page, '[data-kind=rejected]').count() == 2
+    expect(rows(page).first).to_contain_text('--sampling_rate_hz')
+    page.locator('#next-sampling_rate_hz').fill('40000')
+    page.get_by_role('button', name='Classify all again so').click()
+    expect(rows(page, '[data-kind=rejected]')).to_have_count(0)
+    finished(page, 2)
+
+
+def test_wrong_files_say_why(page, recordings, tmp_path):
+    (tmp_path / 'notes.txt').write_text('cell 3 died')
+    (tmp_path / 'broken.abf').write_bytes(b'ABF2' + bytes(10))
+    (tmp_path / 'A_trigger_4.csv').write_text('time,current\n')
+    choose(page, *sorted(tmp_path.iterdir()), count=2)
+    expect(page.locator('#refused')).to_contain_text('A_trigger_4.csv was not taken: is one spike of a cell')
+    expect(rows(page).filter(has_text='notes.txt')).to_contain_text('expected a recording')
+    expect(rows(page).filter(has_text='broken.abf')).to_contain_text('14 bytes are less than an ABF2 header')
+    opened = open_cell(page, 'notes.txt')
+    assert opened.get_by_role('button', name='Classify again').count() == 0
+
+
+def test_of_two_files_of_one_name_the_second_is_used_when_the_first_is_removed(page, app, recordings):
+    choose(page, recordings / 'ser.npy')
+    choose(page, recordings / 'ser.npy', count=2)
+    duplicate = rows(page, '[data-kind=rejected]')
+    expect(duplicate).to_contain_text('cell ser is already used, from ser.npy')
+    open_cell(page, 'ser').get_by_role('button', name='Remove from the page').click()
+    expect(rows(page).locator('th')).to_have_text(['ser'], timeout=SECONDS)
+    assert app.uploaded() == ['ser.npy']
+
+
+def downloaded(page, name: str) -> bytes:
+    with page.expect_download() as started:
+        page.get_by_role('link', name=name, exact=True).click()
+    return pathlib.Path(started.value.path()).read_bytes()
+
+
+def test_downloads_hold_what_the_page_shows(page, app, recordings):
+    choose(page, recordings / 'ser.npy', recordings / 'nser.npy')
+    table = list(csv.DictReader(io.StringIO(downloaded(page, 'cells.csv').decode())))
+    assert [(row['cell'], row['verdict']) for row in table] == [('nser', 'NSER'), ('ser', 'SER')]
+    report = downloaded(page, 'report.html').decode()
+    assert 'nser.npy' in report and str(app.temporary) not in report
+    with zipfile.ZipFile(io.BytesIO(downloaded(page, 'nwb.zip'))) as nwb:
+        assert nwb.namelist() == ['nser.nwb', 'ser.nwb']
+    open_cell(page, 'ser')
+    assert downloaded(page, 'Download NWB')[:4] == b'\x89HDF'
+    # They are made anew when something was added.
+    choose(page, recordings / 'upward.npy', count=3)
+    assert downloaded(page, 'cells.csv').count(b'\n') == 4
+
+
+def test_a_hundred_files_survive_a_reload_of_the_page(page, app, recordings, tmp_path):
+    choose(page, recordings / 'ser.npy')
+    current_pa, _ = simulated_current(1.0, 'NSER', udi_ms=0.4)
+    for number in range(100):
+        np.save(tmp_path / f'many_{number:03d}.npy', current_pa)
+    with app.reading_halted():
+        page.set_input_files('#choose', [str(path) for path in sorted(tmp_path.iterdir())])
+        expect(rows(page, ':is([data-kind=waiting], [data-kind=reading])')).to_have_count(100, timeout=SECONDS)
+        page.reload()
+        expect(page.locator('#progress')).to_have_text('0 of 100 recordings classified; now many_000.npy')
+        expect(rows(page)).to_have_count(101)
+    finished(page, 101)
+    counts = [int(count) for count in page.locator('[data-count]').all_inner_texts()]
+    assert sum(counts) == 101 and rows(page, '[data-kind=rejected]').count() == 0
+
+
+@pytest.mark.parametrize(('scheme', 'width'), [('light', 1280), ('dark', 400)])
+def test_it_can_be_read_by_everyone(page, recordings, tmp_path, scheme, width):
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({'width': width, 'height': 900})
+    (tmp_path / 'notes.txt').write_text('cell 3 died')
+    choose(page, recordings / 'nser.npy', tmp_path / 'notes.txt', recordings / 'nano.npy')
+    for name in ('nano.npy', 'nser'):
+        open_cell(page, name)
+        assert page.evaluate('document.documentElement.scrollWidth') == width
+        assert page.evaluate(CONTRAST) == []
+        assert page.evaluate(NAMELESS) == []

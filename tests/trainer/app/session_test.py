@@ -1,0 +1,91 @@
+import pytest
+
+from beam_pipelines.recordings.reading_options import ReadingOptions
+from beam_pipelines.spikes.extraction import ExtractionReport
+from tests.support.classified_cells import make_cell
+from trainer.app.session import Session
+
+PLAIN, RESAMPLED = ReadingOptions(), ReadingOptions(resample=True)
+
+
+def outcomes(name: str, path: str) -> tuple:
+    return ((make_cell(name, path), ExtractionReport(used_files=1)),)
+
+
+@pytest.fixture
+def session() -> Session:
+    return Session()
+
+
+def work(session: Session) -> str | None:
+    """Takes a file and finishes it, as the worker does; returns its name."""
+    file = session.take(0)
+    if file is None:
+        return None
+    session.finish(file, outcomes(file.name, file.path))
+    return file.name
+
+
+def test_files_are_taken_one_after_the_other(session):
+    for name in ('a', 'b'):
+        session.add(f'/private/{name}', PLAIN, name)
+    assert session.changes(0).waiting == 2
+    first = session.take(0)
+    assert (first.name, session.changes(0).reading, session.changes(0).waiting) == ('a', 'a', 1)
+    session.finish(first, ())
+    assert [work(session), work(session)] == ['b', None]
+
+
+def test_a_page_gets_only_what_has_changed_since(session):
+    first, _ = session.add('a', PLAIN), session.add('b', PLAIN)
+    version = session.changes(0).version
+    assert session.changes(version).files == ()
+    work(session)
+    (changed,) = session.changes(version).files
+    assert (changed.number, changed.status) == (first, 'done')
+    session.remove(first)
+    assert session.changes(version).removed == (first,)
+
+
+def test_a_file_that_is_read_again_keeps_its_place_and_gets_the_options(session):
+    number = session.add('a', PLAIN)
+    work(session)
+    session.read_again([number], RESAMPLED)
+    session.read_again([number], RESAMPLED)
+    assert session.take(0).options == RESAMPLED
+    assert session.take(0) is None
+    assert len(session.files()) == 1
+
+
+def test_what_was_asked_for_while_a_file_was_read_is_not_lost(session):
+    number = session.add('a', PLAIN)
+    file = session.take(0)
+    session.read_again([number], RESAMPLED)
+    session.finish(file, outcomes('a', 'a'))
+    assert session[number].status == 'waiting'
+    assert session.take(0).options == RESAMPLED
+
+
+def test_a_file_that_was_removed_while_it_was_read_does_not_come_back(session):
+    number = session.add('a', PLAIN, 'a')
+    file = session.take(0)
+    session.remove(number)
+    session.finish(file, outcomes('a', 'a'))
+    assert session.files() == [] and session.take_gone() == ['a'] and session.take_gone() == []
+
+
+def test_an_outdated_file_is_read_again_and_one_that_is_gone_goes(session, tmp_path):
+    path = tmp_path / 'a'
+    path.touch()
+    session.add(str(path), PLAIN)
+    work(session)
+    session.repeat_or_remove(str(path))
+    assert work(session) == str(path)
+    path.unlink()
+    session.repeat_or_remove(str(path))
+    assert session.files() == []
+
+
+def test_a_watched_file_that_has_changed_is_the_same_file(session):
+    assert session.add('a', PLAIN) == session.add('a', PLAIN)
+    assert [work(session), work(session)] == ['a', None]

@@ -1,0 +1,191 @@
+"""The recordings on the page: those that wait, the one that is being classified, and what became of the others."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import os
+import threading
+from collections.abc import Iterable
+from typing import Literal
+
+from beam_pipelines.recordings.reading_options import ReadingOptions
+from trainer.classify.watched_outcomes import Outcome
+
+Status = Literal['waiting', 'reading', 'done']
+
+
+@dataclasses.dataclass(frozen=True)
+class SessionFile:
+    """A recording on the page.
+
+    Attributes
+    ----------
+    number : its own for as long as the program runs.
+    path, name : where it is, and what it is called.
+    options : how it is read.
+    status : how far it is.
+    outcomes : what became of each cell in it when it was last read.
+    changed : the version of the session in which it last changed.
+    is_uploaded : whether it is the program's own copy.
+    """
+
+    number: int
+    path: str
+    name: str
+    options: ReadingOptions
+    is_uploaded: bool
+    status: Status = 'waiting'
+    outcomes: tuple[Outcome, ...] = ()
+    changed: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class SessionChanges:
+    """What has changed since a version of the session.
+
+    Attributes
+    ----------
+    version : the present one.
+    files : those that were added or have changed, in the order in which they came.
+    removed : numbers of files that are gone.
+    waiting, done : how many files wait, and how many are done, since the queue was last empty.
+    reading : the name of the file that is being classified; None: there is none.
+    """
+
+    version: int
+    files: tuple[SessionFile, ...]
+    removed: tuple[int, ...]
+    waiting: int
+    done: int
+    reading: str | None
+
+
+class Session:
+    """The files and their queue; may be used from several threads.
+
+    Web requests add, change and remove files. One worker takes them, one after the other.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._files: dict[int, SessionFile] = {}
+        self._waiting: collections.deque[int] = collections.deque()
+        self._removed: dict[int, int] = {}  # number -> version
+        self._gone: list[str] = []
+        self._reading: int | None = None
+        self._version = self._last_number = self._done = 0
+
+    def add(self, path: str, options: ReadingOptions, name: str | None = None) -> int:
+        """Adds a file to the queue, or an added one again; returns its number.
+
+        Parameters
+        ----------
+        path : of the file.
+        options : how it is read.
+        name : of an uploaded file; None: the file is the user's own.
+        """
+        with self._changed:
+            for file in self._files.values():
+                if file.path == path:
+                    self._enqueue(file)
+                    return file.number
+            self._last_number += 1
+            shown = path if name is None else name
+            self._enqueue(SessionFile(self._last_number, path, shown, options, name is not None))
+            return self._last_number
+
+    def read_again(self, numbers: Iterable[int], options: ReadingOptions) -> None:
+        """Puts those files into the queue that are still there, to be read with other options."""
+        with self._changed:
+            for number in numbers:
+                if number in self._files:
+                    self._enqueue(dataclasses.replace(self._files[number], options=options))
+
+    def remove(self, number: int) -> SessionFile:
+        """Removes a file and returns it; KeyError if it is gone."""
+        with self._changed:
+            file = self._files.pop(number)
+            if number in self._waiting:
+                self._waiting.remove(number)
+            self._removed[number] = self._next_version()
+            self._gone.append(file.path)
+            self._changed.notify()
+            return file
+
+    def __getitem__(self, number: int) -> SessionFile:
+        with self._changed:
+            return self._files[number]
+
+    def files(self) -> list[SessionFile]:
+        """Returns all files in the order in which they came."""
+        with self._changed:
+            return list(self._files.values())
+
+    @property
+    def version(self) -> int:
+        """Grows with each change."""
+        with self._changed:
+            return self._version
+
+    def changes(self, since: int) -> SessionChanges:
+        """Returns what has changed since a version; 0: everything."""
+        with self._changed:
+            return SessionChanges(
+                self._version,
+                tuple(file for file in self._files.values() if file.changed > since),
+                tuple(number for number, version in self._removed.items() if version > since),
+                len(self._waiting),
+                self._done,
+                self._files[self._reading].name if self._reading in self._files else None,
+            )
+
+    def take(self, timeout_s: float) -> SessionFile | None:
+        """Takes the next file from the queue, which is then being read; None if none comes and none goes in time."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._gone, timeout_s)
+            if not self._waiting:
+                return None
+            file = dataclasses.replace(self._files[self._waiting.popleft()], status='reading')
+            self._reading = file.number
+            self._put(file)
+            return file
+
+    def take_gone(self) -> list[str]:
+        """Returns the paths of files that were removed since the last call."""
+        with self._changed:
+            gone, self._gone = self._gone, []
+            return gone
+
+    def finish(self, file: SessionFile, outcomes: tuple[Outcome, ...]) -> None:
+        """Records what became of the file that was taken; not if it was removed or put into the queue again."""
+        with self._changed:
+            self._reading = None
+            self._done += 1
+            present = self._files.get(file.number)
+            if present is not None and present.status == 'reading':
+                self._put(dataclasses.replace(present, status='done', outcomes=outcomes))
+            if not self._waiting:
+                self._done = 0
+
+    def repeat_or_remove(self, path: str) -> None:
+        """Reads a file again whose outcome is no longer true, as it was read before; removes it if it is gone."""
+        with self._changed:
+            for file in list(self._files.values()):
+                if file.path == path and os.path.exists(path):
+                    self._enqueue(file)
+                elif file.path == path:
+                    self.remove(file.number)
+
+    def _enqueue(self, file: SessionFile) -> None:
+        if file.number not in self._waiting:
+            self._waiting.append(file.number)
+        self._put(dataclasses.replace(file, status='waiting'))
+        self._changed.notify()
+
+    def _put(self, file: SessionFile) -> None:
+        self._files[file.number] = dataclasses.replace(file, changed=self._next_version())
+
+    def _next_version(self) -> int:
+        self._version += 1
+        return self._version

@@ -1,0 +1,7 @@
+{% include 'sorting.js' %}
+
+{% include 'page.js' %}
+
+{% include 'sending.js' %}
+
+{% include 'trace.js' %}

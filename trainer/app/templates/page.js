@@ -1,0 +1,150 @@
+// The table of verdicts, its filter, and the evidence on the cell that the address names.
+const byId = id => document.getElementById(id);
+const table = document.querySelector('table.verdicts');
+const say = text => { byId('said').textContent = text; };
+
+const filterRows = () => {
+  const name = byId('named').value.trim().toLowerCase(), kind = byId('kind').value;
+  let shown = 0;
+  for (const row of table.tBodies[0].rows) {
+    const fits = !kind || (kind === 'warned' ? 'warned' in row.dataset : row.dataset.kind === kind);
+    row.hidden = !fits || !row.cells[0].textContent.toLowerCase().includes(name);
+    shown += !row.hidden;
+  }
+  const all = table.tBodies[0].rows.length;
+  byId('shown').textContent = shown === all ? '' : `${shown} of ${all} rows`;
+};
+byId('named').addEventListener('input', filterRows);
+byId('kind').addEventListener('change', filterRows);
+byId('filter').addEventListener('submit', event => event.preventDefault());
+
+const rowsOf = number => [...table.tBodies[0].querySelectorAll(`tr[data-file="${number}"]`)];
+
+// Puts the rows of a file in the place of its old ones; what had the focus keeps it.
+const showRows = ({ number, rows }) => {
+  const old = rowsOf(number);
+  const focused = old.some(row => row.contains(document.activeElement)) && document.activeElement.hash;
+  const made = document.createElement('tbody');
+  made.innerHTML = rows;
+  if (old.length) old[0].before(...made.rows); else table.tBodies[0].append(...made.rows);
+  for (const row of old) row.remove();
+  if (focused) table.tBodies[0].querySelector(`a[href="${focused}"]`)?.focus();
+};
+
+const open = async (move = true) => {
+  const place = /^#cell-(\d+)-(\d+)$/.exec(location.hash);
+  const opened = byId('opened');
+  for (const row of table.querySelectorAll('.current')) row.classList.remove('current');
+  if (!place) return opened.replaceChildren();
+  const [hash, number, index] = place;
+  const answer = await fetch(`cells/${number}-${index}`);
+  if (hash !== location.hash) return;
+  if (!answer.ok) return opened.replaceChildren();
+  opened.innerHTML = await answer.text();
+  table.querySelector(`a[href="${hash}"]`)?.closest('tr').classList.add('current');
+  const head = opened.querySelector('h2');
+  head.tabIndex = -1;
+  if (move) {
+    head.focus({ preventScroll: true });
+    head.scrollIntoView({ block: 'start' });
+  }
+  opened.dispatchEvent(new Event('opened'));
+};
+addEventListener('hashchange', () => open());
+
+const isOpen = number => byId('opened').querySelector(`.opened[data-file="${number}"]`);
+
+const showState = state => {
+  for (const file of state.files) showRows(file);
+  for (const number of state.removed) rowsOf(number).forEach(row => row.remove());
+  table.dispatchEvent(new Event('rowschanged'));
+  filterRows();
+  for (const [kind, count] of Object.entries(state.counts)) {
+    document.querySelector(`[data-count="${kind}"]`).textContent = count.toLocaleString('en');
+  }
+  byId('words').textContent = state.words;
+  byId('downloads').hidden = !(state.counts.SER + state.counts.NSER + state.counts.undecided);
+  byId('stamp').hidden = !state.source_words;
+  byId('stamp').querySelector('strong').textContent = state.source_words;
+  byId('stamp').querySelector('span').textContent = state.not_about;
+  byId('found').hidden = !table.tBodies[0].rows.length;
+  byId('working').hidden = !state.busy;
+  byId('progress').textContent = state.progress;
+  byId('bar').max = Math.max(state.total, 1);
+  byId('bar').value = state.done;
+  if (state.removed.some(isOpen)) byId('opened').replaceChildren();
+  // What is open is shown anew when its verdict is.
+  const anew = state.files.some(({ number }) => isOpen(number) && rowsOf(number).some(row => row.querySelector('a')));
+  if (anew || !byId('opened').childElementCount) open(!anew && !version);
+};
+
+let version = 0;
+let looking;
+const look = async () => {
+  clearTimeout(looking);
+  let wait = 1000;
+  try {
+    const answer = await fetch(`state?since=${version}`);
+    if (answer.status === 200) {
+      const state = await answer.json();
+      showState(state);
+      version = state.version;
+      if (state.busy) wait = 250;
+    }
+    document.body.classList.remove('ended');
+  } catch {
+    document.body.classList.add('ended');
+    say('The program does not answer; it has ended, perhaps. What is shown stays until you reload.');
+    wait = 5000;
+  }
+  looking = setTimeout(look, wait);
+};
+
+// What the program says against a request: the sentence, and the field of the form that it is about.
+const problemOf = async answer => {
+  const said = answer.headers.get('Content-Type')?.startsWith('application/json') ? await answer.json() : {};
+  return { problem: said.problem ?? 'the program failed; its terminal says why.', field: said.field };
+};
+
+const fieldsOf = form => new URLSearchParams(new FormData(form));
+
+// Sends a form and shows what is wrong in it; returns whether it was taken.
+const send = async (form, address) => {
+  const problem = form.querySelector('.problem');
+  for (const field of form.querySelectorAll('[aria-invalid]')) field.removeAttribute('aria-invalid');
+  problem.textContent = '';
+  const answer = await fetch(`${address}?${fieldsOf(form)}`, { method: 'POST' });
+  if (answer.ok) return true;
+  const refused = await problemOf(answer);
+  problem.textContent = refused.problem;
+  const field = refused.field && form.elements[refused.field];
+  if (field) {
+    field.setAttribute('aria-invalid', 'true');
+    field.focus();
+  }
+  return false;
+};
+
+byId('next').addEventListener('submit', async event => {
+  event.preventDefault();
+  if (await send(event.target, 'files/reading')) look();
+});
+
+byId('opened').addEventListener('submit', async event => {
+  event.preventDefault();
+  const number = event.target.closest('.opened').dataset.file;
+  if (!await send(event.target, `files/${number}/reading`)) return;
+  say('It is being classified again.');
+  look();
+});
+
+byId('opened').addEventListener('click', async event => {
+  if (!event.target.matches('.remove')) return;
+  await fetch(`files/${event.target.closest('.opened').dataset.file}`, { method: 'DELETE' });
+  history.replaceState(null, '', '#verdicts');
+  byId('opened').replaceChildren();
+  byId('verdicts').focus();
+  look();
+});
+
+look();

@@ -1,0 +1,60 @@
+"""Classifies the recordings of the page, one after the other, until Ctrl-C."""
+
+from __future__ import annotations
+
+import time
+
+from beam_pipelines.cli.signals import StopRequests
+from beam_pipelines.recordings.reading_options import ReadingOptions
+from trainer.app.session import Session
+from trainer.classify.classifier import Classifier
+from trainer.classify.reading_pool import ReadingPool
+from trainer.classify.watch import WatchedFolder
+from trainer.classify.watched_outcomes import WatchedOutcomes
+
+_SECONDS_BETWEEN_LOOKS = 1.0
+
+
+class Worker:
+    """Takes files from the queue of a session; runs in the main thread, beside the web server.
+
+    Parameters
+    ----------
+    session : whose files are classified.
+    classifier, pool : the model, and what reads the recordings.
+    options : how recordings of the watched folder are read.
+    watched : a folder whose recordings join the queue when they are complete; None: there is none.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        classifier: Classifier,
+        pool: ReadingPool,
+        options: ReadingOptions,
+        watched: WatchedFolder | None,
+    ):
+        self._session, self._options, self._watched = session, options, watched
+        self._outcomes = WatchedOutcomes(classifier, pool)
+
+    def run(self, requests: StopRequests) -> None:
+        """Works until a stop is requested; a recording that is being classified then is finished first."""
+        next_look = time.monotonic()
+        while requests.signal_number is None:
+            if self._watched and time.monotonic() >= next_look:
+                for path in self._watched.poll():
+                    self._session.add(path, self._options)
+                next_look = time.monotonic() + _SECONDS_BETWEEN_LOOKS
+            self._classify_next()
+
+    def _classify_next(self) -> None:
+        file = self._session.take(_SECONDS_BETWEEN_LOOKS)
+        if file is not None:
+            # Of a file that is gone, what was found before stays true.
+            outcomes = tuple(self._outcomes.classify(file.path, file.options)) or file.outcomes
+            self._session.finish(file, outcomes)
+        for path in self._session.take_gone():
+            self._outcomes.forget(path)
+        for path in self._outcomes.take_outdated():
+            if not self._outcomes.holds(path):
+                self._session.repeat_or_remove(path)
