@@ -24,6 +24,7 @@ setuptools.setup(
         'beam_pipelines.recordings': ['published_cells.csv'],
         'tfds_sero': ['sero_spikes/*.md', 'sero_spikes/*.txt', 'sero_spikes/*.bib'],
         'trainer.reports': ['templates/*.html', 'templates/*.css', 'templates/*.js'],
+        'trainer.sharing': ['templates/*.md'],
     },
     install_requires=[
         'absl-py',
@@ -59,6 +60,7 @@ setuptools.setup(
         'drive': ['gdown'],
         'nwb': ['pynwb'],
         'formats': ['igor2', 'neo', 'pynwb'],
+        'hub': ['huggingface_hub'],
         'bench': ['array-record', 'grain', 'torch', 'webdataset'],  # the peers in benchmarks.input_throughput
         'dev': [
             'apache-beam[gcp] ; python_version >= "3.11"',
@@ -66,6 +68,7 @@ setuptools.setup(
             'cryptography',
             'filelock',
             'gdown',
+            'huggingface_hub',
             'igor2',
             'igorwriter',
             'import-linter',
@@ -96,6 +99,7 @@ setuptools.setup(
             'sero-train = trainer.train:run',
             'sero-evaluate = trainer.evaluate:run',
             'sero-classify = trainer.classify.command:run',
+            'sero-export-model = trainer.export_model:run',
         ],
     },
 )

@@ -25,6 +25,7 @@ MODULES = {
     'sero-train': 'trainer.train',
     'sero-evaluate': 'trainer.evaluate',
     'sero-classify': 'trainer.classify.command',
+    'sero-export-model': 'trainer.export_model',
 }
 
 
