@@ -17,10 +17,9 @@ setuptools.setup(
     license='MIT',
     python_requires='>=3.10,<3.14',
     packages=setuptools.find_packages(
-        include=['beam_pipelines*', 'tfds_sero*', 'trainer*', 'benchmarks*'],
+        include=['beam_pipelines*', 'tfds_sero*', 'trainer*'],
     ),
     package_data={
-        'benchmarks': ['expected.json'],
         'beam_pipelines.recordings': ['published_cells.csv'],
         'tfds_sero': ['sero_spikes/*.md', 'sero_spikes/*.txt', 'sero_spikes/*.bib'],
         'trainer.reports': ['templates/*.html', 'templates/*.css', 'templates/*.js'],
