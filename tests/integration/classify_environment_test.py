@@ -16,7 +16,7 @@ from tests.support.places import ROOT
 pytestmark = pytest.mark.slow
 
 _MOST_BYTES = 400e6
-_PACKAGED = ('beam_pipelines', 'tfds_sero', 'trainer', 'benchmarks', 'setup.py', 'README.md')
+_PACKAGED = ('beam_pipelines', 'tfds_sero', 'trainer', 'setup.py', 'README.md')
 _UV = pathlib.Path(sys.executable).parent / 'uv'
 
 

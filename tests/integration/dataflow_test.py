@@ -107,7 +107,7 @@ def test_the_template_points_to_what_is_staged(staged):
 def test_the_staged_package_holds_all_our_modules_and_what_they_read(staged):
     with tarfile.open(staged / 'workflow.tar.gz') as package:
         held = {name.partition('/')[2] for name in package.getnames()}
-    folders = ('beam_pipelines', 'tfds_sero', 'trainer', 'benchmarks')
+    folders = ('beam_pipelines', 'tfds_sero', 'trainer')
     tree = {
         str(path.relative_to(ROOT))
         for folder in folders
@@ -121,6 +121,8 @@ def test_the_staged_package_holds_all_our_modules_and_what_they_read(staged):
     } <= tree
     # And no module that is no longer there.
     assert {path for path in held if path.startswith(folders) and Path(path).suffix} == tree
+    # Nor what is a top-level name that belongs to nobody.
+    assert not [path for path in held if path.startswith(('benchmarks', 'scripts', 'tests'))]
     assert {'setup.py', 'README.md'} <= held
 
 

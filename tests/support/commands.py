@@ -26,6 +26,7 @@ MODULES = {
     'sero-evaluate': 'trainer.evaluate',
     'sero-classify': 'trainer.classify.command',
     'sero-app': 'trainer.app.command',
+    'sero-export-model': 'trainer.export_model',
 }
 
 

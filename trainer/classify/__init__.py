@@ -14,13 +14,16 @@ def load(model_dir: str | os.PathLike[str]) -> Classifier:
 
     Parameters
     ----------
-    model_dir : folder of a finished run of ``sero-train``.
+    model_dir : folder of a finished run of ``sero-train``, or what ``sero-export-model`` has made of it: a folder, a
+        ``.zip``, or such a folder on the Hugging Face Hub, ``hf://OWNER/NAME``.
 
     Raises
     ------
     UserError
-        If the folder holds no finished run or a damaged one, or neither ONNX Runtime nor Keras can compute it.
+        If it holds no finished run or a damaged one, or neither ONNX Runtime nor Keras can compute it.
     """
     from trainer.classify.classifier import load_classifier
+    from trainer.models.places import model_folder
 
-    return load_classifier(os.fspath(model_dir))
+    with model_folder(os.fspath(model_dir)) as folder:
+        return load_classifier(folder)

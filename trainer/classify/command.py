@@ -3,6 +3,11 @@ r"""Classifies new recordings: is the neuron serotonergic, and how certain is th
     sero-classify --model runs/synthetic --output_dir verdicts A140313#073.abf
     sero-classify --model runs/synthetic --output_dir verdicts --export nwb,phy recordings_of_today
 
+A model that somebody passes on is a .zip or a folder of sero-export-model, or such a folder on the Hugging Face Hub:
+
+    sero-classify --model model.zip --output_dir verdicts A140313#073.abf
+    sero-classify --model hf://OWNER/NAME --output_dir verdicts A140313#073.abf
+
 A PATH is a recording (ABF, WinWCP, Spike2, AxoGraph, Igor, NWB, or a plain .csv or .npy with --sampling_rate_hz), or a
 folder that holds recordings or published spike CSVs (CELL/CELL_trigger_N.csv) at any depth.
 Writes cells.csv, spikes.csv, rejected.jsonl and report.html into the output folder, replacing an earlier run's.
@@ -31,13 +36,19 @@ from beam_pipelines.storage.locks import check_not_written
 if TYPE_CHECKING:
     from beam_pipelines.recordings.cell_files import RecordingFiles
     from beam_pipelines.recordings.reading_options import ReadingOptions
+    from beam_pipelines.recordings.rejection import RejectedFile
     from trainer.classify.batch import Findings
     from trainer.classify.classifier import Classifier
 
 
 def define_flags() -> None:
     """Defines the command's flags; not at import, so that several commands can be imported together."""
-    flags.DEFINE_string('model', None, 'Folder of a finished run of sero-train.', required=True)
+    flags.DEFINE_string(
+        'model',
+        None,
+        'Folder of a finished run of sero-train; or the folder or .zip of sero-export-model, or hf://OWNER/NAME.',
+        required=True,
+    )
     flags.DEFINE_string('output_dir', None, 'Folder to write to.', required=True)
     flags.DEFINE_string(
         'watch', None, 'Folder in which recordings appear: classify each when it is complete, until Ctrl-C.'
@@ -63,26 +74,35 @@ def define_flags() -> None:
 
 
 def main(argv: list[str]) -> int:
-    paths, watched, folder = argv[1:], flags.FLAGS.watch, pathlib.Path(flags.FLAGS.output_dir)
-    refuse_urls('model', 'output_dir', 'watch')
+    paths, folder = argv[1:], pathlib.Path(flags.FLAGS.output_dir)
+    refuse_urls('output_dir', 'watch')
     _check_flags(paths)
     # Imported here, so that --help is immediate.
     from trainer.classify.inputs import find_recordings
-    from trainer.classify.outputs import make_folder, write_outputs
-    from trainer.classify.reading_pool import ReadingPool
+    from trainer.models.places import model_folder
 
     recordings, rejected = find_recordings(paths, str(folder)) if paths else ([], [])
     _check_exports(folder, recordings)
-    _check_not_trained()
+    with model_folder(flags.FLAGS.model) as model:
+        return _classify(model, recordings, rejected)
+
+
+def _classify(model: str, recordings: Sequence[RecordingFiles], rejected: Sequence[RejectedFile]) -> int:
+    """Classifies recordings, or those that appear in the watched folder, with the model of a folder."""
+    from trainer.classify.outputs import make_folder, write_outputs
+    from trainer.classify.reading_pool import ReadingPool
+
+    folder, watched = pathlib.Path(flags.FLAGS.output_dir), flags.FLAGS.watch
+    _check_not_trained(model)
     # Reading starts before the model is loaded, which takes as long as reading a recording.
-    with make_folder(folder), ReadingPool(_reading_options(), len(recordings)) as pool:
+    with make_folder(folder), ReadingPool(_reading_options(model), len(recordings)) as pool:
         reading = pool.read(recordings)
         from trainer.classify.batch import classify_all
         from trainer.classify.classifier import load_classifier
         from trainer.classify.watch import watch
 
-        classifier = load_classifier(flags.FLAGS.model, flags.FLAGS.with_firing)
-        _check_not_trained()  # Else its files may be of two states of the run.
+        classifier = load_classifier(model, flags.FLAGS.with_firing)
+        _check_not_trained(model)  # Else its files may be of two states of the run.
         if watched:
             watch(classifier, pool, watched, folder, flags.FLAGS.export)
             return 0
@@ -92,11 +112,11 @@ def main(argv: list[str]) -> int:
     return 0 if findings.cells and (flags.FLAGS.allow_rejected or not findings.rejected) else 1
 
 
-def _check_not_trained() -> None:
-    check_not_written(flags.FLAGS.model, 'wait until the training has ended')
+def _check_not_trained(model: str) -> None:
+    check_not_written(model, 'wait until the training has ended')
 
 
-def _reading_options() -> ReadingOptions:
+def _reading_options(model: str) -> ReadingOptions:
     """Returns how recordings are read: their spikes are cut as those that the model was trained on."""
     import msgspec
 
@@ -104,7 +124,7 @@ def _reading_options() -> ReadingOptions:
     from trainer.models import model_info
 
     values = flags.FLAGS
-    trained = model_info.read(values.model).cutting
+    trained = model_info.read(model).cutting
     cutting = msgspec.structs.replace(trained, polarity=values.polarity)
     if values.scale is not None:
         cutting = msgspec.structs.replace(cutting, scale=values.scale)

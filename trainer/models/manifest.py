@@ -24,7 +24,13 @@ FILE_NAME = 'manifest.json'
 _FILES = ('model_info.json', 'calibration.json', 'training_range.npz', 'firing.json')
 _MEMBERS = 'members'
 # For ONNX Runtime, and for programs that do not have this package; whoever needs the space may remove them.
-_NOT_NEEDED = ('consensus.onnx', 'consensus.keras', 'saved_model')
+_CONSENSUS = ('consensus.onnx', 'consensus.keras')
+_SAVED_MODEL = 'saved_model'
+_NOT_NEEDED = (*_CONSENSUS, _SAVED_MODEL)
+
+# Of the files that are enough to pass a model on: those that are in the folder itself.
+FILES_WITHOUT_MEMBERS = (*_FILES, *_CONSENSUS)
+NEEDED_TO_PASS_ON = (FILE_NAME, *_CONSENSUS)
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -57,6 +63,12 @@ def remove(workdir: str) -> None:
 def is_written(workdir: str) -> bool:
     """Whether a run's folder holds a manifest."""
     return os.path.exists(os.path.join(workdir, FILE_NAME))
+
+
+def files_to_pass_on(workdir: str) -> list[str]:
+    """Returns the names of the manifest and of the files that it covers, with ``/``, but for the SavedModel."""
+    names = [name for name in _files_of_run(workdir) if not name.startswith(f'{_SAVED_MODEL}/')]
+    return [*names, FILE_NAME]
 
 
 def check_files(workdir: str) -> None:
@@ -94,7 +106,7 @@ def _files_of_run(workdir: str) -> Iterator[str]:
     members = os.path.join(workdir, _MEMBERS)
     if os.path.isdir(members):
         yield from (f'{_MEMBERS}/{name}' for name in sorted(os.listdir(members)) if name.endswith('.keras'))
-    for folder, _, names in os.walk(os.path.join(workdir, 'saved_model')):
+    for folder, _, names in os.walk(os.path.join(workdir, _SAVED_MODEL)):
         for path in sorted(os.path.join(folder, name) for name in names):
             if os.path.isfile(path):  # and no device, which would be read without end
                 yield os.path.relpath(path, workdir).replace(os.sep, '/')

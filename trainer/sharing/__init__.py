@@ -1,0 +1,1 @@
+"""Models to pass on: one folder and one archive with a model card."""
