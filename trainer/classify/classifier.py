@@ -35,6 +35,7 @@ class Classifier:
     info, calibration, training_range : of a finished run.
     scorer : its members.
     firing : of the run, for ``p_ser_with_firing``; None: it is left out.
+    path : of the run, as the user has named it.
     """
 
     info: ModelInfo
@@ -42,6 +43,7 @@ class Classifier:
     calibration: calibrations.Calibration
     training_range: training_range.TrainingRange
     firing: firing_model.FiringModel | None = None
+    path: str = ''
 
     @property
     def source(self) -> Source | None:
@@ -50,9 +52,10 @@ class Classifier:
 
     @property
     def description(self) -> dict:
-        """The content of ``model_info.json`` with ``title``, ``calibration`` and ``undecided_rule``, for reports."""
+        """The content of ``model_info.json`` with ``title``, ``path``, ``calibration`` and ``undecided_rule``."""
         return self.info.to_json() | {
             'title': self.info.title,
+            'path': self.path,
             'calibration': dataclasses.asdict(self.calibration),
             'undecided_rule': undecided_rule(self.calibration),
         }
@@ -145,4 +148,4 @@ def load_classifier(workdir: str, with_firing: bool = False) -> Classifier:
         raise ModelError(f'{path}: the training was interrupted; sero-train goes on with it')
     scorer = load_scorer(workdir, info)
     of_firing = firing_model.load(workdir) if with_firing else None
-    return Classifier(info, scorer, calibrations.load(workdir), training_range.load(workdir), of_firing)
+    return Classifier(info, scorer, calibrations.load(workdir), training_range.load(workdir), of_firing, workdir)

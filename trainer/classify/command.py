@@ -20,6 +20,7 @@ During an experiment, it classifies each recording as soon as the acquisition pr
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pathlib
 from collections.abc import Sequence
@@ -101,7 +102,8 @@ def _classify(model: str, recordings: Sequence[RecordingFiles], rejected: Sequen
         from trainer.classify.classifier import load_classifier
         from trainer.classify.watch import watch
 
-        classifier = load_classifier(model, flags.FLAGS.with_firing)
+        # An archive was unpacked into a folder of another name.
+        classifier = dataclasses.replace(load_classifier(model, flags.FLAGS.with_firing), path=flags.FLAGS.model)
         _check_not_trained(model)  # Else its files may be of two states of the run.
         if watched:
             watch(classifier, pool, watched, folder, flags.FLAGS.export)

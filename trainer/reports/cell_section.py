@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 from collections.abc import Callable
 
 import numpy as np
 
 from beam_pipelines import domain
+from beam_pipelines.recordings.abf_header import read_start_time
 from beam_pipelines.recordings.sources import Source, find_source
 from trainer.evaluation.results import CellResult, ClassifiedCell
 from trainer.evaluation.training_range import TrainingRange
@@ -41,6 +43,11 @@ class CellSection:
     @property
     def result(self) -> CellResult:
         return self.cell.result
+
+    @property
+    def started(self) -> datetime.datetime | None:
+        """When the recording began, local time; None if no header says so."""
+        return read_start_time(self.cell.path)
 
     @property
     def made(self) -> Source | None:
@@ -82,6 +89,8 @@ def _training_ranges(training_range: TrainingRange) -> dict[str, list[np.ndarray
     """Returns the finite values of each trait, by class."""
     names = ('udi_ms', 'amplitude_pa', 'noise_pa', 'firing_rate_hz', 'n_spikes')
     values = {name: np.asarray(getattr(training_range, name), np.float64) for name in names}
+    with np.errstate(divide='ignore', invalid='ignore'):
+        values['snr'] = values['amplitude_pa'] / values['noise_pa']
     return {
         name: [
             of_all[(training_range.label == label) & np.isfinite(of_all)] for label in range(len(domain.LABEL_NAMES))
@@ -112,7 +121,7 @@ def _traits(cell: ClassifiedCell, ranges: dict[str, list[np.ndarray]]) -> list[T
         trait('Noise before spikes (pA)', _noise_pa(cell), 'noise_pa', one_decimal),
         trait('Firing rate (Hz)', rate_hz, 'firing_rate_hz', one_decimal),
         trait('Spikes', cell.result.n_spikes, 'n_spikes', whole),
-        Trait('Signal to noise', one_decimal(float(np.median(spikes.snr))), ('', '')),
+        trait('Signal to noise', float(np.median(spikes.snr)), 'snr', one_decimal),
         Trait('Spikes that lean to SER', f'{np.mean(spikes.p_ser >= 0.5):.0%}', ('', '')),
     ]
 

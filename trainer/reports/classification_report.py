@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import collections
 import pathlib
+import time
 from collections.abc import Sequence
 
+import beam_pipelines
 from beam_pipelines import domain
 from beam_pipelines.cli.words import counted
 from beam_pipelines.recordings.rejection import REASONS, RejectedFile
@@ -42,7 +44,8 @@ def write_report(
     folder : made if it does not exist.
     cells : the verdicts, in the order in which they are shown.
     rejected : the files that could not be used.
-    info : the model's ``model_info.json`` with its ``calibration``; its ``undecided_rule``, if it has one, is quoted.
+    info : the model's ``model_info.json`` with its ``calibration``; its ``path`` and ``undecided_rule`` are quoted,
+        if it has them.
     training_range : of the model.
 
     Returns
@@ -69,6 +72,9 @@ def _page(
         'warned_words': warned_words(cells),
         **source_words(cells, info),
         **model_words(info),
+        'model_path': info.get('path'),
+        'written': time.strftime('%Y-%m-%d'),
+        'version': beam_pipelines.__version__,
     }
 
 

@@ -7,16 +7,20 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
+import beam_pipelines
 from beam_pipelines import domain
 from beam_pipelines.recordings.rejection import RejectedFile
 from beam_pipelines.simulation import cells as simulated_cells
 from beam_pipelines.spikes.detection import cut_windows, find_triggers
 from beam_pipelines.spikes.waveform_features import measure_udi_ms
+from tests.support.places import SHARED
+from tests.support.requirements import needs_shared
 from trainer.evaluation.calibration import Calibration
 from trainer.evaluation.cell_warnings import CellWarning
 from trainer.evaluation.results import CellResult, ClassifiedCell, ClassifiedSpikes, TraceEnvelope
@@ -230,6 +234,20 @@ class TestText:
         low, high = np.percentile(training_range.udi_ms[::2], (5, 95))
         assert f'Spike width, UDI (ms) {cells[0].result.udi_ms:.2f} {low:.2f} to {high:.2f}' in text
         assert 'Noise before spikes (pA) 2.9 3.0 to 3.0 3.0 to 3.0' in text
+        of_training = training_range.amplitude_pa[::2] / training_range.noise_pa[::2]
+        low, high = np.percentile(of_training, (5, 95))
+        assert f'{np.median(cells[0].spikes.snr):.1f} {low:.1f} to {high:.1f}' in text
+
+    def test_the_page_says_when_it_was_written_by_what_and_with_which_model(self, cells, training_range, tmp_path):
+        text = text_of(written(tmp_path, cells[:1], training_range, info=INFO | {'path': 'runs/mine'}))
+        today, version = time.strftime('%Y-%m-%d'), beam_pipelines.__version__
+        assert f'Written {today} by sero-spikes {version} with the model runs/mine .' in text
+
+    @needs_shared
+    def test_a_recording_says_when_it_began(self, cells, training_range, tmp_path):
+        dated = dataclasses.replace(cells[0], path=str(SHARED / 'data/abf/test_0001.abf'))
+        assert 'recorded 2021-07-15 13:10' in text_of(written(tmp_path, [dated], training_range))
+        assert 'recorded 20' not in text_of(written(tmp_path, cells[:1], training_range))
 
 
 class TestUnusualCells:
