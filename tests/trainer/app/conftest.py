@@ -81,6 +81,8 @@ def start_app(model, tmp_path_factory) -> Callable[..., contextlib.AbstractConte
             stderr=subprocess.PIPE,
             text=True,
             env=environment | {'TMPDIR': str(temporary)},
+            # As in a terminal, even if these tests run under nohup.
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
         ) as process:
             line = process.stdout.readline()
             found = re.search(r'http://\S+', line)

@@ -135,6 +135,7 @@ def test_the_trace_is_zoomed_and_moved_by_keys_and_by_dragging(page, recordings)
     view.focus()
     page.keyboard.press('0')
     expect(where).to_have_text('whole recording')
+    expect(opened.locator('.trace-line')).to_have_count(0)  # The whole recording is drawn.
     box = view.locator('svg').bounding_box()
     first, last = (
         float(view.locator('xpath=ancestor::*[@data-last]').get_attribute(f'data-{at}')) for at in ('left', 'right')

@@ -104,7 +104,11 @@ def at_looks(monkeypatch, actions: dict[int, Callable[[], object]]) -> Callable[
 
     monkeypatch.setattr(watch, '_BROKEN_S', 0)
     monkeypatch.setattr(watch.time, 'sleep', look_again)
-    pool = types.SimpleNamespace(read=lambda files: (read_measured_cells(each, ReadingOptions()) for each in files))
+
+    def read(files, options):
+        return (read_measured_cells(each, options or ReadingOptions()) for each in files)
+
+    pool = types.SimpleNamespace(read=read)
     return lambda classifier, watched, folder: watch.watch(classifier, pool, str(watched), folder, [])
 
 
