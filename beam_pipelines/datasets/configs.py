@@ -14,6 +14,8 @@ CELL_NAMES_FILE = 'cell.labels.txt'  # TFDS's
 LABEL_NAMES_FILE = 'label.labels.txt'  # TFDS's
 CHECKSUMS_FILE = 'checksums.json'
 LAYOUT_FILE = 'record_layout.json'
+CROISSANT_FILE = 'croissant.json'
+CARD_FILE = 'README.md'
 REJECTED_FILE = 'rejected.jsonl'
 # In the folder of all datasets: held by the one command that builds there.
 LOCK_FILE = '.lock'

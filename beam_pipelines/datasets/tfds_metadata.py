@@ -12,8 +12,8 @@ import tensorflow_datasets as tfds
 
 from beam_pipelines import domain
 from beam_pipelines.datasets.configs import NAME, VERSION, DatasetConfig
+from beam_pipelines.datasets.croissant import HOMEPAGE
 
-HOMEPAGE = 'https://arxiv.org/abs/2407.05701'
 DESCRIPTION = """\
 Single spikes of dorsal raphe neurons: 4 ms of loose-patch current in pA at 40 kHz, 160 samples from 1 ms before the
 trigger at -50 pA, labelled serotonergic (SER) or not (NSER); recorded, or synthetic by the published method.

@@ -7,7 +7,7 @@ import dataclasses
 import io
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import google_crc32c
 import msgspec
@@ -15,11 +15,13 @@ import numpy as np
 from apache_beam.io.filesystems import FileSystems
 
 import beam_pipelines
-from beam_pipelines.datasets import record_layout, tfds_metadata
+from beam_pipelines.datasets import croissant, record_layout, tfds_metadata
 from beam_pipelines.datasets.checksums import encode_checksums
 from beam_pipelines.datasets.configs import (
+    CARD_FILE,
     CHECKSUMS_FILE,
     CONFIGS,
+    CROISSANT_FILE,
     INFO_FILE,
     LAYOUT_FILE,
     NOISE_MASKS_FILE,
@@ -27,6 +29,7 @@ from beam_pipelines.datasets.configs import (
     SPIKE_BANK_FILE,
     shard_name,
 )
+from beam_pipelines.datasets.dataset_card import write_card
 from beam_pipelines.datasets.metadata import CellMetadata, DatasetMetadata, SynthesisMetadata
 from beam_pipelines.planning.plan import DatasetPlan
 from beam_pipelines.planning.spike_bank import MappedBank
@@ -34,6 +37,7 @@ from beam_pipelines.recordings.rejection import rejected_lines
 from beam_pipelines.recordings.sources import find_source
 from beam_pipelines.spikes.extraction import ExtractionReport
 from beam_pipelines.storage import files as storage
+from beam_pipelines.storage.atomic_files import write_json, write_text
 from beam_pipelines.transforms.write_shards import WrittenShard
 
 _SPIKES_AT_A_TIME = 8192
@@ -82,6 +86,7 @@ def finish_dataset(plan: DatasetPlan, sources: Sources, written: Sequence[Writte
     lengths = {split: [shard.examples for shard in written if shard.split == split] for split in plan.shards}
     num_bytes = {split: sum(of_split) * record_layout.RECORD_BYTES for split, of_split in lengths.items()}
     write_rejected(FileSystems.join(folder, REJECTED_FILE), sources.reports)
+    metadata = _metadata(plan, sources, written, synthesis)
     # Through a local folder, because for an object store TFDS would use TensorFlow's client instead of Beam's.
     with tempfile.TemporaryDirectory() as local:
         tfds_metadata.write_dataset_info(
@@ -89,11 +94,18 @@ def finish_dataset(plan: DatasetPlan, sources: Sources, written: Sequence[Writte
             CONFIGS[plan.config],
             [cell.cell_id for cell in plan.cells],
             tfds_metadata.split_infos(lengths, num_bytes, local),
-            msgspec.to_builtins(_metadata(plan, sources, written, synthesis)),
+            msgspec.to_builtins(metadata),
         )
+        _write_descriptions(local, plan.config, metadata, {split: sum(of_split) for split, of_split in lengths.items()})
         _write_checksums(folder, local)
         for name in sorted(os.listdir(local), key=lambda name: (name == INFO_FILE, name)):
             storage.upload(os.path.join(local, name), FileSystems.join(folder, name))
+
+
+def _write_descriptions(folder: str, config: str, metadata: DatasetMetadata, examples: Mapping[str, int]) -> None:
+    """Writes ``croissant.json`` and the dataset card into a local folder."""
+    write_json(os.path.join(folder, CROISSANT_FILE), croissant.describe(CONFIGS[config], metadata, examples), False)
+    write_text(os.path.join(folder, CARD_FILE), write_card(CONFIGS[config], metadata, examples))
 
 
 def _write_checksums(folder: str, local: str) -> None:

@@ -21,6 +21,7 @@ from absl import app
 from beam_pipelines import domain
 from beam_pipelines.cli.words import counted
 from beam_pipelines.datasets import checksums, configs, tfds_metadata
+from beam_pipelines.datasets.croissant import HOMEPAGE
 from beam_pipelines.errors import UserError
 from beam_pipelines.planning.options import BuildOptions
 from beam_pipelines.storage.atomic_files import flush, flush_tree
@@ -125,7 +126,7 @@ class Builder(tfds.core.dataset_builder.FileReaderBuilder):
         return self.dataset_info_from_configs(
             features=tfds_metadata.features(),
             supervised_keys=tfds_metadata.SUPERVISED_KEYS,
-            homepage=tfds_metadata.HOMEPAGE,
+            homepage=HOMEPAGE,
             metadata=tfds.core.MetadataDict(),
         )
 

@@ -35,6 +35,8 @@ def test_a_finished_dataset_holds_what_it_should(grown):
         'features.json',
         'metadata.json',
         'checksums.json',
+        'croissant.json',
+        'README.md',
         'cell.labels.txt',
         'label.labels.txt',
     }
