@@ -3,6 +3,7 @@
 # make real: real spike shapes of known types under simulated noise, told apart; see docs/evaluation.md.
 # make quick: lint and the quick tests. make fuzz SECONDS=600: reads changed files of each kind.
 # make bench: the three benchmarks of speed, in 15 minutes, each ratio beside that of before; see docs/performance.md.
+# make docs: the documentation as a site, in the folder site.
 # make lock: rewrites constraints.txt and constraints-hashed.txt from setup.py. make licences: rewrites docs/licences.md.
 # All make .venv first if it does not exist; they need Python 3.10 to 3.13 with its venv module. For a second Python beside
 # the first: make quick PYTHON=python3.12 VENV=.venv-3.12
@@ -31,7 +32,7 @@ REAL_DIR = real/$(subst $(COMMA),-,$(PAIR))
 # Python is to keep what it compiles: otherwise every process would compile TensorFlow again, for ten seconds and more.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo paper real test quick quick-tests fuzz bench lint lock licences clean
+.PHONY: demo paper real test quick quick-tests fuzz bench docs lint lock licences clean
 
 # Two models are trained, one on synthetic spikes and one on recorded spikes alone, and compared on other days' cells.
 demo: $(INSTALLED)
@@ -92,6 +93,10 @@ fuzz: $(INSTALLED)
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.ratios
 
+# The documentation as a site, in the folder site: open site/index.html. A broken link or anchor ends it with an error.
+docs: $(INSTALLED)
+	$(BIN)/python -m mkdocs build
+
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -129,4 +134,4 @@ licences: $(INSTALLED)
 	$(BIN)/python -m scripts.licences
 
 clean:
-	rm -rf .venv .venv-* demo paper paper_recorded real build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv .venv-* demo paper paper_recorded real site build dist *.egg-info .pytest_cache .ruff_cache

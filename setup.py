@@ -60,6 +60,7 @@ setuptools.setup(
         'nwb': ['pynwb'],
         'formats': ['igor2', 'neo', 'pynwb'],
         'bench': ['array-record', 'grain', 'torch', 'webdataset'],  # the peers in benchmarks.input_throughput
+        'docs': ['mkdocs', 'mkdocs-material', 'mkdocstrings[python]'],
         'dev': [
             'apache-beam[gcp] ; python_version >= "3.11"',
             'build',
@@ -71,6 +72,9 @@ setuptools.setup(
             'import-linter',
             'ipykernel',
             'jax',
+            'mkdocs',
+            'mkdocs-material',
+            'mkdocstrings[python]',
             'mypy',
             'nbclient',
             'neo',
