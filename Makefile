@@ -3,8 +3,9 @@
 # make real: real spike shapes of known types under simulated noise, told apart; see docs/evaluation.md.
 # make quick: lint and the quick tests. make fuzz SECONDS=600: reads changed files of each kind.
 # make bench: the three benchmarks of speed, in 8 minutes, each ratio beside that of before; see docs/performance.md.
-# make scale: how the cost of a build grows, in 10 minutes and 10 GB of disk; see docs/performance.md.
+# make scale: how the cost of a build grows, in 5 minutes and 10 GB of disk; see docs/performance.md.
 # make dist: the source distribution and the wheel, in dist.
+# make docs: the documentation as a site, in the folder site.
 # make lock: rewrites constraints.txt and constraints-hashed.txt from setup.py. make licences: rewrites docs/licences.md.
 # All make .venv first if it does not exist; they need Python 3.10 to 3.13 with its venv module. For a second Python beside
 # the first: make quick PYTHON=python3.12 VENV=.venv-3.12
@@ -36,7 +37,7 @@ DATASETS_VERSION := $(shell sed -n "s/^VERSION = '\(.*\)'/\1/p" beam_pipelines/d
 # Python is to keep what it compiles: otherwise every process would compile TensorFlow again, for ten seconds and more.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo paper real test quick quick-tests fuzz bench scale lint lock licences dist clean
+.PHONY: demo paper real test quick quick-tests fuzz bench scale docs lint lock licences dist clean
 
 # Two models are trained, one on synthetic spikes and one on recorded spikes alone, and compared on other days' cells.
 demo: $(INSTALLED)
@@ -100,6 +101,10 @@ bench: $(INSTALLED)
 scale: $(INSTALLED)
 	$(BIN)/python -m benchmarks.build_scale
 
+# The documentation as a site, in the folder site: open site/index.html. A broken link or anchor ends it with an error.
+docs: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
+
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -141,4 +146,4 @@ dist: $(INSTALLED)
 	$(BIN)/python -m build --installer uv
 
 clean:
-	rm -rf .venv .venv-* demo paper paper_recorded real build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv .venv-* demo paper paper_recorded real site build dist *.egg-info .pytest_cache .ruff_cache

@@ -67,6 +67,7 @@ setuptools.setup(
         'formats': ['igor2', 'neo', 'pynwb'],
         'hub': ['huggingface_hub'],
         'bench': ['array-record', 'grain', 'torch', 'webdataset'],  # the peers in benchmarks.input_throughput
+        'docs': ['mkdocs', 'mkdocs-material', 'mkdocstrings[python]'],
         'dev': [
             'apache-beam[gcp] ; python_version >= "3.11"',
             'build',
@@ -86,6 +87,9 @@ setuptools.setup(
             'jax[tpu] ; sys_platform == "linux" and platform_machine == "x86_64"',
             'kubeflow-trainer-api',
             'moto',
+            'mkdocs',
+            'mkdocs-material',
+            'mkdocstrings[python]',
             'mypy',
             'nbclient',
             'neo',
