@@ -12,6 +12,7 @@ import contextlib
 import faulthandler
 import glob
 import importlib.util
+import inspect
 import os
 import re
 import signal
@@ -84,6 +85,8 @@ def connect() -> None:
         return
     import jax
 
+    if 'heartbeat_timeout_seconds' not in inspect.signature(jax.distributed.initialize).parameters:
+        raise UserError(f'JAX {jax.__version__} is too old for several hosts; 0.10, on Python 3.11 or newer, is not')
     _begin_witness()
     # Without it, a process that ends waits for those that are lost.
     jax.config.update('jax_enable_recoverability', True)
