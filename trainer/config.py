@@ -43,7 +43,14 @@ def define_config_flag() -> None:
     """Defines ``--config`` and a flag ``--config.FIELD`` for each field."""
     from ml_collections import config_flags
 
-    config_flags.DEFINE_config_file('config', None, 'Experiment, such as trainer/configs/demo.py.', lock_config=True)
+    fields = ', '.join(f'{field} ({value!r})' for field, value in _defaults().items())
+    config_flags.DEFINE_config_file(
+        'config',
+        None,
+        'Experiment, such as trainer/configs/demo.py. Its fields, each a flag such as --config.seed=1, and their values'
+        f' in default.py: {fields}.',
+        lock_config=True,
+    )
 
 
 def parse_flags(argv: list[str]) -> list[str]:
