@@ -68,8 +68,8 @@ def export_model(workdir: str, folder: str) -> Exported:
             shutil.copyfile(_metrics_of(workdir), os.path.join(temporary, METRICS_FILE))
             names.append(METRICS_FILE)
         write_text(os.path.join(temporary, CARD_FILE), write_card(model))
-        pack_model(temporary, [*names, CARD_FILE], archive)
         _check_not_trained(workdir)  # Else the files may be of two states of the run.
+        pack_model(temporary, [*names, CARD_FILE], archive)
     return Exported(folder, archive, model)
 
 

@@ -17,6 +17,7 @@ from beam_pipelines.storage.locks import written_by_one
 from tests.support.commands import error_line, run_command
 from tests.support.places import ROOT
 from trainer import classify
+from trainer.sharing import export
 
 pytestmark = pytest.mark.slow  # for the run that is trained first
 
@@ -191,9 +192,17 @@ def test_what_cannot_be_passed_on_ends_in_one_line_and_leaves_nothing(run, tmp_p
     assert 'model_info.json: the training was interrupted' in error()
 
 
-def test_a_run_that_is_being_trained_is_not_passed_on(run, tmp_path):
+@pytest.mark.parametrize('begins', ['before', 'meanwhile'])
+def test_a_run_that_is_being_trained_is_not_passed_on(run, tmp_path, monkeypatch, begins):
     with contextlib.ExitStack() as training, concurrent.futures.ThreadPoolExecutor(1) as pool:
-        pool.submit(training.enter_context, written_by_one(run, 'wait')).result()
+
+        def begin_training(*arguments: object) -> str:
+            pool.submit(training.enter_context, written_by_one(run, 'wait')).result()
+            return ''
+
+        if begins == 'before':
+            begin_training()
+        monkeypatch.setattr(export, 'write_card', begin_training)
         line = error_of(run, tmp_path / 'out')
         pool.submit(training.close).result()
     assert line == f'{run}: another command is writing there; wait until the training has ended'
