@@ -7,6 +7,7 @@ import itertools
 import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, TextIO
 
@@ -38,6 +39,8 @@ def run_command(
     parse_flags : parses the arguments and returns those that are not flags; may raise UserError.
     """
     own_standard_streams()
+    # Google's libraries say so at their import on Python 3.10, beside the one line of an error.
+    warnings.filterwarnings('ignore', 'You are using a (non-supported )?Python version', FutureWarning)
     if 'MPLBACKEND' in os.environ:  # A backend that is unknown or has no screen would end the command.
         os.environ['MPLBACKEND'] = 'agg'
     module = sys.modules[module_name]
