@@ -66,6 +66,7 @@ class ShardCache:
     def __init__(self, folder: str, most_bytes: int):
         self.most_bytes = most_bytes
         self._folder = folder
+        self._closed = False
         self._numbers = itertools.count()
         self._downloads: dict[str, threading.Lock] = {}
 
@@ -76,7 +77,8 @@ class ShardCache:
         Raises
         ------
         UserError
-            If it is missing, has another size or checksum than promised, or does not fit beside what is in use.
+            If it is missing, has another size or checksum than promised, or does not fit beside what is in use; if the
+            cache was closed, or this process's folder in it was removed.
         """
         name = os.path.join(self._session, f'{next(self._numbers)}-{wanted.key}')
         path = self._path(wanted)
@@ -85,6 +87,9 @@ class ShardCache:
                 os.link(path, name)
                 break
             except FileNotFoundError:
+                # The shard is not there yet, or the folder of the second name is gone: then no download would help.
+                if not os.path.isdir(os.path.dirname(name)):
+                    raise self._not_usable() from None
                 self.fetch(wanted)
         try:
             os.utime(name)  # what was used last goes last
@@ -109,7 +114,8 @@ class ShardCache:
                     os.remove(partial)
 
     def close(self) -> None:
-        """Ends the use of all shards."""
+        """Ends the use of all shards; a pipeline that still reads meets an error."""
+        self._closed = True
         if '_session' in self.__dict__:
             shutil.rmtree(self._session, ignore_errors=True)
             self._lock.release()
@@ -172,6 +178,8 @@ class ShardCache:
     @functools.cached_property
     def _session(self) -> str:
         """The folder of this process, whose lock it holds as long as it lives."""
+        if self._closed:
+            raise self._not_usable()
         use = os.path.join(self._folder, _USE)
         os.makedirs(use, exist_ok=True)
         session = os.path.join(use, f'{os.getpid()}-{secrets.token_hex(4)}')
@@ -179,6 +187,9 @@ class ShardCache:
         self._lock.acquire()
         os.mkdir(session)
         return session
+
+    def _not_usable(self) -> UserError:
+        return UserError('it was closed, or its folder .use was removed, while it was in use', file=self._folder)
 
     def _path(self, wanted: CachedObject) -> str:
         return os.path.join(self._folder, wanted.key)

@@ -1,6 +1,7 @@
 """The cache of shards: checked, bounded, shared, and never without what is in use."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -62,6 +63,40 @@ def test_what_was_used_longest_ago_goes_and_what_is_in_use_stays(put, tmp_path):
         assert os.path.getsize(path) == 1000
     cache.fetch(b)
     assert _shards_in(tmp_path) == {'b', 'd', 'e'}
+
+
+def _close(cache: ShardCache) -> None:
+    cache.close()
+
+
+def _remove_use(cache: ShardCache) -> None:
+    shutil.rmtree(os.path.dirname(cache._session))
+
+
+@pytest.mark.parametrize('end', [_close, _remove_use])
+def test_a_reader_that_outlives_the_cache_meets_an_error_and_does_not_wait_for_ever(put, tmp_path, end):
+    cache, shard = ShardCache(str(tmp_path), 10_000), put('a')
+    _content(cache, shard)
+    link = os.link
+
+    def end_before_link(path: str, name: str) -> None:
+        end(cache)
+        link(path, name)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(UserError, match=f'^{tmp_path}: it was closed, or '):
+        patch.setattr(os, 'link', end_before_link)
+        _content(cache, shard)
+
+
+def test_a_closed_cache_leaves_nothing_in_use_even_when_it_is_asked_again(put, tmp_path):
+    cache, shard = ShardCache(str(tmp_path), 10_000), put('a')
+    _content(cache, shard)
+    cache.close()
+    with pytest.raises(UserError, match='it was closed'):
+        _content(cache, shard)
+    with pytest.raises(UserError, match='it was closed'):
+        cache.fetch(put('b'))
+    assert not any(path.is_dir() for path in (tmp_path / '.use').iterdir())
 
 
 @pytest.mark.parametrize(
