@@ -5,7 +5,9 @@ Python runs in this pipeline, once for some thousand rows: TensorFlow can neithe
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import gc
 import queue
 import sys
 import threading
@@ -24,6 +26,10 @@ _DOWNLOADS = 4
 _MOST_BLOCKS_AHEAD = 16
 
 _WORDS = record_layout.RECORD_BYTES // 4
+
+# An iterator that Python destroys while it ends waits for ever for a read, which can no longer run. Those that an error
+# or Keras has left in cycles are destroyed before.
+atexit.register(gc.collect)
 
 
 class FetchedRecords:

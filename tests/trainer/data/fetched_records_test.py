@@ -1,12 +1,16 @@
 """Shards in a bucket are read as local ones are, also by a cache that holds fewer of them."""
 
 import dataclasses
+import subprocess
+import sys
+import textwrap
 
 import numpy as np
 import pytest
 
 from beam_pipelines.datasets.checksums import checksum
 from beam_pipelines.errors import UserError
+from tests.support.places import ROOT
 from trainer.buckets import store
 from trainer.buckets.shard_cache import cached_in, current_shards
 from trainer.data.batches import dataset_errors, evaluation_batches, tfds_batches, training_batches
@@ -64,6 +68,35 @@ def test_what_is_wrong_with_an_object_is_one_line(splits, tmp_path):
         dataset_errors(),
     ):
         _taken(training_batches(remote, 64, 5), 30)
+
+
+_ENDS_WHILE_IT_READS = """
+    import sys
+    import tensorflow as tf
+    from trainer.buckets.shard_cache import cached_in
+    from trainer.data.fetched_records import FetchedRecords
+    from trainer.data.shards import Shard
+
+    class Left:
+        pass
+
+    def leave_an_iterator_in_a_cycle(folder, url, checksum):
+        records = FetchedRecords([Shard(url, 300, checksum)])
+        rows = tf.data.Dataset.range(1_000_000).map(lambda number: records.gather(number * 0, [number % 300]))
+        left = Left()
+        left.itself, left.iterator = left, iter(rows.prefetch(1_000_000))
+        next(left.iterator)
+
+    with cached_in(sys.argv[1], 1):
+        leave_an_iterator_in_a_cycle(*sys.argv[1:])
+"""
+
+
+@pytest.mark.slow
+def test_a_program_ends_though_rows_are_read_ahead(splits, tmp_path):
+    shard = splits[1].shards[0]
+    command = [sys.executable, '-c', textwrap.dedent(_ENDS_WHILE_IT_READS), tmp_path, shard.path, shard.crc32c]
+    assert subprocess.run(command, cwd=ROOT, timeout=100).returncode == 0
 
 
 def test_tfds_says_which_client_it_takes(splits):
