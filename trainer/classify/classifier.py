@@ -8,10 +8,12 @@ import os
 import msgspec
 import numpy as np
 
+from beam_pipelines.recordings.library_objects import read_library_object
 from beam_pipelines.recordings.reading_options import ReadingOptions
 from beam_pipelines.recordings.sources import Source, find_source
 from trainer.classify import saliency
-from trainer.classify.measured_cell import MeasuredCell, measure_current
+from trainer.classify.measured_cell import MeasuredCell, measure_current, measure_currents
+from trainer.classify.python_arguments import naming_arguments
 from trainer.errors import ModelError
 from trainer.evaluation import calibration as calibrations
 from trainer.evaluation import firing as firing_model
@@ -76,9 +78,41 @@ class Classifier:
         ValueError
             If the current is not a one-dimensional array of numbers.
         """
-        cutting = msgspec.structs.replace(self.info.cutting, polarity='auto')
-        options = ReadingOptions(resample, cutting=cutting)
-        result, spikes = self._classify(measure_current(current_pa, sampling_rate_hz, options))
+        with naming_arguments():
+            return self._classification(measure_current(current_pa, sampling_rate_hz, self._options(resample)))
+
+    def classify_recording(
+        self, recording: object, channel: str | int | None = None, resample: bool = False
+    ) -> Classification:
+        """Classifies one cell by a recording of neo or SpikeInterface, as it would a file of the same current.
+
+        Parameters
+        ----------
+        recording : a SpikeInterface ``BaseRecording``, or a neo ``Segment``, ``Block`` or ``AnalogSignal``. Segments of
+            a recording or block are the sweeps of the cell.
+        channel : name or number (from 0) of the channel to read; None: the one in pA, or if there is none, in amperes
+            with any SI prefix. The units of a SpikeInterface recording are its properties ``physical_unit``,
+            ``gain_to_physical_unit`` and ``offset_to_physical_unit``.
+        resample : accept other rates than 40,000 Hz, from 10,000 Hz on.
+
+        Raises
+        ------
+        RecordingRejected
+            If it holds no current, or several with spikes and ``channel`` names none; if its unit or gain is not
+            known; or as ``classify`` does.
+        TypeError
+            If it is none of these.
+        """
+        options = self._options(resample, None if channel is None else str(channel))
+        with naming_arguments():
+            currents = read_library_object(recording, options.channel)
+            return self._classification(measure_currents(currents, options))
+
+    def _options(self, resample: bool, channel: str | None = None) -> ReadingOptions:
+        return ReadingOptions(resample, channel, msgspec.structs.replace(self.info.cutting, polarity='auto'))
+
+    def _classification(self, cell: MeasuredCell) -> Classification:
+        result, spikes = self._classify(cell)
         warnings = result.warnings
         if made := self.source:
             sentence = f'The model was trained on {made.recordings}; its verdict says nothing about {made.not_about}.'
