@@ -8,12 +8,13 @@ import os
 import msgspec
 import numpy as np
 
+from beam_pipelines.recordings.cell_files import group_files
 from beam_pipelines.recordings.library_objects import read_library_object
 from beam_pipelines.recordings.reading_options import ReadingOptions
 from beam_pipelines.recordings.sources import Source, find_source
 from trainer.classify import saliency
-from trainer.classify.measured_cell import MeasuredCell, measure_current, measure_currents
-from trainer.classify.python_arguments import naming_arguments
+from trainer.classify.measured_cell import MeasuredCell, measure_current, measure_currents, read_measured_cells
+from trainer.classify.python_arguments import naming_arguments, with_arguments
 from trainer.errors import ModelError
 from trainer.evaluation import calibration as calibrations
 from trainer.evaluation import firing as firing_model
@@ -129,6 +130,44 @@ class Classifier:
             spikes,
         )
 
+    def classify_nwb_units(
+        self, path: str | os.PathLike[str], channel: str | None = None, resample: bool = False, replace: bool = False
+    ) -> list[CellResult]:
+        """Classifies the cells in an NWB file and adds the verdicts to it, as columns ``sero_...`` of its units.
+
+        The file is replaced by a copy with these columns, or stays as it is.
+
+        Parameters
+        ----------
+        path : of the file. Each unit must be a cell of its own: most of its ``spike_times`` spikes of one current.
+        channel : name or number (from 0) of the one electrode or series to read; None: all that hold a current.
+        resample : accept other rates than 40,000 Hz, from 10,000 Hz on.
+        replace : replace verdicts that are there already.
+
+        Returns
+        -------
+        The verdicts, in the order of the units.
+
+        Raises
+        ------
+        UserError
+            If the file cannot be written or has no units, a unit is no cell, or there are verdicts already.
+        OSError
+            If the copy cannot be written.
+        """
+        from trainer.classify.nwb_verdicts import adding_verdicts, read_tables
+
+        path = os.path.abspath(path)
+        (table,) = read_tables([path], 'replace' if replace else 'add')
+        recordings, of_no_cell = group_files([('original', 0, path)])
+        options = self._options(resample, channel)
+        read = [cell for files in recordings for cell in read_measured_cells(files, options)]
+        cells = [self.classify_cell(cell) for cell, _ in read if cell is not None]
+        rejected = [file for _, file in of_no_cell] + [file for _, report in read for file in report.rejected]
+        rejected = [dataclasses.replace(file, detail=with_arguments(file.detail)) for file in rejected]
+        with adding_verdicts([table], cells, rejected, self.description) as (of_units,):
+            return [cell.result for cell in of_units]
+
     def classify_cell(self, cell: MeasuredCell) -> ClassifiedCell:
         """Classifies a cell that was read from files, with the evidence for the verdict."""
         result, spikes = self._classify(cell)
@@ -144,6 +183,7 @@ class Classifier:
             saliency.consensus_saliency(self.scorer, result.mean_waveform, baseline),
             cell.source,
             cell.intervals_s,
+            cell.start_s,
         )
 
     def _classify(self, cell: MeasuredCell) -> tuple[CellResult, ClassifiedSpikes]:

@@ -51,6 +51,7 @@ class MeasuredCell:
     sampling_rate_hz : that of the recording; the spikes are always at 40 kHz.
     source : of the recording, ``recorded`` or the name of what made it; see ``recordings.sources``.
     warnings : what was done to the recording, or is wrong with it.
+    start_s : when the first sweep started, on the clock of the file; 0 where it has none.
     """
 
     cell: str
@@ -65,6 +66,7 @@ class MeasuredCell:
     sampling_rate_hz: float
     source: str
     warnings: tuple[CellWarning, ...]
+    start_s: float = 0.0
 
 
 # What became of each cell in a recording: None if it was rejected.
@@ -144,6 +146,7 @@ def _measure(cell: RecordedCell, options: ReadingOptions) -> MeasuredCell:
         sampling_rate_hz=recording.sampling_rate_hz if recording else domain.SAMPLING_RATE_HZ,
         source=recording.source if recording else RECORDED,
         warnings=recording_warnings(cell, options),
+        start_s=recording.start_s if recording else 0.0,
     )
 
 

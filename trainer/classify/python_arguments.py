@@ -14,13 +14,17 @@ _WORDS = {
 }
 
 
+def with_arguments(detail: str) -> str:
+    """Returns the detail of a rejection with the arguments of Python in place of flags."""
+    for flag, argument in _WORDS.items():
+        detail = detail.replace(flag, argument)
+    return detail
+
+
 @contextlib.contextmanager
 def naming_arguments() -> Iterator[None]:
     """Names the arguments of ``Classifier.classify`` and ``classify_recording`` in a rejection of the block."""
     try:
         yield
     except RecordingRejected as error:
-        detail = error.detail
-        for flag, argument in _WORDS.items():
-            detail = detail.replace(flag, argument)
-        raise RecordingRejected(error.reason, detail) from error.__cause__
+        raise RecordingRejected(error.reason, with_arguments(error.detail)) from error.__cause__
