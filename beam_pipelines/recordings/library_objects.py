@@ -19,14 +19,14 @@ def read_library_object(recording: object, channel: str | None = None) -> list[R
 
     Returns
     -------
-    At least one, in pA.
+    Its currents in pA; there is at least one.
 
     Raises
     ------
-    RecordingRejected
-        If the recording cannot be used.
     TypeError
         If it is none of these.
+    RecordingRejected
+        If it cannot be used.
     """
     if _is_of(recording, 'neo', 'Segment', 'Block', 'AnalogSignal'):
         return read_neo_object(recording, channel)
