@@ -104,13 +104,14 @@ class Classifier:
         TypeError
             If it is none of these.
         """
-        options = self._options(resample, None if channel is None else str(channel))
+        options = self._options(resample, channel)
         with naming_arguments():
             currents = read_library_object(recording, options.channel)
             return self._classification(measure_currents(currents, options))
 
-    def _options(self, resample: bool, channel: str | None = None) -> ReadingOptions:
-        return ReadingOptions(resample, channel, msgspec.structs.replace(self.info.cutting, polarity='auto'))
+    def _options(self, resample: bool, channel: str | int | None = None) -> ReadingOptions:
+        cutting = msgspec.structs.replace(self.info.cutting, polarity='auto')
+        return ReadingOptions(resample, None if channel is None else str(channel), cutting)
 
     def _classification(self, cell: MeasuredCell) -> Classification:
         result, spikes = self._classify(cell)
@@ -131,7 +132,11 @@ class Classifier:
         )
 
     def classify_nwb_units(
-        self, path: str | os.PathLike[str], channel: str | None = None, resample: bool = False, replace: bool = False
+        self,
+        path: str | os.PathLike[str],
+        channel: str | int | None = None,
+        resample: bool = False,
+        replace: bool = False,
     ) -> list[CellResult]:
         """Classifies the cells in an NWB file and adds the verdicts to it, as columns ``sero_...`` of its units.
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import os
 import shutil
 import stat
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from beam_pipelines.errors import UserError
+from beam_pipelines.recordings.library_errors import library_errors
 from beam_pipelines.recordings.nwb_promises import check_dataset, check_nwb_promises
 from beam_pipelines.recordings.rejection import RecordingRejected
 from beam_pipelines.storage.atomic_files import staged
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     import h5py
 
 # What a column takes in the file, generously: HDF5 may crash the process if it meets a full disk.
-_RESERVED_BYTES, _RESERVED_BYTES_OF_UNIT = 1 << 20, 4096
+_RESERVED_BYTES, _RESERVED_BYTES_OF_UNIT, _RESERVED_PAGES = 1 << 20, 4096, 4
 _BLOCK_BYTES = 1 << 20
 
 _SPIKE_TIMES = ('id', 'spike_times', 'spike_times_index')
@@ -81,31 +83,37 @@ def read_units(path: str) -> UnitsTable:
     if not os.access(path, os.W_OK) or not os.stat(path).st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH):
         raise UserError('is write-protected; allow writing, or give a copy', file=path)
     try:
-        check_nwb_promises(path)
-        with h5py.File(path, 'r') as file:
-            units = file.get('units')
-            if not isinstance(units, h5py.Group) or 'colnames' not in units.attrs:
-                problem = 'has no units, to which verdicts could be added; --export nwb writes files of its own'
-                raise UserError(problem, file=path)
-            return UnitsTable(path, *_read_spike_times(units, path), _text(units.attrs['colnames']), state)
+        with library_errors('h5py'):
+            check_nwb_promises(path)
+            with h5py.File(path, 'r') as file:
+                units = file.get('units')
+                if not isinstance(units, h5py.Group) or 'colnames' not in units.attrs:
+                    problem = 'has no units, to which verdicts could be added; --export nwb writes files of its own'
+                    raise RecordingRejected('unreadable', problem)
+                return UnitsTable(path, *_read_spike_times(units), _column_names(units), state)
     except RecordingRejected as error:
-        raise UserError(error.detail, file=path) from None
-    except OSError as error:
-        raise UserError(f'cannot be opened as an NWB file: {error}', file=path) from None
+        is_locked = isinstance(error.__cause__, BlockingIOError)
+        problem = 'is open in another program, which may write it; close it there' if is_locked else error.detail
+        raise UserError(problem, file=path) from None
 
 
-def _read_spike_times(units: h5py.Group, path: str) -> tuple[tuple[int, ...], tuple[np.ndarray, ...]]:
+def _read_spike_times(units: h5py.Group) -> tuple[tuple[int, ...], tuple[np.ndarray, ...]]:
     if not all(name in units for name in _SPIKE_TIMES) or not len(units['id']):
-        raise UserError('its units have no spike_times, by which a unit is told from another', file=path)
+        raise RecordingRejected('unreadable', 'its units have no spike_times, by which a unit is told from another')
     for name in _SPIKE_TIMES:
         check_dataset(f'units/{name}', units[name])
     ids, times, ends = (units[name][()] for name in _SPIKE_TIMES)
-    starts = np.concatenate([[0], ends[:-1]]).astype(np.int64)
-    if len(ends) != len(ids) or times.ndim != 1 or (np.diff(ends.astype(np.int64)) < 0).any() or ends[-1] != len(times):
-        problem = f'{len(ids)} units and an index of {len(ends)} do not share out {len(times)} times'
-        raise UserError(problem, file=path, field='units/spike_times')
-    spikes = [np.sort(times[start:end].astype(np.float64)) for start, end in zip(starts, ends, strict=True)]
+    bounds = np.concatenate([[0], ends]).astype(np.int64)
+    if len(ends) != len(ids) or times.ndim != 1 or (np.diff(bounds) < 0).any() or bounds[-1] != len(times):
+        problem = f'units/spike_times: {len(ids)} units and an index of {len(ends)} do not share out {len(times)} times'
+        raise RecordingRejected('unreadable', problem)
+    spikes = [np.sort(times[start:end].astype(np.float64)) for start, end in itertools.pairwise(bounds)]
     return tuple(map(int, ids)), tuple(spikes)
+
+
+def _column_names(units: h5py.Group) -> tuple[str, ...]:
+    names = np.atleast_1d(units.attrs['colnames'])  # A table of one column may have its name alone.
+    return tuple(name.decode() if isinstance(name, bytes) else str(name) for name in names)
 
 
 @contextlib.contextmanager
@@ -142,22 +150,26 @@ def adding_columns(columns_of: Sequence[tuple[UnitsTable, Sequence[Column]]]) ->
 def _copy_with_columns(path: str, copy: str, columns: Sequence[Column]) -> None:
     import h5py
 
-    with h5py.File(path, 'r'):  # Keeps out the programs that heed the locks of HDF5.
+    with h5py.File(path, 'r') as original:  # Keeps out the programs that heed the locks of HDF5.
         shutil.copyfile(path, copy)
+        # Files for the cloud grow by whole pages, of megabytes.
+        page_bytes = original.id.get_create_plist().get_file_space_page_size()
     shutil.copymode(path, copy)
-    _reserve(copy, len(columns[0].values))
+    _reserve(
+        copy,
+        _RESERVED_BYTES + len(columns[0].values) * _RESERVED_BYTES_OF_UNIT + _RESERVED_PAGES * page_bytes,
+    )
     with h5py.File(copy, 'r+') as file:
         units = file['units']
-        names = [name for name in _text(units.attrs['colnames']) if name not in {column.name for column in columns}]
+        names = [name for name in _column_names(units) if name not in {column.name for column in columns}]
         for column in columns:
             _write_column(units, column)
             names.append(column.name)
         units.attrs['colnames'] = np.array(names, h5py.string_dtype())
 
 
-def _reserve(path: str, units: int) -> None:
+def _reserve(path: str, missing: int) -> None:
     """Makes a file longer, so that what HDF5 adds has its place on the disk; HDF5 cuts off what it does not use."""
-    missing = _RESERVED_BYTES + units * _RESERVED_BYTES_OF_UNIT
     with open(path, 'ab') as file:
         for start in range(0, missing, _BLOCK_BYTES):
             file.write(bytes(min(_BLOCK_BYTES, missing - start)))
@@ -182,7 +194,3 @@ def _write_column(units: h5py.Group, column: Column) -> None:
 def _state_of(path: str) -> tuple[int, ...]:
     found = os.stat(path)
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
-
-
-def _text(names: Sequence[str | bytes]) -> tuple[str, ...]:
-    return tuple(name.decode() if isinstance(name, bytes) else str(name) for name in names)

@@ -217,6 +217,12 @@ class TestRefusals:
             file['units/spike_times_index'][-1] = 1
         self.check(model, session, 'units/spike_times: 2 units and an index of 2 do not share out')
 
+    def test_a_table_that_is_damaged(self, model, session):
+        with h5py.File(session, 'r+') as file:
+            del file['units/spike_times']
+            file.create_group('units/spike_times')
+        self.check(model, session, 'h5py: AttributeError: ')
+
     def test_a_file_that_is_write_protected(self, model, session):
         session.chmod(0o440)
         self.check(model, session, 'is write-protected; allow writing, or give a copy')
@@ -226,7 +232,7 @@ class TestRefusals:
         pipes = {'stdin': subprocess.PIPE, 'stdout': subprocess.PIPE}
         with subprocess.Popen([sys.executable, '-c', program, session], **pipes) as writer:
             assert writer.stdout.readline() == b'open\n'
-            self.check(model, session, 'cannot be opened as an NWB file: ')
+            self.check(model, session, 'is open in another program, which may write it; close it there')
             writer.kill()
 
     @pytest.mark.parametrize('name', ['notes.nwb', 'a.abf'])
