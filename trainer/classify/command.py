@@ -127,7 +127,8 @@ def _classify(
         with _adding_verdicts(tables, findings, classifier):
             report = write_outputs(folder, findings, classifier, flags.FLAGS.export)
     _print_findings(findings, classifier, report)
-    show(*(f'{table.path}: verdicts on {counted(len(table.ids), "unit")} added' for table in tables))
+    for table in tables:
+        show(f'{table.path}: verdicts on {counted(len(table.ids), "unit")} added')
     return 0 if findings.cells and (flags.FLAGS.allow_rejected or not findings.rejected) else 1
 
 
