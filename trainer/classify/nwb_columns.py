@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from beam_pipelines.recordings.sources import RECORDED, find_source
 from trainer.evaluation.results import CellResult
 
+# Of the columns in files that sero-classify has not made itself.
+PREFIX = 'sero_'
+
 COLUMNS = {
     'cell': 'cell id: recording day # number',
     'verdict': 'SER (serotonergic), NSER (not) or undecided',

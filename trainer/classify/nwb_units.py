@@ -23,6 +23,7 @@ from beam_pipelines.recordings.nwb_promises import check_dataset, check_nwb_prom
 from beam_pipelines.recordings.rejection import RecordingRejected
 from beam_pipelines.storage.atomic_files import staged
 from beam_pipelines.storage.locks import written_by_one
+from trainer.classify.nwb_columns import PREFIX
 
 if TYPE_CHECKING:
     import h5py
@@ -125,7 +126,7 @@ def adding_columns(columns_of: Sequence[tuple[UnitsTable, Sequence[Column]]]) ->
 
     Parameters
     ----------
-    columns_of : the files, as they were read, and the columns of each; those of the same name go.
+    columns_of : the files, as they were read, and the columns of each; those of earlier verdicts go.
 
     Raises
     ------
@@ -161,10 +162,12 @@ def _copy_with_columns(path: str, copy: str, columns: Sequence[Column]) -> None:
     )
     with h5py.File(copy, 'r+') as file:
         units = file['units']
-        names = [name for name in _column_names(units) if name not in {column.name for column in columns}]
+        for name in [name for name in units if name.startswith(PREFIX)]:
+            del units[name]
         for column in columns:
             _write_column(units, column)
-            names.append(column.name)
+        names = [name for name in _column_names(units) if not name.startswith(PREFIX)]
+        names += [column.name for column in columns]
         units.attrs['colnames'] = np.array(names, h5py.string_dtype())
 
 
@@ -180,8 +183,6 @@ def _reserve(path: str, missing: int) -> None:
 def _write_column(units: h5py.Group, column: Column) -> None:
     import h5py
 
-    if column.name in units:
-        del units[column.name]
     kind = h5py.string_dtype() if isinstance(column.values[0], str) else None
     values = np.array(column.values, kind)
     # So that more units can be added.

@@ -11,13 +11,12 @@ import numpy as np
 from beam_pipelines.errors import UserError
 from beam_pipelines.recordings.rejection import RejectedFile
 from beam_pipelines.recordings.sources import stamp_column
-from trainer.classify.nwb_columns import COLUMNS, column_values, model_description
+from trainer.classify.nwb_columns import COLUMNS, PREFIX, column_values, model_description
 from trainer.classify.nwb_units import Column, UnitsTable, adding_columns, read_units
 from trainer.evaluation.results import ClassifiedCell
 
 Mode = Literal['add', 'replace']
 
-PREFIX = 'sero_'
 # A spike has one time of its trigger and may have another of its trough or peak: half the window of a spike.
 _SAME_SPIKE_S = 0.002
 

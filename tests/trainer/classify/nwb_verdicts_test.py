@@ -139,16 +139,22 @@ class TestVerdicts:
         assert list(units_of(session)['sero_cell']) == ['today#b', 'today#a']
 
     def test_are_replaced_on_demand_alone(self, model, session):
-        model.classify_nwb_units(session)
-        first = units_of(session)
+        odd = Column('sero_of_another_version', 'no longer written', [1, 2])
+        with adding_columns([(read_units(str(session)), [odd, COLUMN])]):
+            pass
         with stays_as_it_is(session), pytest.raises(UserError) as raised:
             model.classify_nwb_units(session)
         assert str(raised.value) == (
-            f'{session}: sero_cell: its units have verdicts already; --nwb_units=replace (in Python replace=True)'
-            ' replaces them'
+            f'{session}: sero_of_another_version: its units have verdicts already; --nwb_units=replace (in Python'
+            ' replace=True) replaces them'
         )
-        model.classify_nwb_units(session, replace=True)
-        assert units_of(session).equals(first) or list(units_of(session).columns) == list(first.columns)
+        for _ in range(2):
+            results = model.classify_nwb_units(session, replace=True)
+            units = units_of(session)
+            assert list(units.columns) == ['quality', 'spike_times', *COLUMNS]
+            assert list(units['sero_p_ser']) == [result.p_ser for result in results]
+        with h5py.File(session) as file:
+            assert {name for name in file['units'] if name.startswith('sero_')} == set(COLUMNS)
         assert pynwb.validate(path=str(session)) == []
 
 
