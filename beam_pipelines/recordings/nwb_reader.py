@@ -70,11 +70,18 @@ def _read(file: pynwb.NWBFile, wanted: str | None) -> Iterator[RecordedCurrent |
             if max(rates_hz) - min(rates_hz) > 1e-6 * max(rates_hz):
                 raise RecordingRejected('wrong_rate', f'sweeps of {min(rates_hz):g} to {max(rates_hz):g} Hz')
             currents_pa = [_current_pa(series, pa_per_unit) for series in sweeps]
-            starts = starts_with_gaps([_start_s(series) for series in sweeps], currents_pa, rates_hz[0])
+            starts_s = [_start_s(series) for series in sweeps]
         except RecordingRejected as error:
             yield RecordingRejected(error.reason, f'{name}: {error.detail}')
         else:
-            yield RecordedCurrent(currents_pa, rates_hz[0], name if len(currents) > 1 else '', starts, source)
+            yield RecordedCurrent(
+                currents_pa,
+                rates_hz[0],
+                name if len(currents) > 1 else '',
+                starts_with_gaps(starts_s, currents_pa, rates_hz[0]),
+                source,
+                start_s=starts_s[0],
+            )
 
 
 def _group_by_electrode(file: pynwb.NWBFile) -> list[tuple[str, list[pynwb.TimeSeries]]]:

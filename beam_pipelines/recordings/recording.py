@@ -41,6 +41,7 @@ class RecordedCurrent:
         file does not say.
     source : ``recorded``, or the name of what made the file, by its mark; see ``sources``.
     stimulus_steps : for each sweep, (k,) int64, at which of its samples the stimulus jumped; empty if not known.
+    start_s : when the first sweep started, on the clock of the file; 0 where it has none.
     """
 
     sweeps: list[np.ndarray]
@@ -49,6 +50,7 @@ class RecordedCurrent:
     sweep_starts_s: tuple[float, ...] = ()
     source: str = RECORDED
     stimulus_steps: Sequence[np.ndarray] = ()
+    start_s: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +65,7 @@ class Recording:
     sweep_starts_s : when each sweep started, in s from the first; empty if they follow each other without gaps.
     source : ``recorded``, or the name of what made the file, by its mark; see ``sources``.
     stimulus_steps : (k,) int64, at which samples the stimulus jumped, in the sweeps one after the other, ascending.
+    start_s : when the first sweep started, on the clock of the file; 0 where it has none.
     """
 
     sweeps: list[np.ndarray]
@@ -71,6 +74,7 @@ class Recording:
     channel: str = ''
     sweep_starts_s: tuple[float, ...] = ()
     stimulus_steps: np.ndarray = dataclasses.field(default_factory=lambda: np.empty(0, np.int64))
+    start_s: float = 0.0
 
     @property
     def duration_s(self) -> float:
@@ -139,7 +143,7 @@ def at_40_khz(current: RecordedCurrent, resample: bool) -> Recording:
         for of_sweep, start in zip(current.stimulus_steps, starts, strict=False)
     ]
     stimulus = np.concatenate([np.empty(0, np.int64), *steps])
-    return Recording(sweeps, rate_hz, current.source, current.name, current.sweep_starts_s, stimulus)
+    return Recording(sweeps, rate_hz, current.source, current.name, current.sweep_starts_s, stimulus, current.start_s)
 
 
 def _usable_rate_hz(rate_hz: float, resample: bool) -> float:

@@ -249,7 +249,7 @@ def _find_cell(
     try:
         with rejecting_faults():  # Here, because the other cells of the file are not affected.
             check_cell_id(cell_id)
-            recording, current, spikes = _choose_current(recordings, options.cutting)
+            recording, current, spikes = choose_current(recordings, options.cutting)
     except RecordingRejected as error:
         return None, rejection_report(RejectedFile(path, error.reason, error.detail))
     found, kept = spikes.triggers_found, len(spikes.triggers)
@@ -265,10 +265,25 @@ def _find_cell(
     return RecordedCell(cell_id, path, spikes, recording, current, len(recordings) > 1), report
 
 
-def _choose_current(
+def choose_current(
     recordings: Sequence[Recording], cutting: SpikeCutting
 ) -> tuple[Recording, PreparedCurrent, DetectedSpikes]:
-    """Finds the spikes in the one current of a file; in that which spikes, if the file has several."""
+    """Finds the spikes in the one current of a cell; in that which spikes, if its file has several.
+
+    Parameters
+    ----------
+    recordings : the currents, at least one.
+    cutting : how spikes are found.
+
+    Returns
+    -------
+    The current, as it was recorded and as it was searched, and its spikes, perhaps none.
+
+    Raises
+    ------
+    RecordingRejected
+        If several currents spike, or none of several; or see ``preparation.find_spikes``.
+    """
     found = []
     for recording in recordings:
         found.append((recording, *find_spikes(recording.sweeps, cutting, recording.stimulus_steps)))

@@ -7,11 +7,11 @@ import pytest
 
 
 @contextlib.contextmanager
-def full_disk() -> Iterator[None]:
-    """Lets no file grow, by the operating system itself."""
+def full_disk(most_bytes: int = 0) -> Iterator[None]:
+    """Lets no file grow, or none beyond a size, by the operating system itself."""
     resource = pytest.importorskip('resource')
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, limits[1]))
     try:
         yield
     finally:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import shutil
 
 import pytest
 
@@ -13,3 +14,4 @@ needs_gcp = pytest.mark.skipif(
 )
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason='../shared is not here')
 needs_posix = pytest.mark.skipif(os.name != 'posix', reason='links and pipes of POSIX')
+needs_r = pytest.mark.skipif(not shutil.which('Rscript'), reason='R is not here')

@@ -3,24 +3,19 @@
 import csv
 import html.parser
 import json
-import types
 import unicodedata
 import warnings
 
-import numpy as np
 import pynwb
 import pytest
 import tensorflow_datasets as tfds
 
 from beam_pipelines.datasets import configs, tfds_metadata
 from beam_pipelines.recordings.cell_files import group_files
-from tests.support.classified_cells import make_cell
-from trainer.classify.batch import Findings
+from tests.support.classified_cells import INFO, make_cell, write_verdicts
 from trainer.classify.nwb_export import export_nwb, file_stems
-from trainer.classify.outputs import write_outputs
 from trainer.evaluation.calibration import Calibration
 from trainer.evaluation.outputs import plain_text
-from trainer.evaluation.training_range import TrainingRange
 from trainer.reports import figures, waveform_figures
 from trainer.reports.terminal import verdict_line
 
@@ -31,15 +26,6 @@ NAMES = [
     'x' * 246 + '#1', 'x' * 246 + '#2', 'A1#1', 'a1#1', '\uff211#1', 'A\u00e9#1', '\u795e\u7d4c\U0001f600#1',
 ]  # fmt: skip
 
-INFO = {
-    'source': 'recorded',
-    'protocol': 'by_cell',
-    'trained_on': 'original',
-    'members': ['k20'],
-    'created': '2026-11-22T08:14:09+00:00',
-    'calibration': {'method': 'temperature'},
-}
-
 
 @pytest.fixture(scope='module')
 def cells():
@@ -49,15 +35,7 @@ def cells():
 @pytest.fixture(scope='module')
 def written(cells, tmp_path_factory):
     """The outputs of sero-classify on cells of these names, by a model of which only the description is there."""
-    folder = tmp_path_factory.mktemp('out')
-    measures = {name: np.full(4, 1.0) for name in ('udi_ms', 'amplitude_pa', 'noise_pa', 'firing_rate_hz', 'n_spikes')}
-    means = np.array([cell.result.mean_waveform for cell in cells[:4]])
-    classifier = types.SimpleNamespace(
-        description=INFO,
-        training_range=TrainingRange(label=np.arange(4) % 2, mean_waveform=means, **measures),
-    )
-    write_outputs(folder, Findings({cell.result.cell: cell for cell in cells}), classifier, ['phy'])
-    return folder
+    return write_verdicts(tmp_path_factory.mktemp('out'), cells, ['phy'])
 
 
 def test_the_names_are_names_of_recordings():

@@ -9,6 +9,7 @@ import pytest
 from beam_pipelines.datasets import record_layout
 from tests.support.authors_models import write_authors_models
 from tests.support.commands import run_command
+from tests.support.finished_run import copy_finished_run
 from tests.support.made_once import made_once
 from tests.support.training_runs import TINY_RUN, train_arguments
 from trainer.data.stored_dataset import Shard, StoredSplit
@@ -30,6 +31,12 @@ def make_split(tmp_path) -> Callable[[Sequence[int], np.ndarray, np.ndarray, np.
         return StoredSplit('original/train', str(tmp_path), tuple(shards), (), {})
 
     return write
+
+
+@pytest.fixture(scope='session')
+def finished_run(tmp_path_factory, worker_id) -> pathlib.Path:
+    """The folder of a finished run with `consensus.onnx`, which is not trained here. Read only."""
+    return made_once(tmp_path_factory, worker_id, 'finished', lambda folder: copy_finished_run(folder / 'run')) / 'run'
 
 
 @pytest.fixture(scope='session')

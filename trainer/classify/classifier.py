@@ -8,10 +8,13 @@ import os
 import msgspec
 import numpy as np
 
+from beam_pipelines.recordings.cell_files import group_files
+from beam_pipelines.recordings.library_objects import read_library_object
 from beam_pipelines.recordings.reading_options import ReadingOptions
 from beam_pipelines.recordings.sources import Source, find_source
 from trainer.classify import saliency
-from trainer.classify.measured_cell import MeasuredCell, measure_current
+from trainer.classify.measured_cell import MeasuredCell, measure_current, measure_currents, read_measured_cells
+from trainer.classify.python_arguments import naming_arguments, with_arguments
 from trainer.errors import ModelError
 from trainer.evaluation import calibration as calibrations
 from trainer.evaluation import firing as firing_model
@@ -76,9 +79,42 @@ class Classifier:
         ValueError
             If the current is not a one-dimensional array of numbers.
         """
+        with naming_arguments():
+            return self._classification(measure_current(current_pa, sampling_rate_hz, self._options(resample)))
+
+    def classify_recording(
+        self, recording: object, channel: str | int | None = None, resample: bool = False
+    ) -> Classification:
+        """Classifies one cell by a recording of neo or SpikeInterface, as it would a file of the same current.
+
+        Parameters
+        ----------
+        recording : a SpikeInterface ``BaseRecording``, or a neo ``Segment``, ``Block`` or ``AnalogSignal``. Segments of
+            a recording or block are the sweeps of the cell.
+        channel : name or number (from 0) of the channel to read; None: the one in pA, or if there is none, in amperes
+            with any SI prefix. The units of a SpikeInterface recording are its properties ``physical_unit``,
+            ``gain_to_physical_unit`` and ``offset_to_physical_unit``.
+        resample : accept other rates than 40,000 Hz, from 10,000 Hz on.
+
+        Raises
+        ------
+        RecordingRejected
+            If it holds no current, or several with spikes and ``channel`` names none; if its unit or gain is not
+            known; or as ``classify`` does.
+        TypeError
+            If it is none of these.
+        """
+        options = self._options(resample, channel)
+        with naming_arguments():
+            currents = read_library_object(recording, options.channel)
+            return self._classification(measure_currents(currents, options))
+
+    def _options(self, resample: bool, channel: str | int | None = None) -> ReadingOptions:
         cutting = msgspec.structs.replace(self.info.cutting, polarity='auto')
-        options = ReadingOptions(resample, cutting=cutting)
-        result, spikes = self._classify(measure_current(current_pa, sampling_rate_hz, options))
+        return ReadingOptions(resample, None if channel is None else str(channel), cutting)
+
+    def _classification(self, cell: MeasuredCell) -> Classification:
+        result, spikes = self._classify(cell)
         warnings = result.warnings
         if made := self.source:
             sentence = f'The model was trained on {made.recordings}; its verdict says nothing about {made.not_about}.'
@@ -95,6 +131,48 @@ class Classifier:
             spikes,
         )
 
+    def classify_nwb_units(
+        self,
+        path: str | os.PathLike[str],
+        channel: str | int | None = None,
+        resample: bool = False,
+        replace: bool = False,
+    ) -> list[CellResult]:
+        """Classifies the cells in an NWB file and adds the verdicts to it, as columns ``sero_...`` of its units.
+
+        The file is replaced by a copy with these columns, or stays as it is.
+
+        Parameters
+        ----------
+        path : of the file. Each unit must be a cell of its own: most of its ``spike_times`` spikes of one current.
+        channel : name or number (from 0) of the one electrode or series to read; None: all that hold a current.
+        resample : accept other rates than 40,000 Hz, from 10,000 Hz on.
+        replace : replace verdicts that are there already.
+
+        Returns
+        -------
+        The verdicts, in the order of the units.
+
+        Raises
+        ------
+        UserError
+            If the file cannot be written or has no units, a unit is no cell, or there are verdicts already.
+        OSError
+            If the copy cannot be written.
+        """
+        from trainer.classify.nwb_verdicts import adding_verdicts, read_tables
+
+        path = os.path.abspath(path)
+        (table,) = read_tables([path], 'replace' if replace else 'add')
+        recordings, of_no_cell = group_files([('original', 0, path)])
+        options = self._options(resample, channel)
+        read = [cell for files in recordings for cell in read_measured_cells(files, options)]
+        cells = [self.classify_cell(cell) for cell, _ in read if cell is not None]
+        rejected = [file for _, file in of_no_cell] + [file for _, report in read for file in report.rejected]
+        rejected = [dataclasses.replace(file, detail=with_arguments(file.detail)) for file in rejected]
+        with adding_verdicts([table], cells, rejected, self.description) as (of_units,):
+            return [cell.result for cell in of_units]
+
     def classify_cell(self, cell: MeasuredCell) -> ClassifiedCell:
         """Classifies a cell that was read from files, with the evidence for the verdict."""
         result, spikes = self._classify(cell)
@@ -110,6 +188,7 @@ class Classifier:
             saliency.consensus_saliency(self.scorer, result.mean_waveform, baseline),
             cell.source,
             cell.intervals_s,
+            cell.start_s,
         )
 
     def _classify(self, cell: MeasuredCell) -> tuple[CellResult, ClassifiedSpikes]:

@@ -13,6 +13,10 @@ folder that holds recordings or published spike CSVs (CELL/CELL_trigger_N.csv) a
 Writes cells.csv, spikes.csv, rejected.jsonl and report.html into the output folder, replacing an earlier run's.
 Files that cannot be used are listed with the reason in rejected.jsonl, and the status is 1.
 
+Adds the verdicts to an NWB recording itself too, as columns of its units:
+
+    sero-classify --model runs/synthetic --output_dir verdicts --nwb_units=add session.nwb
+
 During an experiment, it classifies each recording as soon as the acquisition program has closed it, until Ctrl-C:
 
     sero-classify --model runs/synthetic --output_dir verdicts --watch today
@@ -20,6 +24,7 @@ During an experiment, it classifies each recording as soon as the acquisition pr
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -40,6 +45,7 @@ if TYPE_CHECKING:
     from beam_pipelines.recordings.rejection import RejectedFile
     from trainer.classify.batch import Findings
     from trainer.classify.classifier import Classifier
+    from trainer.classify.nwb_units import UnitsTable
 
 
 def define_flags() -> None:
@@ -72,6 +78,12 @@ def define_flags() -> None:
     )
     flags.DEFINE_bool('allow_rejected', False, 'Exit with status 0 even if files were rejected.')
     flags.DEFINE_list('export', [], 'Other formats to write too: nwb (needs pynwb), phy.')
+    flags.DEFINE_enum(
+        'nwb_units',
+        None,
+        ['add', 'replace'],
+        'Add the verdicts to the units of the NWB recordings themselves; replace: also where there are verdicts.',
+    )
 
 
 def main(argv: list[str]) -> int:
@@ -84,11 +96,14 @@ def main(argv: list[str]) -> int:
 
     recordings, rejected = find_recordings(paths, str(folder)) if paths else ([], [])
     _check_exports(folder, recordings)
+    tables = _read_units(recordings)
     with model_folder(flags.FLAGS.model) as model:
-        return _classify(model, recordings, rejected)
+        return _classify(model, recordings, rejected, tables)
 
 
-def _classify(model: str, recordings: Sequence[RecordingFiles], rejected: Sequence[RejectedFile]) -> int:
+def _classify(
+    model: str, recordings: Sequence[RecordingFiles], rejected: Sequence[RejectedFile], tables: Sequence[UnitsTable]
+) -> int:
     """Classifies recordings, or those that appear in the watched folder, with the model of a folder."""
     from trainer.classify.outputs import make_folder, write_outputs
     from trainer.classify.reading_pool import ReadingPool
@@ -109,9 +124,31 @@ def _classify(model: str, recordings: Sequence[RecordingFiles], rejected: Sequen
             watch(classifier, pool, watched, folder, flags.FLAGS.export)
             return 0
         findings = classify_all(classifier, reading, recordings, rejected)
-        report = write_outputs(folder, findings, classifier, flags.FLAGS.export)
+        with _adding_verdicts(tables, findings, classifier):
+            report = write_outputs(folder, findings, classifier, flags.FLAGS.export)
     _print_findings(findings, classifier, report)
+    for table in tables:
+        show(f'{table.path}: verdicts on {counted(len(table.ids), "unit")} added')
     return 0 if findings.cells and (flags.FLAGS.allow_rejected or not findings.rejected) else 1
+
+
+def _read_units(recordings: Sequence[RecordingFiles]) -> list[UnitsTable]:
+    """Returns the units to which verdicts will be added, or raises UserError if they cannot be: before any work."""
+    if not flags.FLAGS.nwb_units:
+        return []
+    from trainer.classify.nwb_verdicts import read_tables
+
+    return read_tables([recording.paths[0] for recording in recordings], flags.FLAGS.nwb_units)
+
+
+def _adding_verdicts(
+    tables: Sequence[UnitsTable], findings: Findings, classifier: Classifier
+) -> contextlib.AbstractContextManager[object]:
+    if not tables:
+        return contextlib.nullcontext()
+    from trainer.classify.nwb_verdicts import adding_verdicts
+
+    return adding_verdicts(tables, findings.sorted_cells(), findings.rejected, classifier.description)
 
 
 def _check_not_trained(model: str) -> None:
@@ -142,6 +179,8 @@ def _check_flags(paths: list[str]) -> None:
     watched, exports = flags.FLAGS.watch, flags.FLAGS.export
     if bool(paths) == bool(watched):
         raise UsageError('give files or folders to classify, or one folder to --watch')
+    if watched and flags.FLAGS.nwb_units:
+        raise UsageError('--nwb_units changes the recordings, which --watch would classify again; use one of them')
     for name in exports:
         if name not in EXPORTS:
             raise UserError(f'--export={name}: expected some of {", ".join(EXPORTS)}')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -14,9 +15,15 @@ from beam_pipelines.recordings.recording import RecordedCurrent, Recording, at_4
 from beam_pipelines.recordings.rejection import RecordingRejected
 from beam_pipelines.recordings.sources import RECORDED
 from beam_pipelines.spikes.detection import DetectedSpikes
-from beam_pipelines.spikes.extraction import ExtractionReport, RecordedCell, read_cells, rejected_after_all
+from beam_pipelines.spikes.extraction import (
+    ExtractionReport,
+    RecordedCell,
+    choose_current,
+    read_cells,
+    rejected_after_all,
+)
 from beam_pipelines.spikes.no_spikes import explain_no_spikes
-from beam_pipelines.spikes.preparation import PreparedCurrent, find_spikes
+from beam_pipelines.spikes.preparation import PreparedCurrent
 from beam_pipelines.spikes.waveform_features import SpikeMeasures, measure_spikes
 from trainer.classify.recording_warnings import recording_warnings
 from trainer.evaluation.cell_warnings import CellWarning
@@ -44,6 +51,7 @@ class MeasuredCell:
     sampling_rate_hz : that of the recording; the spikes are always at 40 kHz.
     source : of the recording, ``recorded`` or the name of what made it; see ``recordings.sources``.
     warnings : what was done to the recording, or is wrong with it.
+    start_s : when the first sweep started, on the clock of the file; 0 where it has none.
     """
 
     cell: str
@@ -58,6 +66,7 @@ class MeasuredCell:
     sampling_rate_hz: float
     source: str
     warnings: tuple[CellWarning, ...]
+    start_s: float = 0.0
 
 
 # What became of each cell in a recording: None if it was rejected.
@@ -99,12 +108,27 @@ def measure_current(current_pa: np.ndarray, sampling_rate_hz: float, options: Re
     current_pa = np.asarray(current_pa)
     if current_pa.ndim != 1 or not len(current_pa) or current_pa.dtype.kind not in 'fiu':
         raise ValueError(f'current_pa: expected (n,) numbers in pA, not {current_pa.dtype} of shape {current_pa.shape}')
-    recorded = RecordedCurrent([current_pa.astype(np.float32, copy=False)], sampling_rate_hz)
-    recording = at_40_khz(recorded, options.resample)
-    current, spikes = find_spikes(recording.sweeps, options.cutting)
+    return measure_currents([RecordedCurrent([current_pa.astype(np.float32, copy=False)], sampling_rate_hz)], options)
+
+
+def measure_currents(currents: Sequence[RecordedCurrent], options: ReadingOptions) -> MeasuredCell:
+    """Finds and measures the spikes of a cell without name or path.
+
+    Parameters
+    ----------
+    currents : of one recording; if there are several, the only one with spikes is the cell's.
+    options : how they are read and spikes are cut.
+
+    Raises
+    ------
+    RecordingRejected
+        If the rate is not accepted, a value is not finite, there is no spike, or several currents have spikes.
+    """
+    recordings = [at_40_khz(current, options.resample) for current in currents]
+    recording, current, spikes = choose_current(recordings, options.cutting)
     if not len(spikes.triggers):
         raise RecordingRejected(*explain_no_spikes(spikes, current, options.cutting))
-    return _measure(RecordedCell('', '', spikes, recording, current), options)
+    return _measure(RecordedCell('', '', spikes, recording, current, len(recordings) > 1), options)
 
 
 def _measure(cell: RecordedCell, options: ReadingOptions) -> MeasuredCell:
@@ -122,6 +146,7 @@ def _measure(cell: RecordedCell, options: ReadingOptions) -> MeasuredCell:
         sampling_rate_hz=recording.sampling_rate_hz if recording else domain.SAMPLING_RATE_HZ,
         source=recording.source if recording else RECORDED,
         warnings=recording_warnings(cell, options),
+        start_s=recording.start_s if recording else 0.0,
     )
 
 

@@ -24,6 +24,7 @@ from beam_pipelines.errors import UserError
 from beam_pipelines.recordings.abf_header import read_start_time
 from beam_pipelines.recordings.sources import RECORDED, find_source
 from beam_pipelines.storage.atomic_files import staged
+from trainer.classify.nwb_columns import COLUMNS, column_values, model_description
 
 if TYPE_CHECKING:
     import pynwb
@@ -34,18 +35,6 @@ _AMPERES_PER_PA = 1e-12
 
 # NWB requires a start time; nobody will mistake this one for real.
 _UNKNOWN_START = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
-
-_UNITS_COLUMNS = {
-    'cell': 'cell id: recording day # number',
-    'verdict': 'SER (serotonergic), NSER (not) or undecided',
-    'p_ser': 'probability that the cell is serotonergic, 0..1; calibrated, unless the notes say that it is not',
-    'p_ser_low': 'lower end of the 95 % interval of p_ser',
-    'p_ser_high': 'upper end of the 95 % interval of p_ser',
-    'p_ser_published': 'published consensus of the networks, not calibrated',
-    'n_spikes': 'number of spikes that the verdict rests on',
-    'udi_ms': 'upstroke-downstroke interval of the mean spike in ms; NaN where it cannot be measured',
-    'warnings': 'what does not look like the recordings that the model was trained on; empty if nothing',
-}
 
 _PROGRAM = 'sero-classify'
 _EXPERIMENT = 'Are single neurons serotonergic, judged by the shape of their spikes in loose-patch recordings?'
@@ -180,7 +169,7 @@ def _nwb_file(cell: ClassifiedCell, info: Mapping) -> pynwb.NWBFile:
         session_id=cell.result.cell,
         source_script=f'sero-spikes {beam_pipelines.__version__}',
         source_script_file_name=_PROGRAM,
-        notes=_model_description(info),
+        notes=model_description(info),
         keywords=_keywords(cell, info),
     )
     units = pynwb.misc.Units(
@@ -194,7 +183,7 @@ def _nwb_file(cell: ClassifiedCell, info: Mapping) -> pynwb.NWBFile:
         waveform_unit='amperes',
         resolution=1 / domain.SAMPLING_RATE_HZ,
     )
-    for name, description in _UNITS_COLUMNS.items():
+    for name, description in COLUMNS.items():
         units.add_column(name=name, description=description)
     spikes, result = cell.spikes, cell.result
     observed = {'obs_intervals': [list(interval) for interval in cell.intervals_s]} if cell.intervals_s else {}
@@ -203,15 +192,7 @@ def _nwb_file(cell: ClassifiedCell, info: Mapping) -> pynwb.NWBFile:
         waveforms=_amperes(spikes.waveform)[:, np.newaxis],  # (spikes, electrodes, samples)
         waveform_mean=_amperes(result.mean_waveform),
         **observed,
-        cell=result.cell,
-        verdict=result.verdict,
-        p_ser=float(result.p_ser),
-        p_ser_low=float(result.p_ser_low),
-        p_ser_high=float(result.p_ser_high),
-        p_ser_published=float(result.p_ser_published),
-        n_spikes=int(result.n_spikes),
-        udi_ms=float(result.udi_ms),
-        warnings='; '.join(map(str, result.warnings)),
+        **column_values(result),
     )
     file.units = units
     return file
@@ -232,16 +213,6 @@ def _session_description(cell: ClassifiedCell, start: datetime.datetime | None) 
     else:
         second = 'session_start_time is NOT KNOWN; 1970-01-01 stands in its place.'
     return f'{first} Spikes and verdict of sero-spikes on {os.path.basename(cell.path)}. {second}'
-
-
-def _model_description(info: Mapping) -> str:
-    made = find_source([info.get('source', RECORDED)])
-    stamp = f' The model was trained on {made.recordings}.' if made else ''
-    fields = ('trained_on', 'source', 'protocol', 'architecture', 'kernel_sizes', 'created', 'dataset_fingerprint')
-    known = ', '.join(f'{field} {info[field]}' for field in fields if info.get(field))
-    is_calibrated = info['calibration']['method'] != 'none'
-    calibration = '' if is_calibrated else ' Its probabilities are NOT calibrated: p_ser is p_ser_published.'
-    return f'Verdict by a sero-spikes model: {known}.{stamp}{calibration}'
 
 
 def _keywords(cell: ClassifiedCell, info: Mapping) -> list[str]:

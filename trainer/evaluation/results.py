@@ -205,6 +205,7 @@ class ClassifiedCell:
     saliency : (160,) float, how much each sample of the mean spike speaks for SER (positive) or NSER (negative).
     source : of the recording, ``recorded`` or the name of what made it; see ``recordings.sources``.
     intervals_s : start and end of each stretch that was recorded; empty where unknown.
+    start_s : when the first sweep started, on the clock of the file; 0 where it has none.
     """
 
     path: str
@@ -215,6 +216,7 @@ class ClassifiedCell:
     saliency: np.ndarray
     source: str
     intervals_s: tuple[tuple[float, float], ...] = ()
+    start_s: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
-from tests.support.finished_run import copy_finished_run
-from tests.support.made_once import made_once
 from tests.support.simulated_current import simulated_current
 
 CHROMIUM = shutil.which('chromium')
@@ -48,9 +46,9 @@ class StartedApp:
 
 
 @pytest.fixture(scope='session')
-def model(tmp_path_factory, worker_id) -> pathlib.Path:
-    """The folder of a finished run with `consensus.onnx`. Read only."""
-    return made_once(tmp_path_factory, worker_id, 'model', lambda folder: copy_finished_run(folder / 'run')) / 'run'
+def model(finished_run) -> pathlib.Path:
+    """The folder of a finished run. Read only."""
+    return finished_run
 
 
 @pytest.fixture(scope='session')
