@@ -34,7 +34,7 @@ def read_library_object(recording: object, channel: str | None = None) -> list[R
         return read_spikeinterface_recording(recording, channel)
     kind = type(recording)
     raise TypeError(
-        'recording: expected a BaseRecording of SpikeInterface, or a Segment, Block or AnalogSignal of neo,'
+        'recording: expected a path, a BaseRecording of SpikeInterface, or a Segment, Block or AnalogSignal of neo,'
         f' not {kind.__module__}.{kind.__qualname__}; classify takes a current in pA'
     )
 

@@ -11,6 +11,7 @@ import numpy as np
 from beam_pipelines.recordings.cell_files import group_files
 from beam_pipelines.recordings.library_objects import read_library_object
 from beam_pipelines.recordings.reading_options import ReadingOptions
+from beam_pipelines.recordings.rejection import RecordingRejected, RejectedFile
 from beam_pipelines.recordings.sources import Source, find_source
 from trainer.classify import saliency
 from trainer.classify.measured_cell import MeasuredCell, measure_current, measure_currents, read_measured_cells
@@ -85,12 +86,12 @@ class Classifier:
     def classify_recording(
         self, recording: object, channel: str | int | None = None, resample: bool = False
     ) -> Classification:
-        """Classifies one cell by a recording of neo or SpikeInterface, as it would a file of the same current.
+        """Classifies one cell by its file, or by a recording of neo or SpikeInterface, as that file would be.
 
         Parameters
         ----------
-        recording : a SpikeInterface ``BaseRecording``, or a neo ``Segment``, ``Block`` or ``AnalogSignal``. Segments of
-            a recording or block are the sweeps of the cell.
+        recording : a path; or a SpikeInterface ``BaseRecording``, or a neo ``Segment``, ``Block`` or ``AnalogSignal``.
+            Segments of a recording or block are the sweeps of the cell.
         channel : name or number (from 0) of the channel to read; None: the one in pA, or if there is none, in amperes
             with any SI prefix. The units of a SpikeInterface recording are its properties ``physical_unit``,
             ``gain_to_physical_unit`` and ``offset_to_physical_unit``.
@@ -100,12 +101,14 @@ class Classifier:
         ------
         RecordingRejected
             If it holds no current, or several with spikes and ``channel`` names none; if its unit or gain is not
-            known; or as ``classify`` does.
+            known; if a file cannot be read or holds several cells; or as ``classify`` does.
         TypeError
             If it is none of these.
         """
         options = self._options(resample, channel)
         with naming_arguments():
+            if isinstance(recording, (str, os.PathLike)):
+                return self._classification(_read_one_cell(recording, options))
             currents = read_library_object(recording, options.channel)
             return self._classification(measure_currents(currents, options))
 
@@ -164,11 +167,8 @@ class Classifier:
 
         path = os.path.abspath(path)
         (table,) = read_tables([path], 'replace' if replace else 'add')
-        recordings, of_no_cell = group_files([('original', 0, path)])
-        options = self._options(resample, channel)
-        read = [cell for files in recordings for cell in read_measured_cells(files, options)]
-        cells = [self.classify_cell(cell) for cell, _ in read if cell is not None]
-        rejected = [file for _, file in of_no_cell] + [file for _, report in read for file in report.rejected]
+        measured, rejected = _read_file(path, self._options(resample, channel))
+        cells = [self.classify_cell(cell) for cell in measured]
         rejected = [dataclasses.replace(file, detail=with_arguments(file.detail)) for file in rejected]
         with adding_verdicts([table], cells, rejected, self.description) as (of_units,):
             return [cell.result for cell in of_units]
@@ -206,6 +206,27 @@ class Classifier:
             cell.measures.snr,
         )
         return with_warnings(result, cell.warnings + training_warnings(traits, self.training_range)), spikes
+
+
+def _read_file(path: str, options: ReadingOptions) -> tuple[list[MeasuredCell], list[RejectedFile]]:
+    """Returns the cells of a file and what was rejected of it."""
+    recordings, of_no_cell = group_files([('original', 0, path)])
+    read = [cell for files in recordings for cell in read_measured_cells(files, options)]
+    rejected = [file for _, file in of_no_cell] + [file for _, report in read for file in report.rejected]
+    return [cell for cell, _ in read if cell is not None], rejected
+
+
+def _read_one_cell(path: str | os.PathLike[str], options: ReadingOptions) -> MeasuredCell:
+    path = os.path.abspath(path)
+    if os.path.isdir(path):
+        raise RecordingRejected('unknown_format', f'{path}: a folder; name one recording, or call sero-classify')
+    cells, rejected = _read_file(path, options)
+    if len(cells) == 1:
+        return cells[0]
+    if cells:
+        names = ', '.join(cell.cell for cell in cells)
+        raise RecordingRejected('wrong_unit', f'{path}: holds {len(cells)} cells, {names}; name one with --channel')
+    raise RecordingRejected(rejected[0].reason, f'{path}: {rejected[0].detail}')
 
 
 def load_classifier(workdir: str, with_firing: bool = False) -> Classifier:

@@ -10,6 +10,7 @@ from beam_pipelines.recordings.rejection import RecordingRejected
 _WORDS = {
     '--resample takes': 'resample=True takes',
     'name one with --channel': 'name one with channel=...',
+    'name it with --sampling_rate_hz': 'give the current and its rate to classify',
     '--scale=': 'multiplying the current with ',
 }
 

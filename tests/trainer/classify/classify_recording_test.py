@@ -16,7 +16,7 @@ from beam_pipelines.recordings.abf_writer import write_abf
 from beam_pipelines.recordings.cell_files import group_files
 from beam_pipelines.recordings.reading_options import ReadingOptions
 from beam_pipelines.recordings.rejection import RecordingRejected
-from tests.support.foreign_recordings import write_wcp
+from tests.support.foreign_recordings import write_nwb, write_wcp
 from tests.support.places import ROOT
 from tests.support.simulated_current import simulated_current
 from trainer import classify
@@ -94,7 +94,7 @@ def traces(*currents) -> np.ndarray:
 
 def test_example_of_the_docs_runs(model, current_pa):
     page = (ROOT / 'docs' / 'classify.md').read_text(encoding='utf-8')
-    (example,) = re.findall(r'```python\n([^`]*?classify_recording\(.*?)```', page, re.DOTALL)
+    (example,) = re.findall(r'```python\n(import neo\n.*?)```', page, re.DOTALL)
     calls = []
     recorder = types.SimpleNamespace(classify_recording=lambda made: calls.append(model.classify_recording(made)))
     exec(compile(example, 'docs/classify.md', 'exec'), {'model': recorder, 'current_pa': current_pa, 'np': np})
@@ -251,9 +251,9 @@ class TestSpikeInterface:
             model.classify_recording(recording)
 
 
-@pytest.mark.parametrize('recording', [np.zeros(9), 'a.abf', neo.SpikeTrain([1] * pq.s, t_stop=2)])
+@pytest.mark.parametrize('recording', [np.zeros(9), b'a.abf', neo.SpikeTrain([1] * pq.s, t_stop=2)])
 def test_anything_else_is_an_error_of_the_caller(model, recording):
-    with pytest.raises(TypeError, match='expected a BaseRecording of SpikeInterface, or a Segment, Block or AnalogSig'):
+    with pytest.raises(TypeError, match='expected a path, a BaseRecording of SpikeInterface, or a Segment, Block'):
         model.classify_recording(recording)
 
 
@@ -267,3 +267,34 @@ def test_neither_library_is_loaded_for_what_is_not_its_own(finished_run):
     )
     result = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, cwd=ROOT, check=True)
     assert result.stdout == 'set()\n'
+
+
+def test_a_file_has_the_verdict_of_its_current(model, current_pa, tmp_path):
+    stored_pa = write_abf(tmp_path / 'cell.abf', current_pa, RATE_HZ)
+    found = model.classify_recording(tmp_path / 'cell.abf')
+    assert_same(found, model.classify(stored_pa, RATE_HZ))
+    assert_same(found, model.classify_recording(str(tmp_path / 'cell.abf')))
+
+
+def test_a_file_of_several_cells_asks_for_one(model, current_pa, tmp_path):
+    path = tmp_path / 'cells.nwb'
+    write_nwb(path, {'one': current_pa, 'two': current_pa[::-1].copy()})
+    with pytest.raises(RecordingRejected, match=r'^wrong_unit: .*cells.nwb: holds 2 cells, .*; name one with channel='):
+        model.classify_recording(path)
+    assert model.classify_recording(path, channel='one').n_spikes == model.classify(current_pa, RATE_HZ).n_spikes
+
+
+def test_a_file_that_cannot_be_used_is_named(model, tmp_path):
+    (tmp_path / 'notes.txt').write_text('no recording')
+    (tmp_path / 'cut.abf').write_bytes(b'ABF2')
+    np.save(tmp_path / 'current.npy', np.zeros(1000))
+    for name, line in {
+        'missing.abf': 'unreadable: {}: .*No such file',
+        'notes.txt': 'unknown_format: {}: ',
+        'cut.abf': '(truncated|bad_header|unreadable): {}: ',
+        'current.npy': 'wrong_rate: {}: .*to classify',
+        '.': 'unknown_format: {}: a folder; ',
+    }.items():
+        path = tmp_path / name
+        with pytest.raises(RecordingRejected, match='^' + line.format(re.escape(str(path)))):
+            model.classify_recording(path)
