@@ -140,7 +140,8 @@ def text_of(page: str) -> str:
 
 
 def pictures_of(page: str) -> list[ElementTree.Element]:
-    return [ElementTree.fromstring(svg) for svg in re.findall(r'(?s)<svg.*?</svg>', page)]
+    """Returns the pictures of all cells, four of each."""
+    return [ElementTree.fromstring(svg) for svg in re.findall(r'(?s)<figure[^>]*>(<svg.*?</svg>)<figcaption', page)]
 
 
 class PageReader(html.parser.HTMLParser):
@@ -319,7 +320,7 @@ class TestFile:
 
 class TestPictures:
     def test_every_spike_is_marked_and_has_its_probability(self, cells, training_range, tmp_path):
-        activity = pictures_of(written(tmp_path, cells[:1], training_range))[1]
+        activity = pictures_of(written(tmp_path, cells[:1], training_range))[0]
         strokes = {path.get('class'): path.get('d').lower().count('m') for path in activity.iter('path')}
         count = cells[0].result.n_spikes
         assert strokes['trigger'] == count
@@ -329,7 +330,7 @@ class TestPictures:
         saliency = np.zeros(160)
         saliency[50:53], saliency[90:100] = 1.0, -1.0
         page = written(tmp_path, [dataclasses.replace(cells[0], saliency=saliency)], training_range)
-        shape = pictures_of(page)[3]
+        shape = pictures_of(page)[2]
         bars = {
             path.get('class'): re.findall(r'M(\d+) (\d+)V(\d+)', path.get('d'))
             for path in shape.iter('path')
@@ -353,7 +354,7 @@ def test_browser_renders_and_sorts_without_errors_or_requests(cells, training_ra
           const sorted = heads.map((_, n) => [click(n), heads[n].ariaSort, click(n), heads[n].ariaSort]);
           const found = {sorted, lost: [...document.querySelectorAll('.verdicts a')].filter(
               link => document.querySelector(link.hash).querySelector('bdi').textContent !== link.textContent).length,
-            pictures: [...document.querySelectorAll('figure svg')].map(svg => svg.getBoundingClientRect().height),
+            pictures: [...document.querySelectorAll('figure > svg')].map(svg => svg.getBoundingClientRect().height),
             unfilled: [...document.querySelectorAll('use')].filter(use => !use.getBBox().width).length,
             loaded: performance.getEntriesByType('resource').length};
           document.documentElement.dataset.probe = JSON.stringify(found);

@@ -344,7 +344,7 @@ class TestFigures:
         names = (EVIL_NAME, '$x^$', '--><script>')
         cells = [dataclasses.replace(make_cells(1, 0, skill=2)[0], cell=name) for name in names]
         drawing = figures.cell_probabilities(cells)
-        labels = [label.get_text() for label in drawing.axes[0].get_xticklabels()]
+        labels = [label.get_text() for label in drawing.axes[0].get_yticklabels()]
         assert labels == [figures.short_name(name) for name in sorted(names)]
         assert labels[-1].startswith('<img ')
         tags = {element.tag.rpartition('}')[2] for element in ElementTree.fromstring(figures.to_svg(drawing)).iter()}
