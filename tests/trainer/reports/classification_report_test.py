@@ -326,11 +326,37 @@ class TestPictures:
         assert strokes['trigger'] == count
         assert strokes['dot ser'] + strokes['dot nser'] == count
 
+    def test_the_threshold_is_drawn_and_labelled(self, cells, training_range, tmp_path):
+        trace = dataclasses.replace(cells[0].trace, trigger_pa=-35.0)
+        page = written(tmp_path, [dataclasses.replace(cells[0], trace=trace)], training_range)
+        activity = pictures_of(page)[0]
+        (line,) = (path.get('d') for path in activity.iter('path') if path.get('class') == 'threshold')
+        (label,) = (text for text in activity.iter('text') if text.text == '−35 pA')
+        drawn_px = int(re.match(r'M0 (\d+)h', line)[1]) / 5
+        assert drawn_px < float(label.get('y')) < drawn_px + 6
+        assert 'the threshold of −35 pA that a spike must reach' in page
+        page = written(tmp_path, [dataclasses.replace(cells[0], trace=None)], training_range)
+        assert not any(path.get('class') == 'threshold' for path in pictures_of(page)[0].iter('path'))
+
+    def test_a_screen_reader_says_what_is_seen(self, cells, training_range, tmp_path):
+        result = cells[0].result
+        ser = int((cells[0].spikes.p_ser >= 0.5).sum())
+        activity, overlay, _, udi = pictures_of(written(tmp_path, cells[:1], training_range))
+        assert activity.get('aria-label') == (
+            'From 0 to 20 s: the current with the threshold of −50 pA, and '
+            f'p(SER) of {result.n_spikes} spikes, of which {ser} lean to SER'
+        )
+        assert f'trough is at −{-result.mean_waveform.min():.0f} pA' in overlay.get('aria-label')
+        assert udi.get('aria-label').endswith(
+            f'of 15 SER and 15 NSER training cells; this cell: {result.udi_ms:.2f} ms'
+        )
+
     def test_saliency_for_ser_points_up_and_for_nser_down(self, cells, training_range, tmp_path):
         saliency = np.zeros(160)
         saliency[50:53], saliency[90:100] = 1.0, -1.0
         page = written(tmp_path, [dataclasses.replace(cells[0], saliency=saliency)], training_range)
         shape = pictures_of(page)[2]
+        assert shape.get('aria-label').endswith('; most for SER at 0.25 ms; most for NSER at 1.25 ms')
         bars = {
             path.get('class'): re.findall(r'M(\d+) (\d+)V(\d+)', path.get('d'))
             for path in shape.iter('path')
