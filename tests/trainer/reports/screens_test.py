@@ -14,7 +14,7 @@ from trainer.reports import classification_report, evaluation_report
 CHROMIUM = shutil.which('chromium')
 playwright = pytest.importorskip('playwright.sync_api')
 
-pytestmark = [pytest.mark.slow, pytest.mark.runs, pytest.mark.skipif(CHROMIUM is None, reason='no Chromium')]
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason='no Chromium')]
 
 training_range = classification.training_range
 
