@@ -122,6 +122,7 @@ _ROOMS_OF_RUNS = [
         'trainer/data/online_batches_test.py',
         'trainer/models',
         'trainer/reports/evaluation_report_test.py',
+        'trainer/reports/screens_test.py',
         'trainer/training',
     )
 ]

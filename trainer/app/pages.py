@@ -20,7 +20,7 @@ from trainer.classify.classifier import Classifier
 from trainer.classify.watched_outcomes import Outcome
 from trainer.evaluation.results import ClassifiedCell
 from trainer.reports import page as report_page
-from trainer.reports.cell_pictures import ACTIVITY_EDGES, end_s
+from trainer.reports.activity_picture import draw_activity, end_s
 from trainer.reports.cell_section import CellSections
 from trainer.reports.classification_report import model_words, source_words, summary, warned_words
 
@@ -112,13 +112,12 @@ class Pages:
             path=self._uploads.shown(file.path),
             form=form_of(file.options, self._trained),
             last_s=end_s(cell) if cell else 0.0,
-            edges=ACTIVITY_EDGES,
             has_pynwb=_has_pynwb(),
         )
 
     def stretch(self, cell: ClassifiedCell, first_s: float, last_s: float) -> str:
         """Returns the picture of a stretch of a recording, as SVG."""
-        return self._sections.pictures.activity(cell, (first_s, last_s)).svg
+        return draw_activity(cell, (first_s, last_s)).svg
 
     def _anchor(self, file: SessionFile, place: int) -> str:
         return f'cell-{file.number}-{place}'

@@ -13,8 +13,10 @@ from beam_pipelines.recordings.abf_header import read_start_time
 from beam_pipelines.recordings.sources import Source, find_source
 from trainer.evaluation.results import CellResult, ClassifiedCell
 from trainer.evaluation.training_range import TrainingRange
-from trainer.reports.cell_pictures import CellPictures, Picture
+from trainer.reports.activity_picture import draw_activity
+from trainer.reports.cell_pictures import CellPictures
 from trainer.reports.page import UNDEFINED, is_defined, number
+from trainer.reports.svg_plot import Picture
 
 _RANGE_PERCENTILES = (5, 95)
 
@@ -63,13 +65,12 @@ class CellSections:
 
     Attributes
     ----------
-    pictures : what draws the cells.
     shared_pictures : the parts that the pictures of all cells share, see ``CellPictures.shared``.
     """
 
     def __init__(self, training_range: TrainingRange):
-        self.pictures = CellPictures(training_range)
-        self.shared_pictures = self.pictures.shared
+        self._pictures = CellPictures(training_range)
+        self.shared_pictures = self._pictures.shared
         self._ranges = _training_ranges(training_range)
 
     def of(self, cell: ClassifiedCell, anchor: str) -> CellSection:
@@ -77,10 +78,10 @@ class CellSections:
         return CellSection(
             anchor,
             cell,
-            self.pictures.activity(cell),
-            self.pictures.overlay(cell),
-            self.pictures.shape(cell),
-            self.pictures.udi(cell),
+            draw_activity(cell),
+            self._pictures.overlay(cell),
+            self._pictures.shape(cell),
+            self._pictures.udi(cell),
             _traits(cell, self._ranges),
         )
 

@@ -2,7 +2,8 @@
 
 Every function takes results and returns a ``matplotlib.figure.Figure`` without global state; `to_png` and `to_svg` turn
 it into bytes. A class has the same colour everywhere. Errors are crimson, and crossed or hatched among other marks,
-so that they can be told without colour.
+so that they can be told without colour. All are `WIDTH_IN` wide with no letters smaller than `SMALL_PT`: a telephone
+shows one in a row, a wider screen two, and both can be read.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import base64
 import contextlib
 import io
 import math
+import textwrap
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -27,11 +29,16 @@ from trainer.evaluation.metrics import calibration_bins
 from trainer.evaluation.results import CellResult, ModelResult, SplitResult
 from trainer.reports.colours import CLASS_COLOURS, INK, UNDECIDED_COLOUR, WRONG_COLOUR
 
+WIDTH_IN = 4.8
+SMALL_PT = 9.0
+
 STYLE: dict[Any, Any] = {
     'font.family': 'sans-serif',
     'font.sans-serif': ['Helvetica Neue', 'Helvetica', 'Arial', 'Liberation Sans', 'DejaVu Sans'],
-    'font.size': 9.0,
+    'font.size': 9.25,
     'axes.titlesize': 9.5,
+    'xtick.labelsize': SMALL_PT,
+    'ytick.labelsize': SMALL_PT,
     'axes.titlelocation': 'left',
     'axes.labelcolor': INK,
     'axes.edgecolor': '#7b8490',
@@ -42,7 +49,7 @@ STYLE: dict[Any, Any] = {
     'ytick.color': '#52606d',
     'text.color': INK,
     'legend.frameon': False,
-    'legend.fontsize': 8.5,
+    'legend.fontsize': SMALL_PT,
     'hatch.linewidth': 0.8,
     # A cell may be named `$x$`, which is text and not mathematics.
     'text.parse_math': False,
@@ -51,10 +58,11 @@ STYLE: dict[Any, Any] = {
     # Fixed, so that the same results give the same file.
     'svg.hashsalt': 'sero-spikes',
 }
-FULL_WIDTH_IN, HALF_WIDTH_IN = 11.0, 5.4
 _PNG_DPI = 200
 _MOST_CELLS_NAMED = 60
-_MOST_LETTERS_IN_A_LEGEND = 70
+_MOST_LETTERS_IN_A_LEGEND = 50
+_LETTERS_ABOVE_A_MATRIX = 30
+_NAME_IN, _UNNAMED_IN = 0.155, 3.6
 _MOST_LETTERS_OF_A_NAME = 24
 
 
@@ -81,7 +89,9 @@ def to_png(figure: Figure) -> bytes:
 def to_svg(figure: Figure) -> bytes:
     with _as_written():
         buffer = io.BytesIO()
-        figure.savefig(buffer, format='svg', metadata={'Date': None, 'Creator': None, 'Format': None, 'Type': None})
+        nothing = {'Date': None, 'Creator': None, 'Format': None, 'Type': None}
+        # The page shows through, light or dark.
+        figure.savefig(buffer, format='svg', transparent=True, metadata=nothing)
         return buffer.getvalue()
 
 
@@ -100,9 +110,10 @@ def short_name(cell: str) -> str:
 def confusion_matrices(split_name: str, models: Sequence[ModelResult]) -> Figure:
     """Draws calls against labels, for cells and for spikes, of each of one or two models that have the split."""
     panels = [(model, unit) for model in models if split_name in model.splits for unit in ('cell', 'spike')]
-    figure = Figure(figsize=(FULL_WIDTH_IN * len(panels) / 4, 2.9), layout='constrained')
-    for axes, (model, unit) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-        axes.set_title(f'{unit}s, {model.title}')
+    rows = len(panels) // 2
+    figure = Figure(figsize=(WIDTH_IN, 2.4 * rows), layout='constrained')
+    for axes, (model, unit) in zip(figure.subplots(rows, 2).flat, panels, strict=True):
+        axes.set_title(textwrap.fill(f'{unit}s, {model.title}', _LETTERS_ABOVE_A_MATRIX))
         _draw_confusion(axes, model.splits[split_name].metrics.get(unit, {}).get('confusion'))
     return figure
 
@@ -110,7 +121,7 @@ def confusion_matrices(split_name: str, models: Sequence[ModelResult]) -> Figure
 @style_of_figures()
 def roc_curves(split_name: str, models: Sequence[ModelResult]) -> Figure:
     """Draws the ROC curves of cells and of spikes; SER is the positive class. The first model is drawn boldest."""
-    figure = Figure(figsize=(HALF_WIDTH_IN, 3.5), layout='constrained')
+    figure = Figure(figsize=(WIDTH_IN, 3.2), layout='constrained')
     drawn: list[tuple[SplitResult, dict[str, Any], str]] = [
         (model.splits[split_name], {'color': colour, 'linestyle': dashes, 'linewidth': 1.6}, model.title)
         for model, colour, dashes in zip(models, (INK, UNDECIDED_COLOUR), ('solid', (0, (4, 2))), strict=False)
@@ -122,6 +133,7 @@ def roc_curves(split_name: str, models: Sequence[ModelResult]) -> Figure:
         for split, style, _ in drawn:
             axes.plot(*_roc(*_scores(split, unit)), label=_auc_label(split, unit), **style)
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect='equal', xlabel='NSER called SER (share)')
+        axes.set(xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
         axes.legend(loc='lower right', handlelength=1.6)
     figure.axes[0].set_ylabel('SER called SER (share)')
     handles = [Line2D([], [], label=title, **style) for _, style, title in drawn]
@@ -133,43 +145,44 @@ def roc_curves(split_name: str, models: Sequence[ModelResult]) -> Figure:
 
 @style_of_figures()
 def cell_probabilities(cells: Sequence[CellResult]) -> Figure:
-    """Draws each cell's probability with its interval, ascending: coloured by label, marked by outcome."""
+    """Draws each cell's probability with its interval, ascending upward: coloured by label, marked by outcome."""
     shown = sorted((cell for cell in cells if math.isfinite(cell.p_ser)), key=lambda cell: (cell.p_ser, cell.cell))
     named = len(shown) <= _MOST_CELLS_NAMED
-    figure = Figure(figsize=(FULL_WIDTH_IN, 4.2 if named else 3.4), layout='constrained')
+    height_in = 1.2 + (_NAME_IN * max(len(shown), 4) if named else _UNNAMED_IN)
+    figure = Figure(figsize=(WIDTH_IN, height_in), layout='constrained')
     axes = figure.subplots()
-    axes.axhline(0.5, color='#d5d9de', linewidth=0.8, zorder=0)
+    axes.axvline(0.5, color='#d5d9de', linewidth=0.8, zorder=0)
     position = np.arange(len(shown))
     colours = [_label_colour(cell) for cell in shown]
     width = 1.6 if named else 0.8
-    axes.vlines(position, [c.p_ser_low for c in shown], [c.p_ser_high for c in shown], colors=colours, linewidth=width)
+    axes.hlines(position, [c.p_ser_low for c in shown], [c.p_ser_high for c in shown], colors=colours, linewidth=width)
     for word, marker in (('right', 'o'), (None, 'D'), ('undecided', 'o'), ('wrong', 'X')):
         chosen = [i for i, cell in enumerate(shown) if cell.outcome == word]
         edges = [colours[i] for i in chosen]
         axes.scatter(
-            position[chosen],
             [shown[i].p_ser for i in chosen],
+            position[chosen],
             marker=marker,
-            s=(80 if word == 'wrong' else 28) * (1.0 if named else 0.4),
+            s=(60 if word == 'wrong' else 24) * (1.0 if named else 0.4),
             facecolors={'undecided': 'white', 'wrong': WRONG_COLOUR}.get(word or '', edges),
             edgecolors=edges,
             linewidths=1.3,
             zorder=4 if word == 'wrong' else 3,
         )
-    axes.set(xlim=(-0.8, max(len(shown), 1) - 0.2), ylim=(-0.03, 1.03), ylabel='probability of being serotonergic')
+    axes.set(ylim=(-0.8, max(len(shown), 1) - 0.2), xlim=(-0.03, 1.03), xlabel='probability of being serotonergic')
     if named:
-        axes.set_xticks(position, [short_name(cell.cell) for cell in shown], rotation=90, fontsize=7.5)
+        axes.set_yticks(position, [short_name(cell.cell) for cell in shown])
     else:
-        axes.set_xticks([])
-        axes.set_xlabel(f'{len(shown)} cells, in order of their probability')
-    figure.legend(handles=_probability_legend(shown), loc='outside upper left', ncols=6, handletextpad=0.3)
+        axes.set_yticks([])
+        axes.set_ylabel(f'{len(shown)} cells, in order of their probability')
+    figure.legend(handles=_probability_legend(shown), loc='outside upper left', ncols=3, handletextpad=0.3)
     return figure
 
 
 @style_of_figures()
 def reliability_diagram(cells: Sequence[CellResult], cell_metrics: Mapping) -> Figure:
     """Draws the share of SER among cells of similar probability; calibrated probabilities lie on the diagonal."""
-    figure = Figure(figsize=(HALF_WIDTH_IN, 3.5), layout='constrained')
+    figure = Figure(figsize=(WIDTH_IN, 3.3), layout='constrained')
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color='#d5d9de', linewidth=0.8, zorder=0)
     labelled = [cell for cell in cells if cell.label is not None]
@@ -193,14 +206,14 @@ def reliability_diagram(cells: Sequence[CellResult], cell_metrics: Mapping) -> F
     if ece is not None and math.isfinite(ece) and low is not None:
         axes.set_title(f'ECE {ece:.3f}, 95 % interval {low:.3f} to {high:.3f}')
     if labelled:
-        axes.legend(loc='upper left')
+        figure.legend(loc='outside lower center', ncols=2)
     return figure
 
 
 @style_of_figures()
 def coverage_accuracy(cells: Sequence[CellResult], cell_metrics: Mapping, confidence: float | None) -> Figure:
     """Draws the accuracy of the verdicts on the surest cells, by their share; and the confidence, if one was chosen."""
-    figure = Figure(figsize=(HALF_WIDTH_IN, 3.5), layout='constrained')
+    figure = Figure(figsize=(WIDTH_IN, 3.3), layout='constrained')
     axes = figure.subplots()
     curve = cell_metrics.get('coverage_accuracy') or []
     axes.plot(*np.reshape(curve, (-1, 2)).T, color=INK, linewidth=1.2, marker='.', markersize=4)
@@ -260,7 +273,7 @@ def _draw_confusion(axes: Axes, confusion: Sequence[Sequence[int]] | None) -> No
             axes.add_patch(Rectangle((call + 0.02, label + 0.02), 0.96, 0.96, **outline))
             axes.text(call + 0.5, label + 0.5, f'{counts[label, call]:,}', fontsize=14, ha='center', va='bottom')
             share_text = f'{100 * share:.1f} %' if in_row else '–'
-            axes.text(call + 0.5, label + 0.56, share_text, fontsize=8.5, ha='center', va='top')
+            axes.text(call + 0.5, label + 0.56, share_text, ha='center', va='top')
 
 
 def _scores(split: SplitResult, unit: str) -> tuple[np.ndarray, np.ndarray]:

@@ -10,6 +10,7 @@ import markupsafe
 
 from trainer.evaluation.results import CellResult
 from trainer.reports.colours import CLASS_COLOURS, INK, UNDECIDED_COLOUR, WRONG_COLOUR
+from trainer.reports.svg_strip import MARGIN_PX
 
 REPORT_NAME = 'report.html'
 UNDEFINED = '–'
@@ -53,4 +54,5 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     templates.filters |= {'number': number, 'interval_bar': interval_bar, 'is_defined': is_defined}
+    templates.globals['strip_margin_px'] = MARGIN_PX
     return templates

@@ -15,9 +15,18 @@ import numpy as np
 
 MINUS = '\N{MINUS SIGN}'
 
-_UNITS = 5  # per pixel
-_TICK = 4 * _UNITS
-_HIDES = _UNITS // 2  # marks that are closer together cannot be told apart
+# Of a plot's coordinates, per pixel.
+UNITS = 5
+_TICK = 4 * UNITS
+_HIDES = UNITS // 2  # marks that are closer together cannot be told apart
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """A plot: its ``svg`` element, and what it shows, in one sentence."""
+
+    svg: markupsafe.Markup
+    caption: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,21 +50,21 @@ class Panel:
         """Returns where values lie, in the plot's units."""
         first, last = self.x_range
         share = (np.asarray(value, np.float64) - first) / (last - first)
-        return np.rint(_UNITS * (self.left + self.width * share)).astype(np.int64)
+        return np.rint(UNITS * (self.left + self.width * share)).astype(np.int64)
 
     def y(self, value: np.ndarray | float) -> np.ndarray:
         """Returns where values lie, in the plot's units; values beyond an edge are moved to it."""
         bottom, top = self.y_range
         share = np.clip((np.asarray(value, np.float64) - bottom) / (top - bottom), 0, 1)
-        return np.rint(_UNITS * (self.top + self.height * (1 - share))).astype(np.int64)
+        return np.rint(UNITS * (self.top + self.height * (1 - share))).astype(np.int64)
 
     def x_px(self, value: float) -> float:
         """Returns where a value lies, in pixels."""
-        return float(self.x(value)) / _UNITS
+        return float(self.x(value)) / UNITS
 
     def y_px(self, value: float) -> float:
         """Returns where a value lies, in pixels."""
-        return float(self.y(value)) / _UNITS
+        return float(self.y(value)) / UNITS
 
     def line(self, x: np.ndarray, y: np.ndarray, look: str) -> str:
         """Draws a curve."""
@@ -85,43 +94,43 @@ class Panel:
 
     def uprights(self, x: np.ndarray, low: np.ndarray, high: np.ndarray, width_px: float, look: str) -> str:
         """Draws a vertical stroke from ``low`` to ``high`` at each x."""
-        wide = f'stroke-width="{math.ceil(_UNITS * width_px)}"'
+        wide = f'stroke-width="{math.ceil(UNITS * width_px)}"'
         return f'<path class="{look}" {wide} d="{_strokes(self.x(x), self.y(high), self.y(low))}"/>'
 
     def ticks_at(self, x: np.ndarray, top_px: float, height_px: float, look: str) -> str:
         """Draws vertical strokes of the same height at each x."""
         places = np.unique(self.x(x) // _HIDES * _HIDES)
-        top, bottom = (np.full(places.shape, round(_UNITS * edge)) for edge in (top_px, top_px + height_px))
+        top, bottom = (np.full(places.shape, round(UNITS * edge)) for edge in (top_px, top_px + height_px))
         return f'<path class="{look}" d="{_strokes(places, top, bottom)}"/>'
 
     def upright_rule(self, x: float, look: str) -> str:
         """Draws a straight line from the bottom to the top edge."""
-        return f'<path class="{look}" d="M{self.x(x)} {_UNITS * self.top:.0f}v{_UNITS * self.height:.0f}"/>'
+        return f'<path class="{look}" d="M{self.x(x)} {UNITS * self.top:.0f}v{UNITS * self.height:.0f}"/>'
 
     def level_rule(self, y: float, look: str) -> str:
         """Draws a straight line from the left to the right edge."""
-        return f'<path class="{look}" d="M{_UNITS * self.left:.0f} {self.y(y)}h{_UNITS * self.width:.0f}"/>'
+        return f'<path class="{look}" d="M{UNITS * self.left:.0f} {self.y(y)}h{UNITS * self.width:.0f}"/>'
 
     def x_axis(self, name: str | None, most_ticks: int = 8) -> str:
         """Draws the x axis; without a name, only its line and ticks."""
-        bottom = _UNITS * (self.top + self.height)
+        bottom = UNITS * (self.top + self.height)
         ticks = tick_values(*self.x_range, most_ticks)
         marks = ''.join(f'M{self.x(value)} {bottom:.0f}v{_TICK}' for value in ticks)
-        drawn = f'<path class="axis" d="M{_UNITS * self.left:.0f} {bottom:.0f}h{_UNITS * self.width:.0f}{marks}"/>'
+        drawn = f'<path class="axis" d="M{UNITS * self.left:.0f} {bottom:.0f}h{UNITS * self.width:.0f}{marks}"/>'
         if name is None:
             return drawn
         numbers = ''.join(
-            text(self.x_px(value), bottom / _UNITS + 18, label, 'middle')
+            text(self.x_px(value), bottom / UNITS + 18, label, 'middle')
             for value, label in zip(ticks, tick_labels(ticks), strict=True)
         )
-        return drawn + numbers + text(self.left + self.width / 2, bottom / _UNITS + 36, name, 'middle', 'name')
+        return drawn + numbers + text(self.left + self.width / 2, bottom / UNITS + 36, name, 'middle', 'name')
 
     def y_axis(self, name: str, most_ticks: int = 5) -> str:
         """Draws the y axis, with its name written upward beside it."""
         ticks = tick_values(*self.y_range, most_ticks)
-        left = _UNITS * self.left
+        left = UNITS * self.left
         marks = ''.join(f'M{left:.0f} {self.y(value)}h{-_TICK}' for value in ticks)
-        drawn = f'<path class="axis" d="M{left:.0f} {_UNITS * self.top:.0f}v{_UNITS * self.height:.0f}{marks}"/>'
+        drawn = f'<path class="axis" d="M{left:.0f} {UNITS * self.top:.0f}v{UNITS * self.height:.0f}{marks}"/>'
         numbers = ''.join(
             text(self.left - 7, self.y_px(value) + 4, label, 'end')
             for value, label in zip(ticks, tick_labels(ticks), strict=True)
@@ -132,7 +141,7 @@ class Panel:
 def plot(width_px: int, height_px: int, description: str, *parts: str) -> markupsafe.Markup:
     """Returns an ``svg`` element; ``description`` is its text for screen readers."""
     return markupsafe.Markup(
-        f'<svg viewBox="0 0 {_UNITS * width_px} {_UNITS * height_px}" role="img"'
+        f'<svg viewBox="0 0 {UNITS * width_px} {UNITS * height_px}" role="img"'
         f' aria-label="{html.escape(description)}">{"".join(parts)}</svg>'
     )
 
@@ -150,14 +159,20 @@ def use(name: str) -> str:
 def text(x_px: float, y_px: float, content: str, anchor: str = 'start', look: str = '') -> str:
     """Writes a line of text."""
     look = f' class="{look}"' if look else ''
-    place = f'x="{_UNITS * x_px:.0f}" y="{_UNITS * y_px:.0f}" text-anchor="{anchor}"'
+    place = f'x="{UNITS * x_px:.0f}" y="{UNITS * y_px:.0f}" text-anchor="{anchor}"'
     return f'<text{look} {place}>{html.escape(content)}</text>'
 
 
 def upright_text(x_px: float, y_px: float, content: str) -> str:
     """Writes the name of an axis upward, centred at the place."""
-    turned = f'transform="translate({_UNITS * x_px:.0f} {_UNITS * y_px:.0f}) rotate(-90)"'
+    turned = f'transform="translate({UNITS * x_px:.0f} {UNITS * y_px:.0f}) rotate(-90)"'
     return f'<text class="name" text-anchor="middle" {turned}>{html.escape(content)}</text>'
+
+
+def padded(low: float, high: float) -> tuple[float, float]:
+    """Returns a range with room for curves from ``low`` to ``high``."""
+    margin = 0.05 * max(high - low, 1e-3)
+    return float(low - margin), float(high + margin)
 
 
 def tick_values(first: float, last: float, most: int) -> np.ndarray:

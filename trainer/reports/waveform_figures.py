@@ -18,10 +18,10 @@ from beam_pipelines import domain
 from beam_pipelines.spikes import published_udi
 from trainer.evaluation.results import CellResult
 from trainer.reports.colours import CLASS_COLOURS, INK, UNDECIDED_COLOUR, WRONG_COLOUR
-from trainer.reports.figures import FULL_WIDTH_IN, HALF_WIDTH_IN, short_name, style_of_figures
+from trainer.reports.figures import SMALL_PT, WIDTH_IN, short_name, style_of_figures
 
 _EXAMPLE_SPIKES = 8
-_MOST_WRONG_NAMED = 8
+_MOST_WRONG_NAMED = 5
 _BIN_MS = 2 * published_udi.BIN_MS
 _LEAST_UDI_AXIS_MS = 2.5
 
@@ -29,11 +29,11 @@ _LEAST_UDI_AXIS_MS = 2.5
 @style_of_figures()
 def mean_waveforms(cells: Sequence[CellResult]) -> Figure:
     """Draws each labelled cell's mean spike: of each class, cells called right beside the wrong and undecided ones."""
-    figure = Figure(figsize=(FULL_WIDTH_IN, 3.1), layout='constrained')
-    panels = figure.subplots(1, 4, sharex=True, sharey=True)
+    figure = Figure(figsize=(WIDTH_IN, 4.6), layout='constrained')
+    panels = figure.subplots(2, 2, sharex=True, sharey=True)
     right = [[c for c in cells if c.label == label and c.outcome == 'right'] for label in (0, 1)]
     for label, name in enumerate(domain.LABEL_NAMES):
-        called_right, others = panels[2 * label : 2 * label + 2]
+        called_right, others = panels[label]
         n_lines = max(len(right[label]), 1)
         # Three cells must be as visible as 200, so many lines are drawn pale.
         _draw_waveforms(called_right, right[label], CLASS_COLOURS[label], alpha=max(0.25, min(0.8, 8 / n_lines)))
@@ -52,21 +52,23 @@ def mean_waveforms(cells: Sequence[CellResult]) -> Figure:
         wrong = [short_name(cell.cell) for cell in by_outcome['wrong']]
         listed = wrong[:_MOST_WRONG_NAMED] + ['...'] * (len(wrong) > _MOST_WRONG_NAMED)
         others.text(
-            0.98, 0.04, '\n'.join(listed), transform=others.transAxes, ha='right', fontsize=7, color=WRONG_COLOUR
+            0.98, 0.04, '\n'.join(listed), transform=others.transAxes, ha='right', fontsize=SMALL_PT, color=WRONG_COLOUR
         )
-    for axes in panels:
+    for axes in panels.flat:
         axes.axvline(0, color='#d5d9de', linewidth=0.8, zorder=0)
-        axes.set_xlabel('time from trigger (ms)')
         axes.margins(x=0)
-    panels[0].set_ylabel('current (pA)')
-    figure.legend(handles=_waveform_legend(), loc='outside lower center', ncols=4)
+    for axes in panels[1]:
+        axes.set_xlabel('time from trigger (ms)')
+    for axes in panels[:, 0]:
+        axes.set_ylabel('current (pA)')
+    figure.legend(handles=_waveform_legend(), loc='outside lower center', ncols=2)
     return figure
 
 
 @style_of_figures()
 def example_spikes(waveform: np.ndarray, label: np.ndarray) -> Figure:
     """Draws the first few of n spikes of each class: waveform (n, 160) in pA, label (n,) 0 SER or 1 NSER."""
-    figure = Figure(figsize=(HALF_WIDTH_IN, 2.4), layout='constrained')
+    figure = Figure(figsize=(WIDTH_IN, 2.4), layout='constrained')
     for number, axes in enumerate(figure.subplots(1, len(domain.LABEL_NAMES), sharey=True)):
         shown = waveform[label == number][:_EXAMPLE_SPIKES]
         axes.plot(_time_ms(waveform.shape[1]), shown.T, color=CLASS_COLOURS[number], linewidth=0.8, alpha=0.6)
@@ -78,7 +80,7 @@ def example_spikes(waveform: np.ndarray, label: np.ndarray) -> Figure:
 @style_of_figures()
 def udi_histogram(cells: Sequence[CellResult]) -> Figure:
     """Draws a histogram of UDI by class, stacked by outcome, with the outline of the published neurons."""
-    figure = Figure(figsize=(HALF_WIDTH_IN, 3.5), layout='constrained')
+    figure = Figure(figsize=(WIDTH_IN, 3.7), layout='constrained')
     measured = [cell for cell in cells if cell.label is not None and math.isfinite(cell.udi_ms)]
     last_ms = max([_LEAST_UDI_AXIS_MS, *(cell.udi_ms for cell in measured)]) + _BIN_MS
     edges_ms = np.arange(0, last_ms + _BIN_MS, _BIN_MS)
@@ -95,9 +97,8 @@ def udi_histogram(cells: Sequence[CellResult]) -> Figure:
             Line2D([], [], color=INK, linewidth=0.8, label='published'),
         ],
         loc='outside lower center',
-        ncols=5,
+        ncols=3,
         handlelength=1.4,
-        columnspacing=1.2,
     )
     return figure
 

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from tests.support.page_probes import CONTRAST, NAMELESS, SMALL_LETTERS
 from tests.support.simulated_current import simulated_current
 from tests.trainer.app.conftest import CHROMIUM, StartedApp
-from tests.trainer.app.probes import CONTRAST, NAMELESS
 
 playwright = pytest.importorskip('playwright.sync_api')
 expect = playwright.expect
@@ -111,7 +111,7 @@ def test_a_dropped_recording_shows_its_verdict_and_the_evidence(page, recordings
     assert opened.locator('h2').evaluate('head => head === document.activeElement')
     expect(opened.locator('.chip')).to_have_text('NSER')
     expect(opened.locator('h2 .probability')).to_contain_text(' to ')
-    assert opened.locator('figure svg').count() == 4
+    assert opened.locator('figure > svg, .view > svg').count() == 4
     for part in ('.trigger', '.mean', '.spike', '.bar-ser', '.bar-nser', '.dot'):
         assert opened.locator(part).count() > 0, part
     assert opened.locator('.warning').count() == int(rows(page).locator('td').last.get_attribute('data-sort'))
@@ -136,11 +136,8 @@ def test_the_trace_is_zoomed_and_moved_by_keys_and_by_dragging(page, recordings)
     page.keyboard.press('0')
     expect(where).to_have_text('whole recording')
     expect(opened.locator('.trace-line')).to_have_count(0)  # The whole recording is drawn.
-    box = view.locator('svg').bounding_box()
-    first, last = (
-        float(view.locator('xpath=ancestor::*[@data-last]').get_attribute(f'data-{at}')) for at in ('left', 'right')
-    )
-    at = [box['x'] + box['width'] * (first + (last - first) * share) for share in (0.25, 0.75)]
+    box = view.locator('.strip').bounding_box()
+    at = [box['x'] + box['width'] * share for share in (0.25, 0.75)]
     page.mouse.move(at[0], box['y'] + 50)
     page.mouse.down()
     page.mouse.move(at[1], box['y'] + 60, steps=3)
@@ -190,11 +187,11 @@ def test_another_polarity_and_another_threshold_change_the_outcome(page, recordi
     choose(page, recordings / 'upward.npy')
     opened = open_cell(page, 'upward')
     spikes = int(rows(page).locator('td').nth(3).inner_text())
-    opened.get_by_label('Threshold').fill('-1000')
+    opened.get_by_role('textbox', name='Threshold').fill('-1000')
     opened.get_by_role('button', name='Classify again').click()
     expect(opened.locator('h2 .chip')).to_have_text('rejected')
     assert opened.locator('.marked input').get_attribute('name') == 'trigger_pa'
-    opened.get_by_label('Threshold').fill('')
+    opened.get_by_role('textbox', name='Threshold').fill('')
     opened.get_by_label('Polarity').select_option('up')
     opened.get_by_role('button', name='Classify again').click()
     finished(page, 1)
@@ -281,3 +278,4 @@ def test_it_can_be_read_by_everyone(page, recordings, tmp_path, scheme, width):
         assert page.evaluate('document.documentElement.scrollWidth') == width
         assert page.evaluate(CONTRAST) == []
         assert page.evaluate(NAMELESS) == []
+    assert page.evaluate(SMALL_LETTERS, 10) == []

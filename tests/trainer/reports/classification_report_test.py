@@ -140,7 +140,8 @@ def text_of(page: str) -> str:
 
 
 def pictures_of(page: str) -> list[ElementTree.Element]:
-    return [ElementTree.fromstring(svg) for svg in re.findall(r'(?s)<svg.*?</svg>', page)]
+    """Returns the pictures of all cells, four of each."""
+    return [ElementTree.fromstring(svg) for svg in re.findall(r'(?s)<figure[^>]*>(<svg.*?</svg>)<figcaption', page)]
 
 
 class PageReader(html.parser.HTMLParser):
@@ -319,17 +320,43 @@ class TestFile:
 
 class TestPictures:
     def test_every_spike_is_marked_and_has_its_probability(self, cells, training_range, tmp_path):
-        activity = pictures_of(written(tmp_path, cells[:1], training_range))[1]
+        activity = pictures_of(written(tmp_path, cells[:1], training_range))[0]
         strokes = {path.get('class'): path.get('d').lower().count('m') for path in activity.iter('path')}
         count = cells[0].result.n_spikes
         assert strokes['trigger'] == count
         assert strokes['dot ser'] + strokes['dot nser'] == count
 
+    def test_the_threshold_is_drawn_and_labelled(self, cells, training_range, tmp_path):
+        trace = dataclasses.replace(cells[0].trace, trigger_pa=-35.0)
+        page = written(tmp_path, [dataclasses.replace(cells[0], trace=trace)], training_range)
+        activity = pictures_of(page)[0]
+        (line,) = (path.get('d') for path in activity.iter('path') if path.get('class') == 'threshold')
+        (label,) = (text for text in activity.iter('text') if text.text == '−35 pA')
+        drawn_px = int(re.match(r'M0 (\d+)h', line)[1]) / 5
+        assert drawn_px < float(label.get('y')) < drawn_px + 6
+        assert 'the threshold of −35 pA that a spike must reach' in page
+        page = written(tmp_path, [dataclasses.replace(cells[0], trace=None)], training_range)
+        assert not any(path.get('class') == 'threshold' for path in pictures_of(page)[0].iter('path'))
+
+    def test_a_screen_reader_says_what_is_seen(self, cells, training_range, tmp_path):
+        result = cells[0].result
+        ser = int((cells[0].spikes.p_ser >= 0.5).sum())
+        activity, overlay, _, udi = pictures_of(written(tmp_path, cells[:1], training_range))
+        assert activity.get('aria-label') == (
+            'From 0 to 20 s: the current with the threshold of −50 pA, and '
+            f'p(SER) of {result.n_spikes} spikes, of which {ser} lean to SER'
+        )
+        assert f'trough is at −{-result.mean_waveform.min():.0f} pA' in overlay.get('aria-label')
+        assert udi.get('aria-label').endswith(
+            f'of 15 SER and 15 NSER training cells; this cell: {result.udi_ms:.2f} ms'
+        )
+
     def test_saliency_for_ser_points_up_and_for_nser_down(self, cells, training_range, tmp_path):
         saliency = np.zeros(160)
         saliency[50:53], saliency[90:100] = 1.0, -1.0
         page = written(tmp_path, [dataclasses.replace(cells[0], saliency=saliency)], training_range)
-        shape = pictures_of(page)[3]
+        shape = pictures_of(page)[2]
+        assert shape.get('aria-label').endswith('; most for SER at 0.25 ms; most for NSER at 1.25 ms')
         bars = {
             path.get('class'): re.findall(r'M(\d+) (\d+)V(\d+)', path.get('d'))
             for path in shape.iter('path')
@@ -353,7 +380,7 @@ def test_browser_renders_and_sorts_without_errors_or_requests(cells, training_ra
           const sorted = heads.map((_, n) => [click(n), heads[n].ariaSort, click(n), heads[n].ariaSort]);
           const found = {sorted, lost: [...document.querySelectorAll('.verdicts a')].filter(
               link => document.querySelector(link.hash).querySelector('bdi').textContent !== link.textContent).length,
-            pictures: [...document.querySelectorAll('figure svg')].map(svg => svg.getBoundingClientRect().height),
+            pictures: [...document.querySelectorAll('figure > svg')].map(svg => svg.getBoundingClientRect().height),
             unfilled: [...document.querySelectorAll('use')].filter(use => !use.getBBox().width).length,
             loaded: performance.getEntriesByType('resource').length};
           document.documentElement.dataset.probe = JSON.stringify(found);

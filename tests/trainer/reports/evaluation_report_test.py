@@ -281,6 +281,26 @@ class TestText:
         assert 'called SER: probability of SER at most 0.875 (limited by 6 validation cells), published' in text
         assert '0.87 to 0.87' not in text
 
+    def test_udi_and_published_consensus_are_explained_under_the_first_table_that_has_them(self, text):
+        _, _, after = text.partition('UDI: the upstroke-downstroke interval, the time from the trough of a cell’s')
+        explained, _, _ = after.partition('In numbers')
+        assert 'Published consensus: the plain mean of the networks’ outputs' in explained
+        assert 'published consensus' in after
+
+    def test_a_screen_reader_says_what_is_seen(self, page, model):
+        scores = model.splits['non_homogeneous/test'].metrics
+        (_, right_nser), (right_ser, _) = scores['cell']['confusion'][::-1]
+        cells = model.splits['non_homogeneous/test'].cells
+        seen = [html.unescape(alt) for alt in re.findall(r'<img [^>]*alt="([^"]*)"', page.read_text())]
+        assert len(seen) == len(set(seen)) == len(FIGURE_FILES)
+        assert f'called as labelled of the cells, {model.title}, {right_ser} of 12 SER and {right_nser} of 8 NSER;' in (
+            ' '.join(seen)
+        )
+        ser = [cell.outcome for cell in cells if cell.label == 0]
+        assert f'of SER, {ser.count("right")} called right, {ser.count("wrong")} wrong' in seen[1]
+        assert f'{model.title}, AUC {scores["cell"]["auc"]:.3f} of cells' in seen[2]
+        assert f'{np.median([cell.udi_ms for cell in cells if cell.label == 0]):.2f} ms of 12 SER cells' in seen[3]
+
     def test_typical_and_atypical_cells_are_counted(self, text, model):
         cell = model.splits['non_homogeneous/test'].metrics['cell']
         assert f'typical {cell["typical"]["n"]} {100 * cell["typical"]["accuracy"]:.1f} %' in text
@@ -344,7 +364,7 @@ class TestFigures:
         names = (EVIL_NAME, '$x^$', '--><script>')
         cells = [dataclasses.replace(make_cells(1, 0, skill=2)[0], cell=name) for name in names]
         drawing = figures.cell_probabilities(cells)
-        labels = [label.get_text() for label in drawing.axes[0].get_xticklabels()]
+        labels = [label.get_text() for label in drawing.axes[0].get_yticklabels()]
         assert labels == [figures.short_name(name) for name in sorted(names)]
         assert labels[-1].startswith('<img ')
         tags = {element.tag.rpartition('}')[2] for element in ElementTree.fromstring(figures.to_svg(drawing)).iter()}

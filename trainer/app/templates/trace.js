@@ -4,7 +4,6 @@ byId('opened').addEventListener('opened', () => {
   if (!box) return;
   const figure = box.querySelector('figure.activity');
   const whole = Number(box.dataset.last), least = Math.min(0.005, whole);
-  const edges = [Number(box.dataset.left), Number(box.dataset.right)];
   const wholePicture = figure.querySelector('svg');
   let first = 0, last = whole, asked = 0;
 
@@ -73,7 +72,7 @@ byId('opened').addEventListener('opened', () => {
 
   const secondsAt = event => {
     const place = view.firstElementChild.getBoundingClientRect();
-    const share = ((event.clientX - place.left) / place.width - edges[0]) / (edges[1] - edges[0]);
+    const share = (event.clientX - place.left) / place.width;
     return first + Math.max(0, Math.min(share, 1)) * (last - first);
   };
   const mark = document.createElement('div');
@@ -89,7 +88,7 @@ byId('opened').addEventListener('opened', () => {
   view.addEventListener('pointermove', event => {
     if (!start) return;
     const place = view.getBoundingClientRect();
-    mark.style.left = `${Math.min(start.x, event.clientX) - place.left + view.scrollLeft}px`;
+    mark.style.left = `${Math.min(start.x, event.clientX) - place.left}px`;
     mark.style.width = `${Math.abs(event.clientX - start.x)}px`;
     if (!mark.isConnected) view.append(mark);
   });

@@ -40,13 +40,47 @@ CONTRAST = """() => {
 # What a screen reader could not name, and ids and headings that are missing or there twice.
 NAMELESS = """() => {
   const all = selector => [...document.querySelectorAll(selector)];
-  const named = element => element.getAttribute('aria-label') || element.textContent.trim()
+  const named = element => element.getAttribute('aria-label') || element.alt || element.textContent.trim()
     || [...(element.labels ?? [])].some(label => label.textContent.trim());
-  const controls = all('input, select, button, a, progress, [role=img], [role=group], [role=region]');
+  const controls = all('input, select, button, a, progress, img, [role=img], [role=group], [role=region]');
   const nameless = controls.filter(element => element.checkVisibility() && !named(element));
   const twice = all('[id]').map(element => element.id).filter((id, index, ids) => ids.indexOf(id) !== index);
   const described = all('[aria-describedby]').map(element => element.getAttribute('aria-describedby'));
   const missing = described.filter(id => !document.getElementById(id));
   const notOnce = ['html[lang]', 'main', 'h1'].filter(selector => all(selector).length !== 1);
-  return [...nameless.map(element => element.outerHTML), ...twice, ...missing, ...notOnce];
+  const levels = all('h1, h2, h3, h4').map(head => Number(head.tagName[1]));
+  const skipped = levels.filter((level, index) => level > (levels[index - 1] ?? 0) + 1);
+  return [...nameless.map(element => element.outerHTML), ...twice, ...missing, ...notOnce, ...skipped];
+}"""
+
+# Texts in figures that are smaller on the screen than so many pixels: [text or figure, its size].
+SMALL_LETTERS = """least => {
+  const scale = element => Math.hypot(element.getScreenCTM().a, element.getScreenCTM().b);
+  const sizes = [];
+  for (const figure of document.querySelectorAll('figure')) {
+    for (const text of figure.querySelectorAll('text')) {
+      if (getComputedStyle(text).display === 'none') continue;
+      sizes.push([text.textContent, parseFloat(getComputedStyle(text).fontSize) * scale(text)]);
+    }
+    for (const use of figure.querySelectorAll('use')) {
+      for (const text of document.querySelector(use.getAttribute('href')).querySelectorAll('text')) {
+        sizes.push([text.textContent, parseFloat(getComputedStyle(text).fontSize) * scale(use)]);
+      }
+    }
+    // Letters of matplotlib are outlines of a hundred units.
+    for (const image of figure.querySelectorAll('img')) {
+      const svg = atob(image.src.split(',')[1]);
+      const shown = image.getBoundingClientRect().width / Number(/viewBox="0 0 ([\\d.]+)/.exec(svg)[1]);
+      for (const [, size] of svg.matchAll(/ scale\\((0\\.\\d+) -/g)) sizes.push([image.alt, 100 * size * shown]);
+    }
+  }
+  if (!sizes.length) return ['no text at all'];
+  return sizes.filter(([, size]) => size < least);
+}"""
+
+# What reaches beyond the screen, apart from the rows of tables that scroll by themselves.
+OVERFLOWING = """() => {
+  const wide = element => element.getBoundingClientRect().right > document.documentElement.clientWidth + 0.5;
+  return [...document.querySelectorAll('body *')].filter(element => !element.closest('table') && wide(element))
+    .map(element => element.outerHTML.slice(0, 80));
 }"""
