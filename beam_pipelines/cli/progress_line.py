@@ -14,7 +14,7 @@ _SECONDS_BETWEEN_LINES = 10.0  # in a file, where a line cannot rewrite itself
 
 
 class ProgressLine:
-    """A line that rewrites itself on a terminal; in a file, a new line now and then.
+    """A line that rewrites itself on a terminal and in a notebook; in a file, a new line now and then.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ class ProgressLine:
 
     def __init__(self, output: TextIO | None = None):
         self._output = output or sys.stderr
-        self.rewrites = self._output.isatty()
+        self.rewrites = self._output.isatty() or _is_of_notebook(self._output)
         self.seconds_between = _SECONDS_BETWEEN_UPDATES if self.rewrites else _SECONDS_BETWEEN_LINES
         self._shown_at = time.monotonic()
         self._shown = ''
@@ -64,3 +64,9 @@ class ProgressLine:
         with contextlib.suppress(OSError):  # A log that is full or no longer read does not end the work.
             self._output.write(text)
             self._output.flush()
+
+
+def _is_of_notebook(output: TextIO) -> bool:
+    """Whether a kernel of Jupyter shows the output below a cell, where a carriage return works as on a terminal."""
+    iostream = sys.modules.get('ipykernel.iostream')
+    return iostream is not None and isinstance(output, iostream.OutStream)

@@ -1,5 +1,6 @@
 import copy
 import pathlib
+import re
 
 import nbclient
 import nbformat
@@ -47,6 +48,7 @@ def test_notebook_goes_from_simulated_recordings_to_a_verdict(notebook, tmp_path
     assert cell.split(',')[1] in ('SER', 'NSER', 'undecided')
     outputs = [output for cell in executed.cells for output in cell.get('outputs', [])]
     texts = ''.join(output.get('text', '') for output in outputs)
+    assert re.search(r'\repoch 1/1 .* input wait', texts), 'the progress of sero-train does not rewrite itself'
     assert 'All of this is of SIMULATED recordings' in texts
     shown = [output.get('data', {}) for output in outputs]
     assert any(cell.split(',')[0] in data.get('text/html', '') for data in shown)

@@ -1,5 +1,7 @@
 import io
 
+import nbclient
+import nbformat
 import pytest
 
 from beam_pipelines.cli import progress_line
@@ -56,6 +58,14 @@ def test_a_line_is_due_seldom_and_more_seldom_in_a_file(output, seconds, monkeyp
     assert line.is_due()
     line.show('text')
     assert not line.is_due()
+
+
+def test_in_a_notebook_the_line_rewrites_itself():
+    module = ProgressLine.__module__
+    code = f'from {module} import ProgressLine\nProgressLine().show("1 of 2")\nProgressLine().keep("2 of 2")'
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    nbclient.NotebookClient(notebook, kernel_name='python3').execute()
+    assert ''.join(output.text for output in notebook.cells[0].outputs) == '\r1 of 2\r2 of 2\n'
 
 
 def test_standard_error_is_the_default(capsys):
