@@ -40,15 +40,24 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: demo paper real test quick quick-tests fuzz bench scale docs lint lock licences dist clean
 
 # Two models are trained, one on synthetic spikes and one on recorded spikes alone, and compared on other days' cells.
+# STAGE says which of the stages begins, and how long the rest takes.
+demo: STAGE = $(BIN)/python -m scripts.demo_stage
 demo: $(INSTALLED)
 	rm -rf demo
+	@$(STAGE) 1
 	$(BIN)/sero-simulate --output_dir demo/recordings --profile demo
+	@$(STAGE) 2
 	$(BIN)/sero-build --recordings demo/recordings --data_dir demo/data
+	@$(STAGE) 3
 	$(BIN)/sero-verify demo/data/sero_spikes
+	@$(STAGE) 4
 	$(BIN)/sero-train --config trainer/configs/demo.py --config.train_on=original \
 	    --data_dir demo/data --workdir demo/original
+	@$(STAGE) 5
 	$(BIN)/sero-train --config trainer/configs/demo.py --data_dir demo/data --workdir demo/synthetic
+	@$(STAGE) 6
 	$(BIN)/sero-evaluate --workdir demo/synthetic --baseline_workdir demo/original --data_dir demo/data
+	@$(STAGE) end
 
 # A second run resumes: finished recordings, datasets and training are kept.
 paper: $(INSTALLED)
@@ -120,9 +129,11 @@ $(BIN)/uv:
 	@$(PYTHON) -c '' 2>/dev/null || { echo 'There is no $(PYTHON) here; $(OTHER_PYTHON)'; exit 1; } >&2
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14) and \
 	    "Python %d.%d is not supported; " % sys.version_info[:2] + "$(OTHER_PYTHON)")'
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo '$(PYTHON) has no venv module; $(VENV_PACKAGE)'; exit 1; } >&2
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
 
+VENV_PACKAGE = install it, on Debian and Ubuntu with: apt install python3-venv
 OTHER_PYTHON = name one from 3.10 to 3.13, as in: make PYTHON=python3.12
 
 # pyenv's python3.12 runs only if that version is selected.
