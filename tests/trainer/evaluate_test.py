@@ -133,7 +133,10 @@ def test_controls_stand_beside_the_models_in_the_same_order_everywhere(evaluated
     printed = evaluated[1].stdout.splitlines()
     first = next(number for number, line in enumerate(printed) if '95 % interval' in line) + 1
     assert [re.split('  +', line)[0] for line in printed[first : first + 5]] == titles
-    table = (evaluated[0] / 'report.html').read_text().partition('<table class="compare">')[2].partition('</table>')[0]
+    opening, _, table = (evaluated[0] / 'report.html').read_text().partition('<table class="compare">')
+    day_alone = metrics['controls']['non_homogeneous/test']['day_only']['cell']['accuracy']
+    assert f'<span>by the recording day alone</span><strong>{100 * day_alone:.1f}\xa0%</strong>' in opening
+    table = table.partition('</table>')[0]
     assert re.findall('<th scope="row">([^<]*)</th>', table)[:5] == titles
     for split in SPLITS:
         assert list(metrics['controls'][split]) == ['day_only', 'noise_alone', 'label_shuffle']

@@ -58,11 +58,12 @@ class _Column:
 
 _HEADLINE_COLUMNS = (
     _Column(OTHER_DAYS, 'cell', 'accuracy'),
+    _Column(OTHER_DAYS, 'cell', 'coverage'),
+    _Column(OTHER_DAYS, 'cell', 'decided_accuracy'),
     _Column(OTHER_DAYS, 'cell', 'sensitivity'),
     _Column(OTHER_DAYS, 'cell', 'specificity'),
     _Column(OTHER_DAYS, 'cell', 'auc', as_percent=False),
     _Column(OTHER_DAYS, 'spike', 'accuracy'),
-    _Column(OTHER_DAYS, 'spike', 'auc', as_percent=False),
     _Column(ORIGINAL_TEST, 'cell', 'accuracy'),
     _Column(ORIGINAL_TEST, 'spike', 'accuracy'),
     _Column(ORIGINAL_TEST, 'spike', 'auc', as_percent=False),
@@ -178,13 +179,15 @@ def _page(models: Sequence[ModelResult], sections: Sequence[_Section]) -> dict:
     rows = [
         _headline_row(model.title, {name: split.metrics for name, split in model.splits.items()}) for model in models
     ]
-    rows += [_headline_row(TITLES[control], metrics) for control, metrics in control_metrics(models[0]).items()]
+    controls = control_metrics(models[0])
+    rows += [_headline_row(TITLES[control], metrics) for control, metrics in controls.items()]
     published = (published_results.TRAINED_ON_SYNTHETIC, published_results.TRAINED_ON_ORIGINAL)
     cell_metrics = {name: split.metrics.get('cell', {}) for name, split in models[0].splits.items()}
     return {
         'models': models,
         'sections': sections,
         'headline': cell_metrics.get(models[0].headline_split),
+        'day_alone': controls.get('day_only', {}).get(models[0].headline_split, {}).get('cell'),
         'headline_rows': rows,
         'published_rows': [_headline_row(result.title, result.metrics) for result in published],
         'published_source': published_results.SOURCE,
@@ -192,7 +195,7 @@ def _page(models: Sequence[ModelResult], sections: Sequence[_Section]) -> dict:
         'made': source_of(models),
         'is_model_made': find_source([models[0].info.source]) is not None,
         'warnings': [*other_days_warnings(models[0]), *trained_on_warnings(models)],
-        'has_controls': any(split.controls for split in models[0].splits.values()),
+        'has_controls': bool(controls),
         'is_published_protocol': any(model.info.protocol == 'published' for model in models),
         'training': [{'title': model.title, **_training(model.info)} for model in models],
         'calibration': [line for model in models for line in (calibration_line(model), promise_line(model))],

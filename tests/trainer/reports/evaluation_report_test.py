@@ -229,11 +229,13 @@ class TestText:
         low, high = 100 * scores['accuracy_low'], 100 * scores['accuracy_high']
         assert f'cells called as labelled {100 * scores["accuracy"]:.1f} % 95 % CI {low:.1f}–{high:.1f} %' in text
         assert f'coverage {100 * scores["coverage"]:.1f} %' in text
+        decided = f'{100 * scores["coverage"]:.1f} % {100 * scores["decided_accuracy"]:.1f} %'
+        assert f'{model.title} {100 * scores["accuracy"]:.1f} % {low:.1f}–{high:.1f} % {decided}' in text
         assert f'the model calls {round(20 * scores["accuracy"])} as labelled if it must choose' in text
 
     def test_published_figures_carry_their_source(self, text):
         assert 'published (arXiv 2407.05701 / 2405.05516), real recordings: not comparable' in text
-        assert 'trained on synthetic 93.8 % 96.2 % 88.8 % 0.926' in text
+        assert 'trained on synthetic 93.8 % – – 96.2 % 88.8 % 0.926' in text
 
     def test_undecided_rule_of_the_metrics_is_quoted(self, text, model):
         assert f'Undecided {model.splits["original/test"].metrics["cell"]["undecided_rule"]}' in text
