@@ -4,7 +4,6 @@ import contextlib
 import os
 import pathlib
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,8 +15,6 @@ import pytest
 from tests.support.finished_run import copy_finished_run
 from tests.support.made_once import made_once
 from tests.support.simulated_current import simulated_current
-
-CHROMIUM = shutil.which('chromium')
 
 
 class StartedApp:
