@@ -28,12 +28,17 @@ class StopRequests:
 
     Outside the main thread, where Python cannot handle signals, it never sees a request.
 
+    Parameters
+    ----------
+    doing : what the first one is answered with on the terminal.
+
     Attributes
     ----------
     signal_number : the signal received, or None.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, doing: str = 'saving and stopping') -> None:
+        self._doing = doing
         self.signal_number: int | None = None
         self._handlers: dict[int, signal._HANDLER] = {}
 
@@ -53,7 +58,7 @@ class StopRequests:
         if self.signal_number is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.signal_number = number
-        print('\nsaving and stopping; Ctrl-C again quits at once', file=sys.stderr)
+        print(f'\n{self._doing}; Ctrl-C again quits at once', file=sys.stderr)
 
 
 @contextlib.contextmanager

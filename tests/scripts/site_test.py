@@ -1,16 +1,22 @@
 """The site is built without a broken link, loads nothing from elsewhere, and its pages of reference are complete."""
 
+import functools
 import html.parser
+import http.server
 import pathlib
 import shutil
 import subprocess
 import sys
+import threading
 import urllib.parse
+from collections.abc import Iterator
 
 import pytest
 
 from scripts import reference
+from tests.support.browser import needs_chromium, quiet_page, started_chromium
 from tests.support.places import ROOT
+from tests.support.quiet_server import QuietServer
 from trainer.configs import default
 
 _LOADING = {'img': 'src', 'script': 'src', 'link': 'href', 'iframe': 'src', 'source': 'src', 'video': 'src'}
@@ -72,6 +78,53 @@ def test_the_page_of_python_has_the_docstrings(site):
     text = (site / 'reference' / 'python.html').read_text()
     for name in reference.PUBLIC:
         assert f'id="{name}"' in text
+
+
+class _SiteFiles(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope='module')
+def served(site) -> Iterator[str]:
+    with QuietServer(('127.0.0.1', 0), functools.partial(_SiteFiles, directory=str(site))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f'http://127.0.0.1:{server.server_port}'
+        server.shutdown()
+
+
+@pytest.fixture(scope='module')
+def browser() -> Iterator:
+    with started_chromium() as browser:
+        yield browser
+
+
+@needs_chromium
+@pytest.mark.parametrize('place', ['served', 'from the disk'])
+def test_a_word_is_found_from_the_start_page(browser, site, served, place):
+    address = served if place == 'served' else site.as_uri()
+    with quiet_page(browser, f'{address}/index.html') as page:
+        page.get_by_role('textbox', name='Search').press_sequentially('loose patch')
+        page.locator('.md-search-result__link', has_text='Glossary').first.click()
+        page.get_by_role('heading', name='Glossary').wait_for()
+        assert page.get_by_role('row', name='loose patch').is_visible()
+
+
+@needs_chromium
+@pytest.mark.parametrize(('scheme', 'width'), [('light', 1280), ('dark', 400)])
+def test_pages_fit_the_window_in_both_schemes(browser, served, scheme, width):
+    with quiet_page(browser, f'{served}/index.html') as page:
+        page.set_viewport_size({'width': width, 'height': 900})
+        page.emulate_media(color_scheme=scheme)
+        for name in ('index', 'reference/configs', 'architecture', 'app'):
+            page.goto(f'{served}/{name}.html')
+            # The closed search is wider for a moment.
+            page.wait_for_function('width => document.documentElement.scrollWidth <= width', arg=width)
+        page.goto(f'{served}/reference/commands.html#sero-app')
+        flag = page.get_by_text('--allow_remote', exact=True).first
+        assert flag.evaluate('code => code.getClientRects().length') == 1
+        expected = {'light': 'default', 'dark': 'slate'}[scheme]
+        assert page.locator('body').get_attribute('data-md-color-scheme') == expected
 
 
 def test_broken_links_and_anchors_fail(tmp_path):

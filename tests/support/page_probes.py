@@ -40,8 +40,10 @@ CONTRAST = """() => {
 # What a screen reader could not name, and ids and headings that are missing or there twice.
 NAMELESS = """() => {
   const all = selector => [...document.querySelectorAll(selector)];
-  const named = element => element.getAttribute('aria-label') || element.alt || element.textContent.trim()
-    || [...(element.labels ?? [])].some(label => label.textContent.trim());
+  // The options of a select do not name it.
+  const named = element => element.getAttribute('aria-label') || element.alt
+    || [...(element.labels ?? [])].some(label => label.textContent.trim())
+    || !element.matches('select') && element.textContent.trim();
   const controls = all('input, select, button, a, progress, img, [role=img], [role=group], [role=region]');
   const nameless = controls.filter(element => element.checkVisibility() && !named(element));
   const twice = all('[id]').map(element => element.id).filter((id, index, ids) => ids.indexOf(id) !== index);

@@ -62,7 +62,8 @@ def main(argv: list[str]) -> int:
     with contextlib.closing(listen(values.host, values.port)) as listening:
         classifier = load_classifier(values.model)
         check_not_written(values.model, advice)  # Else its files may be of two states of the run.
-        with StopRequests() as requests, stopping_with_terminal(), private_folder() as folder:
+        stopping = StopRequests('removing the uploaded recordings and stopping')
+        with stopping as requests, stopping_with_terminal(), private_folder() as folder:
             _serve(classifier, listening, folder, requests)
     return 0
 

@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from beam_pipelines.cli.command import os_error_words
 from beam_pipelines.errors import UserError
+from beam_pipelines.recordings.cell_files import is_ignored
 from beam_pipelines.recordings.reading_options import SpikeCutting
 from trainer.app.pages import Pages
 from trainer.app.reading_form import FieldError, read_form
@@ -88,6 +89,9 @@ class Routes:
             path = await self.uploads.receive(name, request.stream())
         except ClientDisconnect:
             return Response(status_code=400)  # Nobody reads it.
+        if is_ignored(path):
+            self.uploads.remove(path)
+            return Response(status_code=204)
         return JSONResponse({'number': self.session.add(path, options, pathlib.Path(path).name)}, 201)
 
     async def read_again(self, request: Request) -> Response:

@@ -58,7 +58,8 @@ def test_what_a_killed_program_leaves_goes_with_the_next(start_app, recordings, 
         with start_app(temporary=tmp_path) as next_one:
             assert len(left(tmp_path)) == 2 and next_one.uploaded() == []
             next_one.stop()
-        running.stop()
+        assert running.stop(signal.SIGTERM) == 0
+        assert 'removing the uploaded recordings' in running.process.stderr.read()
     assert left(tmp_path) == []
 
 

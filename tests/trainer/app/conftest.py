@@ -4,7 +4,6 @@ import contextlib
 import os
 import pathlib
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,8 +13,6 @@ import numpy as np
 import pytest
 
 from tests.support.simulated_current import simulated_current
-
-CHROMIUM = shutil.which('chromium')
 
 
 class StartedApp:

@@ -1,6 +1,5 @@
 """The page in a real browser: what a user does with it, and that it complains of nothing and asks nobody else."""
 
-import base64
 import csv
 import io
 import json
@@ -13,24 +12,23 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from tests.support.browser import needs_chromium, quiet_page, started_chromium
 from tests.support.page_probes import CONTRAST, NAMELESS, SMALL_LETTERS
 from tests.support.simulated_current import simulated_current
-from tests.trainer.app.conftest import CHROMIUM, StartedApp
+from tests.trainer.app.conftest import StartedApp
 
 playwright = pytest.importorskip('playwright.sync_api')
 expect = playwright.expect
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason='no Chromium')]
+pytestmark = [pytest.mark.slow, needs_chromium]
 
 SECONDS = 60_000  # in ms; classifying takes less than one, on a machine that does nothing else
 
 
 @pytest.fixture(scope='module')
 def browser() -> Iterator:
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM)
+    with started_chromium() as browser:
         yield browser
-        browser.close()
 
 
 def state(app: StartedApp) -> dict:
@@ -45,19 +43,9 @@ def page(app, browser) -> Iterator:
         urllib.request.urlopen(
             urllib.request.Request(f'{app.url}files/{file["number"]}', method='DELETE'), timeout=30
         ).close()
-    context = browser.new_context(viewport={'width': 1280, 'height': 900}, accept_downloads=True)
-    page = context.new_page()
-    page.set_default_timeout(SECONDS)
-    complaints, asked = [], set()
-    # Of an answer that says what is wrong in a form, the browser makes a note.
-    page.on('console', lambda message: 'status of 422' in message.text or complaints.append(message.text))
-    page.on('pageerror', lambda error: complaints.append(str(error)))
-    page.on('request', lambda request: asked.add(urllib.parse.urlsplit(request.url)[:2]))
-    page.goto(app.url)
-    yield page
-    context.close()
-    assert complaints == []
-    assert asked <= {('http', urllib.parse.urlsplit(app.url).netloc), ('data', ''), ('blob', '')}
+    with quiet_page(browser, app.url) as page:
+        page.set_default_timeout(SECONDS)
+        yield page
 
 
 def rows(page, kinds: str = ''):
@@ -70,11 +58,25 @@ def finished(page, count: int):
     expect(page.locator('#working')).to_be_hidden()
 
 
-def choose(page, *paths: pathlib.Path, rate_hz: str = '40000', count: int | None = None) -> None:
-    """Chooses files in the browser's dialog; their sampling rate is in the form for the next recordings."""
+def set_rate(page, rate_hz: str) -> None:
+    """Says in the form for the next recordings what their sampling rate is."""
     if not page.locator('#next-sampling_rate_hz').is_visible():
         page.get_by_text('How recordings are read').click()
     page.get_by_label('Sampling rate (Hz)').first.fill(rate_hz)
+
+
+def drop(page, *paths: pathlib.Path) -> None:
+    """Drags files and folders onto the page, as from a file manager."""
+    session = page.context.new_cdp_session(page)
+    data = {'items': [], 'files': [str(path) for path in paths], 'dragOperationsMask': 1}
+    for kind in ('dragEnter', 'dragOver', 'drop'):
+        session.send('Input.dispatchDragEvent', {'type': kind, 'x': 400, 'y': 300, 'data': data})
+        expect(page.get_by_text('Drop to classify')).to_be_visible(visible=kind == 'dragOver')
+
+
+def choose(page, *paths: pathlib.Path, rate_hz: str = '40000', count: int | None = None) -> None:
+    """Chooses files in the browser's dialog, and waits until they are classified."""
+    set_rate(page, rate_hz)
     page.set_input_files('#choose', [str(path) for path in paths])
     finished(page, len(paths) if count is None else count)
 
@@ -90,21 +92,8 @@ def names(page) -> list[str]:
 
 
 def test_a_dropped_recording_shows_its_verdict_and_the_evidence(page, recordings):
-    page.get_by_text('How recordings are read').click()
-    page.locator('#next-sampling_rate_hz').fill('40000')
-    content = base64.b64encode((recordings / 'nser.npy').read_bytes()).decode()
-    dropped = page.evaluate_handle(
-        """content => {
-          const transfer = new DataTransfer();
-          const bytes = Uint8Array.from(atob(content), letter => letter.charCodeAt(0));
-          transfer.items.add(new File([bytes], 'nser.npy'));
-          return transfer;
-        }""",
-        content,
-    )
-    page.dispatch_event('body', 'dragover', {'dataTransfer': dropped})
-    expect(page.get_by_text('Drop to classify')).to_be_visible()
-    page.dispatch_event('body', 'drop', {'dataTransfer': dropped})
+    set_rate(page, '40000')
+    drop(page, recordings / 'nser.npy')
     finished(page, 1)
     assert page.locator('[data-count=NSER]').inner_text() == '1'
     opened = open_cell(page, 'nser')
@@ -143,6 +132,13 @@ def test_the_trace_is_zoomed_and_moved_by_keys_and_by_dragging(page, recordings)
     page.mouse.move(at[1], box['y'] + 60, steps=3)
     page.mouse.up()
     expect(where).to_have_text('1.0 to 3.0 s')
+    page.mouse.move(at[1], box['y'] + 50)
+    page.keyboard.down('Shift')
+    page.mouse.down()
+    page.mouse.move(at[0], box['y'] + 60, steps=3)
+    page.mouse.up()
+    page.keyboard.up('Shift')
+    expect(where).to_have_text('2.0 to 4.0 s')
 
 
 def test_the_table_sorts_and_filters(page, recordings):
@@ -251,20 +247,27 @@ def test_downloads_hold_what_the_page_shows(page, app, recordings):
     assert downloaded(page, 'cells.csv').count(b'\n') == 4
 
 
-def test_a_hundred_files_survive_a_reload_of_the_page(page, app, recordings, tmp_path):
+def test_a_folder_of_a_hundred_files_is_classified_after_another_job_and_a_reload(page, app, recordings, tmp_path):
     choose(page, recordings / 'ser.npy')
     current_pa, _ = simulated_current(1.0, 'NSER', udi_ms=0.4)
-    for number in range(100):
-        np.save(tmp_path / f'many_{number:03d}.npy', current_pa)
+    (tmp_path / 'day' / 'deep').mkdir(parents=True)
+    for number in range(99):
+        np.save(tmp_path / 'day' / f'many_{number}.npy', current_pa)
+    np.save(tmp_path / 'day' / 'deep' / 'inner.npy', current_pa)
+    np.save(tmp_path / 'day' / '.hidden.npy', current_pa)
+    (tmp_path / 'day' / 'SIMULATED.json').write_text('{}')
     with app.reading_halted():
-        page.set_input_files('#choose', [str(path) for path in sorted(tmp_path.iterdir())])
-        expect(rows(page, ':is([data-kind=waiting], [data-kind=reading])')).to_have_count(100, timeout=SECONDS)
+        page.set_input_files('#choose', [str(recordings / 'nser.npy')])
+        drop(page, tmp_path / 'day')
+        expect(rows(page, ':is([data-kind=waiting], [data-kind=reading])')).to_have_count(101, timeout=SECONDS)
+        expect(page.locator('#said')).to_be_empty()
         page.reload()
-        expect(page.locator('#progress')).to_have_text('0 of 100 recordings classified; now many_000.npy')
-        expect(rows(page)).to_have_count(101)
-    finished(page, 101)
+        expect(page.locator('#progress')).to_have_text('0 of 101 recordings classified; now nser.npy')
+        expect(rows(page)).to_have_count(102)
+    finished(page, 102)
     counts = [int(count) for count in page.locator('[data-count]').all_inner_texts()]
-    assert sum(counts) == 101 and rows(page, '[data-kind=rejected]').count() == 0
+    assert sum(counts) == 102 and rows(page, '[data-kind=rejected]').count() == 0
+    assert names(page) == ['ser', 'nser', 'inner', *(f'many_{number}' for number in range(99))]
 
 
 @pytest.mark.parametrize(('scheme', 'width'), [('light', 1280), ('dark', 400)])
@@ -279,3 +282,11 @@ def test_it_can_be_read_by_everyone(page, recordings, tmp_path, scheme, width):
         assert page.evaluate(CONTRAST) == []
         assert page.evaluate(NAMELESS) == []
     assert page.evaluate(SMALL_LETTERS, 10) == []
+
+
+def test_that_the_program_does_not_answer_is_said_until_it_does(page):
+    page.context.set_offline(True)
+    expect(page.locator('#said')).to_contain_text('The program does not answer')
+    assert page.evaluate(CONTRAST) == []
+    page.context.set_offline(False)
+    expect(page.locator('#said')).to_be_empty(timeout=SECONDS)

@@ -5,7 +5,6 @@ import html.parser
 import json
 import os
 import re
-import shutil
 import subprocess
 import time
 from xml.etree import ElementTree
@@ -19,6 +18,7 @@ from beam_pipelines.recordings.rejection import RejectedFile
 from beam_pipelines.simulation import cells as simulated_cells
 from beam_pipelines.spikes.detection import cut_windows, find_triggers
 from beam_pipelines.spikes.waveform_features import measure_udi_ms
+from tests.support.browser import CHROMIUM, needs_chromium
 from tests.support.places import SHARED
 from tests.support.requirements import needs_shared
 from trainer.evaluation.calibration import Calibration
@@ -28,7 +28,6 @@ from trainer.evaluation.training_range import TrainingRange
 from trainer.evaluation.verdicts import is_close_to_undecided
 from trainer.reports.classification_report import write_report
 
-CHROMIUM = shutil.which('chromium')
 EVIL_NAME = '<img src=x onerror=alert(1)>'
 INFO = {
     'source': 'simulated',
@@ -368,7 +367,7 @@ class TestPictures:
         assert all(int(end) > int(zero) for _, zero, end in bars['bar-nser'])
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason='no Chromium')
+@needs_chromium
 def test_browser_renders_and_sorts_without_errors_or_requests(cells, training_range, tmp_path):
     cells = [*cells[:5], with_result(cells[5], cell=f'{EVIL_NAME}.abf', udi_ms=float('nan'))]
     path = write_report(tmp_path / 'verdicts', cells, REJECTED, INFO, training_range)

@@ -7,7 +7,6 @@ import json
 import os
 import pathlib
 import re
-import shutil
 import subprocess
 from xml.etree import ElementTree
 
@@ -16,6 +15,7 @@ import numpy as np
 import pytest
 
 from beam_pipelines import domain
+from tests.support.browser import CHROMIUM, needs_chromium
 from trainer.evaluation import metrics
 from trainer.evaluation.calibration import Calibration
 from trainer.evaluation.cell_warnings import CellWarning
@@ -24,7 +24,6 @@ from trainer.evaluation.verdicts import undecided_rule
 from trainer.models.model_info import ModelInfo
 from trainer.reports import evaluation_report, figures
 
-CHROMIUM = shutil.which('chromium')
 EVIL_NAME = '<img src=x onerror=alert(1)>'
 HUM = CellWarning('hum', 'Mains hum.')
 FIGURE_FILES = {
@@ -170,9 +169,6 @@ def run_chromium(page: pathlib.Path, tmp_path: pathlib.Path, *flags: str) -> sub
         timeout=120,
         check=True,
     )
-
-
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason='no Chromium')
 
 
 class TestFiles:

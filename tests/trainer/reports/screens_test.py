@@ -1,20 +1,19 @@
 """Both reports on a telephone, a tablet and a desk, light and dark: what is measured there in a real browser."""
 
 import pathlib
-import shutil
 from collections.abc import Iterator
 
 import pytest
 
+from tests.support.browser import needs_chromium, started_chromium
 from tests.support.page_probes import CONTRAST, NAMELESS, OVERFLOWING, SMALL_LETTERS
 from tests.trainer.reports import classification_report_test as classification
 from tests.trainer.reports import evaluation_report_test as evaluation
 from trainer.reports import classification_report, evaluation_report
 
-CHROMIUM = shutil.which('chromium')
-playwright = pytest.importorskip('playwright.sync_api')
+pytest.importorskip('playwright.sync_api')
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason='no Chromium')]
+pytestmark = [pytest.mark.slow, needs_chromium]
 
 training_range = classification.training_range
 
@@ -36,10 +35,8 @@ def reports(tmp_path_factory, training_range) -> dict[str, pathlib.Path]:
 
 @pytest.fixture(scope='module')
 def browser() -> Iterator:
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM)
+    with started_chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(params=['classification', 'evaluation'])

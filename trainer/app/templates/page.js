@@ -91,11 +91,12 @@ const look = async () => {
       version = state.version;
       if (state.busy) wait = 250;
     }
+    if (document.body.classList.contains('ended')) say('');
     document.body.classList.remove('ended');
   } catch {
     document.body.classList.add('ended');
     say('The program does not answer; it has ended, perhaps. What is shown stays until you reload.');
-    wait = 5000;
+    wait = 2000;
   }
   looking = setTimeout(look, wait);
 };

@@ -51,16 +51,19 @@
     look();
   };
 
-  // A dropped folder is entered, at any depth; hidden files are left out.
+  // A dropped folder is entered, at any depth, in the order of names; hidden files are left out.
   const filesIn = async entry => {
     if (entry.name.startsWith('.')) return [];
     if (entry.isFile) return [await new Promise((found, failed) => entry.file(found, failed))];
-    const reader = entry.createReader(), files = [];
+    const reader = entry.createReader(), entries = [], files = [];
     for (;;) {
       const some = await new Promise((found, failed) => reader.readEntries(found, failed));
-      if (!some.length) return files;
-      for (const inner of some) files.push(...await filesIn(inner));
+      if (!some.length) break;
+      entries.push(...some);
     }
+    entries.sort((one, other) => one.name.localeCompare(other.name, 'en', { numeric: true }));
+    for (const inner of entries) files.push(...await filesIn(inner));
+    return files;
   };
 
   const filesOf = async transfer => {

@@ -1,4 +1,4 @@
-// Zooms and pans the trace of the open cell: by buttons, keys, or dragging across a stretch.
+// Zooms and pans the trace of the open cell: by buttons, keys, or dragging, which pans with Shift.
 byId('opened').addEventListener('opened', () => {
   const box = byId('opened').querySelector('.opened[data-last]');
   if (!box) return;
@@ -58,7 +58,7 @@ byId('opened').addEventListener('opened', () => {
     bar.append(button);
   }
   bar.append(where);
-  where.textContent = 'whole recording; drag across a stretch to zoom into it';
+  where.textContent = 'whole recording; drag across a stretch to zoom into it, then with Shift to move';
 
   const ofKey = {
     '+': 'Zoom in', '=': 'Zoom in', '-': 'Zoom out', ArrowLeft: 'Earlier', ArrowRight: 'Later', 0: 'Whole recording',
@@ -80,28 +80,36 @@ byId('opened').addEventListener('opened', () => {
   let start = null;
   view.addEventListener('pointerdown', event => {
     if (event.pointerType === 'touch' || event.button) return;
-    start = { seconds: secondsAt(event), x: event.clientX };
+    start = { seconds: secondsAt(event), x: event.clientX, pans: event.shiftKey && last - first < whole };
     view.setPointerCapture(event.pointerId);
     event.preventDefault();
     view.focus({ preventScroll: true });
   });
   view.addEventListener('pointermove', event => {
     if (!start) return;
+    if (start.pans) {
+      view.firstElementChild.style.translate = `${event.clientX - start.x}px`;
+      return;
+    }
     const place = view.getBoundingClientRect();
     mark.style.left = `${Math.min(start.x, event.clientX) - place.left}px`;
     mark.style.width = `${Math.abs(event.clientX - start.x)}px`;
     if (!mark.isConnected) view.append(mark);
   });
+  const stop = () => {
+    start = null;
+    mark.remove();
+    view.firstElementChild.style.translate = '';
+  };
   view.addEventListener('pointerup', event => {
     if (!start) return;
-    const { seconds, x } = start, end = secondsAt(event);
-    start = null;
-    mark.remove();
-    if (Math.abs(event.clientX - x) > 4) show(Math.min(seconds, end), Math.max(seconds, end));
+    const { seconds, x, pans } = start;
+    stop();
+    const end = secondsAt(event);
+    if (Math.abs(event.clientX - x) <= 4) return;
+    if (pans) show(first + seconds - end, last + seconds - end);
+    else show(Math.min(seconds, end), Math.max(seconds, end));
   });
-  view.addEventListener('pointercancel', () => {
-    start = null;
-    mark.remove();
-  });
+  view.addEventListener('pointercancel', stop);
   view.addEventListener('dblclick', () => show(0, whole));
 });
