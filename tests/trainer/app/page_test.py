@@ -11,18 +11,16 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 
 from tests.support.browser import needs_chromium, quiet_page, started_chromium
+from tests.support.foreign_recordings import write_nwb
 from tests.support.page_probes import CONTRAST, NAMELESS, SMALL_LETTERS
 from tests.support.simulated_current import simulated_current
 from tests.trainer.app.conftest import StartedApp
-
-playwright = pytest.importorskip('playwright.sync_api')
-expect = playwright.expect
+from tests.trainer.app.page_actions import SECONDS, choose, drop, finished, names, open_cell, rows, set_rate
 
 pytestmark = [pytest.mark.slow, needs_chromium]
-
-SECONDS = 60_000  # in ms; classifying takes less than one, on a machine that does nothing else
 
 
 @pytest.fixture(scope='module')
@@ -46,49 +44,6 @@ def page(app, browser) -> Iterator:
     with quiet_page(browser, app.url) as page:
         page.set_default_timeout(SECONDS)
         yield page
-
-
-def rows(page, kinds: str = ''):
-    return page.locator(f'.verdicts tbody tr{kinds}')
-
-
-def finished(page, count: int):
-    """Waits until so many rows are there and nothing waits any more."""
-    expect(rows(page, ':not([data-kind=waiting], [data-kind=reading])')).to_have_count(count, timeout=SECONDS)
-    expect(page.locator('#working')).to_be_hidden()
-
-
-def set_rate(page, rate_hz: str) -> None:
-    """Says in the form for the next recordings what their sampling rate is."""
-    if not page.locator('#next-sampling_rate_hz').is_visible():
-        page.get_by_text('How recordings are read').click()
-    page.get_by_label('Sampling rate (Hz)').first.fill(rate_hz)
-
-
-def drop(page, *paths: pathlib.Path) -> None:
-    """Drags files and folders onto the page, as from a file manager."""
-    session = page.context.new_cdp_session(page)
-    data = {'items': [], 'files': [str(path) for path in paths], 'dragOperationsMask': 1}
-    for kind in ('dragEnter', 'dragOver', 'drop'):
-        session.send('Input.dispatchDragEvent', {'type': kind, 'x': 400, 'y': 300, 'data': data})
-        expect(page.get_by_text('Drop to classify')).to_be_visible(visible=kind == 'dragOver')
-
-
-def choose(page, *paths: pathlib.Path, rate_hz: str = '40000', count: int | None = None) -> None:
-    """Chooses files in the browser's dialog, and waits until they are classified."""
-    set_rate(page, rate_hz)
-    page.set_input_files('#choose', [str(path) for path in paths])
-    finished(page, len(paths) if count is None else count)
-
-
-def open_cell(page, name: str):
-    rows(page).get_by_role('link', name=name, exact=True).click()
-    expect(page.locator('#opened h2 bdi')).to_have_text(name)
-    return page.locator('#opened')
-
-
-def names(page) -> list[str]:
-    return page.locator('.verdicts tbody tr:visible th').all_inner_texts()
 
 
 def test_a_dropped_recording_shows_its_verdict_and_the_evidence(page, recordings):
@@ -192,6 +147,18 @@ def test_another_polarity_and_another_threshold_change_the_outcome(page, recordi
     opened.get_by_role('button', name='Classify again').click()
     finished(page, 1)
     assert int(rows(page).locator('td').nth(3).inner_text()) == spikes
+
+
+def test_of_two_currents_in_a_file_one_is_chosen(page, tmp_path):
+    current_pa = simulated_current(4.0, 'NSER', udi_ms=0.4)[0]
+    write_nwb(tmp_path / 'two.nwb', {'left': current_pa, 'right': simulated_current(4.0, 'SER', udi_ms=1.4)[0]})
+    choose(page, tmp_path / 'two.nwb', count=2)
+    assert sorted(row.split()[1] for row in rows(page).all_inner_texts()) == ['NSER', 'SER']
+    opened = open_cell(page, names(page)[0])
+    opened.get_by_label('Channel').fill('right')
+    opened.get_by_role('button', name='Classify again').click()
+    finished(page, 1)
+    assert rows(page, '[data-kind=SER]').count() == 1
 
 
 def test_all_recordings_are_classified_again_in_another_way(page, recordings):
