@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from beam_pipelines import domain
+from beam_pipelines.cli.words import counted
 from beam_pipelines.recordings.reading_options import SpikeCutting
 from beam_pipelines.spikes.detection import DetectedSpikes, find_triggers
 from beam_pipelines.spikes.events import DROP_REASONS
@@ -29,7 +30,7 @@ def explain_no_spikes(spikes: DetectedSpikes, current: PreparedCurrent, cutting:
     duration_s = sum(map(len, current.sweeps)) / domain.SAMPLING_RATE_HZ
     low = min((float(sweep.min(initial=0)) for sweep in current.sweeps), default=0.0)
     high = max((float(sweep.max(initial=0)) for sweep in current.sweeps), default=0.0)
-    triggers = f'{spikes.triggers_found} triggers at {current.trigger_pa:.4g} pA in {duration_s:.1f} s'
+    triggers = f'{counted(spikes.triggers_found, "trigger")} at {current.trigger_pa:.4g} pA in {duration_s:.1f} s'
     found = (
         f'{triggers}{_dropped_words(spikes)};'
         f' the current{_baseline_words(current)} has peaks of {low:.4g} and {high:+.4g} pA,'

@@ -197,7 +197,7 @@ def test_evaluation_can_be_repeated_with_the_same_outcome(evaluated, original_ru
 
 def test_missing_workdir_is_named(data_dir, tmp_path):
     result = run_command('sero-evaluate', '--workdir', tmp_path / 'no', '--data_dir', data_dir)
-    assert error_line(result) == f'sero-evaluate: {tmp_path}/no/model_info.json: no such file; sero-train makes it'
+    assert error_line(result) == f'sero-evaluate: {tmp_path}/no: no such folder'
 
 
 def test_missing_baseline_is_named_and_nothing_is_written(synthetic_run, data_dir, tmp_path):

@@ -11,6 +11,7 @@ what should stay. With --watch, recordings that appear in a folder are classifie
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import importlib.util
 import os
 import pathlib
@@ -34,7 +35,12 @@ _NEEDED = ('starlette', 'uvicorn')
 
 def define_flags() -> None:
     """Defines the command's flags; not at import, so that several commands can be imported together."""
-    flags.DEFINE_string('model', None, 'Folder of a finished run of sero-train.', required=True)
+    flags.DEFINE_string(
+        'model',
+        None,
+        'Folder of a finished run of sero-train, or a folder, .zip or hf://OWNER/NAME of sero-export-model.',
+        required=True,
+    )
     flags.DEFINE_string(
         'watch', None, 'Folder in which recordings appear: they are on the page too, each when it is complete.'
     )
@@ -49,23 +55,31 @@ def define_flags() -> None:
 
 def main(argv: list[str]) -> int:
     refuse_arguments(argv)
-    refuse_urls('model', 'watch')
+    refuse_urls('watch')
     _check_flags()
     # Imported here, so that --help is immediate.
     from trainer.app.private_folder import private_folder
     from trainer.app.server import listen
-    from trainer.classify.classifier import load_classifier
+    from trainer.models.places import model_folder
 
     values = flags.FLAGS
-    advice = 'wait until the training has ended'
-    check_not_written(values.model, advice)
     with contextlib.closing(listen(values.host, values.port)) as listening:
-        classifier = load_classifier(values.model)
-        check_not_written(values.model, advice)  # Else its files may be of two states of the run.
+        with model_folder(values.model) as model:
+            classifier = dataclasses.replace(_load(model), path=values.model)
         stopping = StopRequests('removing the uploaded recordings and stopping')
         with stopping as requests, stopping_with_terminal(), private_folder() as folder:
             _serve(classifier, listening, folder, requests)
     return 0
+
+
+def _load(model: str) -> Classifier:
+    from trainer.classify.classifier import load_classifier
+
+    advice = 'wait until the training has ended'
+    check_not_written(model, advice)
+    classifier = load_classifier(model)
+    check_not_written(model, advice)  # Else its files may be of two states of the run.
+    return classifier
 
 
 def _serve(classifier: Classifier, listening: socket.socket, folder: pathlib.Path, requests: StopRequests) -> None:

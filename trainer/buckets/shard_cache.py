@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import itertools
 import os
 import secrets
@@ -66,7 +65,9 @@ class ShardCache:
     def __init__(self, folder: str, most_bytes: int):
         self.most_bytes = most_bytes
         self._folder = folder
+        self._session_folder: str | None = None
         self._closed = False
+        self._session_lock = threading.Lock()
         self._numbers = itertools.count()
         self._downloads: dict[str, threading.Lock] = {}
 
@@ -115,11 +116,12 @@ class ShardCache:
 
     def close(self) -> None:
         """Ends the use of all shards; a pipeline that still reads meets an error."""
-        self._closed = True
-        if '_session' in self.__dict__:
-            shutil.rmtree(self._session, ignore_errors=True)
-            self._lock.release()
-            del self._session
+        with self._session_lock:
+            self._closed = True
+            if self._session_folder is not None:
+                shutil.rmtree(self._session_folder, ignore_errors=True)
+                self._lock.release()
+                self._session_folder = None
 
     def _download(self, wanted: CachedObject, path: str) -> None:
         try:
@@ -175,15 +177,22 @@ class ShardCache:
             with contextlib.suppress(OSError):
                 os.remove(lock.lock_file)
 
-    @functools.cached_property
+    @property
     def _session(self) -> str:
-        """The folder of this process, whose lock it holds as long as it lives."""
-        if self._closed:
-            raise self._not_usable()
+        """The folder of this process, whose lock it holds as long as it lives; one for all threads."""
+        with self._session_lock:
+            if self._closed:
+                raise self._not_usable()
+            if self._session_folder is None:
+                self._session_folder = self._make_session()
+            return self._session_folder
+
+    def _make_session(self) -> str:
         use = os.path.join(self._folder, _USE)
         os.makedirs(use, exist_ok=True)
         session = os.path.join(use, f'{os.getpid()}-{secrets.token_hex(4)}')
-        self._lock = filelock.FileLock(f'{session}{_LOCK}')
+        # The thread that closes the cache may not be the one that opened the session.
+        self._lock = filelock.FileLock(f'{session}{_LOCK}', thread_local=False)
         self._lock.acquire()
         os.mkdir(session)
         return session

@@ -24,7 +24,7 @@ from trainer.evaluation.cell_warnings import CellWarning
 from trainer.evaluation.out_of_distribution import training_warnings
 from trainer.evaluation.results import CellResult, Classification, ClassifiedCell, ClassifiedSpikes
 from trainer.evaluation.stored_warnings import trained_on_warning
-from trainer.evaluation.verdicts import classify_cell, spike_p_ser, undecided_rule, with_warnings
+from trainer.evaluation.verdicts import classify_cell, spike_p_ser, undecided_rule, why_undecided, with_warnings
 from trainer.models import model_info
 from trainer.models.model_info import ModelInfo
 from trainer.models.scorers import SpikeScorer, load_scorer
@@ -124,6 +124,7 @@ class Classifier:
             warnings += (CellWarning('simulated_training', sentence),)
         return Classification(
             result.verdict,
+            why_undecided(result, self.calibration),
             result.p_ser,
             result.p_ser_low,
             result.p_ser_high,
@@ -226,6 +227,8 @@ def _read_one_cell(path: str | os.PathLike[str], options: ReadingOptions) -> Mea
     if cells:
         names = ', '.join(cell.cell for cell in cells)
         raise RecordingRejected('wrong_unit', f'{path}: holds {len(cells)} cells, {names}; name one with --channel')
+    if not rejected:
+        raise RecordingRejected('unknown_format', f'{path}: hidden, or a file that lies beside recordings')
     raise RecordingRejected(rejected[0].reason, f'{path}: {rejected[0].detail}')
 
 

@@ -134,7 +134,7 @@ def _threshold(cell: RecordedCell) -> CellWarning | None:
         return None
     return CellWarning(
         'below_threshold',
-        f'{counted(missed, "event")} stand out of the noise but do not reach the threshold of'
+        f'{counted(missed, "event")} out of the noise {"does" if missed == 1 else "do"} not reach the threshold of'
         f' {cell.current.trigger_pa:.3g} pA: the cell may fire more often than its {len(cell.spikes.triggers)} spikes'
         ' say. The model was trained on spikes beyond that threshold.',
     )

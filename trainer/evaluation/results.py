@@ -226,6 +226,7 @@ class Classification:
     Attributes
     ----------
     verdict : ``SER``, ``NSER`` or ``undecided``.
+    why_undecided : the reason in words; empty if there is a verdict.
     p_ser : calibrated probability that the cell is serotonergic; ``p_ser_low`` and ``p_ser_high`` bound its 95 %
         interval.
     n_spikes : how many spikes the verdict rests on.
@@ -236,6 +237,7 @@ class Classification:
     """
 
     verdict: str
+    why_undecided: str
     p_ser: float
     p_ser_low: float
     p_ser_high: float

@@ -40,7 +40,7 @@ def undecided_rule(calibration: Calibration) -> str:
     if calibration.confidence > 0.5:
         rule += f', or if neither class has a probability of at least {calibration.confidence:.2f}'
     elif not calibration.has_chosen_confidence:
-        cells = f'{counted(calibration.cells, "validation cell")}' if calibration.cells else 'the validation cells'
+        cells = f'{counted(calibration.cells, "calibrating cell")}' if calibration.cells else 'the calibrating cells'
         rule += f'; {cells} were too few to choose a confidence on, so how many verdicts are wrong is not known'
     return rule
 
@@ -120,6 +120,19 @@ def is_close_to_undecided(cell: CellResult, calibration: Calibration) -> bool:
     if calibration.confidence <= 0.5 or limit_reached(cell.p_ser, calibration) is not None:
         return False
     return bool(logit(p_class) < logit(calibration.confidence) + _CLOSE)
+
+
+def why_undecided(cell: CellResult, calibration: Calibration) -> str:
+    """Returns in words why a cell is undecided, the first reason that holds; empty if it is not."""
+    if cell.verdict != 'undecided':
+        return ''
+    if any(warning.code == UNLIKE for warning in cell.warnings):
+        return 'its mean spike is unlike those of all training cells'
+    if cell.n_spikes < _FEWEST_SPIKES:
+        return f'fewer than {_FEWEST_SPIKES} spikes'
+    if cell.p_ser_low <= 0.5 <= cell.p_ser_high:
+        return 'the interval contains one half'
+    return f'neither class has a probability of {calibration.confidence:.2f}'
 
 
 def with_warnings(result: CellResult, warnings: Iterable[CellWarning]) -> CellResult:

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from beam_pipelines.errors import UserError
+from beam_pipelines.recordings.folder_names import did_you_mean
 from beam_pipelines.recordings.reading_options import PUBLISHED_CUTTING, SpikeCutting
 from beam_pipelines.storage.atomic_files import write_json
 from beam_pipelines.storage.typed_json import read_typed
@@ -95,6 +96,8 @@ def read(workdir: str) -> ModelInfo:
     try:
         info = read_typed(path, ModelInfo)
     except FileNotFoundError:
+        if not os.path.isdir(workdir):
+            raise ModelError(f'{workdir}: no such folder{did_you_mean(workdir)}') from None
         raise ModelError(f'{path}: no such file; sero-train makes it') from None
     except UserError as error:
         raise ModelError(str(error)) from None

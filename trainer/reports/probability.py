@@ -8,7 +8,7 @@ import functools
 from beam_pipelines.cli.words import counted
 from trainer.evaluation.calibration import Calibration
 from trainer.evaluation.results import CellResult
-from trainer.evaluation.verdicts import is_close_to_undecided, limit_reached
+from trainer.evaluation.verdicts import is_close_to_undecided, limit_reached, why_undecided
 from trainer.reports.page import number
 
 CLOSE_TO_UNDECIDED = 'close to undecided'
@@ -22,7 +22,7 @@ class ProbabilityWords:
     ----------
     value : such as ``0.91``, or ``at most 0.875`` where the calibration gives no more.
     interval : such as ``0.80 to 0.97`` or ``0.80 or more``; empty where all of it is at the limit.
-    limit : why the value is not higher or lower, such as ``limited by 6 validation cells``; empty if it is not limited.
+    limit : why the value is not higher or lower, such as ``limited by 6 calibrating cells``; empty without a limit.
     """
 
     value: str
@@ -44,14 +44,15 @@ def probability_words(cell: CellResult, calibration: Calibration) -> Probability
         return ProbabilityWords(number(cell.p_ser, 2), ' to '.join(ends), '')
     far_end, more = (cell.p_ser_low, 'more') if cell.p_ser > 0.5 else (cell.p_ser_high, 'less')
     interval = '' if limit_reached(far_end, calibration) == limit else f'{number(far_end, 2)} or {more}'
-    why = f'limited by {counted(calibration.cells, "validation cell")}'
+    why = f'limited by {counted(calibration.cells, "calibrating cell")}'
     return ProbabilityWords(_end(cell.p_ser, calibration), interval, why)
 
 
 def template_words(calibration: Calibration) -> dict:
-    """Returns what the templates call on a cell: ``probability_words`` and ``is_close``."""
+    """Returns what the templates call on a cell: ``probability_words``, ``is_close`` and ``why_undecided``."""
     return {
         'probability_words': functools.partial(probability_words, calibration=calibration),
+        'why_undecided': functools.partial(why_undecided, calibration=calibration),
         'is_close': functools.partial(is_close_to_undecided, calibration=calibration),
     }
 

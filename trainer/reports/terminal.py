@@ -13,7 +13,7 @@ from trainer.evaluation.cell_warnings import count_outside_training_range
 from trainer.evaluation.controls import TITLES, compare_with_noise
 from trainer.evaluation.metrics import accuracy_difference
 from trainer.evaluation.results import ORIGINAL_TEST, OTHER_DAYS, CellResult, ModelResult, SplitResult
-from trainer.evaluation.verdicts import is_close_to_undecided
+from trainer.evaluation.verdicts import is_close_to_undecided, why_undecided
 from trainer.reports.probability import CLOSE_TO_UNDECIDED, probability_words
 
 _MOST_VERDICTS = 40
@@ -260,8 +260,8 @@ def calibration_words(calibration: Calibration, where: str = '') -> str:
         return f'{words}; these are too few to choose a confidence on, so how many verdicts are wrong is not known'
     decided, wrong = calibration.decided, calibration.wrong
     return (
-        f'{words}; of these {decided} {_verb(decided, "has", "have")} a confidence of at least'
-        f' {calibration.confidence:.2f}, and {wrong} of them {_verb(wrong, "is", "are")} wrong'
+        f'{words}; at the least confidence of {calibration.confidence:.2f}, {decided} of these'
+        f' {_verb(decided, "gets", "get")} a verdict, {wrong} of them a wrong one'
     )
 
 
@@ -304,6 +304,8 @@ def verdict_line(cell: CellResult, calibration: Calibration) -> str:
     interval = f' [{words.interval}]' if words.interval else ''
     limit = f': {words.limit}' if words.limit else ''
     close = f'  {CLOSE_TO_UNDECIDED}' if is_close_to_undecided(cell, calibration) else ''
+    if why := why_undecided(cell, calibration):
+        close = f'  {why}'
     return (
         f'{printable(cell.cell):<14} {cell.verdict:<9} p(SER) {words.value}{interval}{limit}'
         f'  {cell.n_spikes:>4} {"spike" if cell.n_spikes == 1 else "spikes"}{close}{label}{mark}'

@@ -88,7 +88,8 @@ def days_of_cells(cell_ids: Sequence[str], pattern: str | None, advice: str) -> 
     found = {cell_id: domain.find_recording_day(cell_id, pattern) for cell_id in cell_ids}
     day_of = {cell_id: day or cell_id for cell_id, day in found.items()}
     days = len(set(day_of.values()))
-    print(f'{counted(len(day_of), "cell")} on {counted(days, "recording day")}, such as {min(day_of.values())}')
+    days_words = f'{counted(len(day_of), "cell")} on {counted(days, "recording day")}'
+    print(f'{days_words}, such as {min(day_of.values())}', flush=True)
     alone = [cell_id for cell_id, day in found.items() if day is None]
     if alone or len(day_of) == days > 1:
         why = 'no two cells share a recording day'
@@ -118,11 +119,15 @@ def deal_days(
     """
     days = sort_days(label_of, day_of, seed)
     if len(days) < groups:
-        raise UserError(f'held_out_days {groups}: the cells are of {len(days)} recording days only; {_INSTEAD}')
+        raise UserError(
+            f'--config.held_out_days={groups}: the cells are of {len(days)} recording days only; {_INSTEAD}'
+        )
     group_of_day = {day: number % groups for number, day in enumerate(days)}
     for group in range(groups):
         left = {of for cell_id, of in label_of.items() if group_of_day[day_of[cell_id]] != group}
         for label, name in enumerate(domain.LABEL_NAMES):
             if label not in left:
-                raise UserError(f'held_out_days {groups}: one group of days would hold all cells {name}; {_INSTEAD}')
+                raise UserError(
+                    f'--config.held_out_days={groups}: one group of days would hold all cells {name}; {_INSTEAD}'
+                )
     return HeldOutDays(group_of_day, day_of, groups, members)

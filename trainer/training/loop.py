@@ -136,6 +136,7 @@ def train(
         _fit(run, data, strategy, options)
         if not strategy.is_chief:
             return run.info()
+        print('calibrating the probabilities and writing the model', file=sys.stderr)
         info = complete_run(workdir, run.info(), data.splits, data.held_out)
         options.saved()
         return info

@@ -1,11 +1,13 @@
 """The cache of shards: checked, bounded, shared, and never without what is in use."""
 
+import concurrent.futures
 import os
 import shutil
 import signal
 import subprocess
 import sys
 
+import filelock
 import numpy as np
 import pytest
 
@@ -86,6 +88,24 @@ def test_a_reader_that_outlives_the_cache_meets_an_error_and_does_not_wait_for_e
     with pytest.MonkeyPatch.context() as patch, pytest.raises(UserError, match=f'^{tmp_path}: it was closed, or '):
         patch.setattr(os, 'link', end_before_link)
         _content(cache, shard)
+
+
+def test_threads_that_begin_together_are_one_use_which_ends_when_any_of_them_closes(put, tmp_path):
+    shard, switching = put('a'), sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for number in range(20):
+            folder = tmp_path / str(number)
+            cache = ShardCache(str(folder), 10_000)
+            with concurrent.futures.ThreadPoolExecutor(8) as pool:
+                list(pool.map(lambda _, cache=cache: _content(cache, shard), range(8)))
+                assert len([path for path in (folder / '.use').iterdir() if path.is_dir()]) == 1
+                pool.submit(cache.close).result()
+            (lock,) = (folder / '.use').iterdir()
+            with filelock.FileLock(lock, timeout=0):
+                pass
+    finally:
+        sys.setswitchinterval(switching)
 
 
 def test_a_closed_cache_leaves_nothing_in_use_even_when_it_is_asked_again(put, tmp_path):

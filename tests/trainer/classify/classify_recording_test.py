@@ -286,6 +286,7 @@ def test_a_file_of_several_cells_asks_for_one(model, current_pa, tmp_path):
 
 def test_a_file_that_cannot_be_used_is_named(model, tmp_path):
     (tmp_path / 'notes.txt').write_text('no recording')
+    (tmp_path / 'Thumbs.db').write_text('no recording')
     (tmp_path / 'cut.abf').write_bytes(b'ABF2')
     np.save(tmp_path / 'current.npy', np.zeros(1000))
     for name, line in {
@@ -293,6 +294,7 @@ def test_a_file_that_cannot_be_used_is_named(model, tmp_path):
         'notes.txt': 'unknown_format: {}: ',
         'cut.abf': '(truncated|bad_header|unreadable): {}: ',
         'current.npy': 'wrong_rate: {}: .*to classify',
+        'Thumbs.db': 'unknown_format: {}: hidden, or ',
         '.': 'unknown_format: {}: a folder; ',
     }.items():
         path = tmp_path / name

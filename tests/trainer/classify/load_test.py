@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from beam_pipelines.errors import UserError
+from beam_pipelines.recordings.abf_writer import write_abf
 from beam_pipelines.recordings.rejection import RecordingRejected
 from tests.support.places import ROOT
 from tests.support.recordings import read_abf
@@ -38,14 +39,19 @@ def test_importing_loads_neither_tensorflow_nor_beam():
     assert result.stdout == 'set()\n', result.stderr
 
 
-def test_example_of_the_docs_runs(synthetic_run, current_pa, tmp_path, monkeypatch, capsys):
+def test_examples_of_the_docs_run(synthetic_run, current_pa, tmp_path, monkeypatch, capsys):
     page = (ROOT / 'docs' / 'classify.md').read_text()
-    (example,) = re.findall(r'```python\n([^`]*?classify\.load\(.*?)```', page, re.DOTALL)
+    of_file, of_current = re.findall(r'```python\n([^`]*?classify\.load\(.*?)```', page, re.DOTALL)
     (tmp_path / 'runs').mkdir()
     (tmp_path / 'runs' / 'synthetic').symlink_to(synthetic_run[0])
     np.save(tmp_path / 'current_pa.npy', current_pa)
+    write_abf(tmp_path / 'my_recording.abf', current_pa, 40_000)
     monkeypatch.chdir(tmp_path)
-    exec(compile(example, 'docs/classify.md', 'exec'), {})
+    exec(compile(of_file, 'docs/classify.md', 'exec'), {})
+    assert re.match(
+        r'(SER|NSER|undecided)\n[01]\.\d+\n(.*\n)*The model was trained on SIMULATED', capsys.readouterr().out
+    )
+    exec(compile(of_current, 'docs/classify.md', 'exec'), {})
     lines = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r'(SER|NSER|undecided): 0\.\d\d \[.*\], \d+ spikes|.*: 1\.00 .*', lines[0])
     assert 'clear spikes, the first at' in lines[-1]

@@ -201,5 +201,5 @@ def test_rule_names_the_confidence_if_there_is_one():
 
 
 def test_rule_says_that_the_validation_cells_were_too_few_to_choose_a_confidence():
-    assert '8 validation cells were too few' in undecided_rule(Calibration('temperature', cells=8))
-    assert 'the validation cells were too few' in undecided_rule(AS_PUBLISHED)
+    assert '8 calibrating cells were too few' in undecided_rule(Calibration('temperature', cells=8))
+    assert 'the calibrating cells were too few' in undecided_rule(AS_PUBLISHED)

@@ -72,7 +72,7 @@ def test_members_of_both_architectures_may_stand_side_by_side(make_split):
 
 
 def test_missing_folder_is_named_with_the_command_that_makes_it(tmp_path):
-    assert error_of(tmp_path / 'no') == f'{tmp_path}/no/model_info.json: no such file; sero-train makes it'
+    assert error_of(tmp_path / 'no') == f'{tmp_path}/no: no such folder'
 
 
 def test_folder_without_a_model_is_named(tmp_path):

@@ -194,7 +194,7 @@ class TestText:
         near = with_result(cells[1], verdict='SER', p_ser=0.66, p_ser_low=0.52, p_ser_high=0.75)
         page = written(tmp_path, [sure, near], training_range, info=info)
         text = text_of(page)
-        assert f'{sure.result.cell} SER at most 0.875 limited by 6 validation cells' in text
+        assert f'{sure.result.cell} SER at most 0.875 limited by 6 calibrating cells' in text
         assert f'{near.result.cell} SER close to undecided 0.66 0.52 to 0.75' in text
         assert '0.87 to 0.87' not in text
         assert page.count('class="chip close ser"') == 2  # in the table and above the cell

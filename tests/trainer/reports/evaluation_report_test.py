@@ -274,9 +274,9 @@ class TestText:
         calibration = Calibration('temperature', cells=6, least_p=0.125)
         calibrated = dataclasses.replace(with_cells(model, [sure, near]), calibration=calibration)
         text = text_of(evaluation_report.write_report(tmp_path, calibrated, None).read_text())
-        assert f'{sure.cell} SER at most 0.875 limited by 6 validation cells' in text
+        assert f'{sure.cell} SER at most 0.875 limited by 6 calibrating cells' in text
         assert f'{near.cell} SER close to undecided 0.66 0.52 to 0.75' in text
-        assert 'called SER: probability of SER at most 0.875 (limited by 6 validation cells), published' in text
+        assert 'called SER: probability of SER at most 0.875 (limited by 6 calibrating cells), published' in text
         assert '0.87 to 0.87' not in text
 
     def test_udi_and_published_consensus_are_explained_under_the_first_table_that_has_them(self, text):

@@ -22,13 +22,13 @@ def make_result(p_ser: float, low: float, high: float, verdict: str = 'SER') -> 
 @pytest.mark.parametrize(
     ('p_ser', 'low', 'high', 'calibration', 'value', 'interval', 'limit'),
     [
-        (0.8742, 0.8731, 0.8745, SIX_CELLS, 'at most 0.875', '', 'limited by 6 validation cells'),
-        (0.8742, 0.8, 0.8745, SIX_CELLS, 'at most 0.875', '0.80 or more', 'limited by 6 validation cells'),
-        (0.126, 0.1255, 0.127, SIX_CELLS, 'at least 0.125', '', 'limited by 6 validation cells'),
-        (0.126, 0.1255, 0.3, SIX_CELLS, 'at least 0.125', '0.30 or less', 'limited by 6 validation cells'),
+        (0.8742, 0.8731, 0.8745, SIX_CELLS, 'at most 0.875', '', 'limited by 6 calibrating cells'),
+        (0.8742, 0.8, 0.8745, SIX_CELLS, 'at most 0.875', '0.80 or more', 'limited by 6 calibrating cells'),
+        (0.126, 0.1255, 0.127, SIX_CELLS, 'at least 0.125', '', 'limited by 6 calibrating cells'),
+        (0.126, 0.1255, 0.3, SIX_CELLS, 'at least 0.125', '0.30 or less', 'limited by 6 calibrating cells'),
         (0.85, 0.7, 0.8745, SIX_CELLS, '0.85', '0.70 to at most 0.875', ''),
-        (0.8742, 0.0, 1.0, SIX_CELLS, 'at most 0.875', '0.00 or more', 'limited by 6 validation cells'),
-        (0.988, 0.988, 0.988, MANY_CELLS, 'at most 0.988', '', 'limited by 150 validation cells'),
+        (0.8742, 0.0, 1.0, SIX_CELLS, 'at most 0.875', '0.00 or more', 'limited by 6 calibrating cells'),
+        (0.988, 0.988, 0.988, MANY_CELLS, 'at most 0.988', '', 'limited by 150 calibrating cells'),
         (0.98, 0.97, 0.982, MANY_CELLS, '0.98', '0.97 to 0.98', ''),
         (1.0, 1.0, 1.0, NOT_CALIBRATED, '1.00', '1.00 to 1.00', ''),
         (math.nan, math.nan, math.nan, SIX_CELLS, '–', '– to –', ''),
@@ -64,7 +64,7 @@ def test_a_verdict_is_close_to_undecided_if_a_little_more_doubt_would_undo_it(
 
 def test_the_line_of_a_sure_verdict_and_of_one_near_the_line():
     sure = verdict_line(make_result(0.8742, 0.8731, 0.8745), SIX_CELLS)
-    assert sure == 'A#1            SER       p(SER) at most 0.875: limited by 6 validation cells     7 spikes'
+    assert sure == 'A#1            SER       p(SER) at most 0.875: limited by 6 calibrating cells     7 spikes'
     near = verdict_line(make_result(0.65, 0.52, 0.74), SIX_CELLS)
     assert near == 'A#1            SER       p(SER) 0.65 [0.52 to 0.74]     7 spikes  close to undecided'
 

@@ -35,7 +35,7 @@ def test_a_cell_that_is_not_dealt_out_is_left_out_by_nobody():
 
 
 def test_too_few_days_are_an_error():
-    with pytest.raises(UserError, match='held_out_days 5: the cells are of 2 recording days only'):
+    with pytest.raises(UserError, match='^--config.held_out_days=5: the cells are of 2 recording days only'):
         deal_days(
             {'A1#1': 0, 'A1#2': 1, 'A2#1': 0}, {'A1#1': '1', 'A1#2': '1', 'A2#1': '2'}, groups=5, members=5, seed=0
         )

@@ -135,7 +135,6 @@ byId('opened').addEventListener('submit', async event => {
   event.preventDefault();
   const number = event.target.closest('.opened').dataset.file;
   if (!await send(event.target, `files/${number}/reading`)) return;
-  say('It is being classified again.');
   look();
 });
 
