@@ -47,6 +47,11 @@ class ProgressLine:
         else:
             self._write(f'{text}\n')
 
+    def show_passing(self, text: str) -> None:
+        """Shows what is being done, for who looks on; in a file it would be in nobody's interest."""
+        if self.rewrites:
+            self.show(text)
+
     def keep(self, text: str) -> None:
         """Shows a text that stays; the next one starts on a new line."""
         self.show(text)

@@ -19,6 +19,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 
 from beam_pipelines.errors import UserError
@@ -31,6 +32,8 @@ _SIGNS_OF_LOSS = ('Gloo', 'UNAVAILABLE', 'heartbeat', 'oordination', 'Connection
 
 _SECONDS_TO_NOTICE = 10
 _SECONDS_TO_MEET = 7 * 24 * 3600
+_SECONDS_TO_DISCONNECT = 1
+_LEFT = 'sero-spikes/left'
 
 # When the first host is lost, C++ ends the others' processes from a thread: nothing in them can say why.
 _WITNESS = """
@@ -107,6 +110,7 @@ def connect() -> None:
         raise UserError(f'the hosts cannot be connected: {" ".join(str(error).split())}') from None
     finally:
         signal.signal(signal.SIGINT, handler)
+    atexit.register(_leave)
 
 
 @contextlib.contextmanager
@@ -119,7 +123,27 @@ def noticing_lost_hosts() -> Iterator[None]:
     except (jax.errors.JaxRuntimeError, ValueError) as error:  # of compiled functions, and of what is put on devices
         if not any(sign in str(error) for sign in _SIGNS_OF_LOSS):
             raise
+        atexit.unregister(_leave)
         raise UserError(_LOST) from None
+
+
+def _leave() -> None:
+    """Ends the connection, the first host last: JAX aborts the processes that are still connected to it.
+
+    It waits for a host that has left without a word no longer than JAX would take to notice.
+    """
+    import jax
+    from jax._src.distributed import global_state  # JAX has no other way to its store of keys and values.
+
+    hosts, number = jax.process_count(), jax.process_index()
+    with contextlib.suppress(jax.errors.JaxRuntimeError):
+        if number:
+            global_state.client.key_value_set(f'{_LEFT}/{number}', '')
+        else:
+            for other in range(1, hosts):
+                global_state.client.blocking_key_value_get(f'{_LEFT}/{other}', _SECONDS_TO_NOTICE * 1000)
+            time.sleep(_SECONDS_TO_DISCONNECT)
+        jax.distributed.shutdown()
 
 
 def _is_cloud_tpu() -> bool:

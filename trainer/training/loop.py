@@ -13,6 +13,7 @@ import tensorflow as tf
 from ml_collections import FrozenConfigDict
 
 from beam_pipelines import domain
+from beam_pipelines.cli.progress_line import ProgressLine
 from beam_pipelines.cli.signals import StopRequests
 from beam_pipelines.cli.words import counted
 from beam_pipelines.errors import UserError
@@ -136,8 +137,10 @@ def train(
         _fit(run, data, strategy, options)
         if not strategy.is_chief:
             return run.info()
-        print('calibrating the probabilities and writing the model', file=sys.stderr)
+        line = ProgressLine()
+        line.show_passing('calibrating the probabilities and writing the model')
         info = complete_run(workdir, run.info(), data.splits, data.held_out)
+        line.clear()
         options.saved()
         return info
 

@@ -30,7 +30,7 @@ class TrainingProgress(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         self._started: float | None = None
         self._steps = 0
-        self._line.show('compiling the training step')
+        self._line.show_passing('compiling the training step')
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self._epoch = epoch

@@ -39,6 +39,12 @@ def test_on_a_terminal_a_kept_text_stays_and_a_cleared_one_is_gone():
     assert output.getvalue() == '\repoch 1\n\r1 of 2\r      \r'
 
 
+def test_a_passing_text_is_for_who_looks_on():
+    for output, shown in ((_Terminal(), '\rcompiling'), (io.StringIO(), '')):
+        ProgressLine(output).show_passing('compiling')
+        assert output.getvalue() == shown
+
+
 def test_in_a_file_each_text_is_a_line_and_nothing_is_cleared():
     output = io.StringIO()
     line = ProgressLine(output)
