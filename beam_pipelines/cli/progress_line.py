@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
+from collections.abc import Iterator
 from typing import TextIO
 
 from beam_pipelines.cli.words import printable
@@ -51,6 +52,13 @@ class ProgressLine:
         """Shows what is being done, for who looks on; in a file it would be in nobody's interest."""
         if self.rewrites:
             self.show(text)
+
+    @contextlib.contextmanager
+    def passing(self, text: str) -> Iterator[None]:
+        """Shows a passing text while the block runs."""
+        self.show_passing(text)
+        yield
+        self.clear()
 
     def keep(self, text: str) -> None:
         """Shows a text that stays; the next one starts on a new line."""

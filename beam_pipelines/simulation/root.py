@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from absl import logging
-
+from beam_pipelines.cli.progress_line import ProgressLine
+from beam_pipelines.cli.words import counted
 from beam_pipelines.errors import UserError
 from beam_pipelines.storage.atomic_files import flush, flush_tree
 from beam_pipelines.storage.locks import LOCK_FILE, written_by_one
@@ -75,14 +75,16 @@ def write_recordings(jobs: Sequence[_Job], write: Callable[[_Job], dict], worker
     """
     import joblib  # Imported here because it is slow to import and --help must be fast.
 
+    progress = ProgressLine()
     # Threads are enough: NumPy does the work and releases the interpreter lock.
     with concurrent.futures.ThreadPoolExecutor(workers or joblib.cpu_count()) as pool:
         try:
             futures = [pool.submit(write, job) for job in jobs]
             for n_done, future in enumerate(concurrent.futures.as_completed(futures), start=1):
                 future.result()  # The first that fails ends the work.
-                if n_done % max(1, len(futures) // 10) == 0 or n_done == len(futures):
-                    logging.info('wrote %d of %d recordings', n_done, len(futures))
+                if progress.is_due():
+                    progress.show(f'wrote {n_done} of {counted(len(futures), "recording")}')
+            progress.keep(f'wrote {len(futures)} of {counted(len(futures), "recording")}')
             return [future.result() for future in futures]
         except BaseException:
             pool.shutdown(cancel_futures=True)

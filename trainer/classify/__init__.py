@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from beam_pipelines.recordings.rejection import RecordingRejected
+
 if TYPE_CHECKING:
     from trainer.classify.classifier import Classifier
+
+__all__ = ['RecordingRejected', 'load']
 
 
 def load(model_dir: str | os.PathLike[str]) -> Classifier:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from beam_pipelines.cli.progress_line import ProgressLine
+from beam_pipelines.cli.words import counted
 from beam_pipelines.datasets import record_layout
 from trainer.data.shards import read_records
 from trainer.data.stored_dataset import StoredSplit, is_built, noticing_replacement, open_split
@@ -97,7 +99,8 @@ def _evaluate(ensemble: TrainedEnsemble, data_dir: str, fits: Fits, day_pattern:
         for config, name in EVALUATED_SPLITS
         if config == 'original' or is_built(data_dir, config)
     ]
-    scored = {split.name: score_split(ensemble, split) for split in splits}
+    with ProgressLine().passing(f'scoring the spikes of {counted(len(splits), "split")}'):
+        scored = {split.name: score_split(ensemble, split) for split in splits}
     validation = scored['original/validation']
     calibration = fits.calibration or calibrate(validation.scores, validation.label, validation.cell)
     fitted = dataclasses.replace(fits, calibration=calibration)

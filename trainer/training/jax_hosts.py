@@ -135,13 +135,14 @@ def _leave() -> None:
     import jax
     from jax._src.distributed import global_state  # JAX has no other way to its store of keys and values.
 
-    hosts, number = jax.process_count(), jax.process_index()
+    client, hosts, number = global_state.client, jax.process_count(), jax.process_index()
+    assert client is not None
     with contextlib.suppress(jax.errors.JaxRuntimeError):
         if number:
-            global_state.client.key_value_set(f'{_LEFT}/{number}', '')
+            client.key_value_set(f'{_LEFT}/{number}', '')
         else:
             for other in range(1, hosts):
-                global_state.client.blocking_key_value_get(f'{_LEFT}/{other}', _SECONDS_TO_NOTICE * 1000)
+                client.blocking_key_value_get(f'{_LEFT}/{other}', _SECONDS_TO_NOTICE * 1000)
             time.sleep(_SECONDS_TO_DISCONNECT)
         jax.distributed.shutdown()
 

@@ -137,10 +137,8 @@ def train(
         _fit(run, data, strategy, options)
         if not strategy.is_chief:
             return run.info()
-        line = ProgressLine()
-        line.show_passing('calibrating the probabilities and writing the model')
-        info = complete_run(workdir, run.info(), data.splits, data.held_out)
-        line.clear()
+        with ProgressLine().passing('calibrating the probabilities and writing the model'):
+            info = complete_run(workdir, run.info(), data.splits, data.held_out)
         options.saved()
         return info
 
