@@ -63,6 +63,13 @@ def test_what_a_killed_program_leaves_goes_with_the_next(start_app, recordings, 
     assert left(tmp_path) == []
 
 
+def test_a_model_that_was_passed_on_as_one_file_is_taken(start_app, model, recordings, tmp_path):
+    assert run_command('sero-export-model', model, tmp_path / 'passed_on').returncode == 0
+    with start_app(place=tmp_path / 'passed_on.zip') as app:
+        send(app, recordings / 'ser.npy')
+        rows(app, 'SER')
+
+
 def test_recordings_of_a_watched_folder_appear_and_disappear(start_app, recordings_root, tmp_path):
     first, second, *_ = sorted(recordings_root.rglob('*.abf'))
     with start_app('--watch', tmp_path) as app:

@@ -66,12 +66,14 @@ def recordings(tmp_path_factory) -> pathlib.Path:
 @pytest.fixture(scope='session')
 def start_app(model, tmp_path_factory) -> Callable[..., contextlib.AbstractContextManager[StartedApp]]:
     @contextlib.contextmanager
-    def started(*arguments: object, temporary: pathlib.Path | None = None) -> Iterator[StartedApp]:
+    def started(
+        *arguments: object, temporary: pathlib.Path | None = None, place: pathlib.Path = model
+    ) -> Iterator[StartedApp]:
         temporary = temporary or tmp_path_factory.mktemp('temporary')
         command = pathlib.Path(sys.executable).parent / 'sero-app'
         environment = {name: value for name, value in os.environ.items() if name != 'PYTHONPATH'}
         with subprocess.Popen(
-            [command, '--model', model, *map(str, arguments)],
+            [command, '--model', place, *map(str, arguments)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
