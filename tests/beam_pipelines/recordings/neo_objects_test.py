@@ -62,8 +62,8 @@ def test_segments_that_all_start_at_zero_stay_in_their_order():
 def test_rates_may_differ_by_a_rounding_error_and_no_more():
     (current,) = read_library_object(block_of([signal_of(FIRST)], [signal_of(SECOND, rate_hz=40_000.01)]))
     assert current.sampling_rate_hz == 40_000
-    block = block_of([signal_of(FIRST)], [signal_of(SECOND, rate_hz=40_000.1)])
-    assert rejection_of(block) == 'wrong_rate: segments of 40000 to 40000.1 Hz'
+    block = block_of([signal_of(FIRST)], [signal_of(SECOND, rate_hz=40_000.045)])
+    assert rejection_of(block) == 'wrong_rate: segments of 40000 to 40000.045 Hz'
 
 
 def test_too_long_counts_the_channels_that_are_read(monkeypatch):

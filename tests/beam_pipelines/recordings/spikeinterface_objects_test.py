@@ -122,6 +122,13 @@ def test_scaled_traces_whose_unit_is_said_are_read():
     np.testing.assert_allclose(np.stack(currents_pa(scaled), axis=1), CURRENTS_PA, atol=1e-3)
 
 
+def test_scale_to_physical_units_is_read_where_a_channel_has_a_gain_of_one():
+    recording = recording_of(COUNTS)
+    recording.set_property('gain_to_physical_unit', [0.03, 1.0])
+    (current,) = currents_pa(preprocessing.scale_to_physical_units(recording), '0')
+    np.testing.assert_allclose(current, CURRENTS_PA[:, 0], atol=1e-3)
+
+
 def test_segments_out_of_order_are_put_into_the_order_of_time():
     (current, _) = read_library_object(recording_of(COUNTS[2000:], COUNTS[:2000], t_starts=[65.0, 5.0]))
     np.testing.assert_allclose(np.concatenate(current.sweeps), CURRENTS_PA[:, 0], atol=1e-3)
