@@ -75,7 +75,7 @@ def _wanted_numbers(channels: Sequence[Channel], wanted: str | None) -> list[int
         number for number in numbers if str(number) == wanted
     ]
     if not found:
-        names = ', '.join(channel.name for channel in channels)
+        names = ', '.join(channel.name or str(number) for number, channel in enumerate(channels))
         raise RecordingRejected('wrong_channel', f'no channel {wanted}; there are {names}')
     return found
 

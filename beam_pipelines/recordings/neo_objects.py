@@ -10,7 +10,7 @@ import numpy as np
 from beam_pipelines.recordings.current_channels import Channel, choose_currents
 from beam_pipelines.recordings.library_errors import library_errors
 from beam_pipelines.recordings.limits import check_samples, check_sweeps
-from beam_pipelines.recordings.recording import RecordedCurrent, starts_with_gaps
+from beam_pipelines.recordings.recording import RecordedCurrent, common_rate_hz, in_order_of_time
 from beam_pipelines.recordings.rejection import RecordingRejected
 
 # A signal, and which of its columns a channel is.
@@ -28,12 +28,13 @@ def read_neo_object(recording: Any, channel: str | None) -> list[RecordedCurrent
         channels = _channels(sweeps[0]) if sweeps else []
         if not channels:
             raise RecordingRejected('wrong_unit', 'there is no AnalogSignal in it')
-        if any(_channels(places) != channels for places in sweeps):
+        if any(_kinds(_channels(places)) != _kinds(channels) for places in sweeps):
             raise RecordingRejected('wrong_channel', 'its segments have different channels; give one of the segments')
-        check_samples(sum(signal.shape[0] for places in sweeps for signal, _ in places))
+        currents = choose_currents(channels, channel)
+        check_samples(sum(places[number][0].shape[0] for places in sweeps for number in currents))
         return [
             _read_channel([places[number] for places in sweeps], pa_per_unit, channels[number].name or str(number))
-            for number, pa_per_unit in choose_currents(channels, channel).items()
+            for number, pa_per_unit in currents.items()
         ]
 
 
@@ -56,18 +57,17 @@ def _channels(places: Sequence[_Place]) -> list[Channel]:
     return channels
 
 
+def _kinds(channels: Sequence[Channel]) -> list[tuple[str, str]]:
+    """Returns what the channels of all sweeps must share; the only signal of each sweep may have a name of its own."""
+    return [(channel.unit, channel.name if len(channels) > 1 else '') for channel in channels]
+
+
 def _read_channel(places: Sequence[_Place], pa_per_unit: float, name: str) -> RecordedCurrent:
-    rates_hz = {float(signal.sampling_rate.rescale('Hz')) for signal, _ in places}
-    if len(rates_hz) > 1:
-        raise RecordingRejected('wrong_rate', f'segments of {min(rates_hz):g} to {max(rates_hz):g} Hz')
-    sweeps, starts_s = [], []
+    rate_hz = common_rate_hz([float(signal.sampling_rate.rescale('Hz')) for signal, _ in places], 'segments')
+    sweeps = []
     for signal, column in places:
         loaded = signal.load() if hasattr(signal, 'load') else signal
         current = np.asarray(loaded.magnitude[:, column], np.float64)
-        if len(current):
-            sweeps.append((current * pa_per_unit).astype(np.float32))
-            starts_s.append(float(signal.t_start.rescale('s')))
-    if not sweeps:
-        raise RecordingRejected('no_spikes', 'it holds no sample')
-    (rate_hz,) = rates_hz
-    return RecordedCurrent(sweeps, rate_hz, name, starts_with_gaps(starts_s, sweeps, rate_hz))
+        sweeps.append((current * pa_per_unit).astype(np.float32))
+    starts_s = [float(signal.t_start.rescale('s')) for signal, _ in places]
+    return in_order_of_time(starts_s, sweeps, rate_hz, name)

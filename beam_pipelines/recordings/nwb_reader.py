@@ -12,7 +12,7 @@ from beam_pipelines.recordings.current_channels import Channel, all_currents
 from beam_pipelines.recordings.library_errors import library_errors
 from beam_pipelines.recordings.limits import check_samples, check_sweeps
 from beam_pipelines.recordings.nwb_promises import check_dataset, check_nwb_promises
-from beam_pipelines.recordings.recording import RecordedCurrent, starts_with_gaps
+from beam_pipelines.recordings.recording import RecordedCurrent, common_rate_hz, starts_with_gaps
 from beam_pipelines.recordings.rejection import RecordingRejected, missing_library
 from beam_pipelines.recordings.sources import MADE, RECORDED
 
@@ -66,9 +66,7 @@ def _read(file: pynwb.NWBFile, wanted: str | None) -> Iterator[RecordedCurrent |
         name, sweeps = cells[number]
         try:
             _check_promises(sweeps)
-            rates_hz = [_rate_hz(series) for series in sweeps]
-            if max(rates_hz) - min(rates_hz) > 1e-6 * max(rates_hz):
-                raise RecordingRejected('wrong_rate', f'sweeps of {min(rates_hz):g} to {max(rates_hz):g} Hz')
+            rate_hz = common_rate_hz([_rate_hz(series) for series in sweeps], 'sweeps')
             currents_pa = [_current_pa(series, pa_per_unit) for series in sweeps]
             starts_s = [_start_s(series) for series in sweeps]
         except RecordingRejected as error:
@@ -76,9 +74,9 @@ def _read(file: pynwb.NWBFile, wanted: str | None) -> Iterator[RecordedCurrent |
         else:
             yield RecordedCurrent(
                 currents_pa,
-                rates_hz[0],
+                rate_hz,
                 name if len(currents) > 1 else '',
-                starts_with_gaps(starts_s, currents_pa, rates_hz[0]),
+                starts_with_gaps(starts_s, currents_pa, rate_hz),
                 source,
                 start_s=starts_s[0],
             )

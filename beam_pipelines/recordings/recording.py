@@ -26,6 +26,8 @@ _LEAST_GAP = 1.5
 
 # pyABF truncates the rate to whole Hz: an interval that is a rounding error above 25 us gives 39999.
 _RATE_TOLERANCE_HZ = 1
+# Rates of sweeps that differ by less are one rate with rounding errors.
+_RATE_TOLERANCE = 1e-6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,6 +119,50 @@ def starts_with_gaps(
     if not len(pauses) or pauses.min() < -_LEAST_GAP or pauses.max() <= _LEAST_GAP:
         return ()
     return tuple(starts.tolist())
+
+
+def common_rate_hz(rates_hz: Sequence[float], parts: str) -> float:
+    """Returns the one sampling rate of a recording.
+
+    Parameters
+    ----------
+    rates_hz : of its parts; there is at least one.
+    parts : what these are, for the rejection.
+
+    Raises
+    ------
+    RecordingRejected
+        If they differ by more than a rounding error.
+    """
+    lowest, highest = min(rates_hz), max(rates_hz)
+    if highest - lowest > _RATE_TOLERANCE * highest:
+        raise RecordingRejected('wrong_rate', f'{parts} of {lowest:.10g} to {highest:.10g} Hz')
+    return rates_hz[0]
+
+
+def in_order_of_time(
+    starts_s: Sequence[float], sweeps: Sequence[np.ndarray], sampling_rate_hz: float, name: str
+) -> RecordedCurrent:
+    """Returns the current of sweeps as a library holds them in memory; those with the same start stay in their order.
+
+    Parameters
+    ----------
+    starts_s : as the library has them.
+    sweeps : (n,) float32 in pA; empty ones are left out.
+    sampling_rate_hz : of the sweeps.
+    name : of the channel.
+
+    Raises
+    ------
+    RecordingRejected
+        If there is no sample.
+    """
+    order = [number for number in np.argsort(starts_s, kind='stable') if len(sweeps[number])]
+    if not order:
+        raise RecordingRejected('no_spikes', 'it holds no sample')
+    ordered = [sweeps[number] for number in order]
+    starts = starts_with_gaps([starts_s[number] for number in order], ordered, sampling_rate_hz)
+    return RecordedCurrent(ordered, sampling_rate_hz, name, starts)
 
 
 def at_40_khz(current: RecordedCurrent, resample: bool) -> Recording:

@@ -25,6 +25,7 @@ REASONS = {
     'suspicious_scale': 'the current makes no sense in its unit; --scale corrects it',
     'wrong_rate': 'the sampling rate is not 40 kHz',
     'variable_sweeps': 'an ABF1 file of sweeps with different lengths',
+    'preprocessed': 'filtered or otherwise preprocessed, and not as it was acquired',
     'not_finite': 'a sample is not a finite number',
     'no_spikes': 'no trigger, or none that is a spike with a whole window in its sweep',
     'saturated': 'most of the events are clipped by the amplifier or the converter',

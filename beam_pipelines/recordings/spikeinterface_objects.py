@@ -13,8 +13,9 @@ import numpy as np
 from beam_pipelines.recordings.current_channels import Channel, choose_currents
 from beam_pipelines.recordings.library_errors import library_errors
 from beam_pipelines.recordings.limits import check_samples, check_sweeps
-from beam_pipelines.recordings.recording import RecordedCurrent, starts_with_gaps
+from beam_pipelines.recordings.recording import RecordedCurrent, in_order_of_time
 from beam_pipelines.recordings.rejection import RecordingRejected
+from beam_pipelines.recordings.spikeinterface_history import check_as_acquired, check_scaled_once
 
 _UNIT, _GAIN, _OFFSET = 'physical_unit', 'gain_to_physical_unit', 'offset_to_physical_unit'
 _SET_UNIT = f"of a current, recording.set_property('{_UNIT}', ['pA']) and {_GAIN} say the unit of each channel"
@@ -25,11 +26,12 @@ def read_spikeinterface_recording(recording: Any, channel: str | None) -> list[R
     with library_errors('spikeinterface'), np.errstate(all='ignore'):  # What overflows is rejected later.
         count = recording.get_num_segments()
         check_sweeps(count)
-        check_samples(sum(map(recording.get_num_samples, range(count))) * recording.get_num_channels())
+        check_as_acquired(recording)
         channels = _channels(recording)
+        currents = choose_currents(channels, channel)
+        check_samples(sum(map(recording.get_num_samples, range(count))) * len(currents))
         return [
-            _read_channel(recording, number, pa_per_unit, channels[number])
-            for number, pa_per_unit in choose_currents(channels, channel).items()
+            _read_channel(recording, number, pa_per_unit, channels[number]) for number, pa_per_unit in currents.items()
         ]
 
 
@@ -46,19 +48,18 @@ def _channels(recording: Any) -> list[Channel]:
 
 def _read_channel(recording: Any, number: int, pa_per_unit: float, channel: Channel) -> RecordedCurrent:
     gain, offset = _gain_and_offset(recording, number, channel.unit)
+    check_scaled_once(recording, channel.unit, gain)
     rate_hz = float(recording.get_sampling_frequency())
     channel_id = recording.get_channel_ids()[number]
-    sweeps, starts_s = [], []
-    for segment in range(recording.get_num_segments()):
+    sweeps = []
+    segments = range(recording.get_num_segments())
+    for segment in segments:
         # As they are stored, because SpikeInterface scales voltages alone.
         traces = recording.get_traces(segment_index=segment, channel_ids=[channel_id])
-        if len(traces):
-            current = traces[:, 0].astype(np.float64) * gain + offset
-            sweeps.append((current * pa_per_unit).astype(np.float32))
-            starts_s.append(float(recording.get_start_time(segment_index=segment)))
-    if not sweeps:
-        raise RecordingRejected('no_spikes', 'it holds no sample')
-    return RecordedCurrent(sweeps, rate_hz, channel.name, starts_with_gaps(starts_s, sweeps, rate_hz))
+        current = traces[:, 0].astype(np.float64) * gain + offset
+        sweeps.append((current * pa_per_unit).astype(np.float32))
+    starts_s = [float(recording.get_start_time(segment_index=segment)) for segment in segments]
+    return in_order_of_time(starts_s, sweeps, rate_hz, channel.name or str(number))
 
 
 def _gain_and_offset(recording: Any, number: int, unit: str) -> tuple[float, float]:
