@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from beam_pipelines import domain
 from beam_pipelines.recordings.abf_header import StoredSamples, check_abf_header, read_source
 from beam_pipelines.recordings.abf_stimulus import find_stimulus_steps
 from beam_pipelines.recordings.current_channels import Channel, choose_currents
@@ -55,12 +56,14 @@ def read_abf_currents(path: str, channel: str | None = None) -> list[RecordedCur
     lengths = _sweep_lengths(abf, stored)
     raw = _read_samples(path, stored, len(channels))
     steps = find_stimulus_steps(abf)
+    # pyABF truncates it: an interval that is a rounding error above 25 us gives 39999 Hz.
+    rate_hz = domain.SAMPLING_RATE_HZ if abf.dataRate == domain.SAMPLING_RATE_HZ - 1 else abf.dataRate
     currents = []
     for number, pa_per_unit in chosen.items():
         current_pa = _in_pa(_scale(raw[:, number], abf._dataGain[number], abf._dataOffset[number]), pa_per_unit)
         sweeps = np.split(current_pa, np.cumsum(lengths)[:-1])
         name = channels[number].name or str(number)
-        currents.append(RecordedCurrent(sweeps, abf.dataRate, name, _starts_s(abf, sweeps), source, steps))
+        currents.append(RecordedCurrent(sweeps, rate_hz, name, _starts_s(abf, sweeps), source, steps))
     return currents
 
 

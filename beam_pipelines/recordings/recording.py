@@ -17,14 +17,13 @@ from beam_pipelines.recordings.sources import RECORDED
 _MIN_RESAMPLED_RATE_HZ = 10_000
 # No rig is faster, and a header that says so is damaged.
 _MAX_RESAMPLED_RATE_HZ = 1_000_000
-# The ratio of the rates as a fraction: a larger denominator needs a filter longer than many recordings, and this one
-# is exact to 1 ms in 16 minutes.
+# The ratio of the rates as a fraction: a larger denominator needs a filter longer than many recordings.
 _MOST_DENOMINATOR = 1000
 
 # A shorter pause between sweeps, in samples, is a rounding error.
 _LEAST_GAP = 1.5
 
-# pyABF truncates the rate to whole Hz: an interval that is a rounding error above 25 us gives 39999.
+# No shape shows such a difference; rates from intervals of 25 us have it by rounding, those of some clocks truly.
 _RATE_TOLERANCE_HZ = 1
 # Rates of sweeps that differ by less are one rate with rounding errors.
 _RATE_TOLERANCE = 1e-6
@@ -68,6 +67,7 @@ class Recording:
     source : ``recorded``, or the name of what made the file, by its mark; see ``sources``.
     stimulus_steps : (k,) int64, at which samples the stimulus jumped, in the sweeps one after the other, ascending.
     start_s : when the first sweep started, on the clock of the file; 0 where it has none.
+    samples_per_s : of the sweeps, on the clock of the file; 40,000 but for a difference too small to resample for.
     """
 
     sweeps: list[np.ndarray]
@@ -77,11 +77,12 @@ class Recording:
     sweep_starts_s: tuple[float, ...] = ()
     stimulus_steps: np.ndarray = dataclasses.field(default_factory=lambda: np.empty(0, np.int64))
     start_s: float = 0.0
+    samples_per_s: float = domain.SAMPLING_RATE_HZ
 
     @property
     def duration_s(self) -> float:
         """Total length of all sweeps."""
-        return sum(map(len, self.sweeps)) / domain.SAMPLING_RATE_HZ
+        return sum(map(len, self.sweeps)) / self.samples_per_s
 
     @property
     def intervals_s(self) -> list[tuple[float, float]]:
@@ -89,17 +90,17 @@ class Recording:
         if not self.sweep_starts_s:
             return [(0.0, self.duration_s)]
         return [
-            (start, start + len(sweep) / domain.SAMPLING_RATE_HZ)
+            (start, start + len(sweep) / self.samples_per_s)
             for start, sweep in zip(self.sweep_starts_s, self.sweeps, strict=True)
         ]
 
     def seconds_at(self, sample: np.ndarray) -> np.ndarray:
         """Returns when samples were recorded: (n,) int64 in the sweeps one after the other -> (n,) float64 in s."""
         if not self.sweep_starts_s:
-            return sample / domain.SAMPLING_RATE_HZ
+            return sample / self.samples_per_s
         first = np.cumsum([0, *map(len, self.sweeps)])[:-1]
         sweep = np.searchsorted(first, sample, side='right') - 1
-        return np.array(self.sweep_starts_s)[sweep] + (sample - first[sweep]) / domain.SAMPLING_RATE_HZ
+        return np.array(self.sweep_starts_s)[sweep] + (sample - first[sweep]) / self.samples_per_s
 
 
 def starts_with_gaps(
@@ -182,14 +183,24 @@ def at_40_khz(current: RecordedCurrent, resample: bool) -> Recording:
     if not all(np.isfinite(sweep).all() for sweep in current.sweeps):
         raise RecordingRejected('not_finite', 'a sample is not a finite number')
     check_samples(int(sum(map(len, current.sweeps)) * domain.SAMPLING_RATE_HZ / rate_hz))
-    sweeps = _resample(current.sweeps, rate_hz)
+    ratio = fractions.Fraction(domain.SAMPLING_RATE_HZ / rate_hz).limit_denominator(_MOST_DENOMINATOR)
+    sweeps = _resample(current.sweeps, ratio)
     starts = np.cumsum([0, *map(len, sweeps)])
     steps = [
         np.round(of_sweep * domain.SAMPLING_RATE_HZ / rate_hz).astype(np.int64) + start
         for of_sweep, start in zip(current.stimulus_steps, starts, strict=False)
     ]
     stimulus = np.concatenate([np.empty(0, np.int64), *steps])
-    return Recording(sweeps, rate_hz, current.source, current.name, current.sweep_starts_s, stimulus, current.start_s)
+    return Recording(
+        sweeps,
+        rate_hz,
+        current.source,
+        current.name,
+        current.sweep_starts_s,
+        stimulus,
+        current.start_s,
+        current.sampling_rate_hz * ratio.numerator / ratio.denominator,
+    )
 
 
 def _usable_rate_hz(rate_hz: float, resample: bool) -> float:
@@ -207,9 +218,8 @@ def _usable_rate_hz(rate_hz: float, resample: bool) -> float:
     return rate_hz
 
 
-def _resample(sweeps: list[np.ndarray], rate_hz: float) -> list[np.ndarray]:
-    """Resamples arrays of (n,) float32 to 40 kHz; currents at 40 kHz are returned as they are."""
-    ratio = fractions.Fraction(domain.SAMPLING_RATE_HZ / rate_hz).limit_denominator(_MOST_DENOMINATOR)
+def _resample(sweeps: list[np.ndarray], ratio: fractions.Fraction) -> list[np.ndarray]:
+    """Resamples arrays of (n,) float32 to a multiple of their rate; if that is the same, returns them as they are."""
     if ratio == 1:
         return sweeps
     from scipy import signal  # Imported here because most recordings never need it.

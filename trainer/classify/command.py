@@ -128,7 +128,8 @@ def _classify(
             report = write_outputs(folder, findings, classifier, flags.FLAGS.export)
     _print_findings(findings, classifier, report)
     for table in tables:
-        show(f'{table.path}: verdicts on {counted(len(table.ids), "unit")} added')
+        done = 'replaced' if table.verdicts else 'added'
+        show(f'{table.path}: verdicts on {counted(len(table.ids), "unit")} {done}')
     return 0 if findings.cells and (flags.FLAGS.allow_rejected or not findings.rejected) else 1
 
 

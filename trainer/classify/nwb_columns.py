@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from beam_pipelines.recordings.sources import RECORDED, find_source
 from trainer.evaluation.results import CellResult
 
-# Of the columns in files that sero-classify has not made itself.
 PREFIX = 'sero_'
 
 COLUMNS = {
@@ -20,6 +19,16 @@ COLUMNS = {
     'n_spikes': 'number of spikes that the verdict rests on',
     'udi_ms': 'upstroke-downstroke interval of the mean spike in ms; NaN where it cannot be measured',
     'warnings': 'what does not look like the recordings that the model was trained on; empty if nothing',
+}
+
+# The columns in files that sero-classify has not made itself. By name and description it knows them again, so a
+# description that changes makes those of earlier versions foreign.
+UNITS_COLUMNS = {
+    PREFIX + name: description
+    for name, description in (
+        *COLUMNS.items(),
+        ('source', 'what the recording or the model is made of, if nobody recorded it'),
+    )
 }
 
 

@@ -1,18 +1,11 @@
-"""The units table of an existing NWB file: its spike times in, columns out, whole or not at all.
-
-Columns are added through HDF5 itself, so that all else in the file, extensions of NWB too, stays as it is.
-"""
+"""The units table of an existing NWB file: its spike times, and whether verdicts may be added to it."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import itertools
 import os
-import shutil
 import stat
-import uuid
-from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,28 +13,14 @@ import numpy as np
 from beam_pipelines.errors import UserError
 from beam_pipelines.recordings.library_errors import library_errors
 from beam_pipelines.recordings.nwb_promises import check_dataset, check_nwb_promises
-from beam_pipelines.recordings.rejection import RecordingRejected
-from beam_pipelines.storage.atomic_files import staged
-from beam_pipelines.storage.locks import written_by_one
-from trainer.classify.nwb_columns import PREFIX
+from beam_pipelines.recordings.rejection import RecordingRejected, missing_library
+from trainer.classify.nwb_columns import UNITS_COLUMNS
 
 if TYPE_CHECKING:
     import h5py
 
-# What a column takes in the file, generously: HDF5 may crash the process if it meets a full disk.
-_RESERVED_BYTES, _RESERVED_BYTES_OF_UNIT, _RESERVED_PAGES = 1 << 20, 4096, 4
-_BLOCK_BYTES = 1 << 20
-
-_SPIKE_TIMES = ('id', 'spike_times', 'spike_times_index')
-
-
-@dataclasses.dataclass(frozen=True)
-class Column:
-    """A column of a units table: what it means, and its value for each unit."""
-
-    name: str
-    description: str
-    values: Sequence[str | float | int]
+# The kinds of numbers, as of NumPy's ``dtype.kind``.
+_SPIKE_TIMES = {'id': 'iu', 'spike_times': 'fiu', 'spike_times_index': 'iu'}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,14 +32,14 @@ class UnitsTable:
     path : of the file, as the user has named it.
     ids : of the units.
     spike_times_s : for each unit (k,) float64, ascending, on the clock of the file.
-    columns : names of the columns.
+    verdicts : names of the columns of earlier verdicts.
     state : what changes when somebody writes the file.
     """
 
     path: str
     ids: tuple[int, ...]
     spike_times_s: tuple[np.ndarray, ...]
-    columns: tuple[str, ...]
+    verdicts: tuple[str, ...]
     state: tuple[int, ...]
 
     def check_unchanged(self) -> None:
@@ -70,19 +49,21 @@ class UnitsTable:
 
 
 def read_units(path: str) -> UnitsTable:
-    """Reads the units of an NWB file to which columns may be added.
+    """Reads the units of an NWB file to which verdicts may be added.
 
     Raises
     ------
     UserError
-        If it is no NWB file, is open in another program that writes it, may not be written, or has no units with spike
-        times.
+        If it is no NWB file, is open in another program that writes it, may not be replaced by a copy, has no units
+        with spike times, or has something else under the name of a verdict's column; or if h5py is not installed.
     """
-    import h5py
+    try:
+        import h5py
+    except ImportError:
+        raise UserError(missing_library(path, 'pynwb').detail, file=path) from None  # pynwb brings h5py.
 
     state = _state_of(path)
-    if not os.access(path, os.W_OK) or not os.stat(path).st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH):
-        raise UserError('is write-protected; allow writing, or give a copy', file=path)
+    _check_replaceable(path)
     try:
         with library_errors('h5py'):
             check_nwb_promises(path)
@@ -91,105 +72,78 @@ def read_units(path: str) -> UnitsTable:
                 if not isinstance(units, h5py.Group) or 'colnames' not in units.attrs:
                     problem = 'has no units, to which verdicts could be added; --export nwb writes files of its own'
                     raise RecordingRejected('unreadable', problem)
-                return UnitsTable(path, *_read_spike_times(units), _column_names(units), state)
+                return UnitsTable(path, *_read_spike_times(units), _find_verdicts(units), state)
     except RecordingRejected as error:
         is_locked = isinstance(error.__cause__, BlockingIOError)
         problem = 'is open in another program, which may write it; close it there' if is_locked else error.detail
         raise UserError(problem, file=path) from None
 
 
+def column_names(units: h5py.Group) -> list[str]:
+    """Returns the names of the columns of a units table, in their order."""
+    return list(map(_text, np.atleast_1d(units.attrs['colnames'])))  # A table of one column may have its name alone.
+
+
+def _check_replaceable(path: str) -> None:
+    """Raises UserError if a copy may not take the place of a file."""
+    found = os.stat(path)
+    if not os.access(path, os.W_OK) or not found.st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH):
+        raise UserError('is write-protected; allow writing, or give a copy', file=path)
+    if found.st_nlink > 1:
+        problem = f'has {found.st_nlink} names (hard links), and only one would get the verdicts; give a copy'
+        raise UserError(problem, file=path)
+    folder = os.path.dirname(os.path.realpath(path))
+    if not os.access(folder, os.W_OK | os.X_OK):
+        problem = f'nothing can be written into {folder}, where a copy takes its place; allow it, or give a copy'
+        raise UserError(problem, file=path)
+
+
 def _read_spike_times(units: h5py.Group) -> tuple[tuple[int, ...], tuple[np.ndarray, ...]]:
-    if not all(name in units for name in _SPIKE_TIMES) or not len(units['id']):
+    if not all(name in units for name in _SPIKE_TIMES):
         raise RecordingRejected('unreadable', 'its units have no spike_times, by which a unit is told from another')
-    for name in _SPIKE_TIMES:
-        check_dataset(f'units/{name}', units[name])
+    for name, kinds in _SPIKE_TIMES.items():
+        _check_numbers(f'units/{name}', units[name], kinds)
     ids, times, ends = (units[name][()] for name in _SPIKE_TIMES)
+    if not len(ids):
+        raise RecordingRejected('unreadable', 'its table of units is empty')
     bounds = np.concatenate([[0], ends]).astype(np.int64)
-    if len(ends) != len(ids) or times.ndim != 1 or (np.diff(bounds) < 0).any() or bounds[-1] != len(times):
+    if len(ends) != len(ids) or (np.diff(bounds) < 0).any() or bounds[-1] != len(times):
         problem = f'units/spike_times: {len(ids)} units and an index of {len(ends)} do not share out {len(times)} times'
         raise RecordingRejected('unreadable', problem)
     spikes = [np.sort(times[start:end].astype(np.float64)) for start, end in itertools.pairwise(bounds)]
     return tuple(map(int, ids)), tuple(spikes)
 
 
-def _column_names(units: h5py.Group) -> tuple[str, ...]:
-    names = np.atleast_1d(units.attrs['colnames'])  # A table of one column may have its name alone.
-    return tuple(name.decode() if isinstance(name, bytes) else str(name) for name in names)
-
-
-@contextlib.contextmanager
-def adding_columns(columns_of: Sequence[tuple[UnitsTable, Sequence[Column]]]) -> Iterator[None]:
-    """Replaces files by copies with further columns when the block ends; if anything fails, every file stays as it is.
-
-    The copies are made beside the files before the block. A killed process leaves the files as they are, and perhaps a
-    hidden copy ``.*.partial.nwb``.
-
-    Parameters
-    ----------
-    columns_of : the files, as they were read, and the columns of each; those of earlier verdicts go.
-
-    Raises
-    ------
-    UserError
-        If somebody has written a file since it was read, or another command is at it.
-    OSError
-        If a copy cannot be written.
-    """
-    with contextlib.ExitStack() as stack:
-        for table, columns in columns_of:
-            path = os.path.realpath(table.path)  # else a link would be replaced, and not the file
-            folder, name = os.path.split(path)
-            lock = os.path.join(folder, f'.{name}.sero.lock')
-            stack.enter_context(written_by_one(folder, 'wait for it', lock))
-            table.check_unchanged()
-            _copy_with_columns(path, stack.enter_context(staged(path)), columns)
-        yield
-        for table, _ in columns_of:
-            table.check_unchanged()
-
-
-def _copy_with_columns(path: str, copy: str, columns: Sequence[Column]) -> None:
+def _check_numbers(name: str, item: object, kinds: str) -> None:
     import h5py
 
-    with h5py.File(path, 'r') as original:  # Keeps out the programs that heed the locks of HDF5.
-        shutil.copyfile(path, copy)
-        # Files for the cloud grow by whole pages, of megabytes.
-        page_bytes = original.id.get_create_plist().get_file_space_page_size()
-    shutil.copymode(path, copy)
-    _reserve(
-        copy,
-        _RESERVED_BYTES + len(columns[0].values) * _RESERVED_BYTES_OF_UNIT + _RESERVED_PAGES * page_bytes,
-    )
-    with h5py.File(copy, 'r+') as file:
-        units = file['units']
-        for name in [name for name in units if name.startswith(PREFIX)]:
-            del units[name]
-        for column in columns:
-            _write_column(units, column)
-        names = [name for name in _column_names(units) if not name.startswith(PREFIX)]
-        names += [column.name for column in columns]
-        units.attrs['colnames'] = np.array(names, h5py.string_dtype())
+    if not isinstance(item, h5py.Dataset) or len(item.shape or ()) != 1 or item.dtype.kind not in kinds:
+        wanted = 'numbers' if 'f' in kinds else 'whole numbers'
+        raise RecordingRejected('unreadable', f'{name}: is damaged, or of another kind: it is no column of {wanted}')
+    check_dataset(name, item)
 
 
-def _reserve(path: str, missing: int) -> None:
-    """Makes a file longer, so that what HDF5 adds has its place on the disk; HDF5 cuts off what it does not use."""
-    with open(path, 'ab') as file:
-        for start in range(0, missing, _BLOCK_BYTES):
-            file.write(bytes(min(_BLOCK_BYTES, missing - start)))
-        file.flush()
-        os.fsync(file.fileno())
+def _find_verdicts(units: h5py.Group) -> tuple[str, ...]:
+    """Returns the columns of earlier verdicts; what others have put under such a name is never replaced."""
+    present = set(units)
+    for name, description in UNITS_COLUMNS.items():
+        if f'{name}_index' in present or (name in present and not _is_verdict(units, name, description)):
+            problem = f'units/{name}: was not written by sero-classify, which needs this name; rename it'
+            raise RecordingRejected('unreadable', problem)
+    return tuple(name for name in UNITS_COLUMNS if name in present)
 
 
-def _write_column(units: h5py.Group, column: Column) -> None:
+def _is_verdict(units: h5py.Group, name: str, description: str) -> bool:
     import h5py
 
-    kind = h5py.string_dtype() if isinstance(column.values[0], str) else None
-    values = np.array(column.values, kind)
-    # So that more units can be added.
-    dataset = units.create_dataset(column.name, data=values, maxshape=(None,), chunks=values.shape)
-    described = {'namespace': 'hdmf-common', 'neurodata_type': 'VectorData', 'object_id': str(uuid.uuid4())}
-    for name, text in (described | {'description': column.description}).items():
-        dataset.attrs[name] = text
+    if not isinstance(units.get(name, getlink=True), h5py.HardLink) or not isinstance(units[name], h5py.Dataset):
+        return False
+    # What the model is follows in that of the verdict.
+    return _text(units[name].attrs.get('description', '')).startswith(description)
+
+
+def _text(value: object) -> str:
+    return value.decode(errors='replace') if isinstance(value, bytes) else str(value)
 
 
 def _state_of(path: str) -> tuple[int, ...]:

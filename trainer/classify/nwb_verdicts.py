@@ -11,8 +11,9 @@ import numpy as np
 from beam_pipelines.errors import UserError
 from beam_pipelines.recordings.rejection import RejectedFile
 from beam_pipelines.recordings.sources import stamp_column
-from trainer.classify.nwb_columns import COLUMNS, PREFIX, column_values, model_description
-from trainer.classify.nwb_units import Column, UnitsTable, adding_columns, read_units
+from trainer.classify.nwb_columns import PREFIX, UNITS_COLUMNS, column_values, model_description
+from trainer.classify.nwb_copies import Column, adding_columns
+from trainer.classify.nwb_units import UnitsTable, read_units
 from trainer.evaluation.results import ClassifiedCell
 
 Mode = Literal['add', 'replace']
@@ -22,24 +23,25 @@ _SAME_SPIKE_S = 0.002
 
 
 def read_tables(paths: Sequence[str], mode: Mode) -> list[UnitsTable]:
-    """Reads the units of the recordings to which verdicts will be added: before minutes of work, not after.
+    """Reads the units of the NWB files to which verdicts will be added: before minutes of work, not after.
 
     Parameters
     ----------
-    paths : of the recordings.
+    paths : of the recordings; those that are no NWB files have no units, and are left out.
     mode : whether verdicts that are there already are refused or replaced.
 
     Raises
     ------
     UserError
-        See ``nwb_units.read_units``; or if a recording is no NWB file, or has verdicts that are not to be replaced.
+        See ``nwb_units.read_units``; or if none is an NWB file, or one has verdicts that are not to be replaced.
     """
+    nwb_paths = [path for path in paths if path.lower().endswith('.nwb')]
+    if paths and not nwb_paths:
+        raise UserError('is no NWB file, so it has no units', file=paths[0])
     tables = []
-    for path in paths:
-        if not path.lower().endswith('.nwb'):
-            raise UserError('is no NWB file, so it has no units', file=path)
+    for path in nwb_paths:
         tables.append(read_units(path))
-        present = [name for name in tables[-1].columns if name.startswith(PREFIX)]
+        present = tables[-1].verdicts
         if present and mode == 'add':
             problem = 'its units have verdicts already; --nwb_units=replace (in Python replace=True) replaces them'
             raise UserError(problem, file=path, field=present[0])
@@ -50,7 +52,7 @@ def read_tables(paths: Sequence[str], mode: Mode) -> list[UnitsTable]:
 def adding_verdicts(
     tables: Sequence[UnitsTable], cells: Sequence[ClassifiedCell], rejected: Sequence[RejectedFile], info: Mapping
 ) -> Iterator[list[list[ClassifiedCell]]]:
-    """Adds the verdicts to the files when the block ends, see ``nwb_units.adding_columns``.
+    """Adds the verdicts to the files when the block ends, see ``nwb_copies.adding_columns``.
 
     Parameters
     ----------
@@ -65,7 +67,7 @@ def adding_verdicts(
     Raises
     ------
     UserError
-        If a unit is none of the cells of its file, or more than one; or see ``nwb_units.adding_columns``.
+        If a unit is none of the cells of its file, or more than one; or see ``nwb_copies.adding_columns``.
     """
     matched = []
     for table in tables:
@@ -114,17 +116,12 @@ def match_units(
 
 def verdict_columns(cells: Sequence[ClassifiedCell], info: Mapping) -> list[Column]:
     """Returns the columns with the verdicts on the units of a file; what the model is stands with the verdict."""
-    values = [column_values(cell.result) for cell in cells]
-    descriptions = COLUMNS | {'verdict': f'{COLUMNS["verdict"]}. {model_description(info)}'}
-    columns = [
-        Column(PREFIX + name, description, [of_cell[name] for of_cell in values])
-        for name, description in descriptions.items()
-    ]
+    rows = [{PREFIX + name: value for name, value in column_values(cell.result).items()} for cell in cells]
+    values: dict[str, Sequence[str | float | int]] = {name: [row[name] for row in rows] for name in rows[0]}
     for name, made_of in stamp_column([cell.source, info['source']] for cell in cells).items():
-        columns.append(
-            Column(PREFIX + name, 'what the recording or the model is made of, if nobody recorded it', made_of)
-        )
-    return columns
+        values[PREFIX + name] = made_of
+    model = {f'{PREFIX}verdict': f'. {model_description(info)}'}
+    return [Column(name, UNITS_COLUMNS[name] + model.get(name, ''), of_units) for name, of_units in values.items()]
 
 
 def _are_same(one_s: np.ndarray, other_s: np.ndarray) -> bool:

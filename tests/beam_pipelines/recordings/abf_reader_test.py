@@ -119,7 +119,9 @@ def test_another_rate_is_rejected_with_both_rates(tmp_path, noise_pa):
 def test_a_rate_that_is_off_by_a_rounding_error_is_40_khz(tmp_path, noise_pa):
     path, as_read_pa = _write(tmp_path, noise_pa)
     _patch(path, _INTERVAL_POSITION, 'f', 25.0001)  # us from sample to sample; pyABF makes 39999 Hz of it.
-    np.testing.assert_array_equal(read_abf(str(path)).sweeps[0], as_read_pa)
+    recording = read_abf(str(path))
+    np.testing.assert_array_equal(recording.sweeps[0], as_read_pa)
+    assert recording.duration_s == len(as_read_pa) / 40_000
 
 
 def test_a_rate_too_slow_for_a_spike_is_not_resampled(tmp_path, noise_pa):
