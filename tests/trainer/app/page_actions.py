@@ -46,5 +46,10 @@ def open_cell(page, name: str):
     return page.locator('#opened')
 
 
+def expect_names(page, expected: list[str]) -> None:
+    """Waits until the rows that are shown have these names, in this order."""
+    expect(page.locator('.verdicts tbody tr:visible th')).to_have_text(expected)
+
+
 def names(page) -> list[str]:
     return page.locator('.verdicts tbody tr:visible th').all_inner_texts()

@@ -38,9 +38,10 @@ const open = async (move = true) => {
   if (!place) return opened.replaceChildren();
   const [hash, number, index] = place;
   const answer = await fetch(`cells/${number}-${index}`);
-  if (hash !== location.hash) return;
+  const cell = answer.ok ? await answer.text() : '';
+  if (hash !== location.hash) return; // Another cell was opened meanwhile.
   if (!answer.ok) return opened.replaceChildren();
-  opened.innerHTML = await answer.text();
+  opened.innerHTML = cell;
   table.querySelector(`a[href="${hash}"]`)?.closest('tr').classList.add('current');
   const head = opened.querySelector('h2');
   head.tabIndex = -1;

@@ -29,9 +29,10 @@ byId('opened').addEventListener('opened', () => {
     const turn = asked += 1;
     if (isWhole) return view.replaceChildren(wholePicture);
     const answer = await fetch(`cells/${box.dataset.cell}/stretch?first=${first}&last=${last}`);
-    if (turn !== asked) return;
-    if (answer.ok) view.innerHTML = await answer.text();
-    else where.textContent = (await problemOf(answer)).problem;
+    const said = answer.ok ? await answer.text() : (await problemOf(answer)).problem;
+    if (turn !== asked) return; // Another stretch was asked for meanwhile, also while this one was still coming.
+    if (answer.ok) view.innerHTML = said;
+    else where.textContent = said;
   };
   const zoom = factor => {
     const middle = (first + last) / 2, half = (last - first) * factor / 2;
