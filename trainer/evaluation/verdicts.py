@@ -78,14 +78,10 @@ def classify_cell(
     low, high = _interval(scores, calibration)
     # Where all resamples are alike, rounding can put the probability just outside the interval.
     low, high = min(low, p_ser), max(high, p_ser)
-    if low <= 0.5 <= high or len(scores) < _FEWEST_SPIKES or max(p_ser, 1 - p_ser) < calibration.confidence:
-        verdict = 'undecided'
-    else:
-        verdict = 'SER' if p_ser > 0.5 else 'NSER'
     mean_waveform = waveform.mean(axis=0)
-    return CellResult(
+    result = CellResult(
         cell=cell,
-        verdict=verdict,
+        verdict='SER' if p_ser > 0.5 else 'NSER',
         p_ser=p_ser,
         p_ser_low=low,
         p_ser_high=high,
@@ -95,6 +91,7 @@ def classify_cell(
         label=label,
         mean_waveform=mean_waveform,
     )
+    return dataclasses.replace(result, verdict='undecided') if _doubt(result, calibration) else result
 
 
 def limit_reached(p_ser: float, calibration: Calibration) -> float | None:
@@ -126,20 +123,30 @@ def why_undecided(cell: CellResult, calibration: Calibration) -> str:
     """Returns in words why a cell is undecided, the first reason that holds; empty if it is not."""
     if cell.verdict != 'undecided':
         return ''
-    if any(warning.code == UNLIKE for warning in cell.warnings):
+    if _is_unlike_all(cell.warnings):
         return 'its mean spike is unlike those of all training cells'
+    return _doubt(cell, calibration)
+
+
+def _doubt(cell: CellResult, calibration: Calibration) -> str:
+    """Returns in words why the spikes of a cell are no evidence for a verdict; empty if they are."""
     if cell.n_spikes < _FEWEST_SPIKES:
         return f'fewer than {_FEWEST_SPIKES} spikes'
     if cell.p_ser_low <= 0.5 <= cell.p_ser_high:
         return 'the interval contains one half'
-    return f'neither class has a probability of {calibration.confidence:.2f}'
+    if max(cell.p_ser, 1 - cell.p_ser) < calibration.confidence:
+        return f'neither class has a probability of {calibration.confidence:.2f}'
+    return ''
+
+
+def _is_unlike_all(warnings: Iterable[CellWarning]) -> bool:
+    return any(warning.code == UNLIKE for warning in warnings)
 
 
 def with_warnings(result: CellResult, warnings: Iterable[CellWarning]) -> CellResult:
     """Returns a cell with its warnings; one whose mean spike resembles that of no training cell is undecided."""
     warnings = tuple(warnings)
-    is_unlike_all = any(warning.code == UNLIKE for warning in warnings)
-    verdict = 'undecided' if is_unlike_all else result.verdict
+    verdict = 'undecided' if _is_unlike_all(warnings) else result.verdict
     return dataclasses.replace(result, verdict=verdict, warnings=warnings)
 
 
