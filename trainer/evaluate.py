@@ -36,7 +36,6 @@ import contextlib
 import os
 import pathlib
 import re
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from absl import flags
@@ -44,7 +43,6 @@ from absl import flags
 from beam_pipelines.cli.command import refuse_arguments, run_command, show
 from beam_pipelines.errors import UsageError, UserError
 from beam_pipelines.recordings.sources import find_source, stamp_column
-from beam_pipelines.storage.locks import check_not_written
 from trainer.backend import start_keras
 from trainer.buckets.folders import (
     cache_of_flags,
@@ -106,6 +104,7 @@ def main(argv: list[str]) -> int:
 def _evaluate(values: flags.FlagValues) -> int:
     from trainer.evaluation.evaluator import Fits, evaluate
     from trainer.evaluation.results import name_by_run
+    from trainer.models.places import check_not_trained
     from trainer.models.trained import load_ensemble, load_published_ensemble
 
     named = [values.models or values.workdir, *filter(None, [values.baseline_workdir])]
@@ -113,14 +112,14 @@ def _evaluate(values: flags.FlagValues) -> int:
     with contextlib.ExitStack() as stack:
         folders = [stack.enter_context(folder_to_read(folder)) for folder in named]
         runs = folders[1:] if values.models else folders
-        _check_not_trained(runs)
+        check_not_trained(*runs)
         ensembles = [load_published_ensemble(folders[0])] if values.models else []
         ensembles += [load_ensemble(folder) for folder in runs]
         output = stack.enter_context(results_folder(output_dir))
         _check_can_be_written(pathlib.Path(output.folder))
         fits = [Fits()] if values.models else []
         fits += [_fits_of(folder, values.with_firing and folder == folders[0]) for folder in runs]
-        _check_not_trained(runs)
+        check_not_trained(*runs)
         results = [
             evaluate(ensemble, values.data_dir, of_run, values.day_pattern)
             for ensemble, of_run in zip(ensembles, fits, strict=True)
@@ -130,12 +129,6 @@ def _evaluate(values: flags.FlagValues) -> int:
         output.save()
     show(*lines)
     return 0
-
-
-def _check_not_trained(runs: Iterable[str]) -> None:
-    """Raises UserError if a run is being trained: before it is read, and after, when it may be of two states."""
-    for workdir in runs:
-        check_not_written(workdir, 'wait until the training has ended')
 
 
 def _write(folder: pathlib.Path, model: ModelResult, baseline: ModelResult | None, output_dir: str) -> list[str]:

@@ -25,7 +25,6 @@ from beam_pipelines.cli.command import refuse_arguments, refuse_urls, run_comman
 from beam_pipelines.cli.signals import StopRequests, stopping_with_terminal
 from beam_pipelines.errors import UsageError, UserError
 from beam_pipelines.recordings.folder_names import did_you_mean
-from beam_pipelines.storage.locks import check_not_written
 
 if TYPE_CHECKING:
     from trainer.classify.classifier import Classifier
@@ -74,11 +73,11 @@ def main(argv: list[str]) -> int:
 
 def _load(model: str) -> Classifier:
     from trainer.classify.classifier import load_classifier
+    from trainer.models.places import check_not_trained
 
-    advice = 'wait until the training has ended'
-    check_not_written(model, advice)
+    check_not_trained(model)
     classifier = load_classifier(model)
-    check_not_written(model, advice)  # Else its files may be of two states of the run.
+    check_not_trained(model)
     return classifier
 
 

@@ -37,7 +37,6 @@ from beam_pipelines.cli.command import refuse_urls, run_command, say, show
 from beam_pipelines.cli.words import counted
 from beam_pipelines.errors import UsageError, UserError
 from beam_pipelines.recordings.folder_names import did_you_mean
-from beam_pipelines.storage.locks import check_not_written
 
 if TYPE_CHECKING:
     from beam_pipelines.recordings.cell_files import RecordingFiles
@@ -107,9 +106,10 @@ def _classify(
     """Classifies recordings, or those that appear in the watched folder, with the model of a folder."""
     from trainer.classify.outputs import make_folder, write_outputs
     from trainer.classify.reading_pool import ReadingPool
+    from trainer.models.places import check_not_trained
 
     folder, watched = pathlib.Path(flags.FLAGS.output_dir), flags.FLAGS.watch
-    _check_not_trained(model)
+    check_not_trained(model)
     # Reading starts before the model is loaded, which takes as long as reading a recording.
     with make_folder(folder), ReadingPool(_reading_options(model), len(recordings)) as pool:
         reading = pool.read(recordings)
@@ -119,7 +119,7 @@ def _classify(
 
         # An archive was unpacked into a folder of another name.
         classifier = dataclasses.replace(load_classifier(model, flags.FLAGS.with_firing), path=flags.FLAGS.model)
-        _check_not_trained(model)  # Else its files may be of two states of the run.
+        check_not_trained(model)
         if watched:
             watch(classifier, pool, watched, folder, flags.FLAGS.export)
             return 0
@@ -150,10 +150,6 @@ def _adding_verdicts(
     from trainer.classify.nwb_verdicts import adding_verdicts
 
     return adding_verdicts(tables, findings.sorted_cells(), findings.rejected, classifier.description)
-
-
-def _check_not_trained(model: str) -> None:
-    check_not_written(model, 'wait until the training has ended')
 
 
 def _reading_options(model: str) -> ReadingOptions:

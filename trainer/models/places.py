@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 
 from beam_pipelines.errors import UsageError, UserError
+from beam_pipelines.storage.locks import check_not_written
 from trainer.errors import ModelError
 from trainer.models.archive import unpack_model
 
@@ -42,6 +43,12 @@ def model_folder(place: str) -> Iterator[str]:
             yield folder
     else:
         yield place
+
+
+def check_not_trained(*folders: str) -> None:
+    """Raises UserError if a run is being trained: before it is read, and after, when it may be of two states."""
+    for folder in folders:
+        check_not_written(folder, 'wait until the training has ended')
 
 
 @contextlib.contextmanager

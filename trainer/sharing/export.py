@@ -8,12 +8,12 @@ import shutil
 
 from beam_pipelines.errors import UsageError, UserError
 from beam_pipelines.storage.atomic_files import staged, write_text
-from beam_pipelines.storage.locks import check_not_written
 from trainer.errors import ModelError
 from trainer.evaluation import calibration as calibrations
 from trainer.evaluation import training_range
 from trainer.models import manifest, model_info, onnx_ensemble
 from trainer.models.archive import CARD_FILE, METRICS_FILE, pack_model
+from trainer.models.places import check_not_trained
 from trainer.sharing.evaluated import read_evaluation
 from trainer.sharing.model_card import DescribedModel, write_card
 
@@ -55,7 +55,7 @@ def export_model(workdir: str, folder: str) -> Exported:
     for path in (folder, archive):
         if os.path.lexists(path):
             raise UserError('exists and is kept; give another name, or remove it', file=path)
-    _check_not_trained(workdir)
+    check_not_trained(workdir)
     model = _describe(workdir)
     names = manifest.files_to_pass_on(workdir)
     os.makedirs(os.path.dirname(folder) or '.', exist_ok=True)
@@ -68,7 +68,7 @@ def export_model(workdir: str, folder: str) -> Exported:
             shutil.copyfile(_metrics_of(workdir), os.path.join(temporary, METRICS_FILE))
             names.append(METRICS_FILE)
         write_text(os.path.join(temporary, CARD_FILE), write_card(model))
-        _check_not_trained(workdir)  # Else the files may be of two states of the run.
+        check_not_trained(workdir)
         pack_model(temporary, [*names, CARD_FILE], archive)
     return Exported(folder, archive, model)
 
@@ -91,7 +91,3 @@ def _describe(workdir: str) -> DescribedModel:
 
 def _metrics_of(workdir: str) -> str:
     return os.path.join(workdir, 'evaluation', METRICS_FILE)
-
-
-def _check_not_trained(workdir: str) -> None:
-    check_not_written(workdir, 'wait until the training has ended')
