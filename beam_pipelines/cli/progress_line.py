@@ -57,8 +57,10 @@ class ProgressLine:
     def passing(self, text: str) -> Iterator[None]:
         """Shows a passing text while the block runs."""
         self.show_passing(text)
-        yield
-        self.clear()
+        try:
+            yield
+        finally:  # an error has a line of its own
+            self.clear()
 
     def keep(self, text: str) -> None:
         """Shows a text that stays; the next one starts on a new line."""

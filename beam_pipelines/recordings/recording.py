@@ -26,7 +26,7 @@ _LEAST_GAP = 1.5
 # No shape shows such a difference; rates from intervals of 25 us have it by rounding, those of some clocks truly.
 _RATE_TOLERANCE_HZ = 1
 # Rates of sweeps that differ by less are one rate with rounding errors.
-_RATE_TOLERANCE = 1e-6
+_SAME_RATE = 1e-6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,7 +136,7 @@ def common_rate_hz(rates_hz: Sequence[float], parts: str) -> float:
         If they differ by more than a rounding error.
     """
     lowest, highest = min(rates_hz), max(rates_hz)
-    if highest - lowest > _RATE_TOLERANCE * highest:
+    if highest - lowest > _SAME_RATE * highest:
         raise RecordingRejected('wrong_rate', f'{parts} of {lowest:.10g} to {highest:.10g} Hz')
     return rates_hz[0]
 
@@ -197,9 +197,9 @@ def at_40_khz(current: RecordedCurrent, resample: bool) -> Recording:
         current.source,
         current.name,
         current.sweep_starts_s,
-        stimulus,
-        current.start_s,
-        current.sampling_rate_hz * ratio.numerator / ratio.denominator,
+        stimulus_steps=stimulus,
+        start_s=current.start_s,
+        samples_per_s=current.sampling_rate_hz * ratio.numerator / ratio.denominator,
     )
 
 

@@ -303,10 +303,8 @@ def verdict_line(cell: CellResult, calibration: Calibration) -> str:
     words = probability_words(cell, calibration)
     interval = f' [{words.interval}]' if words.interval else ''
     limit = f': {words.limit}' if words.limit else ''
-    close = f'  {CLOSE_TO_UNDECIDED}' if is_close_to_undecided(cell, calibration) else ''
-    if why := why_undecided(cell, calibration):
-        close = f'  {why}'
+    remark = CLOSE_TO_UNDECIDED if is_close_to_undecided(cell, calibration) else why_undecided(cell, calibration)
     return (
         f'{printable(cell.cell):<14} {cell.verdict:<9} p(SER) {words.value}{interval}{limit}'
-        f'  {cell.n_spikes:>4} {"spike" if cell.n_spikes == 1 else "spikes"}{close}{label}{mark}'
+        f'  {cell.n_spikes:>4} {"spike" if cell.n_spikes == 1 else "spikes"}{remark and f"  {remark}"}{label}{mark}'
     )

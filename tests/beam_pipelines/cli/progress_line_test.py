@@ -45,6 +45,13 @@ def test_a_passing_text_is_for_who_looks_on():
         assert output.getvalue() == shown
 
 
+def test_an_error_is_not_written_behind_a_passing_text():
+    output = _Terminal()
+    with pytest.raises(ValueError), ProgressLine(output).passing('compiling'):
+        raise ValueError
+    assert output.getvalue() == '\rcompiling\r         \r'
+
+
 def test_in_a_file_each_text_is_a_line_and_nothing_is_cleared():
     output = io.StringIO()
     line = ProgressLine(output)

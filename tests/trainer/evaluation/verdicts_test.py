@@ -5,8 +5,16 @@ import pytest
 
 from trainer.evaluation import verdicts
 from trainer.evaluation.calibration import Calibration
+from trainer.evaluation.cell_warnings import UNLIKE, CellWarning
 from trainer.evaluation.results import CellResult
-from trainer.evaluation.verdicts import classify_cell, consensus, spike_p_ser, undecided_rule
+from trainer.evaluation.verdicts import (
+    classify_cell,
+    consensus,
+    spike_p_ser,
+    undecided_rule,
+    why_undecided,
+    with_warnings,
+)
 
 AS_PUBLISHED = Calibration()
 
@@ -104,6 +112,23 @@ def test_undecided_if_and_only_if_the_interval_contains_one_half():
 @pytest.mark.parametrize(('spikes', 'verdict'), [(4, 'undecided'), (5, 'SER')])
 def test_a_cell_with_fewer_than_five_spikes_is_undecided(spikes, verdict):
     assert classify(draw_scores(spikes, 0.99), seed=0).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ('spikes', 'ser', 'confidence', 'reason'),
+    [
+        (200, 0.95, 0.5, ''),
+        (4, 0.99, 0.5, 'fewer than 5 spikes'),
+        (200, 0.5, 0.5, 'the interval contains one half'),
+        (200, 0.8, 0.95, 'neither class has a probability of 0.95'),
+    ],
+)
+def test_a_cell_without_a_verdict_says_why(spikes, ser, confidence, reason):
+    calibration = Calibration(confidence=confidence)
+    result = classify(draw_scores(spikes, ser), seed=0, calibration=calibration)
+    assert why_undecided(result, calibration) == reason
+    unlike = with_warnings(result, [CellWarning(UNLIKE, 'Unlike.')])
+    assert why_undecided(unlike, calibration) == 'its mean spike is unlike those of all training cells'
 
 
 def test_where_all_scores_are_zero_nothing_is_known():
