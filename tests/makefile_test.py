@@ -1,5 +1,6 @@
 """`make` says in one line which Python it needs, and `make demo` how far it is."""
 
+import os
 import pathlib
 import re
 import subprocess
@@ -10,6 +11,9 @@ import pytest
 from scripts import demo_stage
 from tests.support.places import ROOT
 from tests.support.requirements import needs_posix
+
+# What a make that runs these tests hands down: its flags, and the variables of its command line.
+_OF_OUTER_MAKE = ('MAKEFLAGS', 'MFLAGS', 'MAKELEVEL', 'MAKEOVERRIDES', 'PYTHON', 'VENV')
 
 
 @pytest.fixture
@@ -48,7 +52,8 @@ def test_a_python_that_cannot_be_used_is_one_line_and_leaves_no_environment(pyth
     for name in ('Makefile', 'setup.py', 'constraints.txt', 'beam_pipelines'):
         (tmp_path / name).symlink_to(ROOT / name)
     command = ['make', 'demo', f'PYTHON={python_with(code)}']
-    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    environment = {name: value for name, value in os.environ.items() if name not in _OF_OUTER_MAKE}
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, env=environment)
     said, of_make = result.stderr.splitlines()
     assert result.returncode == 2 and of_make.startswith('make: ***')
     assert re.fullmatch(line, said), said
