@@ -29,6 +29,7 @@ from beam_pipelines.cli.words import counted
 from beam_pipelines.datasets.configs import CONFIGS, PUBLISHED_EXAMPLES
 from beam_pipelines.errors import UsageError, UserError
 from beam_pipelines.planning import splits
+from beam_pipelines.recordings.folder_names import check_recordings_root
 from beam_pipelines.recordings.sources import words_of_source
 from beam_pipelines.synthesis.synthesizer import Recipe
 
@@ -94,6 +95,7 @@ def main(argv: list[str]) -> int:
         logging.set_verbosity(logging.ERROR)
         # A Dataflow job takes minutes or hours: this logger reports its id, states and worker messages.
         standard_logging.getLogger('apache_beam.runners.dataflow.dataflow_runner').setLevel(standard_logging.INFO)
+    check_recordings_root(flags.FLAGS.recordings)
     # Imported here because Beam takes a second to import, and --help should not wait for it.
     from apache_beam.options.pipeline_options import PipelineOptions
 

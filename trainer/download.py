@@ -25,7 +25,7 @@ from absl import flags
 from beam_pipelines.cli.command import refuse_arguments, refuse_urls, run_command, say, show
 from beam_pipelines.cli.words import counted
 from beam_pipelines.errors import UsageError, UserError
-from beam_pipelines.recordings.folder_names import did_you_mean
+from beam_pipelines.recordings.folder_names import check_folder
 from beam_pipelines.recordings.sources import find_source
 from beam_pipelines.storage.locks import written_by_one
 
@@ -91,8 +91,7 @@ def _download(recordings: pathlib.Path | None, models: pathlib.Path | None) -> N
 def _check_recordings(root: pathlib.Path) -> int:
     from trainer.published.counts import PUBLISHED, count_root, describe_counts, list_differences
 
-    if not root.is_dir():
-        raise UserError(f'no such folder{did_you_mean(str(root))}', file=root)
+    check_folder(str(root))
     print('counting cells and spikes ...')
     found = count_root(root)
     print(describe_counts(found))

@@ -42,10 +42,12 @@ from absl import flags
 
 from beam_pipelines.cli.command import refuse_arguments, run_command, show
 from beam_pipelines.errors import UsageError, UserError
+from beam_pipelines.recordings.folder_names import check_folder
 from beam_pipelines.recordings.sources import find_source, stamp_column
 from trainer.backend import start_keras
 from trainer.buckets.folders import (
     cache_of_flags,
+    check_data_dir,
     define_cache_flags,
     folder_to_read,
     part_of_folder,
@@ -96,6 +98,7 @@ def main(argv: list[str]) -> int:
     refuse_arguments(argv)
     _check_flags(flags.FLAGS)
     config = read_config()
+    _check_folders(flags.FLAGS)
     start_keras()
     with cache_of_flags():
         return _cross_validate(config) if config else _evaluate(flags.FLAGS)
@@ -170,6 +173,14 @@ def _check_flags(values: flags.FlagValues) -> None:
         raise UsageError('--folds goes with --cross_validate=day')
     if values.config is None:
         raise UsageError('--cross_validate takes a --config')
+
+
+def _check_folders(values: flags.FlagValues) -> None:
+    """Raises UserError for a folder that does not exist, before the user waits for TensorFlow."""
+    check_data_dir(values.data_dir)
+    models = [values.models, values.baseline_workdir, None if values.cross_validate else values.workdir]
+    for folder in filter(None, models):
+        check_folder(folder)
 
 
 def _cross_validate(config: FrozenConfigDict) -> int:

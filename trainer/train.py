@@ -34,9 +34,10 @@ from absl import flags
 from beam_pipelines.cli.command import refuse_arguments, run_command, say
 from beam_pipelines.cli.words import counted
 from beam_pipelines.errors import UserError
+from beam_pipelines.recordings.folder_names import check_folder
 from beam_pipelines.recordings.sources import words_of_source
 from trainer.backend import start_keras
-from trainer.buckets.folders import cache_of_flags, define_cache_flags, folder_to_read, run_folder
+from trainer.buckets.folders import cache_of_flags, check_data_dir, define_cache_flags, folder_to_read, run_folder
 from trainer.config import define_config_flag, parse_flags, read_config
 from trainer.training import jax_hosts
 from trainer.training.run_places import MODEL_VARIABLE, places_of_job
@@ -82,6 +83,9 @@ def main(argv: list[str]) -> int:
     config = read_config()
     if flags.FLAGS.strategy == 'auto' and (flags.FLAGS.backend or os.environ.get('KERAS_BACKEND')) == 'jax':
         jax_hosts.connect()
+    check_data_dir(flags.FLAGS.data_dir)
+    if flags.FLAGS.init_from:
+        check_folder(flags.FLAGS.init_from)
     start_keras(flags.FLAGS.backend)
 
     from beam_pipelines.cli.signals import Interrupted

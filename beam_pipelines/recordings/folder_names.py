@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Collection, Iterable
 
 from beam_pipelines import domain
+from beam_pipelines.errors import UserError
 
 ListFolders = Callable[[str], Collection[str]]
 
@@ -29,6 +30,27 @@ def did_you_mean(path: str) -> str:
     except OSError:
         return ''
     return f'; did you mean {os.path.join(parent, closest)}?' if closest else ''
+
+
+def check_folder(path: str, advice: str = '') -> None:
+    """Raises UserError if a local path is not a folder; a URL is not looked up.
+
+    It imports nothing, so a command can call it before it waits for TensorFlow or Beam.
+
+    Parameters
+    ----------
+    path : the folder, as the user gave it.
+    advice : what to expect there or how to make it, for the end of the line.
+    """
+    if '://' in path or os.path.isdir(path):
+        return
+    problem = 'a file; expected a folder' if os.path.exists(path) else f'no such folder{did_you_mean(path)}'
+    raise UserError('; '.join(filter(None, [problem, advice])), file=path)
+
+
+def check_recordings_root(root: str) -> None:
+    """Raises UserError if a local recordings root is not a folder."""
+    check_folder(root, f'expected recordings in {root}/original/SER, {root}/original/NSER, ...')
 
 
 def explain_missing_recordings(root: str, recording_set: str, label_name: str, list_folders: ListFolders) -> str:

@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import hashlib
 import itertools
-import os
 from collections.abc import Collection, Iterator
 from typing import Literal
 
@@ -18,7 +17,7 @@ from beam_pipelines.planning.array_plan import IngestedArrays
 from beam_pipelines.planning.options import BuildOptions
 from beam_pipelines.planning.plan import IngestedCell
 from beam_pipelines.recordings.cell_files import RecordingFiles, group_files, is_ignored
-from beam_pipelines.recordings.folder_names import did_you_mean, explain_missing_recordings
+from beam_pipelines.recordings.folder_names import check_recordings_root, explain_missing_recordings
 from beam_pipelines.recordings.published_arrays import ArrayFiles, SpikeArrays, group_arrays
 from beam_pipelines.recordings.rejection import RecordingRejected, RejectedFile
 from beam_pipelines.recordings.sources import MADE, RECORDED
@@ -54,11 +53,7 @@ def find_recordings(
     UserError
         If a needed folder has no recordings, or a folder cannot be read.
     """
-    if files.is_local(root) and not os.path.isdir(root):
-        raise UserError(
-            f'{root}: no such folder; expected recordings in {root}/original/SER, {root}/original/NSER, ...'
-            + did_you_mean(root)
-        )
+    check_recordings_root(root)
     found: list[tuple[str, int, str]] = []
     for recording_set in domain.RECORDING_SETS:
         for label, name in enumerate(domain.LABEL_NAMES):

@@ -40,10 +40,10 @@ def test_a_flag_that_tensorflow_does_not_know_is_named(monkeypatch):
 
 
 @pytest.mark.parametrize('command', ['sero-train', 'sero-evaluate'])
-def test_backend_that_cannot_be_is_one_line(command, monkeypatch):
+def test_backend_that_cannot_be_is_one_line(command, monkeypatch, tmp_path):
     monkeypatch.setenv('KERAS_BACKEND', 'torch')
     arguments = {'sero-train': ['--config', CONFIG_FILE], 'sero-evaluate': []}[command]
-    result = run_command(command, *arguments, '--data_dir', 'nowhere', '--workdir', 'nowhere')
+    result = run_command(command, *arguments, '--data_dir', tmp_path, '--workdir', tmp_path)
     assert error_line(result) == f"{command}: KERAS_BACKEND 'torch': expected tensorflow or jax"
 
 

@@ -200,6 +200,11 @@ def test_missing_workdir_is_named(data_dir, tmp_path):
     assert error_line(result) == f'sero-evaluate: {tmp_path}/no: no such folder'
 
 
+def test_missing_data_dir_is_named(tmp_path):
+    result = run_command('sero-evaluate', '--workdir', tmp_path, '--data_dir', tmp_path / 'no')
+    assert error_line(result) == f'sero-evaluate: {tmp_path}/no: no such folder; sero-build or tfds build makes it'
+
+
 def test_missing_baseline_is_named_and_nothing_is_written(synthetic_run, data_dir, tmp_path):
     shutil.copytree(synthetic_run[0], tmp_path / 'run')
     result = run_command(

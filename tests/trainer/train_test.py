@@ -128,11 +128,17 @@ def test_argument_that_is_no_flag_is_named(command, tmp_path):
     assert error_line(result) == f"{command}: unexpected argument 'surplus'"
 
 
-@pytest.mark.slow
 def test_missing_data_dir_is_named(tmp_path):
     result = run_command('sero-train', *train_arguments(TINY_RUN, tmp_path / 'nodata', tmp_path / 'run'))
+    assert error_line(result) == f'sero-train: {tmp_path}/nodata: no such folder; sero-build or tfds build makes it'
+    assert result.returncode == 1
+
+
+@pytest.mark.slow
+def test_missing_dataset_is_named(tmp_path):
+    result = run_command('sero-train', *train_arguments(TINY_RUN, tmp_path, tmp_path / 'run'))
     assert error_line(result) == (
-        f'sero-train: {tmp_path}/nodata/sero_spikes/synthetic_small/1.1.0/dataset_info.json: no such file;'
+        f'sero-train: {tmp_path}/sero_spikes/synthetic_small/1.1.0/dataset_info.json: no such file;'
         ' sero-build or tfds build makes the dataset'
     )
     assert result.returncode == 1
@@ -244,6 +250,7 @@ def test_a_flag_that_is_given_twice_is_one_line(tmp_path, twice):
 
 def test_a_workdir_in_no_bucket_is_one_line_and_leaves_no_folder(tmp_path, monkeypatch, s3_bucket):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / 'data').mkdir()
     arguments = ['--config', CONFIG_FILE, '--data_dir', 'data', '--cache_dir', tmp_path / 'cache']
     result = run_command('sero-train', *arguments, '--workdir', 'ftp://host/run')
     assert error_line(result) == 'sero-train: ftp://: no such store; there are gs://, s3://'
@@ -253,4 +260,4 @@ def test_a_workdir_in_no_bucket_is_one_line_and_leaves_no_folder(tmp_path, monke
     assert error_line(result).startswith('sero-train: data/sero_spikes/')
     result = run_command('sero-train', *arguments, '--workdir', 'run', '--cache_gb', '0')
     assert error_line(result) == 'sero-train: --cache_gb=0.0: must be more than 0'
-    assert [path.name for path in tmp_path.iterdir()] == ['cache']
+    assert {path.name for path in tmp_path.iterdir()} == {'cache', 'data'}

@@ -15,6 +15,7 @@ import filelock
 from absl import flags
 
 from beam_pipelines.errors import UsageError, UserError
+from beam_pipelines.recordings.folder_names import check_folder
 from beam_pipelines.storage.locks import written_by_one
 from trainer.buckets import store
 from trainer.buckets.folder_index import FolderIndex, read_index
@@ -67,6 +68,11 @@ def cache_of_flags() -> contextlib.AbstractContextManager[None]:
     if store.is_url(flags.FLAGS.cache_dir or ''):
         raise UsageError(f'--cache_dir={flags.FLAGS.cache_dir}: must be a folder of this machine')
     return cached_in(flags.FLAGS.cache_dir, flags.FLAGS.cache_gb)
+
+
+def check_data_dir(path: str) -> None:
+    """Raises UserError if a local data directory does not exist."""
+    check_folder(path, 'sero-build or tfds build makes it')
 
 
 @contextlib.contextmanager

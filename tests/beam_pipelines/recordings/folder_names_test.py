@@ -2,7 +2,8 @@ import os
 
 import pytest
 
-from beam_pipelines.recordings.folder_names import closest_name, did_you_mean, explain_missing_recordings
+from beam_pipelines.errors import UserError
+from beam_pipelines.recordings.folder_names import check_folder, closest_name, did_you_mean, explain_missing_recordings
 
 
 def _explain(files, root='rec', recording_set='original', label_name='SER'):
@@ -77,3 +78,14 @@ def test_what_was_meant_is_beside_the_missing_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert did_you_mean('Recordngs') == '; did you mean recordings?'
     assert did_you_mean(os.path.join('none', 'recordings')) == did_you_mean('xyz') == ''
+
+
+def test_a_folder_that_is_none_is_named_with_what_to_do(tmp_path):
+    (tmp_path / 'data').mkdir()
+    (tmp_path / 'notes').touch()
+    check_folder(str(tmp_path / 'data'))
+    check_folder('gs://bucket/not/looked/up')
+    with pytest.raises(UserError, match=f'^{tmp_path}/dta: no such folder; did you mean {tmp_path}/data[?]; make it$'):
+        check_folder(str(tmp_path / 'dta'), 'make it')
+    with pytest.raises(UserError, match=f'^{tmp_path}/notes: a file; expected a folder$'):
+        check_folder(str(tmp_path / 'notes'))
