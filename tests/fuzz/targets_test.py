@@ -107,7 +107,7 @@ def _takes_long(chance):
 def test_an_execution_that_dies_or_takes_too_much_is_a_finding_and_the_next_follows(execute, kind, monkeypatch):
     monkeypatch.setattr(child, '_MOST_SECONDS', 1)
     monkeypatch.setitem(TARGETS, 'x', Target('x', lambda folder: execute))
-    counts = run.fuzz('x', 0, 1.5)
+    counts = run.fuzz('x', 0, 5 if execute is _takes_long else 1.5)
     assert counts.executions >= 2
     assert [kind in found for found in counts.findings] == [True]
 

@@ -10,7 +10,6 @@ import sys
 import keras
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 
 from beam_pipelines.errors import UserError
@@ -125,7 +124,7 @@ def test_the_file_is_whole_for_programs_that_do_not_have_this_package(architectu
     members = {'k9': made_weights(9), 'k12': made_weights(12, seed=1)}
     content = build_graph(architecture, members)
     onnx.checker.check_model(onnx.load_from_string(content), full_check=True)
-    session = onnxruntime.InferenceSession(content, providers=['CPUExecutionProvider'])
+    session = onnx_ensemble.load_onnxruntime().InferenceSession(content, providers=['CPUExecutionProvider'])
     spikes, _ = make_spikes(20)
     scores, gradient = session.run(['scores', 'log_odds_gradient'], {'waveform': spikes})
     ours = OnnxEnsemble(architecture, members)
@@ -318,6 +317,8 @@ def test_the_telemetry_of_onnx_runtime_does_not_run(run, tmp_path):
     # It asks for the address of a server some seconds later, and keeps its state in a temporary file from the start.
     (tmp_path / 'temporary').mkdir()
     environment = os.environ | {'TMPDIR': str(tmp_path / 'temporary')}
+    for name in ('ORT_DISABLE_TELEMETRY', 'CI'):  # Either alone would switch it off.
+        environment.pop(name, None)
     program = f'from trainer import classify; print(type(classify.load({str(run)!r}).scorer).__name__)'
     result = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, env=environment, cwd=ROOT)
     assert result.stdout == 'OnnxEnsemble\n', result.stderr
