@@ -144,7 +144,8 @@ class Classifier:
     ) -> list[CellResult]:
         """Classifies the cells in an NWB file and adds the verdicts to it, as columns ``sero_...`` of its units.
 
-        The file is replaced by a copy with these columns, or stays as it is.
+        The file is replaced by a copy with these columns, or stays as it is. What has it open for reading shows the
+        earlier content.
 
         Parameters
         ----------
@@ -160,7 +161,8 @@ class Classifier:
         Raises
         ------
         UserError
-            If the file cannot be written or has no units, a unit is no cell, or there are verdicts already.
+            If the file cannot be written, is open for writing (in this process too) or has no units, a unit is no
+            cell, or there are verdicts already.
         OSError
             If the copy cannot be written.
         """

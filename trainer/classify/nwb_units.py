@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import os
 import stat
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,7 +45,8 @@ class UnitsTable:
     state: tuple[int, ...]
 
     def check_unchanged(self) -> None:
-        """Raises UserError if the file is not the one that was read."""
+        """Raises UserError if the file is not the one that was read, or this process may write it."""
+        _check_not_written_here(self.path)
         if _state_of(self.path) != self.state:
             raise UserError('was written meanwhile, and stays as it is; run the command again', file=self.path)
 
@@ -54,8 +57,9 @@ def read_units(path: str) -> UnitsTable:
     Raises
     ------
     UserError
-        If it is no NWB file, is open in another program that writes it, may not be replaced by a copy, has no units
-        with spike times, or has something else under the name of a verdict's column; or if h5py is not installed.
+        If it is no NWB file, is open for writing in this process or in another program, may not be replaced by a copy,
+        has no units with spike times, or has something else under the name of a verdict's column; or if h5py is not
+        installed.
     """
     try:
         import h5py
@@ -64,6 +68,7 @@ def read_units(path: str) -> UnitsTable:
 
     state = _state_of(path)
     _check_replaceable(path)
+    _check_not_written_here(path)
     try:
         with library_errors('h5py'):
             check_nwb_promises(path)
@@ -87,6 +92,9 @@ def column_names(units: h5py.Group) -> list[str]:
 def _check_replaceable(path: str) -> None:
     """Raises UserError if a copy may not take the place of a file."""
     found = os.stat(path)
+    if not stat.S_ISREG(found.st_mode):
+        kind = 'a folder' if stat.S_ISDIR(found.st_mode) else 'a device or pipe'
+        raise UserError(f'is {kind}; name one NWB file', file=path)
     if not os.access(path, os.W_OK) or not found.st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH):
         raise UserError('is write-protected; allow writing, or give a copy', file=path)
     if found.st_nlink > 1:
@@ -96,6 +104,27 @@ def _check_replaceable(path: str) -> None:
     if not os.access(folder, os.W_OK | os.X_OK):
         problem = f'nothing can be written into {folder}, where a copy takes its place; allow it, or give a copy'
         raise UserError(problem, file=path)
+
+
+def _check_not_written_here(path: str) -> None:
+    """Raises UserError if this process has a file open for writing: it would go on writing the one that is replaced.
+
+    HDF5 locks a file against other processes alone.
+    """
+    if any(os.path.samestat(written, os.stat(path)) for written in _files_written_here()):
+        problem = 'is open for writing in this process; close it, or what is written there would be lost'
+        raise UserError(problem, file=path)
+
+
+def _files_written_here() -> Iterator[os.stat_result]:
+    import h5py
+
+    for file in h5py.h5f.get_obj_ids(h5py.h5f.OBJ_ALL, h5py.h5f.OBJ_FILE):
+        if file.get_intent() & h5py.h5f.ACC_RDWR:
+            # A name may be relative to a folder that is no longer the current one; other drivers have no descriptor.
+            has_descriptor = file.get_access_plist().get_driver() == h5py.h5fd.SEC2
+            with contextlib.suppress(OSError):  # A file in memory has a name that no file has.
+                yield os.stat(file.get_vfd_handle() if has_descriptor else file.name)
 
 
 def _read_spike_times(units: h5py.Group) -> tuple[tuple[int, ...], tuple[np.ndarray, ...]]:

@@ -8,6 +8,7 @@ import sys
 
 import h5py
 import numpy as np
+import pynwb
 import pytest
 
 from beam_pipelines.errors import UserError
@@ -152,6 +153,21 @@ class TestWholeOrNotAtAll:
                 with h5py.File(session, 'r+') as file:
                     file['units/spike_times'][0] += 0.001
         assert 'sero_verdict' not in units_of(session) and left_behind(session) == []
+
+    def test_a_file_that_this_process_opens_for_writing_meanwhile(self, session):
+        """It would go on writing the file that has been replaced, without an error of HDF5."""
+        with pynwb.NWBHDF5IO(session, 'r') as reader, contextlib.ExitStack() as stack:
+            assert reader.read()
+            with pytest.raises(UserError, match='is open for writing in this process; close it'):
+                with adding_columns([(read_units(str(session)), [COLUMN])]):
+                    reader.close()
+                    writer = stack.enter_context(pynwb.NWBHDF5IO(session, 'a'))
+            file = writer.read()
+            file.add_acquisition(pynwb.TimeSeries(name='added', data=[1.0], unit='V', rate=1.0))
+            writer.write(file)
+        with pynwb.NWBHDF5IO(session, 'r') as reader:
+            assert 'added' in reader.read().acquisition
+        assert left_behind(session) == []
 
     @pytest.mark.parametrize('written', [0, 1])
     def test_of_two_files_none_changes_if_one_was_written(self, written, two_files):

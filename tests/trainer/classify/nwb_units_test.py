@@ -1,5 +1,6 @@
 """What the units of an NWB file are read as, and which files are refused before any work."""
 
+import io
 import os
 import subprocess
 import sys
@@ -18,7 +19,12 @@ from trainer.classify.nwb_verdicts import read_tables
 
 
 def check_refused(path, line):
-    with stays_as_it_is(path), pytest.raises(UserError) as raised:
+    with stays_as_it_is(path):
+        check_refused_unread(path, line)
+
+
+def check_refused_unread(path, line):
+    with pytest.raises(UserError) as raised:
         read_units(str(path))
     assert str(raised.value).startswith(f'{path}: {line}') and '\n' not in str(raised.value)
 
@@ -68,6 +74,27 @@ class TestFile:
             assert writer.stdout.readline() == b'open\n'
             check_refused(session, 'is open in another program, which may write it; close it there')
             writer.kill()
+
+    @pytest.mark.parametrize('driver', [None, 'core'])
+    @pytest.mark.parametrize('mode', ['a', 'r+'])
+    def test_that_this_process_writes(self, session, tmp_path, monkeypatch, mode, driver):
+        monkeypatch.chdir(tmp_path)
+        with h5py.File(session.name, mode, driver=driver):
+            if driver is None:
+                monkeypatch.chdir('/')
+            check_refused(session, 'is open for writing in this process; close it, or what is written there would be')
+        assert read_units(str(session)).ids == (0, 1)
+
+    def test_that_this_process_reads_or_another_that_it_writes(self, session, tmp_path):
+        with h5py.File(session, 'r'), h5py.File(tmp_path / 'other.nwb', 'w'), h5py.File(io.BytesIO(), 'w'):
+            assert read_units(str(session)).ids == (0, 1)
+
+    @pytest.mark.skipif(not hasattr(os, 'mkfifo'), reason='Windows has no such pipes')
+    def test_that_is_a_folder_or_a_pipe(self, tmp_path):
+        (tmp_path / 'folder.nwb').mkdir()
+        check_refused_unread(tmp_path / 'folder.nwb', 'is a folder; name one NWB file')
+        os.mkfifo(tmp_path / 'pipe.nwb')
+        check_refused_unread(tmp_path / 'pipe.nwb', 'is a device or pipe; name one NWB file')
 
     def test_where_h5py_is_missing(self, session, monkeypatch):
         monkeypatch.setitem(sys.modules, 'h5py', None)  # as if it were not installed
