@@ -18,7 +18,11 @@ _PA_PER_UNIT = {f'{prefix}A': 10.0 ** (exponent + 12) for prefix, exponent in _E
     for name in _NAMES_OF_AMPERE
     for written in (f'{prefix}{name}', f'{prefix}{name}'.capitalize())
 }
-_VOLTS = {f'{prefix}{name}' for prefix in _EXPONENTS for name in ('V', 'volt', 'Volt', 'volts', 'Volts')}
+_VOLTS = {
+    f'{prefix}{name}'
+    for prefix in (*_EXPONENTS, *_NAMES_OF_PREFIXES)
+    for name in ('V', 'volt', 'Volt', 'volts', 'Volts')
+}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,11 +10,13 @@ import numpy as np
 
 from beam_pipelines.recordings.cell_files import group_files
 from beam_pipelines.recordings.library_objects import read_library_object
+from beam_pipelines.recordings.numbers_with_units import read_current_pa, read_rate_hz
 from beam_pipelines.recordings.reading_options import ReadingOptions
+from beam_pipelines.recordings.recording import RecordedCurrent
 from beam_pipelines.recordings.rejection import RecordingRejected, RejectedFile
 from beam_pipelines.recordings.sources import Source, find_source
 from trainer.classify import saliency
-from trainer.classify.measured_cell import MeasuredCell, measure_current, measure_currents, read_measured_cells
+from trainer.classify.measured_cell import MeasuredCell, measure_currents, read_measured_cells
 from trainer.classify.python_arguments import naming_arguments, with_arguments
 from trainer.errors import ModelError
 from trainer.evaluation import calibration as calibrations
@@ -69,19 +71,21 @@ class Classifier:
 
         Parameters
         ----------
-        current_pa : (n,) array of numbers, the current of a loose-patch recording in pA, spikes downward.
-        sampling_rate_hz : 40,000, the rate of the recordings that the model was trained on.
+        current_pa : (n,) array of numbers, the current of a loose-patch recording in pA, spikes downward. Numbers with
+            a unit, as of quantities, pint and astropy, are converted.
+        sampling_rate_hz : 40,000, the rate of the recordings that the model was trained on; with a unit too.
         resample : accept other rates, from 10,000 Hz on.
 
         Raises
         ------
         RecordingRejected
-            If the rate is not accepted, a value is not finite, or nothing comes down to -50 pA.
+            If the rate or a unit is not accepted, a value is not finite, or nothing comes down to -50 pA.
         ValueError
-            If the current is not a one-dimensional array of numbers.
+            If the current is not a one-dimensional array of numbers, or the rate is no number.
         """
         with naming_arguments():
-            return self._classification(measure_current(current_pa, sampling_rate_hz, self._options(resample)))
+            current = RecordedCurrent([read_current_pa(current_pa)], read_rate_hz(sampling_rate_hz))
+            return self._classification(measure_currents([current], self._options(resample)))
 
     def classify_recording(
         self, recording: object, channel: str | int | None = None, resample: bool = False

@@ -91,26 +91,6 @@ def read_measured_cells(files: RecordingFiles, options: ReadingOptions) -> ReadC
     return measured
 
 
-def measure_current(current_pa: np.ndarray, sampling_rate_hz: float, options: ReadingOptions) -> MeasuredCell:
-    """Finds and measures the spikes of a current in memory, without name or path.
-
-    Parameters
-    ----------
-    current_pa : (n,) array of numbers, pA.
-    sampling_rate_hz : of the current.
-    options : how it is read and spikes are cut.
-
-    Raises
-    ------
-    RecordingRejected
-        If the rate is not accepted, a value is not finite, or there is no spike.
-    """
-    current_pa = np.asarray(current_pa)
-    if current_pa.ndim != 1 or not len(current_pa) or current_pa.dtype.kind not in 'fiu':
-        raise ValueError(f'current_pa: expected (n,) numbers in pA, not {current_pa.dtype} of shape {current_pa.shape}')
-    return measure_currents([RecordedCurrent([current_pa.astype(np.float32, copy=False)], sampling_rate_hz)], options)
-
-
 def measure_currents(currents: Sequence[RecordedCurrent], options: ReadingOptions) -> MeasuredCell:
     """Finds and measures the spikes of a cell without name or path.
 

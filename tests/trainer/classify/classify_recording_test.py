@@ -177,6 +177,53 @@ class TestNeo:
         assert '\n' not in str(raised.value) and '--' not in str(raised.value)
 
 
+class TestCurrentWithAUnit:
+    @pytest.mark.parametrize(('unit', 'pa'), [('pA', 1), ('nA', 1e-3), ('uA', 1e-6), ('A', 1e-12)])
+    def test_is_converted(self, model, current_pa, expected, unit, pa):
+        current = current_pa.astype(np.float64) * pa
+        signal = analog_signal(current, unit)
+        assert_same(model.classify(signal.flatten(), signal.sampling_rate), expected, 1e-4)
+        assert_same(model.classify(pq.Quantity(current, unit), 40 * pq.kHz), expected, 1e-4)
+
+    def test_of_pint_is_converted(self, model, current_pa, expected):
+        pint = pytest.importorskip('pint')
+        current = pint.Quantity(current_pa.astype(np.float64) * 1e-3, 'nA')
+        assert_same(model.classify(current, pint.Quantity(40, 'kHz')), expected, 1e-4)
+        with pytest.raises(RecordingRejected, match=r'voltage: .* \(in millivolt\)'):
+            model.classify(pint.Quantity(current_pa, 'mV'), RATE_HZ)
+
+    def test_of_astropy_is_converted(self, model, current_pa, expected):
+        units = pytest.importorskip('astropy.units')
+        current = current_pa.astype(np.float64) * 1e-3 * units.nA
+        assert_same(model.classify(current, 40 * units.kHz), expected, 1e-4)
+        with pytest.raises(RecordingRejected, match=r'voltage: .* \(in mV\)'):
+            model.classify(current_pa * units.mV, RATE_HZ)
+
+    @pytest.mark.parametrize(
+        ('unit', 'line'),
+        [
+            ('mV', 'voltage: the channel is a voltage (in mV); a current is needed'),
+            ('s', 'wrong_unit: expected a channel in pA, the 1 channel(s) are in s'),
+            ('dimensionless', 'wrong_unit: expected a channel in pA, the 1 channel(s) are in dimensionless'),
+        ],
+    )
+    def test_of_something_else_is_rejected(self, model, current_pa, unit, line):
+        with pytest.raises(RecordingRejected) as raised:
+            model.classify(pq.Quantity(current_pa, unit), RATE_HZ)
+        assert str(raised.value) == line
+
+    def test_has_a_rate_of_frequency(self, model, current_pa):
+        with pytest.raises(RecordingRejected, match=r'wrong_rate: sampling_rate_hz is in s; expected Hz or kHz'):
+            model.classify(current_pa, 25e-6 * pq.s)
+
+
+@pytest.mark.parametrize('rate', [None, '40000', True, [40_000], 40_000j])
+def test_a_rate_that_is_no_number_is_one_line(model, current_pa, rate):
+    with pytest.raises(ValueError, match=r'^sampling_rate_hz: expected a number in Hz, not ') as raised:
+        model.classify(current_pa, rate)
+    assert '\n' not in str(raised.value)
+
+
 class TestSpikeInterface:
     def test_recording_has_the_verdict_of_the_current(self, model, current_pa, expected):
         recording = with_units(NumpyRecording([traces(current_pa)], RATE_HZ))
