@@ -10,7 +10,7 @@ import numpy as np
 from beam_pipelines import domain
 from beam_pipelines.recordings.abf_header import StoredSamples, check_abf_header, read_source
 from beam_pipelines.recordings.abf_stimulus import find_stimulus_steps
-from beam_pipelines.recordings.current_channels import Channel, choose_currents
+from beam_pipelines.recordings.current_channels import channel_of_header, choose_currents
 from beam_pipelines.recordings.library_errors import library_errors
 from beam_pipelines.recordings.neo_reader import read_float_abf1
 from beam_pipelines.recordings.recording import RecordedCurrent
@@ -51,7 +51,7 @@ def read_abf_currents(path: str, channel: str | None = None) -> list[RecordedCur
     with library_errors('pyABF'):
         # The header alone: with the samples, pyABF would lay out the stimulus of every sweep.
         abf = pyabf.ABF(path, loadData=False)
-        channels = [Channel(name.strip(), unit) for name, unit in zip(abf.adcNames, abf.adcUnits, strict=True)]
+        channels = list(map(channel_of_header, abf.adcNames, abf.adcUnits))
     chosen = choose_currents(channels, channel)
     lengths = _sweep_lengths(abf, stored)
     raw = _read_samples(path, stored, len(channels))

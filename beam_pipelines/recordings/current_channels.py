@@ -33,6 +33,11 @@ class Channel:
     unit: str
 
 
+def channel_of_header(name: str, unit: str) -> Channel:
+    """Returns a channel by fields of a header, which have a fixed length: padded with spaces, or ended by a NUL."""
+    return Channel(*(field.split('\0')[0].strip() for field in (name, unit)))
+
+
 def all_currents(channels: Sequence[Channel], wanted: str | None) -> dict[int, float]:
     """Returns all channels that hold a current, or the wanted one if it does; see ``choose_currents``."""
     numbers = _wanted_numbers(channels, wanted)

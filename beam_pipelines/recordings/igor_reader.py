@@ -7,7 +7,7 @@ import struct
 
 import numpy as np
 
-from beam_pipelines.recordings.current_channels import Channel, choose_currents
+from beam_pipelines.recordings.current_channels import channel_of_header, choose_currents
 from beam_pipelines.recordings.library_errors import library_errors, silenced
 from beam_pipelines.recordings.limits import check_samples, check_sweeps
 from beam_pipelines.recordings.recording import RecordedCurrent
@@ -50,17 +50,16 @@ def read_igor_currents(path: str, channel: str | None = None) -> list[RecordedCu
         interval, unit_of_time = (
             (header['sfA'][0], header['dimUnits'][0]) if 'sfA' in header else (header['hsA'], header['xUnits'])
         )
-        name = header['bname'].decode('utf-8', errors='replace').strip('\0 ')
-        channels = [Channel(name, _text(header['dataUnits']))]
+        named = channel_of_header(_text(header['bname']), _text(header['dataUnits']))
     if values.dtype.kind not in 'fiu' or values.ndim not in (1, 2) or not values.size:
         raise RecordingRejected('bad_header', f'the wave holds {values.dtype} of shape {values.shape}, no current')
-    ((_, pa_per_unit),) = choose_currents(channels, channel).items()
+    ((_, pa_per_unit),) = choose_currents([named], channel).items()
     sweeps = np.ascontiguousarray(values.reshape(len(values), -1).T)
     check_sweeps(len(sweeps))
     check_samples(values.size)
     with np.errstate(all='ignore'):  # What overflows becomes infinite and is rejected later.
         in_pa = [(sweep * pa_per_unit).astype(np.float32) for sweep in sweeps]
-    return [RecordedCurrent(in_pa, _rate_hz(float(interval), _text(unit_of_time)), name)]
+    return [RecordedCurrent(in_pa, _rate_hz(float(interval), _text(unit_of_time)), named.name)]
 
 
 def _check_size(path: str) -> None:

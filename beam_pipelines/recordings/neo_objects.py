@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from beam_pipelines.recordings.current_channels import Channel, choose_currents
+from beam_pipelines.recordings.current_channels import Channel, channel_of_header, choose_currents
 from beam_pipelines.recordings.library_errors import library_errors
 from beam_pipelines.recordings.limits import check_samples, check_sweeps
 from beam_pipelines.recordings.recording import RecordedCurrent, common_rate_hz, in_order_of_time
@@ -53,7 +53,7 @@ def _channels(places: Sequence[_Place]) -> list[Channel]:
     for signal, column in places:
         names = signal.array_annotations.get('channel_names')
         name = signal.name or '' if names is None else names[column]
-        channels.append(Channel(str(name).strip(), signal.units.dimensionality.string))
+        channels.append(channel_of_header(str(name), signal.units.dimensionality.string))
     return channels
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from beam_pipelines.recordings.current_channels import Channel, choose_currents
+from beam_pipelines.recordings.current_channels import channel_of_header, choose_currents
 from beam_pipelines.recordings.library_errors import library_errors, silenced
 from beam_pipelines.recordings.limits import check_samples, check_sweeps
 from beam_pipelines.recordings.neo_promises import check_neo_promises
@@ -65,7 +65,7 @@ def _read(path: str, reader_name: str, channel: str | None) -> list[RecordedCurr
         check_sweeps(reader.segment_count(0))
         _check_size(reader, path)
         table = reader.header['signal_channels']
-        channels = [Channel(name.strip(), unit) for name, unit in zip(table['name'], table['units'], strict=True)]
+        channels = list(map(channel_of_header, table['name'], table['units']))
         return [
             _read_channel(reader, number, pa_per_unit, channels[number].name or str(number))
             for number, pa_per_unit in choose_currents(channels, channel).items()

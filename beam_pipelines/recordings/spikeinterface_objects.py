@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from beam_pipelines.recordings.current_channels import Channel, choose_currents
+from beam_pipelines.recordings.current_channels import Channel, channel_of_header, choose_currents
 from beam_pipelines.recordings.library_errors import library_errors
 from beam_pipelines.recordings.limits import check_samples, check_sweeps
 from beam_pipelines.recordings.recording import RecordedCurrent, in_order_of_time
@@ -43,7 +43,7 @@ def _channels(recording: Any) -> list[Channel]:
         raise RecordingRejected('wrong_unit', f'its traces have no unit; {_SET_UNIT}')
     names = recording.get_property('channel_name')
     names = ids if names is None else names
-    return [Channel(str(name).strip(), str(unit)) for name, unit in zip(names, units, strict=True)]
+    return [channel_of_header(str(name), str(unit)) for name, unit in zip(names, units, strict=True)]
 
 
 def _read_channel(recording: Any, number: int, pa_per_unit: float, channel: Channel) -> RecordedCurrent:

@@ -16,7 +16,7 @@ from tests.support.requirements import needs_shared
 _SWEEPS_POSITION = 16
 _MODE_POSITION, _EPISODIC = 8, 5
 _INTERVAL_POSITION = 122
-_UNIT_POSITION = 602
+_NAME_POSITION, _UNIT_POSITION = 442, 602
 _SCALE_FACTOR_POSITION = 922
 _DATA_FORMAT_POSITION, _DATA_POINTER_POSITION = 100, 40
 _TELEGRAPH_POSITION, _TELEGRAPH_GAIN_POSITION = 4512, 4576
@@ -33,6 +33,12 @@ def _patch(path, position: int, form: str, *values) -> None:
     content = bytearray(path.read_bytes())
     struct.pack_into(f'<{form}', content, position, *values)
     path.write_bytes(content)
+
+
+def _write_floats(path, current_pa) -> None:
+    """Replaces the samples of an ABF1 file by floats."""
+    _patch(path, _DATA_FORMAT_POSITION, 'h', 1)
+    path.write_bytes(path.read_bytes()[:_HEADER_BYTES] + current_pa.astype('<f4').tobytes())
 
 
 def _rejection(path, **options) -> RecordingRejected:
@@ -99,14 +105,27 @@ def test_amperes_of_any_prefix_become_pa(tmp_path, noise_pa, unit, pa_per_unit):
     np.testing.assert_allclose(read_abf(str(path)).sweeps[0], as_read * pa_per_unit, rtol=1e-6)
 
 
-def test_a_channel_can_be_named_or_numbered(tmp_path, noise_pa):
+@pytest.mark.parametrize('samples', ['integers', 'floats'])
+@pytest.mark.parametrize('padding', [b' ', b'\0'])
+def test_a_channel_can_be_named_or_numbered(tmp_path, noise_pa, padding, samples):
     path, as_read = _write(tmp_path, noise_pa)
-    for channel in ('0', pyabf.ABF(str(path)).adcNames[0]):
+    if samples == 'floats':
+        _write_floats(path, noise_pa)
+        as_read = noise_pa.astype(np.float32)
+    _patch(path, _NAME_POSITION, '10s', b'IN 0'.ljust(10, padding))
+    _patch(path, _UNIT_POSITION, '8s', b'nA'.ljust(8, padding))
+    for channel in ('0', 'IN 0'):
         (recording,) = read_recordings(str(path), ReadingOptions(channel=channel))
-        np.testing.assert_array_equal(recording.sweeps[0], as_read)
-    with pytest.raises(RecordingRejected) as raised:
+        np.testing.assert_allclose(recording.sweeps[0], as_read * 1e3, rtol=1e-6)
+    with pytest.raises(RecordingRejected, match='^wrong_channel: no channel 7; there are IN 0$'):
         list(read_recordings(str(path), ReadingOptions(channel='7')))
-    assert raised.value.reason == 'wrong_channel'
+
+
+def test_a_channel_without_a_name_is_named_by_its_number(tmp_path, noise_pa):
+    path, _ = _write(tmp_path, noise_pa)  # pyABF writes zeros
+    with pytest.raises(RecordingRejected, match='^wrong_channel: no channel 7; there are 0$'):
+        list(read_recordings(str(path), ReadingOptions(channel='7')))
+    assert read_abf(str(path)).channel == '0'
 
 
 def test_another_rate_is_rejected_with_both_rates(tmp_path, noise_pa):
@@ -262,9 +281,8 @@ def test_an_episodic_recording_says_when_its_sweeps_started():
 @pytest.mark.parametrize('scale_factor', [0.002, 1.0, 5.0])
 def test_an_abf1_file_of_floats_is_read_and_not_scaled(tmp_path, noise_pa, scale_factor):
     path, _ = _write(tmp_path, noise_pa)
-    _patch(path, _DATA_FORMAT_POSITION, 'h', 1)
+    _write_floats(path, noise_pa)
     _patch(path, _SCALE_FACTOR_POSITION, 'f', scale_factor)
-    path.write_bytes(path.read_bytes()[:_HEADER_BYTES] + noise_pa.astype('<f4').tobytes())
     (sweep,) = read_abf(str(path)).sweeps
     np.testing.assert_array_equal(sweep, noise_pa.astype(np.float32))
 
