@@ -40,7 +40,7 @@ def export_model(workdir: str, folder: str) -> Exported:
 
     Parameters
     ----------
-    workdir : of the run.
+    workdir : of the run, or a folder that was exported before.
     folder : does not exist yet.
 
     Raises
@@ -90,4 +90,7 @@ def _describe(workdir: str) -> DescribedModel:
 
 
 def _metrics_of(workdir: str) -> str:
-    return os.path.join(workdir, 'evaluation', METRICS_FILE)
+    """Returns the path of the figures of an evaluation, which may not exist."""
+    of_run, of_exported = os.path.join(workdir, 'evaluation', METRICS_FILE), os.path.join(workdir, METRICS_FILE)
+    # What was exported before has them beside its card; if it was evaluated since, these are of the same model.
+    return of_exported if os.path.exists(of_exported) and not os.path.exists(of_run) else of_run

@@ -77,6 +77,12 @@ def test_the_folder_and_the_archive_hold_the_same_files_and_nothing_else(run, ex
     assert sorted(os.listdir(exported.parent)) == ['serotonin', 'serotonin.zip']
 
 
+def test_what_was_exported_is_the_same_when_it_is_exported_again(exported, tmp_path):
+    result = run_command('sero-export-model', exported, tmp_path / 'again')
+    assert result.returncode == 0 and 'not evaluated' not in result.stdout, result.stderr
+    assert (tmp_path / 'again.zip').read_bytes() == (exported.parent / 'serotonin.zip').read_bytes()
+
+
 def test_verdicts_by_the_folder_and_by_the_archive_are_those_of_the_run(
     run, exported, recording, tmp_path, monkeypatch
 ):
@@ -92,8 +98,10 @@ def test_verdicts_by_the_folder_and_by_the_archive_are_those_of_the_run(
     assert os.listdir(tmp_path / 'temporary') == []
 
 
-def test_python_loads_the_archive(exported):
-    assert classify.load(f'{exported}.zip').info == classify.load(exported).info
+def test_python_loads_the_archive_and_names_it(exported):
+    archive = classify.load(f'{exported}.zip')
+    assert archive.info == classify.load(exported).info
+    assert archive.path == archive.description['path'] == f'{exported}.zip'
 
 
 def test_passing_on_and_unpacking_load_neither_tensorflow_nor_beam(run, exported, tmp_path):
