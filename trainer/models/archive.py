@@ -26,6 +26,9 @@ FILES = (CARD_FILE, METRICS_FILE, manifest.FILE_NAME, *manifest.FILES_WITHOUT_ME
 
 _MEMBER = re.compile(r'members/k[1-9][0-9]{0,2}\.keras')
 _FOLDER = 'members/'
+# The folder that holds all, in an archive that another program has made of the folder of a model; and what macOS adds.
+_TOP_FOLDER = re.compile(r'(?!members/|\.{1,2}/)[^/\\\0]+/')
+_ADDED_BY_MACOS = re.compile(r'__MACOSX/.*|(.*/)?\.DS_Store', re.DOTALL)
 
 # A model of eleven members has some 10 MB.
 _MOST_BYTES_PACKED = 128 << 20
@@ -56,7 +59,7 @@ def pack_model(folder: str, names: Iterable[str], path: str) -> None:
 
 
 def unpack_model(path: str, folder: str) -> None:
-    """Unpacks a ``.zip`` of a model into an empty folder.
+    """Unpacks a ``.zip`` of a model, or of the folder of a model, into an empty folder.
 
     Raises
     ------
@@ -72,11 +75,12 @@ def unpack_model(path: str, folder: str) -> None:
     _check_list(path)
     try:
         with zipfile.ZipFile(path) as archive:
-            for problem in _problems(archive.infolist()):
+            files = _files_of_model(archive.infolist())
+            for problem in (*_problems_of_all(archive.infolist()), *_problems(files)):
                 raise ModelError(f'{path}: {problem}')
-            for entry in archive.infolist():
-                if entry.filename != _FOLDER:
-                    _unpack(archive, entry, os.path.join(folder, *entry.filename.split('/')))
+            for name, entry in files:
+                if name != _FOLDER:
+                    _unpack(archive, entry, os.path.join(folder, *name.split('/')))
     # NotImplementedError, a RuntimeError: a feature of archives that zipfile does not know.
     except (EOFError, KeyError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         reason = ' '.join(str(error).split())
@@ -93,20 +97,33 @@ def _check_list(path: str) -> None:
         raise ModelError(f'{path}: lists more files than a model has')
 
 
-def _problems(entries: list[zipfile.ZipInfo]) -> Iterator[str]:
-    """Yields what keeps an archive from being unpacked, by its list of members alone."""
-    if len(entries) > MOST_FILES:
-        yield f'holds {len(entries):,} files, more than {MOST_FILES}'
+def _files_of_model(entries: list[zipfile.ZipInfo]) -> list[tuple[str, zipfile.ZipInfo]]:
+    """Returns the members by their names in the folder of the model, whatever these are."""
+    # The name as it is stored: zipfile ends it at a zero byte.
+    named = [(entry.orig_filename, entry) for entry in entries if not _ADDED_BY_MACOS.fullmatch(entry.orig_filename)]
+    match = _TOP_FOLDER.match(named[0][0]) if named else None
+    top = match[0] if match and all(name.startswith(match[0]) for name, _ in named) else ''
+    return [(name.removeprefix(top), entry) for name, entry in named if name != top]
+
+
+def _problems(files: list[tuple[str, zipfile.ZipInfo]]) -> Iterator[str]:
+    """Yields what keeps members from being unpacked, by the list of members alone."""
     seen = set()
-    for entry in entries:
-        # The name as it is stored: zipfile ends it at a zero byte.
-        name = entry.orig_filename
+    for name, entry in files:
         if name not in (*FILES, _FOLDER) and not _MEMBER.fullmatch(name):
-            yield f'holds {name!r}, which is no file of a model: sero-export-model makes the .zip'
+            yield (
+                f'holds {entry.orig_filename!r}, which is no file of a model: give the .zip of sero-export-model, or'
+                ' one of its folder alone'
+            )
         if name in seen:
             yield f'holds {name} twice'
         seen.add(name)
         yield from (f'{name}: {problem}' for problem in _problems_of(entry))
+
+
+def _problems_of_all(entries: list[zipfile.ZipInfo]) -> Iterator[str]:
+    if len(entries) > MOST_FILES:
+        yield f'holds {len(entries):,} files, more than {MOST_FILES}'
     if (total := sum(map(_size, entries))) > MOST_BYTES:
         yield f'{total:,} bytes unpacked are more than {MOST_BYTES:,}'
 

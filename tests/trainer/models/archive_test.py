@@ -1,7 +1,10 @@
 """A .zip from outside is unpacked only if it holds the files of a model and nothing else."""
 
 import os
+import re
+import shutil
 import stat
+import subprocess
 import zipfile
 
 import pytest
@@ -61,6 +64,38 @@ def test_an_archive_of_another_program_lists_its_folder_too(tmp_path):
     assert unpacked(path) == FILES
 
 
+@pytest.mark.skipif(shutil.which('zip') is None, reason='Info-ZIP is not here')
+def test_the_folder_of_a_model_can_be_packed_by_another_program(folder, tmp_path):
+    subprocess.run(['zip', '-q', '-r', 'other.zip', 'model'], cwd=tmp_path, check=True)
+    assert unpacked(tmp_path / 'other.zip') == FILES
+
+
+def test_what_macos_adds_to_the_folder_is_left_out(tmp_path):
+    path = tmp_path / 'model.zip'
+    with zipfile.ZipFile(path, 'w') as file:
+        for name in ('model/', 'model/.DS_Store', '__MACOSX/', '__MACOSX/model/._README.md', '__MACOSX/._model'):
+            file.writestr(name, b'')
+        for name, content in FILES.items():
+            file.writestr(f'model/{name}', content)
+    assert unpacked(path) == FILES
+
+
+@pytest.mark.parametrize(
+    ('top', 'other'),
+    [
+        ('m/', 'm/../../outside'), ('m/', '../outside'), ('m/', 'n/README.md'), ('m/', 'm/weights.pkl'),
+        ('m/', 'm/m/x'), ('m/', 'm/.DS_Store/x'), ('m/', '/README.md'), ('../', '../x'), ('./', './x'),
+        ('/', '/x'), ('..\\', '..\\x'), ('m/m/', 'm/m/x'),
+    ],
+)  # fmt: skip
+def test_the_folder_of_a_model_holds_nothing_else(tmp_path, top, other):
+    path = tmp_path / 'model.zip'
+    with zipfile.ZipFile(path, 'w') as file:
+        for name in (*(f'{top}{name}' for name in FILES), other):
+            file.writestr(name, b'x')
+    assert re.match(r"holds '.*', which is no file of a model", error_of(path))
+
+
 @pytest.mark.parametrize(
     'name',
     [
@@ -71,7 +106,9 @@ def test_an_archive_of_another_program_lists_its_folder_too(tmp_path):
 )  # fmt: skip
 def test_a_member_that_no_model_has_is_refused(tmp_path, name):
     path = write_zip(tmp_path / 'model.zip', (name, b'x'))
-    assert error_of(path) == f'holds {name!r}, which is no file of a model: sero-export-model makes the .zip'
+    assert error_of(path) == (
+        f'holds {name!r}, which is no file of a model: give the .zip of sero-export-model, or one of its folder alone'
+    )
 
 
 def test_a_name_that_ends_at_a_zero_byte_is_refused(tmp_path):
