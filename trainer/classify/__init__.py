@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from typing import TYPE_CHECKING
 
@@ -24,10 +25,16 @@ def load(model_dir: str | os.PathLike[str]) -> Classifier:
     Raises
     ------
     UserError
-        If it holds no finished run or a damaged one, or neither ONNX Runtime nor Keras can compute it.
+        If it holds no finished run, a damaged one or one that is being trained, or neither ONNX Runtime nor Keras can
+        compute it.
     """
     from trainer.classify.classifier import load_classifier
-    from trainer.models.places import model_folder
+    from trainer.models.places import check_not_trained, model_folder
 
-    with model_folder(os.fspath(model_dir)) as folder:
-        return load_classifier(folder)
+    place = os.fspath(model_dir)
+    with model_folder(place) as folder:
+        check_not_trained(folder)
+        # An archive was unpacked into a folder of another name.
+        classifier = dataclasses.replace(load_classifier(folder), path=place)
+        check_not_trained(folder)
+        return classifier

@@ -1,5 +1,7 @@
 """The Python API of sero-classify, and what a model folder has to hold."""
 
+import concurrent.futures
+import contextlib
 import json
 import re
 import shutil
@@ -12,9 +14,11 @@ import pytest
 from beam_pipelines.errors import UserError
 from beam_pipelines.recordings.abf_writer import write_abf
 from beam_pipelines.recordings.rejection import RecordingRejected
+from beam_pipelines.storage.locks import written_by_one
 from tests.support.places import ROOT
 from tests.support.recordings import read_abf
 from trainer import classify
+from trainer.classify import classifier
 
 pytestmark = pytest.mark.slow  # for the run that is trained first
 
@@ -101,6 +105,29 @@ def test_a_current_that_is_not_finite_is_rejected(model, current_pa):
 def test_what_is_no_row_of_numbers_is_an_error(model, current_pa):
     with pytest.raises(ValueError, match='current_pa: expected'):
         model.classify(current_pa, 40_000)
+
+
+@pytest.mark.parametrize('begins', ['before', 'meanwhile'])
+def test_a_run_that_is_being_trained_is_not_loaded(synthetic_run, tmp_path, monkeypatch, begins):
+    run = shutil.copytree(synthetic_run[0], tmp_path / 'run', ignore=shutil.ignore_patterns('checkpoints'))
+    load_classifier = classifier.load_classifier
+    with contextlib.ExitStack() as training, concurrent.futures.ThreadPoolExecutor(1) as pool:
+
+        def begin_training() -> None:
+            pool.submit(training.enter_context, written_by_one(run, 'wait')).result()
+
+        def load_while_it_begins(folder):
+            begin_training()
+            return load_classifier(folder)
+
+        if begins == 'before':
+            begin_training()
+        else:
+            monkeypatch.setattr(classifier, 'load_classifier', load_while_it_begins)
+        with pytest.raises(UserError) as raised:
+            classify.load(run)
+        pool.submit(training.close).result()
+    assert str(raised.value) == f'{run}: another command is writing there; wait until the training has ended'
 
 
 def _unfinished(run):
