@@ -19,6 +19,7 @@ from beam_pipelines.recordings.limits import check_samples, check_sweeps
 from beam_pipelines.recordings.regular_files import open_regular, regular_size
 from beam_pipelines.recordings.rejection import RecordingRejected
 from beam_pipelines.recordings.sources import MADE, RECORDED
+from beam_pipelines.recordings.start_times import known_start
 
 _BLOCK_BYTES = 512
 _MAX_CHANNELS = 16
@@ -58,8 +59,6 @@ _ABF1_VARIABLE_LENGTH_MODE = 1
 _ABF1_SAMPLING_SEQUENCE = 410
 _ABF1_TELEGRAPH_ENABLE = 4512
 
-# Some programs write a two-digit year, or another number altogether; pCLAMP is newer than this.
-_FIRST_YEAR = 1980
 _ABF1_DATE, _ABF1_SECONDS, _ABF1_MILLISECONDS = 20, 24, 366
 _ABF2_DATE = 16
 
@@ -167,14 +166,13 @@ def read_start_time(path: str | os.PathLike) -> datetime.datetime | None:
         milliseconds = _read(header, 'h', _ABF1_MILLISECONDS)
     else:
         date, seconds, milliseconds = _read(header, 'I', _ABF2_DATE), 0, _read(header, 'I', _ABF2_DATE + 4)
-    if date // 10_000 < _FIRST_YEAR:
-        return None
     try:
         day = datetime.datetime(date // 10_000, date // 100 % 100, date % 100)
     except ValueError:
         return None
     since_midnight = datetime.timedelta(seconds=seconds, milliseconds=milliseconds)
-    return day + since_midnight if datetime.timedelta(0) <= since_midnight < datetime.timedelta(days=1) else None
+    is_of_day = datetime.timedelta(0) <= since_midnight < datetime.timedelta(days=1)
+    return known_start(day + since_midnight) if is_of_day else None
 
 
 def _read(header: bytes, form: str, position: int) -> Any:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from beam_pipelines import domain
-from beam_pipelines.recordings.abf_header import StoredSamples, check_abf_header, read_source
+from beam_pipelines.recordings.abf_header import StoredSamples, check_abf_header, read_source, read_start_time
 from beam_pipelines.recordings.abf_stimulus import find_stimulus_steps
 from beam_pipelines.recordings.current_channels import channel_of_header, choose_currents
 from beam_pipelines.recordings.library_errors import library_errors
@@ -45,9 +46,9 @@ def read_abf_currents(path: str, channel: str | None = None) -> list[RecordedCur
     import pyabf  # Imported here because it takes as long as a short command.
 
     stored = check_abf_header(path)
-    source = read_source(path)
+    source, started = read_source(path), read_start_time(path)
     if stored.is_abf1 and stored.dtype.kind == 'f':
-        return read_float_abf1(path, channel)
+        return [dataclasses.replace(current, started=started) for current in read_float_abf1(path, channel)]
     with library_errors('pyABF'):
         # The header alone: with the samples, pyABF would lay out the stimulus of every sweep.
         abf = pyabf.ABF(path, loadData=False)
@@ -63,7 +64,8 @@ def read_abf_currents(path: str, channel: str | None = None) -> list[RecordedCur
         current_pa = _in_pa(_scale(raw[:, number], abf._dataGain[number], abf._dataOffset[number]), pa_per_unit)
         sweeps = np.split(current_pa, np.cumsum(lengths)[:-1])
         name = channels[number].name or str(number)
-        currents.append(RecordedCurrent(sweeps, rate_hz, name, _starts_s(abf, sweeps), source, steps))
+        starts_s = _starts_s(abf, sweeps)
+        currents.append(RecordedCurrent(sweeps, rate_hz, name, starts_s, source, steps, started=started))
     return currents
 
 

@@ -13,6 +13,7 @@ from beam_pipelines.recordings.limits import check_samples, check_sweeps
 from beam_pipelines.recordings.neo_promises import check_neo_promises
 from beam_pipelines.recordings.recording import RecordedCurrent, starts_with_gaps
 from beam_pipelines.recordings.rejection import RecordingRejected, missing_library
+from beam_pipelines.recordings.start_times import known_start
 
 if TYPE_CHECKING:
     from neo.rawio.baserawio import BaseRawIO
@@ -86,7 +87,9 @@ def _read_channel(reader: BaseRawIO, number: int, pa_per_unit: float, name: str)
             starts_s.append(float(reader.get_signal_t_start(0, segment, stream)))
     if not sweeps:
         raise RecordingRejected('bad_header', 'the file holds no sample')
-    return RecordedCurrent(sweeps, rate_hz, name, starts_with_gaps(starts_s, sweeps, rate_hz))
+    # neo leaves it out of Spike2 files.
+    started = known_start(reader.raw_annotations['blocks'][0].get('rec_datetime'))
+    return RecordedCurrent(sweeps, rate_hz, name, starts_with_gaps(starts_s, sweeps, rate_hz), started=started)
 
 
 def _check_size(reader: BaseRawIO, path: str) -> None:

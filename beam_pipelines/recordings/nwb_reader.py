@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,7 @@ from beam_pipelines.recordings.nwb_promises import check_dataset, check_nwb_prom
 from beam_pipelines.recordings.recording import RecordedCurrent, common_rate_hz, starts_with_gaps
 from beam_pipelines.recordings.rejection import RecordingRejected, missing_library
 from beam_pipelines.recordings.sources import MADE, RECORDED
+from beam_pipelines.recordings.start_times import known_start
 
 if TYPE_CHECKING:
     import pynwb
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
 # Timestamps of an evenly sampled current differ from an even grid by less, as a share of the interval.
 _MOST_UNEVEN = 0.01
 _BLOCK_SAMPLES = 1 << 22
+# How a time of ISO 8601 ends that has one; a date alone ends alike.
+_TIME_ZONE = re.compile(r':\d\d(\.\d+)?\s*(Z|[+-]\d\d(:?\d\d){0,2})\s*$')
 
 
 def read_nwb_currents(path: str, channel: str | None = None) -> Iterator[RecordedCurrent | RecordingRejected]:
@@ -52,16 +57,18 @@ def read_nwb_currents(path: str, channel: str | None = None) -> Iterator[Recorde
         warnings.simplefilter('ignore')  # Files of older versions of the standard are read all the same.
         check_nwb_promises(path)
         with pynwb.NWBHDF5IO(path, 'r', load_namespaces=True) as io:
-            yield from _read(io.read(), channel)
+            yield from _read(io, channel)
 
 
-def _read(file: pynwb.NWBFile, wanted: str | None) -> Iterator[RecordedCurrent | RecordingRejected]:
+def _read(io: pynwb.NWBHDF5IO, wanted: str | None) -> Iterator[RecordedCurrent | RecordingRejected]:
+    file = io.read()
     cells = _group_by_electrode(file)
     if not cells:
         raise RecordingRejected('wrong_unit', 'the file holds no acquired series')
     currents = all_currents([Channel(name, str(series[0].unit)) for name, series in cells], wanted)
     keywords = file.keywords[:] if file.keywords is not None else ()
     source = next((made.name for made in MADE if made.nwb_keyword in keywords), RECORDED)
+    clock_began = _clock_began(io, file)
     for number, pa_per_unit in currents.items():
         name, sweeps = cells[number]
         try:
@@ -79,6 +86,7 @@ def _read(file: pynwb.NWBFile, wanted: str | None) -> Iterator[RecordedCurrent |
                 starts_with_gaps(starts_s, currents_pa, rate_hz),
                 source,
                 start_s=starts_s[0],
+                started=_started(clock_began, starts_s[0]),
             )
 
 
@@ -104,6 +112,23 @@ def _start_s(series: pynwb.TimeSeries) -> float:
         return float(series.starting_time or 0.0)
     check_dataset(series.name, series.timestamps)
     return float(series.timestamps[0]) if len(series.timestamps) else 0.0
+
+
+def _clock_began(io: pynwb.NWBHDF5IO, file: pynwb.NWBFile) -> datetime.datetime | None:
+    """Returns the time from which the clock of a file counts: local if the file has no time zone; None if not known."""
+    began = file.timestamps_reference_time
+    written = io.manager.get_builder(file)['timestamps_reference_time'].data
+    if not _TIME_ZONE.search(written.decode() if isinstance(written, bytes) else written):
+        began = began.replace(tzinfo=None)  # pynwb puts the time zone of this machine in its place.
+    return known_start(began)
+
+
+def _started(clock_began: datetime.datetime | None, start_s: float) -> datetime.datetime | None:
+    """Returns when a sweep started, by its start on the clock of the file; None if not known."""
+    try:
+        return clock_began and clock_began + datetime.timedelta(seconds=start_s)
+    except (OverflowError, ValueError):  # The clock does not count seconds, or has no number.
+        return None
 
 
 def _check_promises(sweeps: Sequence[pynwb.TimeSeries]) -> None:

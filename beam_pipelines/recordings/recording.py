@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import fractions
 from collections.abc import Sequence
 
@@ -43,6 +44,7 @@ class RecordedCurrent:
     source : ``recorded``, or the name of what made the file, by its mark; see ``sources``.
     stimulus_steps : for each sweep, (k,) int64, at which of its samples the stimulus jumped; empty if not known.
     start_s : when the first sweep started, on the clock of the file; 0 where it has none.
+    started : when the first sweep started, with a time zone if the file has one, else local; None if not known.
     """
 
     sweeps: list[np.ndarray]
@@ -52,6 +54,7 @@ class RecordedCurrent:
     source: str = RECORDED
     stimulus_steps: Sequence[np.ndarray] = ()
     start_s: float = 0.0
+    started: datetime.datetime | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +71,7 @@ class Recording:
     stimulus_steps : (k,) int64, at which samples the stimulus jumped, in the sweeps one after the other, ascending.
     start_s : when the first sweep started, on the clock of the file; 0 where it has none.
     samples_per_s : of the sweeps, on the clock of the file; 40,000 but for a difference too small to resample for.
+    started : when the first sweep started, with a time zone if the file has one, else local; None if not known.
     """
 
     sweeps: list[np.ndarray]
@@ -78,6 +82,7 @@ class Recording:
     stimulus_steps: np.ndarray = dataclasses.field(default_factory=lambda: np.empty(0, np.int64))
     start_s: float = 0.0
     samples_per_s: float = domain.SAMPLING_RATE_HZ
+    started: datetime.datetime | None = None
 
     @property
     def duration_s(self) -> float:
@@ -200,6 +205,7 @@ def at_40_khz(current: RecordedCurrent, resample: bool) -> Recording:
         stimulus_steps=stimulus,
         start_s=current.start_s,
         samples_per_s=current.sampling_rate_hz * ratio.numerator / ratio.denominator,
+        started=current.started,
     )
 
 

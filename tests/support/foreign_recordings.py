@@ -12,10 +12,10 @@ import numpy as np
 _RATE_HZ = 40_000
 
 
-def write_wcp(path: pathlib.Path, sweeps_pa: np.ndarray, unit: str = 'pA') -> np.ndarray:
+def write_wcp(path: pathlib.Path, sweeps_pa: np.ndarray, unit: str = 'pA', started: str = '') -> np.ndarray:
     """Writes sweeps, (s, n) in ``unit``, as a WinWCP file beside a voltage; returns them as stored, to 16 bits.
 
-    WinWCP records whole sectors, so n is a multiple of 128.
+    WinWCP records whole sectors, so n is a multiple of 128. ``started`` is written as ``25/04/2018 15:47:51``.
     """
     assert sweeps_pa.shape[1] % 128 == 0
     full_scale, resolution = float(np.abs(sweeps_pa).max()) * 1.01, 32_767
@@ -25,6 +25,8 @@ def write_wcp(path: pathlib.Path, sweeps_pa: np.ndarray, unit: str = 'pA') -> np
         'VER': 8, 'NC': 2, 'NR': len(stored), 'NBH': 2, 'NBA': 2, 'NBD': sectors, 'ADCMAX': resolution, 'DT': 2.5e-5,
         'YN0': 'Im', 'YU0': unit, 'YG0': '1,0', 'YO0': 0, 'YN1': 'Vm', 'YU1': 'mV', 'YG1': '1,0', 'YO1': 1,
     }  # fmt: skip
+    if started:
+        header |= {'VER': 9, 'RTIME': started}
     lines = ''.join(f'{key}={value}\r\n' for key, value in header.items())
     content = lines.encode().ljust(1024, b'\0')
     for number, sweep in enumerate(stored):

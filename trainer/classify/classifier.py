@@ -196,6 +196,7 @@ class Classifier:
             cell.source,
             cell.intervals_s,
             cell.start_s,
+            cell.started,
         )
 
     def _classify(self, cell: MeasuredCell) -> tuple[CellResult, ClassifiedSpikes]:

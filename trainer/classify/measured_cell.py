@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 from collections.abc import Sequence
 
 import numpy as np
@@ -52,6 +53,7 @@ class MeasuredCell:
     source : of the recording, ``recorded`` or the name of what made it; see ``recordings.sources``.
     warnings : what was done to the recording, or is wrong with it.
     start_s : when the first sweep started, on the clock of the file; 0 where it has none.
+    started : when the first sweep started, with a time zone if the file has one, else local; None if not known.
     """
 
     cell: str
@@ -67,6 +69,7 @@ class MeasuredCell:
     source: str
     warnings: tuple[CellWarning, ...]
     start_s: float = 0.0
+    started: datetime.datetime | None = None
 
 
 # What became of each cell in a recording: None if it was rejected.
@@ -127,6 +130,7 @@ def _measure(cell: RecordedCell, options: ReadingOptions) -> MeasuredCell:
         source=recording.source if recording else RECORDED,
         warnings=recording_warnings(cell, options),
         start_s=recording.start_s if recording else 0.0,
+        started=recording.started if recording else None,
     )
 
 

@@ -21,7 +21,6 @@ import numpy as np
 import beam_pipelines
 from beam_pipelines import domain
 from beam_pipelines.errors import UserError
-from beam_pipelines.recordings.abf_header import read_start_time
 from beam_pipelines.recordings.sources import RECORDED, find_source
 from beam_pipelines.storage.atomic_files import staged
 from trainer.classify.nwb_columns import COLUMNS, column_values, model_description
@@ -57,9 +56,8 @@ def check_can_export_nwb() -> None:
 def export_nwb(folder: pathlib.Path, cells: Sequence[ClassifiedCell], info: Mapping) -> list[pathlib.Path]:
     """Writes one ``CELL.nwb`` per cell; ``file_stems`` says where its name differs from the cell's.
 
-    Currents are in amperes, times in s from the recording's start. The start is the local time of the ABF
-    header, written as UTC because the header has no time zone. Where it is unknown, 1970-01-01 is written, and
-    ``session_description`` says so.
+    Currents are in amperes, times in s from the recording's start. A start without a time zone, as most headers have
+    it, is written as UTC. Where it is unknown, 1970-01-01 is written. ``session_description`` says either.
 
     Parameters
     ----------
@@ -157,15 +155,17 @@ def _write(path: pathlib.Path, cell: ClassifiedCell, info: Mapping) -> None:
 def _nwb_file(cell: ClassifiedCell, info: Mapping) -> pynwb.NWBFile:
     import pynwb
 
-    start = read_start_time(cell.path)
+    start = cell.started
+    if start is not None and start.tzinfo is None:
+        start = start.replace(tzinfo=datetime.timezone.utc)
     trigger_pa = cell.trace.trigger_pa if cell.trace else domain.TRIGGER_PA
     file = pynwb.NWBFile(
-        session_description=_session_description(cell, start),
+        session_description=_session_description(cell),
         identifier=str(uuid.uuid4()),
         experiment_description=_EXPERIMENT,
         # pynwb would take the time zone of this machine.
         file_create_date=datetime.datetime.now(datetime.timezone.utc),
-        session_start_time=start.replace(tzinfo=datetime.timezone.utc) if start else _UNKNOWN_START,
+        session_start_time=start or _UNKNOWN_START,
         session_id=cell.result.cell,
         source_script=f'sero-spikes {beam_pipelines.__version__}',
         source_script_file_name=_PROGRAM,
@@ -202,14 +202,16 @@ def _amperes(current_pa: np.ndarray) -> np.ndarray:
     return (current_pa * _AMPERES_PER_PA).astype(np.float32)
 
 
-def _session_description(cell: ClassifiedCell, start: datetime.datetime | None) -> str:
+def _session_description(cell: ClassifiedCell) -> str:
     made = find_source([cell.source])
     if made:
         first = f'{made.nwb_keyword.upper()}: it says nothing about {made.not_about}.'
     else:
         first = 'Loose-patch recording of one cell.'
-    if start:
-        second = 'session_start_time is the local time in the ABF header; its time zone is not known, UTC is written.'
+    if cell.started and cell.started.tzinfo:
+        second = 'session_start_time is when the first sweep started.'
+    elif cell.started:
+        second = 'session_start_time is the local time in the recording; its time zone is not known, UTC is written.'
     else:
         second = 'session_start_time is NOT KNOWN; 1970-01-01 stands in its place.'
     return f'{first} Spikes and verdict of sero-spikes on {os.path.basename(cell.path)}. {second}'

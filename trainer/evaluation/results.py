@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -206,6 +207,7 @@ class ClassifiedCell:
     source : of the recording, ``recorded`` or the name of what made it; see ``recordings.sources``.
     intervals_s : start and end of each stretch that was recorded; empty where unknown.
     start_s : when the first sweep started, on the clock of the file; 0 where it has none.
+    started : when the first sweep started, with a time zone if the file has one, else local; None if not known.
     """
 
     path: str
@@ -217,6 +219,7 @@ class ClassifiedCell:
     source: str
     intervals_s: tuple[tuple[float, float], ...] = ()
     start_s: float = 0.0
+    started: datetime.datetime | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 from collections.abc import Callable
 
 import numpy as np
 
 from beam_pipelines import domain
-from beam_pipelines.recordings.abf_header import read_start_time
 from beam_pipelines.recordings.sources import Source, find_source
 from trainer.evaluation.results import CellResult, ClassifiedCell
 from trainer.evaluation.training_range import TrainingRange
@@ -45,11 +43,6 @@ class CellSection:
     @property
     def result(self) -> CellResult:
         return self.cell.result
-
-    @property
-    def started(self) -> datetime.datetime | None:
-        """When the recording began, local time; None if no header says so."""
-        return read_start_time(self.cell.path)
 
     @property
     def made(self) -> Source | None:

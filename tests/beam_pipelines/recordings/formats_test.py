@@ -1,6 +1,10 @@
+import struct
+
+import h5py
 import numpy as np
 import pytest
 
+from beam_pipelines.recordings.abf_writer import write_abf
 from beam_pipelines.recordings.formats import is_recording, read_recordings
 from beam_pipelines.recordings.reading_options import ReadingOptions
 from beam_pipelines.recordings.rejection import RecordingRejected
@@ -283,3 +287,54 @@ def test_a_spike_csv_is_no_recording():
     assert is_recording('cell/current.csv')
     assert not is_recording('cell/cell_trigger_5.csv')
     assert not is_recording('cell/notes.pkl')
+
+
+class TestStart:
+    """When a recording started, with the time zone if the file has one."""
+
+    def test_of_an_nwb_file_is_that_of_the_first_sweep(self, tmp_path, current_pa):
+        first, second = current_pa.reshape(2, -1)
+        write.write_nwb(tmp_path / 'a.nwb', {'a': first, 'b': second}, starts_s={'a': 90.0, 'b': 60.0})
+        (recording,) = _read(tmp_path / 'a.nwb')
+        assert recording.started.isoformat() == '2024-03-07T12:01:00+00:00'
+
+    @pytest.mark.parametrize(
+        ('written', 'started'),
+        [
+            ('2024-03-07T12:00:00+09:00', '2024-03-07T12:00:00+09:00'),
+            ('2024-03-07T12:00:00', '2024-03-07T12:00:00'),  # Not in the time zone of this machine.
+            ('2024-03-07', '2024-03-07T00:00:00'),
+            ('1970-01-01T00:00:00+00:00', None),
+        ],
+    )
+    def test_of_an_nwb_file_is_in_its_time_zone(self, tmp_path, current_pa, written, started):
+        write.write_nwb(tmp_path / 'a.nwb', {'a': current_pa})
+        with h5py.File(tmp_path / 'a.nwb', 'r+') as file:
+            for name in ('session_start_time', 'timestamps_reference_time'):
+                file[name][()] = written
+        (recording,) = _read(tmp_path / 'a.nwb')
+        assert (recording.started and recording.started.isoformat()) == started
+
+    @pytest.mark.parametrize('start_s', [1e300, np.nan])
+    def test_of_an_nwb_file_of_a_clock_without_sense_is_not_known(self, tmp_path, current_pa, start_s):
+        write.write_nwb(tmp_path / 'a.nwb', {'a': current_pa}, starts_s={'a': start_s})
+        (recording,) = _read(tmp_path / 'a.nwb')
+        assert recording.started is None
+
+    def test_of_a_winwcp_file_is_local(self, tmp_path, current_pa):
+        for written, started in (('25/04/2018 15:47:51', '2018-04-25T15:47:51'), ('', None)):
+            write.write_wcp(tmp_path / 'a.wcp', current_pa[np.newaxis], started=written)
+            (recording,) = _read(tmp_path / 'a.wcp')
+            assert (recording.started and recording.started.isoformat()) == started
+
+    @pytest.mark.parametrize('samples', ['integers', 'floats'])
+    def test_of_an_abf_file_is_local(self, tmp_path, current_pa, samples):
+        write_abf(tmp_path / 'a.abf', current_pa, 40_000)
+        content = bytearray((tmp_path / 'a.abf').read_bytes())
+        struct.pack_into('<ii', content, 20, 20180425, 60 * (60 * 15 + 47) + 51)
+        if samples == 'floats':
+            struct.pack_into('<h', content, 100, 1)
+            content[2048:] = current_pa.astype('<f4').tobytes()
+        (tmp_path / 'a.abf').write_bytes(content)
+        (recording,) = _read(tmp_path / 'a.abf')
+        assert recording.started.isoformat() == '2018-04-25T15:47:51'

@@ -9,9 +9,10 @@ import numpy as np
 import pynwb
 import pytest
 
+from beam_pipelines.recordings.cell_files import group_files
+from beam_pipelines.recordings.reading_options import ReadingOptions
 from tests.support.classified_cells import make_cell
-from tests.support.places import SHARED
-from tests.support.requirements import needs_shared
+from trainer.classify.measured_cell import read_measured_cells
 from trainer.classify.nwb_export import export_nwb, file_stems
 from trainer.evaluation.cell_warnings import CellWarning
 
@@ -106,14 +107,11 @@ def test_model_that_is_not_calibrated_says_so(simulated, tmp_path):
 
 
 def test_unknown_start_is_said(simulated, tmp_path):
-    # Simulated recordings have no date in their header; nor has a file that is gone.
-    for cell in (simulated, make_cell('A#1', tmp_path / 'gone.abf')):
-        file = read(export_nwb(tmp_path, [cell], INFO)[0])
-        assert file.session_start_time == datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
-        assert 'NOT KNOWN' in file.session_description
+    file = read(export_nwb(tmp_path, [simulated], INFO)[0])
+    assert file.session_start_time == datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+    assert 'NOT KNOWN' in file.session_description
 
 
-@needs_shared
 @pytest.mark.skipif(not hasattr(time, 'tzset'), reason='the time zone cannot be changed here')
 def test_no_time_is_in_the_time_zone_of_this_machine(simulated, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
@@ -127,16 +125,33 @@ def test_no_time_is_in_the_time_zone_of_this_machine(simulated, tmp_path, monkey
     }
 
 
-def test_start_is_that_of_the_header(tmp_path):
-    cell = make_cell('18425108', SHARED / 'data' / 'abf' / '18425108.abf')
+def test_local_start_is_written_as_utc_and_this_is_said(tmp_path):
+    cell = make_cell('A#1', 'A#1.abf', started=datetime.datetime(2018, 4, 25, 15, 47, 51, 40_000))
     file = read(export_nwb(tmp_path, [cell], INFO)[0])
-    assert file.session_start_time.replace(tzinfo=None) == datetime.datetime(2018, 4, 25, 15, 47, 51, 40_000)
-    assert 'NOT KNOWN' not in file.session_description
+    assert file.session_start_time.isoformat() == '2018-04-25T15:47:51.040000+00:00'
+    assert file.session_description.endswith(
+        'session_start_time is the local time in the recording; its time zone is not known, UTC is written.'
+    )
 
 
-@needs_shared
+def test_start_keeps_its_time_zone(tmp_path):
+    zone = datetime.timezone(datetime.timedelta(hours=9))
+    cell = make_cell('A#1', 'A#1.nwb', started=datetime.datetime(2018, 4, 25, 15, 47, 51, tzinfo=zone))
+    file = read(export_nwb(tmp_path, [cell], INFO)[0])
+    assert file.session_start_time.isoformat() == '2018-04-25T15:47:51+09:00'
+    assert file.session_description.endswith('session_start_time is when the first sweep started.')
+
+
+def test_start_is_known_though_the_recording_is_gone(nwb_model, one_cell, tmp_path):
+    (files,), _ = group_files([('original', 0, str(one_cell))])
+    ((measured, _),) = read_measured_cells(files, ReadingOptions(cutting=nwb_model.info.cutting))
+    one_cell.unlink()
+    (path,) = export_nwb(tmp_path, [nwb_model.classify_cell(measured)], nwb_model.description)
+    assert read(path).session_start_time.isoformat() == '2024-03-07T12:00:00+00:00'
+
+
 def test_inspector_finds_nothing_that_could_be_known(tmp_path):
-    cell = make_cell('18425108', SHARED / 'data' / 'abf' / '18425108.abf')
+    cell = make_cell('18425108', '18425108.abf', started=datetime.datetime(2018, 4, 25, 15, 47, 51))
     assert found_by_inspector(export_nwb(tmp_path, [cell], INFO)[0]) == NOT_KNOWN
 
 

@@ -1,4 +1,5 @@
 import dataclasses
+import datetime
 import errno
 import html
 import html.parser
@@ -19,8 +20,6 @@ from beam_pipelines.simulation import cells as simulated_cells
 from beam_pipelines.spikes.detection import cut_windows, find_triggers
 from beam_pipelines.spikes.waveform_features import measure_udi_ms
 from tests.support.browser import CHROMIUM, needs_chromium
-from tests.support.places import SHARED
-from tests.support.requirements import needs_shared
 from trainer.evaluation.calibration import Calibration
 from trainer.evaluation.cell_warnings import CellWarning
 from trainer.evaluation.results import CellResult, ClassifiedCell, ClassifiedSpikes, TraceEnvelope
@@ -243,10 +242,10 @@ class TestText:
         today, version = time.strftime('%Y-%m-%d'), beam_pipelines.__version__
         assert f'Written {today} by sero-spikes {version} with the model runs/mine .' in text
 
-    @needs_shared
-    def test_a_recording_says_when_it_began(self, cells, training_range, tmp_path):
-        dated = dataclasses.replace(cells[0], path=str(SHARED / 'data/abf/test_0001.abf'))
-        assert 'recorded 2021-07-15 13:10' in text_of(written(tmp_path, [dated], training_range))
+    @pytest.mark.parametrize(('zone', 'offset'), [(None, ''), (datetime.timezone.utc, '+00:00')])
+    def test_a_recording_says_when_it_began(self, cells, training_range, tmp_path, zone, offset):
+        dated = dataclasses.replace(cells[0], started=datetime.datetime(2021, 7, 15, 13, 10, 30, tzinfo=zone))
+        assert f'recorded 2021-07-15 13:10{offset} ·' in text_of(written(tmp_path, [dated], training_range))
         assert 'recorded 20' not in text_of(written(tmp_path, cells[:1], training_range))
 
 
