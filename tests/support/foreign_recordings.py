@@ -62,8 +62,8 @@ def write_smr(path: pathlib.Path, current_pa: np.ndarray, unit: str = 'pA', paus
     path.write_bytes(content)
 
 
-def write_axgx(path: pathlib.Path, current_pa: np.ndarray) -> None:
-    """Writes a current, (n,), as an AxoGraph X file in A, as AxoGraph does."""
+def write_axgx(path: pathlib.Path, current_pa: np.ndarray, notes: str = '') -> None:
+    """Writes a current, (n,), as an AxoGraph X file in A, as AxoGraph does, perhaps with its notes."""
 
     def title(text: str) -> bytes:
         encoded = text.encode('utf-16-be')
@@ -74,6 +74,8 @@ def write_axgx(path: pathlib.Path, current_pa: np.ndarray) -> None:
     content += (
         struct.pack('>ii', len(current_pa), 6) + title('Current (A)') + (current_pa * 1e-12).astype('>f4').tobytes()
     )
+    if notes:
+        content += title('a comment') + title(notes)
     path.write_bytes(content)
 
 

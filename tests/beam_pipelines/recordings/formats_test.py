@@ -327,6 +327,12 @@ class TestStart:
             (recording,) = _read(tmp_path / 'a.wcp')
             assert (recording.started and recording.started.isoformat()) == started
 
+    def test_of_an_axograph_file_is_local(self, tmp_path, current_pa):
+        for notes, started in (('Created : Wed Apr 25 2018 15:47:51', '2018-04-25T15:47:51'), ('', None)):
+            write.write_axgx(tmp_path / 'a.axgx', current_pa, notes)
+            (recording,) = _read(tmp_path / 'a.axgx')
+            assert (recording.started and recording.started.isoformat()) == started
+
     @pytest.mark.parametrize('samples', ['integers', 'floats'])
     def test_of_an_abf_file_is_local(self, tmp_path, current_pa, samples):
         write_abf(tmp_path / 'a.abf', current_pa, 40_000)
