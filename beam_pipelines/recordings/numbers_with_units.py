@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,9 @@ def read_current_pa(current: Any) -> np.ndarray:
     RecordingRejected
         If their unit is not that of a current.
     """
+    # NumPy would take the numbers alone.
+    if isinstance(current, Sequence) and any(_unit_of(number) is not None for number in current):
+        raise ValueError('current_pa: expected one array with a unit, not a list of numbers that have units')
     values = np.asarray(_without_unit(current))
     if values.ndim != 1 or not len(values) or values.dtype.kind not in 'fiu':
         raise ValueError(f'current_pa: expected (n,) numbers in pA, not {values.dtype} of shape {values.shape}')

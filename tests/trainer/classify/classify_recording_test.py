@@ -212,6 +212,10 @@ class TestCurrentWithAUnit:
             model.classify(pq.Quantity(current_pa, unit), RATE_HZ)
         assert str(raised.value) == line
 
+    def test_of_each_number_is_an_error(self, model, current_pa):
+        with pytest.raises(ValueError, match='^current_pa: expected one array with a unit, not a list of numbers that'):
+            model.classify([*current_pa, 1 * pq.mV], RATE_HZ)
+
     def test_has_a_rate_of_frequency(self, model, current_pa):
         with pytest.raises(RecordingRejected, match=r'wrong_rate: sampling_rate_hz is in s; expected Hz or kHz'):
             model.classify(current_pa, 25e-6 * pq.s)
