@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import NamedTuple
 
 from beam_pipelines.recordings.cell_files import group_files
 from beam_pipelines.recordings.reading_options import ReadingOptions
@@ -17,6 +18,13 @@ from trainer.evaluation.results import ClassifiedCell
 Outcome = tuple[ClassifiedCell | None, ExtractionReport]
 
 
+class _Original(NamedTuple):
+    """The file that is used in place of a duplicate, and the cell that is in both; None: they are one file."""
+
+    path: str
+    cell: str | None
+
+
 class WatchedOutcomes:
     """The outcome of each file; the verdict on a file that is gone stays until another file holds the cell.
 
@@ -29,7 +37,7 @@ class WatchedOutcomes:
     def __init__(self, classifier: Classifier, pool: ReadingPool):
         self._classifier, self._pool = classifier, pool
         self._of_file: dict[str, list[Outcome]] = {}  # one for each cell in the file
-        self._duplicate_of: dict[str, set[str]] = {}
+        self._duplicate_of: dict[str, list[_Original]] = {}
         self._outdated: list[str] = []
 
     def classify(self, path: str, options: ReadingOptions | None = None) -> list[Outcome]:
@@ -59,11 +67,11 @@ class WatchedOutcomes:
     def take_outdated(self) -> list[str]:
         """Drops the outcomes that are no longer true and returns their files, which may be looked at again.
 
-        These are the files that were rejected because of others that are gone now, and the files that were gone when
-        another one of the same cell or name came.
+        These are the files that were rejected because of others that are gone or have no verdict on the cell any more,
+        and the files that were gone when another one of the same cell or name came.
         """
-        for path, others in list(self._duplicate_of.items()):
-            if os.path.exists(path) and not all(map(os.path.exists, others)):
+        for path, originals in list(self._duplicate_of.items()):
+            if os.path.exists(path) and not all(map(self._is_used, originals)):
                 self.forget(path)
                 self._outdated.append(path)
         outdated, self._outdated = self._outdated, []
@@ -92,7 +100,7 @@ class WatchedOutcomes:
             return [(None, rejection_report(of_no_cell[0][1]))]
         for other in self._of_file:
             if _is_same_file(path, other):
-                self._duplicate_of[path] = {other}
+                self._duplicate_of[path] = [_Original(other, None)]
                 detail = f'it is the same file as {other}'
                 return [(None, rejection_report(RejectedFile(path, 'duplicate_file', detail)))]
         ((*cells,),) = self._pool.read(recordings, options)
@@ -101,17 +109,21 @@ class WatchedOutcomes:
     def _outcome(self, path: str, cell: MeasuredCell, report: ExtractionReport) -> Outcome:
         other = self._file_of(cell.cell)
         if other is not None and os.path.exists(other):
-            self._duplicate_of.setdefault(path, set()).add(other)
+            self._duplicate_of.setdefault(path, []).append(_Original(other, cell.cell))
             return None, rejection_report(duplicate_cell(path, cell.cell, other))
         if other is not None:  # It was moved, or deleted and recorded anew.
             self._drop_cell(other, cell.cell)
         return self._classifier.classify_cell(cell), report
 
+    def _is_used(self, original: _Original) -> bool:
+        holds = original.cell is None or self._holds_cell(original.path, original.cell)
+        return holds and os.path.exists(original.path)
+
+    def _holds_cell(self, path: str, cell: str) -> bool:
+        return any(found is not None and found.result.cell == cell for found, _ in self._of_file.get(path, ()))
+
     def _file_of(self, cell: str) -> str | None:
-        for path, of_file in self._of_file.items():
-            if any(found is not None and found.result.cell == cell for found, _ in of_file):
-                return path
-        return None
+        return next((path for path in self._of_file if self._holds_cell(path, cell)), None)
 
     def _drop_cell(self, path: str, cell: str) -> None:
         kept = [outcome for outcome in self._of_file[path] if outcome[0] is None or outcome[0].result.cell != cell]

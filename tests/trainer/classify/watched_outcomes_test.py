@@ -86,6 +86,19 @@ def test_a_duplicate_is_looked_at_again_when_the_first_is_gone(outcomes, record)
     assert found(outcomes) == ({'A#1': second}, [(first, 'duplicate_cell')])
 
 
+def test_a_duplicate_is_looked_at_again_when_the_first_has_no_verdict_any_more(outcomes, record):
+    first, second = record('a/A#1.abf'), record('b/A#1.abf')
+    for path in (first, second, first):
+        outcomes.classify(path)
+    assert outcomes.take_outdated() == []
+    record('a/A#1.abf', 'broken')
+    outcomes.classify(first)
+    assert outcomes.take_outdated() == [second]
+    outcomes.classify(second)
+    assert found(outcomes) == ({'A#1': second}, [(first, 'truncated')])
+    assert outcomes.take_outdated() == []
+
+
 def test_a_broken_recording_that_was_moved_is_rejected_once(outcomes, record, tmp_path):
     old = record('a/A#1.abf', 'broken')
     outcomes.classify(old)
