@@ -125,7 +125,7 @@ class Routes:
             raise HTTPException(404)
 
         def draw() -> str:
-            return self.pages.stretch(self.traces.stretch(cell, file.options, first_s, last_s), first_s, last_s)
+            return self.pages.stretch(self.traces.stretch(cell, file.found_with, first_s, last_s), first_s, last_s)
 
         return HTMLResponse(await run_in_threadpool(draw))
 

@@ -23,20 +23,24 @@ class SessionFile:
     ----------
     number : its own for as long as the program runs.
     path, name : where it is, and what it is called.
-    options : how it is read.
+    options : how it is read, or will be when its turn comes.
+    found_with : how it was read when the outcomes were found; before the first time, the same as ``options``.
+    is_uploaded : whether it is the program's own copy.
     status : how far it is.
     outcomes : what became of each cell in it when it was last read.
+    is_missing : whether it was no longer there when it should have been read again.
     changed : the version of the session in which it last changed.
-    is_uploaded : whether it is the program's own copy.
     """
 
     number: int
     path: str
     name: str
     options: ReadingOptions
+    found_with: ReadingOptions
     is_uploaded: bool
     status: Status = 'waiting'
     outcomes: tuple[Outcome, ...] = ()
+    is_missing: bool = False
     changed: int = 0
 
 
@@ -92,7 +96,7 @@ class Session:
                     return file.number
             self._last_number += 1
             shown = path if name is None else name
-            self._enqueue(SessionFile(self._last_number, path, shown, options, name is not None))
+            self._enqueue(SessionFile(self._last_number, path, shown, options, options, name is not None))
             return self._last_number
 
     def read_again(self, numbers: Iterable[int], options: ReadingOptions) -> None:
@@ -158,24 +162,38 @@ class Session:
             return gone
 
     def finish(self, file: SessionFile, outcomes: tuple[Outcome, ...]) -> None:
-        """Records what became of the file that was taken; not if it was removed or put into the queue again."""
+        """Records what became of the file that was taken; not if it was removed or put into the queue again.
+
+        Without outcomes the file was gone: those that were found before stay, with the options that led to them.
+        """
         with self._changed:
             self._reading = None
             self._done += 1
             present = self._files.get(file.number)
             if present is not None and present.status == 'reading':
-                self._put(dataclasses.replace(present, status='done', outcomes=outcomes))
+                if outcomes:
+                    present = dataclasses.replace(present, outcomes=outcomes, found_with=present.options)
+                else:
+                    present = dataclasses.replace(present, options=present.found_with)
+                self._put(dataclasses.replace(present, status='done', is_missing=not outcomes))
             if not self._waiting:
                 self._done = 0
 
-    def repeat_or_remove(self, path: str) -> None:
-        """Reads a file again whose outcome is no longer true, as it was read before; removes it if it is gone."""
+    def repeat_or_remove(self, path: str) -> bool:
+        """Reads a file again whose outcome is no longer true, as it was read before; removes it if it is gone.
+
+        Returns
+        -------
+        Whether it will be read again.
+        """
         with self._changed:
             for file in list(self._files.values()):
                 if file.path == path and os.path.exists(path):
                     self._enqueue(file)
-                elif file.path == path:
+                    return True
+                if file.path == path:
                     self.remove(file.number)
+            return False
 
     def _enqueue(self, file: SessionFile) -> None:
         if file.number not in self._waiting:

@@ -50,11 +50,10 @@ class Worker:
     def _classify_next(self) -> None:
         file = self._session.take(_SECONDS_BETWEEN_LOOKS)
         if file is not None:
-            # Of a file that is gone, what was found before stays true.
-            outcomes = tuple(self._outcomes.classify(file.path, file.options)) or file.outcomes
-            self._session.finish(file, outcomes)
+            self._session.finish(file, tuple(self._outcomes.classify(file.path, file.options)))
         for path in self._session.take_gone():
             self._outcomes.forget(path)
         for path in self._outcomes.take_outdated():
-            if not self._outcomes.holds(path):
-                self._session.repeat_or_remove(path)
+            is_repeated = not self._outcomes.holds(path) and self._session.repeat_or_remove(path)
+            if self._watched and not is_repeated:
+                self._watched.forget(path)  # It may come back as it was.

@@ -1,6 +1,7 @@
 """sero-app as a user starts and ends it."""
 
 import pathlib
+import re
 import shutil
 import signal
 import time
@@ -71,18 +72,44 @@ def test_a_model_that_was_passed_on_as_one_file_is_taken(start_app, model, recor
 
 
 def test_recordings_of_a_watched_folder_appear_and_disappear(start_app, recordings_root, tmp_path):
-    first, second, *_ = sorted(recordings_root.rglob('*.abf'))
+    first, *_ = sorted(recordings_root.rglob('*.abf'))
+    today, moved, away = tmp_path / 'today.abf', tmp_path / 'sorted' / 'today.abf', tmp_path / 'away'
+    moved.parent.mkdir()
     with start_app('--watch', tmp_path) as app:
-        shutil.copy(first, tmp_path / 'today.abf')
-        assert str(tmp_path / 'today.abf') not in rows(app, '>today</bdi>')  # The name of the cell is enough.
+        shutil.copy(first, today)
+        assert str(today) not in rows(app, '>today</bdi>')  # The name of the cell is enough.
         assert not app.uploaded()
         request = urllib.request.Request(f'{app.url}files/1', method='DELETE')
         with pytest.raises(urllib.error.HTTPError, match='409'):
             urllib.request.urlopen(request, timeout=30)
-        (tmp_path / 'today.abf').rename(tmp_path / 'sorted.abf')
-        assert '>sorted</bdi>' in rows(app, '>sorted</bdi>')
+        today.rename(moved)
+        rows(app, '"removed":[1]')
+        moved.rename(today)
+        (number,) = re.findall('"number":(.)', rows(app, '"removed":[1,2]'))
+        # Nobody finds anything new in what is gone, whatever the form says.
+        today.rename(away)
+        read_again = urllib.request.Request(f'{app.url}files/{number}/reading?scale=1000&polarity=auto', method='POST')
+        urllib.request.urlopen(read_again, timeout=30).close()
+        rows(app, '"busy":false')
+        opened = urllib.request.urlopen(f'{app.url}cells/{number}-0', timeout=30).read().decode()
+        assert 'The recording is no longer there' in opened and 'value="1000"' not in opened
         app.stop()
-    assert left(tmp_path) == ['sorted.abf']
+    assert sorted(left(tmp_path)) == ['away', 'sorted']
+
+
+def test_a_watched_recording_that_returns_as_it_was_is_read(start_app, recordings_root, tmp_path):
+    first, second, *_ = sorted(recordings_root.rglob('*.abf'))
+    with start_app('--watch', tmp_path) as app:
+        shutil.copy(first, tmp_path / 'first.abf')
+        rows(app, '>first</bdi>')
+        with app.reading_halted():
+            late = shutil.copy(second, tmp_path / 'late.abf')
+            rows(app, '"busy":true')
+            late.rename(tmp_path / 'away')
+        rows(app, '"busy":false')
+        (tmp_path / 'away').rename(late)
+        rows(app, '>late</bdi>')
+        app.stop()
 
 
 @pytest.mark.parametrize(

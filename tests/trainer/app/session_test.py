@@ -79,11 +79,25 @@ def test_an_outdated_file_is_read_again_and_one_that_is_gone_goes(session, tmp_p
     path.touch()
     session.add(str(path), PLAIN)
     work(session)
-    session.repeat_or_remove(str(path))
+    assert session.repeat_or_remove(str(path))
     assert work(session) == str(path)
     path.unlink()
-    session.repeat_or_remove(str(path))
+    assert not session.repeat_or_remove(str(path))
     assert session.files() == []
+
+
+def test_of_a_file_that_is_gone_the_outcomes_stay_with_the_options_that_led_to_them(session):
+    number = session.add('a', PLAIN)
+    work(session)
+    session.read_again([number], RESAMPLED)
+    before = session[number]
+    assert (before.options, before.found_with) == (RESAMPLED, PLAIN)
+    session.finish(session.take(0), ())
+    gone = session[number]
+    assert (gone.options, gone.outcomes, gone.is_missing) == (PLAIN, before.outcomes, True)
+    session.read_again([number], RESAMPLED)
+    work(session)
+    assert (session[number].found_with, session[number].is_missing) == (RESAMPLED, False)
 
 
 def test_a_watched_file_that_has_changed_is_the_same_file(session):
