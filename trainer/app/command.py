@@ -104,7 +104,7 @@ def _serve(classifier: Classifier, listening: socket.socket, folder: pathlib.Pat
     routes = Routes(
         session, uploads, results, Pages(classifier, uploads, values.watch), Traces(), classifier.info.cutting
     )
-    token, hosts = secrets.token_urlsafe(24), addresses(values.host, listening.getsockname()[1])
+    token, hosts = secrets.token_urlsafe(24), addresses(values.host, listening.getsockname()[:2])
     app = Guard(routes.application(), token, hosts if is_loopback(values.host) else None)
     options = default_options(classifier.info.cutting)
     with ReadingPool(options, 1) as pool, serving(app, listening):
@@ -123,6 +123,8 @@ def _check_flags() -> None:
 
     if values.watch and not os.path.isdir(values.watch):
         raise UserError(f'--watch={values.watch}: no such folder{did_you_mean(values.watch)}')
+    if not values.host:
+        raise UsageError('--host=: expected an address, such as 127.0.0.1')
     if is_loopback(values.host) and values.allow_remote:
         raise UsageError(f'--allow_remote: --host={values.host} is for this machine alone; name another --host')
     if not is_loopback(values.host) and not values.allow_remote:

@@ -27,7 +27,8 @@ class Guard:
     """An ASGI application around another one, which never sees what is refused.
 
     A page of another site cannot reach the application: it does not know the token in the path, and its requests have
-    its own ``Origin``. A name that it points to this machine afterwards is not among the hosts.
+    its own ``Origin``. A name that it points to this machine afterwards is not among the hosts. A link to the page
+    itself may be followed from anywhere, such as the terminal of JupyterLab: only the user sees what it leads to.
 
     Parameters
     ----------
@@ -43,7 +44,10 @@ class Guard:
         if scope['type'] != 'http':
             return
         token, slash, path = scope['path'].removeprefix('/').partition('/')
-        problem = self._problem(Headers(scope=scope), token)
+        headers = Headers(scope=scope)
+        problem = self._problem(
+            headers, token, is_followed=scope['method'] == 'GET' and not path and _opens_tab(headers)
+        )
         if problem:
             await PlainTextResponse(f'{problem}\n', 403, _HEADERS)(scope, receive, send)
         elif not slash:
@@ -52,17 +56,22 @@ class Guard:
             inner = {**scope, 'path': f'/{path}', 'raw_path': f'/{path}'.encode()}
             await self._app(inner, receive, _with_headers(send))
 
-    def _problem(self, headers: Headers, token: str) -> str | None:
+    def _problem(self, headers: Headers, token: str, is_followed: bool) -> str | None:
         host, origin = headers.get('host', ''), headers.get('origin')
         if self._hosts is not None and host not in self._hosts:
             return 'This Host is not this program: use the address that sero-app has printed.'
         if origin is not None and origin != f'http://{host}':
             return 'This request comes from another site.'
-        if headers.get('sec-fetch-site', 'none') not in ('none', 'same-origin'):
+        if headers.get('sec-fetch-site', 'none') not in ('none', 'same-origin') and not is_followed:
             return 'This request comes from another site.'
         if not secrets.compare_digest(token.encode(), self._token.encode()):
             return 'The token in the address is missing or wrong: use the address that sero-app has printed.'
         return None
+
+
+def _opens_tab(headers: Headers) -> bool:
+    """Whether a browser is about to show the answer as a page of its own, and in no frame."""
+    return (headers.get('sec-fetch-mode'), headers.get('sec-fetch-dest')) == ('navigate', 'document')
 
 
 def _with_headers(send: Send) -> Send:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import pathlib
 
 from starlette.applications import Starlette
@@ -155,9 +156,12 @@ class Routes:
 
 def _number(request: Request, name: str) -> float:
     try:
-        return float(request.query_params[name])
+        number = float(request.query_params[name])
     except (KeyError, ValueError):
-        raise HTTPException(400, f'{name} is missing or no number') from None
+        number = math.nan
+    if not math.isfinite(number):
+        raise HTTPException(400, f'{name} is missing or no number')
+    return number
 
 
 def _as_file(path: pathlib.Path) -> Response:

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 from beam_pipelines.errors import UserError
 
 _SECONDS_TO_END = 5
+_PORT_OF_HTTP = 80  # Browsers leave it out.
 
 
 def is_loopback(host: str) -> bool:
@@ -29,18 +30,27 @@ def listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ':' in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family)
-    except (OSError, OverflowError) as error:
+    except (OSError, TypeError) as error:  # A name that cannot be a host's, such as ä..lab, has no right type.
         words = getattr(error, 'strerror', None) or error
         raise UserError(f'--host={host} --port={port}: {words}; choose others') from None
 
 
-def addresses(host: str, port: int) -> list[str]:
-    """Returns what a browser may call this server, the first to be shown: host and port of a URL."""
+def addresses(host: str, bound: tuple[str, int]) -> list[str]:
+    """Returns what a browser may call this server, the first to be shown: host and port of a URL.
+
+    Parameters
+    ----------
+    host : as the user named it: an address or a name.
+    bound : the address and port that it stands for, as the socket knows them.
+    """
+    address, port = bound
     shown = f'[{host}]' if ':' in host else host
     if is_loopback(host):
-        return list(dict.fromkeys(f'{name}:{port}' for name in (shown, '127.0.0.1', 'localhost', '[::1]')))
-    is_any = ipaddress.ip_address(host).is_unspecified if host[0].isdigit() or ':' in host else False
-    return [f'{socket.gethostname() if is_any else shown}:{port}']
+        names = list(dict.fromkeys([shown, '127.0.0.1', 'localhost', '[::1]']))
+    else:
+        names = [socket.gethostname() if ipaddress.ip_address(address).is_unspecified else shown]
+    with_port = [f'{name}:{port}' for name in names]
+    return names + with_port if port == _PORT_OF_HTTP else with_port
 
 
 @contextlib.contextmanager

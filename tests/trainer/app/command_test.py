@@ -120,6 +120,8 @@ def test_a_watched_recording_that_returns_as_it_was_is_read(start_app, recording
         (['--watch', 'nowhere'], '--watch=nowhere: no such folder'),
         (['a.abf'], "unexpected argument 'a.abf'"),
         (['--host', '192.0.2.1', '--allow_remote'], 'choose others'),
+        (['--host=', '--allow_remote'], '--host=: expected an address, such as 127.0.0.1'),
+        (['--host', 'ä..lab', '--allow_remote'], 'choose others'),
     ],
     ids=str,
 )
@@ -134,8 +136,8 @@ def test_a_folder_without_a_model_is_one_line(tmp_path):
 
 
 def test_other_machines_are_let_in_only_with_a_warning(start_app):
-    with start_app('--host', '0.0.0.0', '--allow_remote') as app:
-        assert 'http://0.0.0.0' not in app.url
+    with start_app('--host', '0', '--allow_remote') as app:
+        assert 'http://0' not in app.url
         port, path = urllib.parse.urlsplit(app.url).port, urllib.parse.urlsplit(app.url).path
         urllib.request.urlopen(f'http://127.0.0.1:{port}{path}', timeout=30).close()
         app.stop()

@@ -69,6 +69,37 @@ def test_what_another_site_sends_is_refused_even_with_the_token(app, headers):
     assert app.uploaded() == []
 
 
+FOLLOWED = {'Sec_Fetch_Site': 'cross-site', 'Sec_Fetch_Mode': 'navigate', 'Sec_Fetch_Dest': 'document'}
+
+
+@pytest.mark.parametrize('site', ['cross-site', 'same-site'])
+def test_the_printed_address_may_be_a_link_on_another_page(app, site):
+    assert ask(app.url, **FOLLOWED | {'Sec_Fetch_Site': site})[0] == 200
+    assert ask(app.url, urllib.parse.urlsplit(app.url).path.rstrip('/'), **FOLLOWED)[0] == 307
+
+
+@pytest.mark.parametrize(
+    ('path', 'method', 'changed'),
+    [
+        ('/wrong/', 'GET', {}),
+        ('state?since=0', 'GET', {}),
+        ('download/cells.csv', 'GET', {}),
+        ('', 'POST', {}),
+        ('', 'GET', {'Sec_Fetch_Dest': 'iframe'}),
+        ('', 'GET', {'Sec_Fetch_Mode': 'no-cors', 'Sec_Fetch_Dest': 'script'}),
+        ('', 'GET', {'Host': 'evil.example'}),
+    ],
+)
+def test_a_link_on_another_page_leads_to_nothing_else(app, path, method, changed):
+    assert ask(app.url, path, method, **FOLLOWED | changed)[0] == 403
+
+
+@pytest.mark.parametrize('number', ['nan', 'inf', '-inf', '1e999', 'many', ''])
+def test_a_version_that_is_no_number_is_refused(app, number):
+    status, words, _ = ask(app.url, f'state?since={number}')
+    assert (status, words) == (400, 'since is missing or no number')
+
+
 def test_it_listens_on_this_machine_alone(app):
     port = int(host_of(app.url).rpartition(':')[2])
     others = {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}
