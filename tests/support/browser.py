@@ -3,7 +3,7 @@
 import contextlib
 import shutil
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -25,13 +25,16 @@ def started_chromium() -> Iterator:
 
 
 @contextlib.contextmanager
-def quiet_page(browser, address: str) -> Iterator:
-    """Opens an address; it is an error if the browser complains, or asks for anything from another place."""
+def quiet_page(browser, address: str, expected: Sequence[str] = _EXPECTED) -> Iterator:
+    """Opens an address; it is an error if the browser complains, or asks for anything from another place.
+
+    Complaints with one of the ``expected`` texts are no errors.
+    """
     context = browser.new_context(viewport={'width': 1280, 'height': 900}, accept_downloads=True)
     page = context.new_page()
     complaints, asked = [], set()
     page.on(
-        'console', lambda message: any(text in message.text for text in _EXPECTED) or complaints.append(message.text)
+        'console', lambda message: any(text in message.text for text in expected) or complaints.append(message.text)
     )
     page.on('pageerror', lambda error: complaints.append(str(error)))
     page.on('request', lambda request: asked.add(urllib.parse.urlsplit(request.url)[:2]))

@@ -11,7 +11,7 @@ import jinja2
 from beam_pipelines.cli.words import counted
 from beam_pipelines.recordings.formats import SUFFIXES
 from beam_pipelines.recordings.rejection import REASONS
-from trainer.app.reading_form import ReadingForm, field_that_mends, form_of, trained_words
+from trainer.app.reading_form import ReadingForm, field_that_mends, form_of, may_be_mended, trained_words
 from trainer.app.results import NWB_ZIP, TABLES
 from trainer.app.session import SessionChanges, SessionFile
 from trainer.app.uploads import MIB, Uploads
@@ -108,6 +108,7 @@ class Pages:
             anchor=self._anchor(file, place),
             section=section,
             why=why,
+            is_readable=not why or may_be_mended(why['reason']),
             marked=field_that_mends(why['reason'], file.name) if why else '',
             path=self._uploads.shown(file.path),
             form=form_of(file.options, self._trained),

@@ -22,6 +22,8 @@ _FIELD_OF_REASON = {
     'inverted': 'polarity',
     'wrong_rate': 'resample',
 }
+# It is by what they are, not by how they are read, that these files are rejected.
+_NOT_BY_READING = {'bad_name', 'unknown_format', 'not_a_file', 'duplicate_cell', 'duplicate_file'}
 
 
 def field_that_mends(reason: str, name: str) -> str:
@@ -35,6 +37,11 @@ def field_that_mends(reason: str, name: str) -> str:
     if reason == 'wrong_rate' and name.lower().endswith(PLAIN_SUFFIXES):
         return 'sampling_rate_hz'
     return _FIELD_OF_REASON.get(reason, '')
+
+
+def may_be_mended(reason: str) -> bool:
+    """Whether a rejected file may be used after all if it is read in another way, or as it was meant to be."""
+    return reason not in _NOT_BY_READING
 
 
 class FieldError(UserError):

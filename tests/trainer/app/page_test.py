@@ -16,6 +16,7 @@ from playwright.sync_api import expect
 from tests.support.browser import needs_chromium, quiet_page, started_chromium
 from tests.support.foreign_recordings import write_nwb
 from tests.support.page_probes import CONTRAST, NAMELESS, SMALL_LETTERS
+from tests.support.ports import free_ports
 from tests.support.simulated_current import simulated_current
 from tests.trainer.app.conftest import StartedApp
 from tests.trainer.app.page_actions import (
@@ -192,6 +193,8 @@ def test_wrong_files_say_why(page, recordings, tmp_path):
     expect(rows(page).filter(has_text='broken.abf')).to_contain_text('14 bytes are less than an ABF2 header')
     opened = open_cell(page, 'notes.txt')
     assert opened.get_by_role('button', name='Classify again').count() == 0
+    opened = open_cell(page, 'broken.abf')
+    assert opened.get_by_role('button', name='Classify again').count() == 1
 
 
 def test_of_two_files_of_one_name_the_second_is_used_when_the_first_is_removed(page, app, recordings):
@@ -199,6 +202,7 @@ def test_of_two_files_of_one_name_the_second_is_used_when_the_first_is_removed(p
     choose(page, recordings / 'ser.npy', count=2)
     duplicate = rows(page, '[data-kind=rejected]')
     expect(duplicate).to_contain_text('cell ser is already used, from ser.npy')
+    assert open_cell(page, 'ser.npy').get_by_role('button', name='Classify again').count() == 0
     open_cell(page, 'ser').get_by_role('button', name='Remove from the page').click()
     expect(rows(page).locator('th')).to_have_text(['ser'], timeout=SECONDS)
     assert app.uploaded() == ['ser.npy']
@@ -268,3 +272,28 @@ def test_that_the_program_does_not_answer_is_said_until_it_does(page):
     assert page.evaluate(CONTRAST) == []
     page.context.set_offline(False)
     expect(page.locator('#said')).to_be_empty(timeout=SECONDS)
+
+
+def test_what_is_asked_of_a_program_that_has_ended_or_was_started_anew_is_answered(start_app, browser, recordings):
+    (port,) = free_ports(1)
+    refusals = ('ERR_CONNECTION_REFUSED', 'ERR_CONNECTION_RESET', 'status of 403')
+    with start_app('--port', port) as first, quiet_page(browser, first.url, refusals) as page:
+        page.set_default_timeout(SECONDS)
+        choose(page, recordings / 'ser.npy', recordings / 'nser.npy')
+        opened = open_cell(page, 'ser')
+        assert first.stop() == 0
+        expect(page.locator('#said')).to_contain_text('The program does not answer; it has ended, perhaps.')
+        opened.get_by_role('button', name='Zoom in').click()
+        expect(opened.locator('.zoom span')).to_have_text('The program does not answer.')
+        for name in ('Classify again', 'Remove from the page'):
+            opened.get_by_role('button', name=name).click()
+            expect(opened.locator('.problem')).to_have_text('The program does not answer.')
+            opened.locator('.problem').evaluate('problem => { problem.textContent = ""; }')
+        with start_app('--port', port):
+            expect(page.locator('#said')).to_contain_text(
+                'another one answers here: open the address that it has printed'
+            )
+            page.set_input_files('#choose', [str(recordings / 'upward.npy')])
+            expect(page.locator('#refused')).to_contain_text('use the address that sero-app has printed')
+            rows(page).get_by_role('link', name='nser', exact=True).click()
+            expect(opened).to_contain_text('use the address that sero-app has printed')

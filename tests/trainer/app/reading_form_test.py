@@ -3,7 +3,15 @@ import dataclasses
 import pytest
 
 from beam_pipelines.recordings.reading_options import DEFAULT_CUTTING, SpikeCutting
-from trainer.app.reading_form import FieldError, ReadingForm, default_options, field_that_mends, form_of, read_form
+from trainer.app.reading_form import (
+    FieldError,
+    ReadingForm,
+    default_options,
+    field_that_mends,
+    form_of,
+    may_be_mended,
+    read_form,
+)
 
 BY_NOISE = SpikeCutting(baseline='running', trigger_sd=5.0)
 
@@ -52,3 +60,7 @@ def test_a_field_that_cannot_be_used_is_named(name, value, problem):
 )
 def test_a_rejection_names_the_field_that_mends_it(reason, name, field):
     assert field_that_mends(reason, name) == field
+
+
+def test_a_way_of_reading_mends_no_duplicate():
+    assert may_be_mended('not_finite') and not may_be_mended('duplicate_cell')

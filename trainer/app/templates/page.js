@@ -18,6 +18,25 @@ byId('named').addEventListener('input', filterRows);
 byId('kind').addEventListener('change', filterRows);
 byId('filter').addEventListener('submit', event => event.preventDefault());
 
+// Asks the program, and waits for the whole answer; its status is 0 if there is none.
+const ask = async (address, request) => {
+  try {
+    const answer = await fetch(address, request);
+    const kind = answer.headers.get('Content-Type') ?? '';
+    return { ok: answer.ok, status: answer.status, kind, text: await answer.text() };
+  } catch {
+    return { ok: false, status: 0, kind: '', text: '' };
+  }
+};
+
+// What the program says against a request: the sentence, and the field of the form that it is about.
+const problemOf = ({ status, kind, text }) => {
+  if (!status) return { problem: 'The program does not answer.' };
+  if (kind.startsWith('application/json')) return JSON.parse(text);
+  const isSaid = status < 500 && kind.startsWith('text/plain');
+  return { problem: isSaid ? text : 'the program failed; its terminal says why.' };
+};
+
 const rowsOf = number => [...table.tBodies[0].querySelectorAll(`tr[data-file="${number}"]`)];
 
 // Puts the rows of a file in the place of its old ones; what had the focus keeps it.
@@ -37,11 +56,11 @@ const open = async (move = true) => {
   for (const row of table.querySelectorAll('.current')) row.classList.remove('current');
   if (!place) return opened.replaceChildren();
   const [hash, number, index] = place;
-  const answer = await fetch(`cells/${number}-${index}`);
-  const cell = answer.ok ? await answer.text() : '';
+  const answer = await ask(`cells/${number}-${index}`);
   if (hash !== location.hash) return; // Another cell was opened meanwhile.
-  if (!answer.ok) return opened.replaceChildren();
-  opened.innerHTML = cell;
+  if (answer.status === 404) return opened.replaceChildren();
+  if (!answer.ok) return opened.replaceChildren(problemOf(answer).problem);
+  opened.innerHTML = answer.text;
   table.querySelector(`a[href="${hash}"]`)?.closest('tr').classList.add('current');
   const head = opened.querySelector('h2');
   head.tabIndex = -1;
@@ -84,28 +103,27 @@ let looking;
 const look = async () => {
   clearTimeout(looking);
   let wait = 1000;
-  try {
-    const answer = await fetch(`state?since=${version}`);
-    if (answer.status === 200) {
-      const state = await answer.json();
-      showState(state);
-      version = state.version;
-      if (state.busy) wait = 250;
-    }
-    if (document.body.classList.contains('ended')) say('');
-    document.body.classList.remove('ended');
-  } catch {
-    document.body.classList.add('ended');
-    say('The program does not answer; it has ended, perhaps. What is shown stays until you reload.');
-    wait = 2000;
+  const answer = await ask(`state?since=${version}`);
+  const isState = answer.status === 200 && answer.kind.startsWith('application/json');
+  if (isState) {
+    const state = JSON.parse(answer.text);
+    showState(state);
+    version = state.version;
+    if (state.busy) wait = 250;
   }
+  const hasEnded = !isState && answer.status !== 204;
+  if (hasEnded) {
+    say(`${whyEnded(answer.status)} What is shown stays until you reload.`);
+    wait = 2000;
+  } else if (document.body.classList.contains('ended')) say('');
+  document.body.classList.toggle('ended', hasEnded);
   looking = setTimeout(look, wait);
 };
 
-// What the program says against a request: the sentence, and the field of the form that it is about.
-const problemOf = async answer => {
-  const said = answer.headers.get('Content-Type')?.startsWith('application/json') ? await answer.json() : {};
-  return { problem: said.problem ?? 'the program failed; its terminal says why.', field: said.field };
+const whyEnded = status => {
+  if (!status) return 'The program does not answer; it has ended, perhaps.';
+  if (status >= 500) return 'The program failed; its terminal says why.';
+  return 'The program has ended, and another one answers here: open the address that it has printed.';
 };
 
 const fieldsOf = form => new URLSearchParams(new FormData(form));
@@ -115,9 +133,9 @@ const send = async (form, address) => {
   const problem = form.querySelector('.problem');
   for (const field of form.querySelectorAll('[aria-invalid]')) field.removeAttribute('aria-invalid');
   problem.textContent = '';
-  const answer = await fetch(`${address}?${fieldsOf(form)}`, { method: 'POST' });
+  const answer = await ask(`${address}?${fieldsOf(form)}`, { method: 'POST' });
   if (answer.ok) return true;
-  const refused = await problemOf(answer);
+  const refused = problemOf(answer);
   problem.textContent = refused.problem;
   const field = refused.field && form.elements[refused.field];
   if (field) {
@@ -141,7 +159,11 @@ byId('opened').addEventListener('submit', async event => {
 
 byId('opened').addEventListener('click', async event => {
   if (!event.target.matches('.remove')) return;
-  await fetch(`files/${event.target.closest('.opened').dataset.file}`, { method: 'DELETE' });
+  const answer = await ask(`files/${event.target.closest('.opened').dataset.file}`, { method: 'DELETE' });
+  if (!answer.ok) {
+    event.target.form.querySelector('.problem').textContent = problemOf(answer).problem;
+    return;
+  }
   history.replaceState(null, '', '#verdicts');
   byId('opened').replaceChildren();
   byId('verdicts').focus();

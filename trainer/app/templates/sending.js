@@ -17,14 +17,10 @@
     }
     const fields = fieldsOf(byId('next'));
     fields.set('name', file.name);
-    let answer;
-    try {
-      answer = await fetch(`files?${fields}`, { method: 'POST', body: file });
-    } catch {
-      return refuse(file.name, 'it could not be read or sent.');
-    }
+    const answer = await ask(`files?${fields}`, { method: 'POST', body: file });
     if (answer.ok) return;
-    const refused = await problemOf(answer);
+    if (!answer.status) return refuse(file.name, 'it could not be read or sent.');
+    const refused = problemOf(answer);
     refuse(file.name, refused.problem);
     if (refused.field) {
       byId('reading').open = true;

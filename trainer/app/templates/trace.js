@@ -28,11 +28,10 @@ byId('opened').addEventListener('opened', () => {
     where.textContent = isWhole ? 'whole recording' : `${first.toFixed(decimals())} to ${last.toFixed(decimals())} s`;
     const turn = asked += 1;
     if (isWhole) return view.replaceChildren(wholePicture);
-    const answer = await fetch(`cells/${box.dataset.cell}/stretch?first=${first}&last=${last}`);
-    const said = answer.ok ? await answer.text() : (await problemOf(answer)).problem;
+    const answer = await ask(`cells/${box.dataset.cell}/stretch?first=${first}&last=${last}`);
     if (turn !== asked) return; // Another stretch was asked for meanwhile, also while this one was still coming.
-    if (answer.ok) view.innerHTML = said;
-    else where.textContent = said;
+    if (answer.ok) view.innerHTML = answer.text;
+    else where.textContent = problemOf(answer).problem;
   };
   const zoom = factor => {
     const middle = (first + last) / 2, half = (last - first) * factor / 2;
