@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib.util
-import os
 import pathlib
 import secrets
 import socket
@@ -24,7 +23,7 @@ from absl import flags
 from beam_pipelines.cli.command import refuse_arguments, refuse_urls, run_command, say, show
 from beam_pipelines.cli.signals import StopRequests, stopping_with_terminal
 from beam_pipelines.errors import UsageError, UserError
-from beam_pipelines.recordings.folder_names import did_you_mean
+from trainer.classify.watched_flag import check_watched
 
 if TYPE_CHECKING:
     from trainer.classify.classifier import Classifier
@@ -121,8 +120,7 @@ def _check_flags() -> None:
         raise UserError(f'the page needs {" and ".join(missing)}: pip install {" ".join(missing)}')
     from trainer.app.server import is_loopback
 
-    if values.watch and not os.path.isdir(values.watch):
-        raise UserError(f'--watch={values.watch}: no such folder{did_you_mean(values.watch)}')
+    check_watched(values.watch)
     if not values.host:
         raise UsageError('--host=: expected an address, such as 127.0.0.1')
     if is_loopback(values.host) and values.allow_remote:

@@ -26,7 +26,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -36,7 +35,7 @@ from absl import flags
 from beam_pipelines.cli.command import refuse_urls, run_command, say, show
 from beam_pipelines.cli.words import counted
 from beam_pipelines.errors import UsageError, UserError
-from beam_pipelines.recordings.folder_names import did_you_mean
+from trainer.classify.watched_flag import check_watched
 
 if TYPE_CHECKING:
     from beam_pipelines.recordings.cell_files import RecordingFiles
@@ -174,6 +173,7 @@ def _check_flags(paths: list[str]) -> None:
     from trainer.classify.phy_export import find_phy_folder, is_phy_folder
 
     watched, exports = flags.FLAGS.watch, flags.FLAGS.export
+    check_watched(watched)
     if bool(paths) == bool(watched):
         raise UsageError('give files or folders to classify, or one folder to --watch')
     if watched and flags.FLAGS.nwb_units:
@@ -183,8 +183,6 @@ def _check_flags(paths: list[str]) -> None:
             raise UserError(f'--export={name}: expected some of {", ".join(EXPORTS)}')
     if 'nwb' in exports:
         check_can_export_nwb()
-    if watched and not os.path.isdir(watched):
-        raise UserError(f'--watch={watched}: no such folder{did_you_mean(watched)}')
     # A recording that names no cluster would end the watch in the middle of an experiment.
     if watched and 'phy' in exports and is_phy_folder(phy := find_phy_folder(pathlib.Path(flags.FLAGS.output_dir))):
         raise UserError('is a folder of phy; --watch cannot write there, so choose another --output_dir', file=phy)

@@ -88,24 +88,28 @@ def _outcome_lines(cell: ClassifiedCell | None, report: ExtractionReport, calibr
     return [verdict_line(cell.result, calibration), *warnings]
 
 
-def _ignore(error: OSError) -> None:
-    """A folder that cannot be read now may be readable at the next look."""
-
-
 class WatchedFolder:
-    """The recordings below a folder, at any depth: each is reported when complete, and again after each change."""
+    """The recordings below a folder, at any depth: each is reported when complete, and again after each change.
+
+    A folder that cannot be read is named on standard error, once until it can be read again.
+    """
 
     def __init__(self, folder: str, output_dir: str):
         self._folder = os.path.abspath(folder)
         self._output_dir = os.path.realpath(output_dir)
         self._seen: dict[str, tuple[tuple[int, int], float]] = {}
         self._reported: dict[str, tuple[int, int]] = {}
+        self._unreadable: dict[str, str] = {}  # folder -> why
 
     def poll(self) -> list[str]:
         """Returns the paths of the complete files that have not been reported in their present state."""
         now = time.monotonic()
         ready = []
-        for path, state in self._states().items():
+        said_before = self._unreadable
+        states = self._states()
+        for folder in self._unreadable.keys() - said_before.keys():
+            say(f'{folder}: {self._unreadable[folder]}; recordings in it are classified when it can be read')
+        for path, state in states.items():
             if self._reported.get(path) == state:
                 continue
             if path not in self._seen or self._seen[path][0] != state:
@@ -126,15 +130,27 @@ class WatchedFolder:
         return [path for path, state in self._states().items() if self._reported.get(path) != state]
 
     def _states(self) -> dict[str, tuple[int, int]]:
-        """Returns the size in bytes and the time of the last change, in ns, of each file."""
+        """Returns the size in bytes and the time of the last change, in ns, of each file; notes unreadable folders."""
         states = {}
+        self._unreadable = {}
         for path in self._paths():
             try:
                 status = os.stat(path)
-            except OSError:
+            except FileNotFoundError:
                 continue  # removed since the folder was listed
+            except OSError as error:
+                self._note(os.path.dirname(path), error)
+                continue
             states[path] = (status.st_size, status.st_mtime_ns)
         return states
+
+    def _note(self, folder: str, error: OSError) -> None:
+        self._unreadable[folder] = error.strerror or str(error)
+
+    def _note_unlisted(self, error: OSError) -> None:
+        # A folder below the watched one may be removed while its parent is listed.
+        if error.filename == self._folder or not isinstance(error, FileNotFoundError):
+            self._note(error.filename, error)
 
     def _paths(self) -> list[str]:
         def is_foreign(parent: str, name: str) -> bool:
@@ -145,6 +161,6 @@ class WatchedFolder:
 
         return [
             path
-            for path in without_verdicts(walk_files(self._folder, enters, on_error=_ignore))
+            for path in without_verdicts(walk_files(self._folder, enters, self._note_unlisted))
             if is_recording(path) and not is_ignored(path) and is_foreign(*os.path.split(path))
         ]

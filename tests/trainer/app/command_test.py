@@ -117,7 +117,8 @@ def test_a_watched_recording_that_returns_as_it_was_is_read(start_app, recording
     [
         (['--host', '0.0.0.0'], '--host=0.0.0.0: other machines could reach the page, unencrypted; --allow_remote'),
         (['--allow_remote'], '--allow_remote: --host=127.0.0.1 is for this machine alone'),
-        (['--watch', 'nowhere'], '--watch=nowhere: no such folder'),
+        (['--watch', 'nowhere'], 'nowhere: no such folder'),
+        (['--watch='], '--watch=: names no folder'),
         (['a.abf'], "unexpected argument 'a.abf'"),
         (['--host', '192.0.2.1', '--allow_remote'], 'choose others'),
         (['--host=', '--allow_remote'], '--host=: expected an address, such as 127.0.0.1'),

@@ -192,7 +192,8 @@ def test_an_interrupted_training_is_one_line(synthetic_run, recordings_root, tmp
         (['missing.abf'], 'sero-classify: missing.abf: no such file or folder'),
         ([], 'sero-classify: give files or folders to classify, or one folder to --watch'),
         (['--watch', '.', '.'], 'sero-classify: give files or folders to classify, or one folder to --watch'),
-        (['--watch', 'missing'], 'sero-classify: --watch=missing: no such folder'),
+        (['--watch', 'missing'], 'sero-classify: missing: no such folder'),
+        (['--watch=', '.'], 'sero-classify: --watch=: names no folder'),
         (['--export', 'mat', '.'], 'sero-classify: --export=mat: expected some of nwb, phy'),
     ],
 )
