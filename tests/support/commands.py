@@ -158,9 +158,10 @@ def _as_in_a_new_process(argv: list[str]) -> Iterator[None]:
 def _restore_flags(saved: dict) -> None:
     """Takes away the command's flags; those that libraries have defined in the meantime stay."""
     stay = {}
+    definers = (*MODULES.values(), 'trainer.buckets', 'trainer.classify')
     for name in flags.FLAGS:
         definer = str(flags.FLAGS.find_module_defining_flag(name))
-        if not (name.startswith('config') or definer.startswith((*MODULES.values(), 'trainer.buckets'))):
+        if not (name.startswith('config') or definer.startswith(definers)):
             stay[name] = flags.FLAGS[name].__dict__
     flagsaver.restore_flag_values(stay | saved)
 

@@ -1,11 +1,12 @@
 r"""Shows a page in the browser on which recordings are dropped and verdicts appear, with the evidence for each cell.
 
     sero-app --model runs/synthetic
-    sero-app --model runs/synthetic --watch today
+    sero-app --model runs/synthetic --watch today --channel Im --scale 1000
 
 It prints the address to open. The page is served to this machine alone, and nothing on it comes from a network.
 Uploaded recordings are kept in a private temporary folder, which is removed when Ctrl-C ends the program: download
-what should stay. With --watch, recordings that appear in a folder are classified as soon as they are complete.
+what should stay. With --watch, recordings that appear in a folder are classified as soon as they are complete. The
+flags that say how recordings are read are what the page's form starts with.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from absl import flags
 from beam_pipelines.cli.command import refuse_arguments, refuse_urls, run_command, say, show
 from beam_pipelines.cli.signals import StopRequests, stopping_with_terminal
 from beam_pipelines.errors import UsageError, UserError
+from trainer.classify.reading_flags import READING_FLAGS, define_reading_flags, options_of_flags
 from trainer.classify.watched_flag import check_watched
 
 if TYPE_CHECKING:
@@ -42,6 +44,9 @@ def define_flags() -> None:
     flags.DEFINE_string(
         'watch', None, 'Folder in which recordings appear: they are on the page too, each when it is complete.'
     )
+    define_reading_flags()
+    for name in READING_FLAGS:
+        flags.declare_key_flag(name)
     flags.DEFINE_string('host', '127.0.0.1', 'Address to listen at; others than this machine need --allow_remote.')
     flags.DEFINE_integer('port', 0, 'Port to listen at; 0: a free one.', lower_bound=0, upper_bound=65535)
     flags.DEFINE_bool(
@@ -84,7 +89,7 @@ def _serve(classifier: Classifier, listening: socket.socket, folder: pathlib.Pat
     """Serves the page, and classifies what is dropped on it, until a stop is requested."""
     from trainer.app.guard import Guard
     from trainer.app.pages import Pages
-    from trainer.app.reading_form import default_options
+    from trainer.app.reading_form import check_options
     from trainer.app.results import Results
     from trainer.app.routes import Routes
     from trainer.app.server import addresses, is_loopback, serving
@@ -98,18 +103,19 @@ def _serve(classifier: Classifier, listening: socket.socket, folder: pathlib.Pat
     values = flags.FLAGS
     for name in ('uploads', 'made'):
         (folder / name).mkdir()
-    session, uploads = Session(), Uploads(folder / 'uploads', UploadLimits())
+    options = options_of_flags(classifier.info.cutting)
+    check_options(options, classifier.info.cutting)
+    session, uploads = Session(options), Uploads(folder / 'uploads', UploadLimits())
     results = Results(session, uploads, classifier, folder / 'made')
     routes = Routes(
         session, uploads, results, Pages(classifier, uploads, values.watch), Traces(), classifier.info.cutting
     )
     token, hosts = secrets.token_urlsafe(24), addresses(values.host, listening.getsockname()[:2])
     app = Guard(routes.application(), token, hosts if is_loopback(values.host) else None)
-    options = default_options(classifier.info.cutting)
     with ReadingPool(options, 1) as pool, serving(app, listening):
         show(f'the page: http://{hosts[0]}/{token}/', 'Ctrl-C ends it and removes the uploaded recordings')
         watched = WatchedFolder(values.watch, str(folder)) if values.watch else None
-        Worker(session, classifier, pool, options, watched).run(requests)
+        Worker(session, classifier, pool, watched).run(requests)
 
 
 def _check_flags() -> None:

@@ -10,8 +10,9 @@ import jinja2
 
 from beam_pipelines.cli.words import counted
 from beam_pipelines.recordings.formats import SUFFIXES
+from beam_pipelines.recordings.reading_options import ReadingOptions
 from beam_pipelines.recordings.rejection import REASONS
-from trainer.app.reading_form import ReadingForm, field_that_mends, form_of, may_be_mended, trained_words
+from trainer.app.reading_form import field_that_mends, form_of, may_be_mended, trained_words
 from trainer.app.results import NWB_ZIP, TABLES
 from trainer.app.session import SessionChanges, SessionFile
 from trainer.app.uploads import MIB, Uploads
@@ -45,13 +46,13 @@ class Pages:
         self._templates.loader = jinja2.ChoiceLoader([loader for loader in loaders if loader])
         self._templates.globals |= model_words(self._info) | {'trained_words': trained_words(self._trained)}
 
-    def page(self) -> str:
-        """Returns the page without recordings."""
+    def page(self, options: ReadingOptions) -> str:
+        """Returns the page without recordings; ``options`` are what its form starts with."""
         limits = self._uploads.limits
         return self._templates.get_template('app.html').render(
             **source_words([], self._info),
             shared_pictures=self._sections.shared_pictures,
-            form=ReadingForm(),
+            form=form_of(options, self._trained),
             suffixes=SUFFIXES,
             watched=self._watched,
             limits=limits,

@@ -9,7 +9,7 @@ from typing import get_args
 
 import msgspec
 
-from beam_pipelines.errors import UserError
+from beam_pipelines.errors import UsageError, UserError
 from beam_pipelines.recordings.plain_reader import PLAIN_SUFFIXES
 from beam_pipelines.recordings.reading_options import Polarity, ReadingOptions, SpikeCutting
 
@@ -75,11 +75,6 @@ class ReadingForm:
     resample: str = ''
 
 
-def default_options(trained: SpikeCutting) -> ReadingOptions:
-    """Returns how recordings are read unless the user chooses otherwise: as those that the model was trained on."""
-    return ReadingOptions(cutting=msgspec.structs.replace(trained, polarity='auto'))
-
-
 def read_form(fields: Mapping[str, str], trained: SpikeCutting) -> ReadingOptions:
     """Returns the options that a form stands for.
 
@@ -113,6 +108,14 @@ def read_form(fields: Mapping[str, str], trained: SpikeCutting) -> ReadingOption
     return ReadingOptions(form.resample == 'on', form.channel or None, cutting, rate_hz)
 
 
+def check_options(options: ReadingOptions, trained: SpikeCutting) -> None:
+    """Raises UsageError if the form would not take what flags say."""
+    try:
+        read_form(dataclasses.asdict(form_of(options, trained)), trained)
+    except FieldError as error:
+        raise UsageError(f'--{error.name}: {error}') from None
+
+
 def form_of(options: ReadingOptions, trained: SpikeCutting) -> ReadingForm:
     """Returns the form that stands for options: ``read_form`` of it gives them again."""
     cutting = options.cutting
@@ -120,9 +123,9 @@ def form_of(options: ReadingOptions, trained: SpikeCutting) -> ReadingForm:
     return ReadingForm(
         options.channel or '',
         cutting.polarity,
-        '' if as_trained else f'{cutting.trigger_pa:g}',
-        '' if cutting.scale == trained.scale else f'{cutting.scale:g}',
-        '' if options.sampling_rate_hz is None else f'{options.sampling_rate_hz:g}',
+        '' if as_trained else _text(cutting.trigger_pa),
+        '' if cutting.scale == trained.scale else _text(cutting.scale),
+        '' if options.sampling_rate_hz is None else _text(options.sampling_rate_hz),
         'on' if options.resample else '',
     )
 
@@ -131,6 +134,10 @@ def trained_words(trained: SpikeCutting) -> dict[str, str]:
     """Returns what an empty field stands for."""
     by_noise = None if trained.trigger_sd is None else f'{-trained.trigger_sd:g} SD of the noise'
     return {'trigger_pa': by_noise or f'{trained.trigger_pa:g}', 'scale': f'{trained.scale:g}'}
+
+
+def _text(number: float) -> str:
+    return f'{number:.15g}'  # all digits that a float holds for sure
 
 
 def _number(form: ReadingForm, name: str) -> float | None:

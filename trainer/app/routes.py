@@ -52,6 +52,7 @@ class Routes:
             Route('/app.css', self.style),
             Route('/app.js', self.script),
             Route('/state', self.state),
+            Route('/reading', self.read_next, methods=['POST']),
             Route('/files', self.upload, methods=['POST']),
             Route('/files/reading', self.read_all_again, methods=['POST']),
             Route('/files/{number:int}', self.remove, methods=['DELETE']),
@@ -64,7 +65,7 @@ class Routes:
         return Starlette(routes=routes, exception_handlers={UserError: _refused, OSError: _refused})
 
     async def page(self, request: Request) -> Response:
-        return HTMLResponse(self.pages.page())
+        return HTMLResponse(self.pages.page(self.session.next_options))
 
     async def style(self, request: Request) -> Response:
         return Response(self.pages.style, media_type='text/css')
@@ -94,6 +95,10 @@ class Routes:
             self.uploads.remove(path)
             return Response(status_code=204)
         return JSONResponse({'number': self.session.add(path, options, pathlib.Path(path).name)}, 201)
+
+    async def read_next(self, request: Request) -> Response:
+        self.session.next_options = read_form(request.query_params, self.trained)
+        return Response(status_code=204)
 
     async def read_again(self, request: Request) -> Response:
         number = self._file(request).number

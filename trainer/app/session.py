@@ -69,9 +69,14 @@ class Session:
     """The files and their queue; may be used from several threads.
 
     Web requests add, change and remove files. One worker takes them, one after the other.
+
+    Attributes
+    ----------
+    next_options : how the form at the top of the page says that the next recordings are read.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, next_options: ReadingOptions):
+        self.next_options = next_options
         self._changed = threading.Condition()
         self._files: dict[int, SessionFile] = {}
         self._waiting: collections.deque[int] = collections.deque()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 
 from beam_pipelines.cli.signals import StopRequests
-from beam_pipelines.recordings.reading_options import ReadingOptions
 from trainer.app.session import Session
 from trainer.classify.classifier import Classifier
 from trainer.classify.reading_pool import ReadingPool
@@ -22,19 +21,11 @@ class Worker:
     ----------
     session : whose files are classified.
     classifier, pool : the model, and what reads the recordings.
-    options : how recordings of the watched folder are read.
     watched : a folder whose recordings join the queue when they are complete; None: there is none.
     """
 
-    def __init__(
-        self,
-        session: Session,
-        classifier: Classifier,
-        pool: ReadingPool,
-        options: ReadingOptions,
-        watched: WatchedFolder | None,
-    ):
-        self._session, self._options, self._watched = session, options, watched
+    def __init__(self, session: Session, classifier: Classifier, pool: ReadingPool, watched: WatchedFolder | None):
+        self._session, self._watched = session, watched
         self._outcomes = WatchedOutcomes(classifier, pool)
 
     def run(self, requests: StopRequests) -> None:
@@ -43,7 +34,7 @@ class Worker:
         while requests.signal_number is None:
             if self._watched and time.monotonic() >= next_look:
                 for path in self._watched.poll():
-                    self._session.add(path, self._options)
+                    self._session.add(path, self._session.next_options)
                 next_look = time.monotonic() + _SECONDS_BETWEEN_LOOKS
             self._classify_next()
 

@@ -35,11 +35,11 @@ from absl import flags
 from beam_pipelines.cli.command import refuse_urls, run_command, say, show
 from beam_pipelines.cli.words import counted
 from beam_pipelines.errors import UsageError, UserError
+from trainer.classify.reading_flags import READING_FLAGS, define_reading_flags, options_of_flags
 from trainer.classify.watched_flag import check_watched
 
 if TYPE_CHECKING:
     from beam_pipelines.recordings.cell_files import RecordingFiles
-    from beam_pipelines.recordings.reading_options import ReadingOptions
     from beam_pipelines.recordings.rejection import RejectedFile
     from trainer.classify.batch import Findings
     from trainer.classify.classifier import Classifier
@@ -58,17 +58,9 @@ def define_flags() -> None:
     flags.DEFINE_string(
         'watch', None, 'Folder in which recordings appear: classify each when it is complete, until Ctrl-C.'
     )
-    flags.DEFINE_bool('resample', False, 'Resample recordings of other rates, from 10000 Hz on, to 40000 Hz.')
-    flags.DEFINE_enum('polarity', 'auto', ['down', 'up', 'auto'], 'Where spikes point; auto: where larger peaks point.')
-    flags.DEFINE_float(
-        'scale',
-        None,
-        'Multiply the current with this number, such as 1000 for nA labelled pA; default: as in training.',
-    )
-    flags.DEFINE_string('channel', None, 'Name or number (from 0) of the channel to read; default: the one in pA.')
-    flags.DEFINE_float(
-        'sampling_rate_hz', None, 'Rate of .csv and .npy recordings, which do not hold it.', lower_bound=1.0
-    )
+    define_reading_flags()
+    for name in READING_FLAGS:
+        flags.declare_key_flag(name)
     flags.DEFINE_bool(
         'with_firing',
         False,
@@ -105,12 +97,16 @@ def _classify(
     """Classifies recordings, or those that appear in the watched folder, with the model of a folder."""
     from trainer.classify.outputs import make_folder, write_outputs
     from trainer.classify.reading_pool import ReadingPool
+    from trainer.models import model_info
     from trainer.models.places import check_not_trained
 
     folder, watched = pathlib.Path(flags.FLAGS.output_dir), flags.FLAGS.watch
     check_not_trained(model)
     # Reading starts before the model is loaded, which takes as long as reading a recording.
-    with make_folder(folder), ReadingPool(_reading_options(model), len(recordings)) as pool:
+    with (
+        make_folder(folder),
+        ReadingPool(options_of_flags(model_info.read(model).cutting), len(recordings)) as pool,
+    ):
         reading = pool.read(recordings)
         from trainer.classify.batch import classify_all
         from trainer.classify.classifier import load_classifier
@@ -149,21 +145,6 @@ def _adding_verdicts(
     from trainer.classify.nwb_verdicts import adding_verdicts
 
     return adding_verdicts(tables, findings.sorted_cells(), findings.rejected, classifier.description)
-
-
-def _reading_options(model: str) -> ReadingOptions:
-    """Returns how recordings are read: their spikes are cut as those that the model was trained on."""
-    import msgspec
-
-    from beam_pipelines.recordings.reading_options import ReadingOptions
-    from trainer.models import model_info
-
-    values = flags.FLAGS
-    trained = model_info.read(model).cutting
-    cutting = msgspec.structs.replace(trained, polarity=values.polarity)
-    if values.scale is not None:
-        cutting = msgspec.structs.replace(cutting, scale=values.scale)
-    return ReadingOptions(values.resample, values.channel, cutting, values.sampling_rate_hz)
 
 
 def _check_flags(paths: list[str]) -> None:

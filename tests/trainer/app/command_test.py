@@ -97,18 +97,22 @@ def test_recordings_of_a_watched_folder_appear_and_disappear(start_app, recordin
     assert sorted(left(tmp_path)) == ['away', 'sorted']
 
 
-def test_a_watched_recording_that_returns_as_it_was_is_read(start_app, recordings_root, tmp_path):
-    first, second, *_ = sorted(recordings_root.rglob('*.abf'))
-    with start_app('--watch', tmp_path) as app:
-        shutil.copy(first, tmp_path / 'first.abf')
-        rows(app, '>first</bdi>')
+def test_a_watched_recording_is_read_as_the_form_says_also_if_it_was_away(start_app, recordings, tmp_path):
+    with start_app('--watch', tmp_path, '--sampling_rate_hz', 40_000) as app:
+        with urllib.request.urlopen(app.url, timeout=30) as answer:
+            assert 'value="40000"' in answer.read().decode()
+        shutil.copy(recordings / 'ser.npy', tmp_path)
+        rows(app, '>ser</bdi>')
         with app.reading_halted():
-            late = shutil.copy(second, tmp_path / 'late.abf')
+            late = shutil.copy(recordings / 'nser.npy', tmp_path / 'late.npy')
             rows(app, '"busy":true')
             late.rename(tmp_path / 'away')
         rows(app, '"busy":false')
         (tmp_path / 'away').rename(late)
         rows(app, '>late</bdi>')
+        urllib.request.urlopen(f'{app.url}reading?polarity=auto', data=b'', timeout=30).close()
+        shutil.copy(recordings / 'upward.npy', tmp_path)
+        assert '--sampling_rate_hz' in rows(app, 'upward.npy</bdi></a>')
         app.stop()
 
 
@@ -119,6 +123,7 @@ def test_a_watched_recording_that_returns_as_it_was_is_read(start_app, recording
         (['--allow_remote'], '--allow_remote: --host=127.0.0.1 is for this machine alone'),
         (['--watch', 'nowhere'], 'nowhere: no such folder'),
         (['--watch='], '--watch=: names no folder'),
+        (['--scale', '-1'], '--scale: The scale is above zero'),
         (['a.abf'], "unexpected argument 'a.abf'"),
         (['--host', '192.0.2.1', '--allow_remote'], 'choose others'),
         (['--host=', '--allow_remote'], '--host=: expected an address, such as 127.0.0.1'),

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
+from tests.support.browser import started_chromium
 from tests.support.simulated_current import simulated_current
 
 
@@ -97,3 +98,9 @@ def start_app(model, tmp_path_factory) -> Callable[..., contextlib.AbstractConte
 def app(start_app) -> Iterator[StartedApp]:
     with start_app() as started:
         yield started
+
+
+@pytest.fixture(scope='module')
+def browser() -> Iterator:
+    with started_chromium() as browser:
+        yield browser

@@ -2,11 +2,10 @@ import dataclasses
 
 import pytest
 
-from beam_pipelines.recordings.reading_options import DEFAULT_CUTTING, SpikeCutting
+from beam_pipelines.recordings.reading_options import DEFAULT_CUTTING, ReadingOptions, SpikeCutting
 from trainer.app.reading_form import (
     FieldError,
     ReadingForm,
-    default_options,
     field_that_mends,
     form_of,
     may_be_mended,
@@ -14,11 +13,12 @@ from trainer.app.reading_form import (
 )
 
 BY_NOISE = SpikeCutting(baseline='running', trigger_sd=5.0)
+AS_TRAINED = ReadingOptions(cutting=SpikeCutting(baseline='running', trigger_sd=5.0, polarity='auto'))
 
 
 def test_an_empty_form_reads_as_in_training():
-    assert read_form({'polarity': 'auto'}, BY_NOISE) == default_options(BY_NOISE)
-    assert default_options(BY_NOISE).cutting.trigger_sd == 5.0
+    assert read_form({'polarity': 'auto'}, BY_NOISE) == AS_TRAINED
+    assert form_of(AS_TRAINED, BY_NOISE) == ReadingForm()
 
 
 def test_a_threshold_takes_the_place_of_one_by_noise():
@@ -27,9 +27,8 @@ def test_a_threshold_takes_the_place_of_one_by_noise():
 
 
 def test_a_form_is_shown_as_it_was_filled_in():
-    form = ReadingForm('Im', 'up', '-30', '1000', '20000', 'on')
+    form = ReadingForm('Im', 'up', '-30', '1000', '24414.0625', 'on')
     assert form_of(read_form(dataclasses.asdict(form), BY_NOISE), BY_NOISE) == form
-    assert form_of(default_options(DEFAULT_CUTTING), DEFAULT_CUTTING) == ReadingForm()
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ def outcomes(name: str, path: str) -> tuple:
 
 @pytest.fixture
 def session() -> Session:
-    return Session()
+    return Session(PLAIN)
 
 
 def work(session: Session) -> str | None:

@@ -129,7 +129,7 @@ const whyEnded = status => {
 const fieldsOf = form => new URLSearchParams(new FormData(form));
 
 // Sends a form and shows what is wrong in it; returns whether it was taken.
-const send = async (form, address) => {
+const send = async (form, address, focuses = true) => {
   const problem = form.querySelector('.problem');
   for (const field of form.querySelectorAll('[aria-invalid]')) field.removeAttribute('aria-invalid');
   problem.textContent = '';
@@ -140,10 +140,13 @@ const send = async (form, address) => {
   const field = refused.field && form.elements[refused.field];
   if (field) {
     field.setAttribute('aria-invalid', 'true');
-    field.focus();
+    if (focuses) field.focus();
   }
   return false;
 };
+
+// What the watched folder brings next is read so too.
+byId('next').addEventListener('change', event => send(event.currentTarget, 'reading', false));
 
 byId('next').addEventListener('submit', async event => {
   event.preventDefault();
