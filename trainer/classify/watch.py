@@ -107,7 +107,7 @@ class WatchedFolder:
         ready = []
         said_before = self._unreadable
         states = self._states()
-        for folder in self._unreadable.keys() - said_before.keys():
+        for folder in sorted(self._unreadable.keys() - said_before.keys()):
             say(f'{folder}: {self._unreadable[folder]}; recordings in it are classified when it can be read')
         for path, state in states.items():
             if self._reported.get(path) == state:

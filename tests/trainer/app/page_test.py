@@ -208,6 +208,16 @@ def test_of_two_files_of_one_name_the_second_is_used_when_the_first_is_removed(p
     assert app.uploaded() == ['ser.npy']
 
 
+def test_of_two_files_of_one_name_the_second_is_used_when_the_first_is_rejected(page, recordings):
+    choose(page, recordings / 'ser.npy')
+    choose(page, recordings / 'ser.npy', count=2)
+    opened = open_cell(page, 'ser')
+    opened.get_by_label('Scale').fill('0.001')
+    opened.get_by_role('button', name='Classify again').click()
+    expect(rows(page).locator('th')).to_have_text(['ser.npy', 'ser'], timeout=SECONDS)
+    expect(rows(page, '[data-kind=rejected]')).to_contain_text('--scale corrects it')
+
+
 def downloaded(page, name: str) -> bytes:
     with page.expect_download() as started:
         page.get_by_role('link', name=name, exact=True).click()
