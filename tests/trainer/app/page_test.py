@@ -276,6 +276,14 @@ def test_it_can_be_read_by_everyone(page, recordings, tmp_path, scheme, width):
     assert page.evaluate(SMALL_LETTERS, 10) == []
 
 
+def test_a_link_on_a_page_of_another_site_opens_the_page(page, app):
+    page.goto(f'data:text/html,<a href="{app.url}">the address in another terminal</a>')
+    page.get_by_role('link').click()
+    expect(page.get_by_role('heading', level=1)).to_have_text('Serotonergic or not')
+    page.reload()
+    expect(page.get_by_text('Choose recordings')).to_be_visible()
+
+
 def test_that_the_program_does_not_answer_is_said_until_it_does(page):
     page.context.set_offline(True)
     expect(page.locator('#said')).to_contain_text('The program does not answer')
