@@ -54,6 +54,22 @@ class HeldOutDays:
         return np.array([number_of.get(self.day_of.get(cell_id, ''), -1) for cell_id in cell_ids], np.int64)
 
 
+def groups_of_days(held_out_days: int, members: int) -> int:
+    """Returns how many groups of days are held out: every group needs a member that leaves it out.
+
+    Parameters
+    ----------
+    held_out_days : the config's number of groups.
+    members : how many members the ensemble has.
+
+    Returns
+    -------
+    0 if no days are held out: a single member leaves out none.
+    """
+    groups = min(held_out_days, members)
+    return groups if groups > 1 else 0
+
+
 def day_order(day: str, seed: int) -> bytes:
     """Returns what puts days into an order that depends on the seed alone."""
     return hashlib.sha256(f'{seed}/{day}'.encode()).digest()

@@ -30,7 +30,7 @@ from trainer.models.model_info import ModelInfo
 from trainer.models.training_model import TrainingModel
 from trainer.training import checkpoints
 from trainer.training.distributed_fit import Extent
-from trainer.training.held_out_days import HeldOutDays, days_of_cells, deal_days
+from trainer.training.held_out_days import HeldOutDays, days_of_cells, deal_days, groups_of_days
 from trainer.training.held_out_validation import HeldOutValidation
 from trainer.training.input_wait import InputWait, LogInputWait
 from trainer.training.one_device import ONE_DEVICE, OneDevice
@@ -167,17 +167,17 @@ def _open_data(config: FrozenConfigDict, data_dir: str, verify_records: bool) ->
             f' {train_split.name} too; build both datasets together'
         )
     bank = open_spike_bank(train_split) if config.input == 'online' else None
-    held_out = _hold_out_days(config, recorded_split) if config.held_out_days else None
+    held_out = _hold_out_days(config, recorded_split)
     return _Data(RunData(train_split, validation_split, recorded_split), bank, held_out)
 
 
 def _hold_out_days(config: FrozenConfigDict, recorded_split: StoredSplit) -> HeldOutDays | None:
     """Deals the days of the cells that are trained on or validate; those of the test cells are in no group."""
     members = len(config.kernel_sizes)
-    # Every group needs a member that leaves it out.
-    groups = min(config.held_out_days, members)
-    if groups < 2:
-        print('held_out_days: a single member leaves out no days; original/validation alone selects and calibrates')
+    groups = groups_of_days(config.held_out_days, members)
+    if not groups:
+        if config.held_out_days:
+            print('held_out_days: a single member leaves out no days; original/validation alone selects and calibrates')
         return None
     cells = recorded_split.metadata.cells
     label_of = {cell.cell_id: cell.label for cell in cells if cell.split in ('train', 'validation', None)}

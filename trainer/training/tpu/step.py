@@ -15,6 +15,7 @@ from beam_pipelines import domain
 from beam_pipelines.synthesis.synthesizer import Recipe, SpikeBank, Synthesizer
 from trainer.data.augmentation_draws import add_draws
 from trainer.models.ensemble import build_ensemble
+from trainer.training.held_out_days import groups_of_days
 from trainer.training.loop import check_devices, model_to_fit, with_targets
 from trainer.training.one_device import OneDevice
 from trainer.training.optimization import compile_ensemble, learning_rate_over_run
@@ -94,12 +95,13 @@ def _columns(config: FrozenConfigDict, output_names: Sequence[str]) -> tuple:
     """Returns what the step gets of a batch, as tensor specs: what ``training.loop`` feeds, without its data."""
     label = cell = tf.constant(0, tf.int64)
     row: tuple = (_draws_of_a_row() if config.input == 'online' else tf.zeros(domain.SPIKE_SAMPLES), label)
-    if config.held_out_days and config.input != 'online':
+    leaves_out_days = groups_of_days(config.held_out_days, len(config.kernel_sizes)) > 0
+    if leaves_out_days and config.input != 'online':
         row = (*row, cell)
     batches = tf.data.Dataset.from_tensors(row).repeat().batch(config.batch_size, drop_remainder=True)
     if config.augment:
         batches = add_draws(batches, config.seed)
-    weights = np.ones((len(output_names), 1), np.float32) if config.held_out_days else None
+    weights = np.ones((len(output_names), 1), np.float32) if leaves_out_days else None
     return with_targets(batches, output_names, weights).element_spec
 
 
