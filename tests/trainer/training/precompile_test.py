@@ -2,9 +2,11 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
 
@@ -57,9 +59,9 @@ _PROGRAM = """
     """
 
 
-def run_door(*arguments: str, before: str = 'pass') -> subprocess.Popen:
+def run_door(*arguments: str, before: str = 'pass', **changes: object) -> subprocess.Popen:
     program = f"import runpy, sys; {before}; runpy.run_module('{_MODULE}', run_name='__main__', alter_sys=True)"
-    fields = [f'--config.{field}={value}' for field, value in _CONFIG.items()]
+    fields = [f'--config.{field}={value}' for field, value in (_CONFIG | changes).items()]
     return subprocess.Popen(
         [sys.executable, '-c', program, '--config', str(CONFIG_FILE), *fields, *arguments],
         stdout=subprocess.PIPE,
@@ -131,6 +133,23 @@ def test_command_prints_the_figures_and_calls_the_rate_an_estimate(results):
     assert f'{said["v5e tfrecord"]["flops"] / 1e9:,.2f} GFLOP' in lines[2]
     assert 'of 16,384.0 MiB' in lines[3] and ' all-reduce of ' in lines[4]
     assert 'examples/s per chip, limited by ' in lines[5] and lines[6].endswith('Nothing has been run.')
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_the_compiler():
+    # It compiles for minutes, so within the time that the test waits it does not end by itself.
+    large = {'kernel_sizes': (20, 21, 22, 23, 24), 'batch_size': 1 << 20, 'examples_per_epoch': 1 << 20}
+    # A shell lets its background processes ignore Ctrl-C, and so it might be here.
+    heard = 'import signal; signal.signal(signal.SIGINT, signal.default_int_handler)'
+    door = run_door('--topology=v5e:2x2', before=heard, **large)
+    try:
+        assert door.stderr.readline().startswith('compiling the step of 5 members')
+        time.sleep(1)  # until the compiler runs
+        door.send_signal(signal.SIGINT)
+        out, err = door.communicate(timeout=60)
+    finally:
+        door.kill()
+    assert (door.returncode, out, err) == (130, '', f'\npython -m {_MODULE}: interrupted\n')
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import threading
 from collections.abc import Sequence
 
 import jax
@@ -32,7 +34,9 @@ def describe_devices(topology: Topology) -> Sequence[jax.Device]:
 
 
 def compile_step(lowered: jax.stages.Lowered, chip: Chip, batch_size: int) -> jax.stages.Compiled:
-    """Compiles a step, which takes minutes for many members or large batches.
+    """Compiles a step, which takes minutes for many members or large batches; Ctrl-C is raised meanwhile.
+
+    The compiler then goes on until the process ends.
 
     Parameters
     ----------
@@ -47,13 +51,27 @@ def compile_step(lowered: jax.stages.Lowered, chip: Chip, batch_size: int) -> ja
     """
     with standard_error_kept_back():
         try:
-            return lowered.compile()
+            return _compile_in_thread(lowered)
         except jax.errors.JaxRuntimeError as error:
             if 'RESOURCE_EXHAUSTED' not in str(error):
                 raise
             memory = f'the {chip.memory_bytes >> 30} GiB of a {chip.name} chip'
             problem = f'does not fit {memory}: {_cause(error)} Give a smaller one, or more chips'
             raise UserError(problem, field='batch_size', value=batch_size) from None
+
+
+def _compile_in_thread(lowered: jax.stages.Lowered) -> jax.stages.Compiled:
+    """Compiles in another thread: the main one, which handles signals, would not see Ctrl-C within the compiler."""
+    result: concurrent.futures.Future[jax.stages.Compiled] = concurrent.futures.Future()
+
+    def compile_lowered() -> None:
+        try:
+            result.set_result(lowered.compile())
+        except BaseException as error:  # the caller's to handle, whatever it is
+            result.set_exception(error)
+
+    threading.Thread(target=compile_lowered, daemon=True).start()
+    return result.result()
 
 
 def _cause(error: Exception) -> str:
