@@ -1,5 +1,6 @@
 """The JobSets by the schemas of Kubernetes and JobSet, as the package kubeflow-trainer-api has them."""
 
+import copy
 from typing import Any
 
 import pytest
@@ -14,14 +15,62 @@ models = pytest.importorskip(
 )
 
 _FILES = sorted((ROOT / 'cloud' / 'gke').iterdir())
-_FREE = ('annotations', 'labels', 'nodeSelector', 'requests', 'limits', 'volumeAttributes')
+
+_RESOURCES = {'cpu', 'ephemeral-storage', 'google.com/tpu', 'memory', 'nvidia.com/gpu'}
+# Keys of fields that Kubernetes leaves to others, read on 2026-11-28: of nodes, resources and JobSet in published
+# manifests for GKE, of the volume in pkg/csi_driver/utils.go of github.com/GoogleCloudPlatform/gcs-fuse-csi-driver.
+_KEYS = {
+    'annotations': {'alpha.jobset.sigs.k8s.io/exclusive-topology', 'gke-gcsfuse/volumes'},
+    'nodeSelector': {
+        'cloud.google.com/gke-accelerator',
+        'cloud.google.com/gke-spot',
+        'cloud.google.com/gke-tpu-accelerator',
+        'cloud.google.com/gke-tpu-topology',
+    },
+    'requests': _RESOURCES,
+    'limits': _RESOURCES,
+    'volumeAttributes': {
+        'bucketName',
+        'disableMetrics',
+        'fileCacheCapacity',
+        'fileCacheForRangeRead',
+        'gcsfuseLoggingSeverity',
+        'hostNetworkPodKSA',
+        'identityProvider',
+        'metadataCacheTTLSeconds',
+        'metadataStatCacheCapacity',
+        'metadataTypeCacheCapacity',
+        'mountOptions',
+        'skipCSIBucketAccessCheck',
+    },
+}
+# Flags of gcsfuse that concern files and folders: cfg/params.yaml of github.com/GoogleCloudPlatform/gcsfuse, same day.
+_MOUNT_OPTIONS = {'dir-mode', 'file-mode', 'gid', 'implicit-dirs', 'only-dir', 'rename-dir-limit', 'uid'}
 
 
 def _parse(document: dict) -> Any:
-    """Returns a JobSet as its API server reads one strictly (kubectl's default); ValueError names an unknown field."""
+    """Returns a JobSet as its API server reads one strictly (kubectl's default); ValueError names an unknown field.
+
+    So it does for keys that the server takes as they are, and what serves them does not know.
+    """
     jobset = models.JobsetV1alpha2JobSet.from_dict(document)
     _check_nothing_lost(document, jobset.to_dict(), jobset.kind or 'JobSet')
+    _check_keys(document)
     return jobset
+
+
+def _check_keys(value: Any) -> None:
+    if isinstance(value, list):
+        for item in value:
+            _check_keys(item)
+    elif isinstance(value, dict):
+        for field, item in value.items():
+            unknown = item.keys() - _KEYS[field] if field in _KEYS else set()
+            if field == 'mountOptions':
+                unknown = {option.partition('=')[0] for option in item.split(',')} - _MOUNT_OPTIONS
+            if unknown:
+                raise ValueError(f'{field}: unknown {", ".join(sorted(unknown))}')
+            _check_keys(item)
 
 
 def _check_nothing_lost(given: Any, read: Any, path: str) -> None:
@@ -69,10 +118,35 @@ def test_the_slice_has_as_many_chips_as_its_hosts_ask_for():
     assert across * along == spec['parallelism'] * pod['containers'][0]['resources']['limits']['google.com/tpu']
 
 
+def _volume_attributes(document: dict) -> dict[str, str]:
+    (volume,) = document['spec']['replicatedJobs'][0]['template']['spec']['template']['spec']['volumes']
+    return volume['csi']['volumeAttributes']
+
+
+@pytest.mark.parametrize('document', _documents())
+def test_the_mount_can_rename_folders_and_a_misspelt_option_of_it_is_refused(document):
+    attributes = _volume_attributes(document)
+    options = attributes['mountOptions'].split(',')
+    (limit,) = [option.partition('=')[2] for option in options if option.startswith('rename-dir-limit=')]
+    assert int(limit) > 0
+    for number, option in enumerate(options):
+        name, separator, value = option.partition('=')
+        changed = [*options[:number], f'{name}x{separator}{value}', *options[number + 1 :]]
+        with pytest.raises(ValueError):
+            _parse_with_mount(document, ','.join(changed))
+            pytest.fail(f'{name} may be misspelt')
+
+
+def _parse_with_mount(document: dict, options: str) -> None:
+    changed = copy.deepcopy(document)
+    _volume_attributes(changed)['mountOptions'] = options
+    _parse(changed)
+
+
 @pytest.mark.parametrize('document', _documents())
 def test_a_misspelt_field_is_refused(document):
     tried = 0
-    for field, changed in misspelt_fields(document, _FREE):
+    for field, changed in misspelt_fields(document):
         tried += 1
         with pytest.raises(ValueError):  # pydantic's errors are of this kind too
             _parse(changed)
