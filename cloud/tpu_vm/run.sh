@@ -3,9 +3,10 @@
 #     PROJECT=p ZONE=us-west4-a IMAGE=us-central1-docker.pkg.dev/p/r/sero-spikes:TAG-tpu \
 #         cloud/tpu_vm/run.sh --config=trainer/configs/default.py --config.precision=mixed_bfloat16 \
 #         --data_dir=gs://BUCKET/data --workdir=gs://BUCKET/runs/one
-# The arguments are sero-train's; --backend=jax is added. It needs gcloud with the right to make TPUs, and stays until the
-# run has ended. Then, and after an error that is the user's, the slice is deleted, as it costs money. Give the same
-# command again to go on with a run. Tried against a stand-in for gcloud, not on Cloud TPU; costs: docs/cloud.md.
+# The arguments are sero-train's; --backend=jax and --cache_dir are added. It needs gcloud with the right to make TPUs, and
+# stays until the run has ended. Then the slice is deleted, as it costs money; also after wrong arguments, and when the run
+# has failed again and again. Give the same command again to go on with a run. Tried against stand-ins for gcloud and
+# Docker, not on Cloud TPU; costs: docs/cloud.md.
 set -euo pipefail
 
 : "${PROJECT:?is needed: the id of a Google Cloud project}"
@@ -16,6 +17,10 @@ ACCELERATOR_TYPE=${ACCELERATOR_TYPE:-v5litepod-16}
 RUNTIME_VERSION=${RUNTIME_VERSION:-v2-alpha-tpuv5-lite}
 SECONDS_BETWEEN_LOOKS=${SECONDS_BETWEEN_LOOKS:-60}
 LOOKS=5
+ATTEMPTS=4
+WRONG_ARGUMENTS=2
+# On each host. What could not be uploaded is there, and the next attempt uploads it.
+CACHE=/var/lib/sero-train
 SERVICE_ACCOUNT=${SERVICE_ACCOUNT:-}
 
 if [ $# -eq 0 ]; then
@@ -64,12 +69,12 @@ delete_slice() {
 # attempt before may still be there: its name keeps two from using the chips at once.
 train() {
     local arguments registry=${IMAGE%%/*}
-    printf -v arguments '%q ' "$@" --backend=jax
+    printf -v arguments '%q ' "$@" --backend=jax --cache_dir="$CACHE"
     gcloud compute tpus tpu-vm ssh "$NAME" "${place[@]}" --worker=all --command="
         sudo docker rm --force sero-train >/dev/null 2>&1
-        gcloud auth print-access-token | sudo docker login -u oauth2accesstoken --password-stdin https://$registry &&
+        gcloud auth print-access-token | sudo docker login --username oauth2accesstoken --password-stdin https://$registry &&
         exec sudo docker run --rm --name sero-train --privileged --network=host --entrypoint= --user=0 \
-            $(printf '%q' "$IMAGE") sero-train $arguments"
+            --volume=$CACHE:$CACHE $(printf '%q' "$IMAGE") sero-train $arguments"
 }
 
 # After training has failed: whether the slice was taken away. The state follows the loss with a delay.
@@ -89,10 +94,12 @@ stopped() {
 }
 trap stopped INT TERM
 
+failures=0
 while true; do
     look
     case "$STATE" in
     NONE)
+        failures=0
         ask_for_slice
         ;;
     ACTIVE)
@@ -104,12 +111,17 @@ while true; do
             delete_slice
             exit 0
         fi
-        if ! is_lost; then
-            say "sero-train has failed with status $status, and the slice is still there: see above"
+        if is_lost; then
+            say 'the slice is gone; the run goes on from its last checkpoint'
+            continue
+        fi
+        say "sero-train has failed with status $status, and the slice is still there: see above"
+        failures=$((failures + 1))
+        if [ "$status" -eq "$WRONG_ARGUMENTS" ] || [ "$failures" -eq "$ATTEMPTS" ]; then
             delete_slice
             exit "$status"
         fi
-        say 'the slice is gone; the run goes on from its last checkpoint'
+        say "attempt $((failures + 1)) of $ATTEMPTS"
         ;;
     SUSPENDED)
         delete_slice

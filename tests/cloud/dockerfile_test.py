@@ -14,6 +14,18 @@ from tests.support.places import ROOT
 _DOCKERFILE = (ROOT / 'cloud' / 'Dockerfile').read_text()
 _HADOLINT = shutil.which('hadolint', path=pathlib.Path(sys.executable).parent)
 _TARGETS = ('cpu', 'cuda', 'tpu')
+# Who reads the variables of the image: boot.go of Beam's container, the launcher of Flex Templates, pip (its options),
+# TensorFlow, the dynamic linker and NVIDIA's container runtime; by their documentation, 2026-11-28.
+_VARIABLES = {
+    'FLEX_TEMPLATE_PYTHON_PY_FILE',
+    'LD_LIBRARY_PATH',
+    'NVIDIA_DRIVER_CAPABILITIES',
+    'NVIDIA_VISIBLE_DEVICES',
+    'PIP_DISABLE_PIP_VERSION_CHECK',
+    'PIP_NO_CACHE_DIR',
+    'RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT',
+    'TF_CPP_MIN_LOG_LEVEL',
+}
 _INSTRUCTION = re.compile(r'^[A-Z]+(?= )', re.MULTILINE)
 
 needs_hadolint = pytest.mark.skipif(not _HADOLINT, reason='hadolint is not here: extra dev')
@@ -50,6 +62,12 @@ def test_hadolint_has_nothing_to_say():
 def test_a_misspelt_word_is_found(right, wrong):
     assert right in _DOCKERFILE
     assert _complaints(re.sub(rf'(?m){right}(?= |$)', wrong, _DOCKERFILE, count=1)) != ''
+
+
+def test_a_variable_is_one_that_somebody_reads():
+    instructions = re.findall(r'^ENV ((?:.*\\\n)*.*)$', _DOCKERFILE, re.MULTILINE)
+    named = re.findall(r'(\S+?)=', ' '.join(instructions))
+    assert sorted(named) == sorted(_VARIABLES)
 
 
 def test_all_targets_serve_beam_and_the_trainer_and_are_not_roots():

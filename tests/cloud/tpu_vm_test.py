@@ -1,4 +1,4 @@
-"""The script for TPU VMs: by shellcheck, and run against a stand-in for gcloud that knows its flags."""
+"""The script for TPU VMs: by shellcheck, and run against stand-ins for gcloud and Docker that know their flags."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import pytest
 
 from tests.cloud.train_commands import assert_is_sero_train
-from tests.support import gcloud_stand_in
+from tests.support import docker_stand_in, gcloud_stand_in
 from tests.support.places import ROOT
 
 _SCRIPT = ROOT / 'cloud' / 'tpu_vm' / 'run.sh'
@@ -24,8 +24,6 @@ _ARGUMENTS = [
     '--workdir=gs://b/runs/a run',
 ]
 _IMAGE = 'us-central1-docker.pkg.dev/p/r/sero-spikes:1-tpu'
-# Docker of a host: keeps what it was asked to run, one argument a line.
-_DOCKER = 'if [ "$1" = run ]; then printf "%s\\n" "$@" >"$GCLOUD_STAND_IN/docker"; fi; cat >/dev/null'
 
 
 def _write(path: pathlib.Path, text: str) -> None:
@@ -40,8 +38,12 @@ class Tried:
         self.folder = folder
         self.status = result.returncode
         self.said = [line.split(' ', 2)[-1] for line in result.stderr.splitlines()]
-        calls = folder / 'calls.jsonl'
-        self.calls = [json.loads(line) for line in calls.read_text().splitlines()] if calls.exists() else []
+        self.calls = self._read('calls.jsonl')
+        self.docker: list[list[str]] = self._read('docker.jsonl')
+
+    def _read(self, name: str) -> list:
+        path = self.folder / name
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
     @property
     def verbs(self) -> list[str]:
@@ -56,12 +58,13 @@ def run_script(tmp_path):
     stand_in = f'{sys.executable} {gcloud_stand_in.__file__}'
     _write(programs / 'gcloud', f'#!/bin/sh\n[ "$1" = auth ] || exec {stand_in} "$@"\n')
     _write(programs / 'sudo', '#!/bin/sh\nexec "$@"\n')
-    _write(programs / 'docker', f'#!/bin/bash\n{_DOCKER}\n')
+    _write(programs / 'docker', f'#!/bin/sh\nexec {sys.executable} {docker_stand_in.__file__} "$@"\n')
 
     def run(states: list[str], statuses: Sequence[int] = (0,), script: pathlib.Path = _SCRIPT, **changes: str) -> Tried:
         (tmp_path / 'plan.json').write_text(json.dumps({'states': states, 'statuses': statuses}))
         settings = {'PROJECT': 'p', 'ZONE': 'us-west4-a', 'IMAGE': _IMAGE, 'SECONDS_BETWEEN_LOOKS': '0'}
-        places = {'PATH': f'{programs}:{os.environ["PATH"]}', 'GCLOUD_STAND_IN': str(tmp_path)}
+        stand_ins = dict.fromkeys(('GCLOUD_STAND_IN', 'DOCKER_STAND_IN'), str(tmp_path))
+        places = {'PATH': f'{programs}:{os.environ["PATH"]}', **stand_ins}
         environment = {name: value for name, value in (os.environ | settings | places | changes).items() if value}
         command = ['bash', script, *_ARGUMENTS]
         return Tried(tmp_path, subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment))
@@ -99,9 +102,29 @@ def test_a_slice_is_asked_for_trained_on_and_deleted(run_script):
 
 def test_each_host_runs_the_command_with_its_arguments_as_they_were_given(run_script):
     tried = run_script(['ACTIVE'])
-    asked = (tried.folder / 'docker').read_text().splitlines()
-    assert asked[-len(_ARGUMENTS) - 3 :] == [_IMAGE, 'sero-train', *_ARGUMENTS, '--backend=jax']
-    assert_is_sero_train(asked[-len(_ARGUMENTS) - 2 :])
+    assert [command[0] for command in tried.docker] == ['rm', 'login', 'run']
+    asked = docker_stand_in.parse(tried.docker[-1])
+    assert asked['image'] == _IMAGE
+    assert_is_sero_train(asked['command'])
+    _, *arguments, backend, cache = asked['command']
+    assert (arguments, backend) == (_ARGUMENTS, '--backend=jax')
+    # A folder of the host, so that what could not be uploaded is there when the container is not.
+    folder = cache.removeprefix('--cache_dir=')
+    assert asked['volume'] == f'{folder}:{folder}' and folder.startswith('/')
+
+
+def test_a_misspelt_flag_of_docker_is_refused(run_script):
+    tried = 0
+    for command in run_script(['ACTIVE']).docker:
+        own = command[: command.index(_IMAGE)] if _IMAGE in command else command
+        for number, argument in enumerate(own):
+            if argument.startswith('-'):
+                tried += 1
+                name, separator, value = argument.partition('=')
+                with pytest.raises(SystemExit):
+                    docker_stand_in.parse([*command[:number], f'{name}x{separator}{value}', *command[number + 1 :]])
+                    pytest.fail(f'{argument} may be misspelt')
+    assert tried >= 10
 
 
 def test_a_slice_that_is_taken_away_is_asked_for_again_and_the_run_goes_on(run_script):
@@ -114,11 +137,32 @@ def test_a_slice_that_is_taken_away_is_asked_for_again_and_the_run_goes_on(run_s
     assert commands[0] == commands[1]
 
 
-def test_an_error_of_the_user_is_not_tried_again_and_costs_no_more(run_script):
+def test_wrong_arguments_are_not_tried_again_and_cost_no_more(run_script):
     tried = run_script(['ACTIVE'], (2,))
     assert tried.status == 2
     assert tried.verbs == ['ssh', 'delete']
     assert tried.said[-1] == 'sero-train has failed with status 2, and the slice is still there: see above'
+
+
+def test_a_run_that_fails_is_tried_again_on_the_same_slice_before_that_is_deleted(run_script):
+    tried = run_script(['ACTIVE'], (1, 1, 0))
+    assert tried.status == 0, tried.said
+    assert tried.verbs == ['ssh', 'ssh', 'ssh', 'delete']
+    assert [line for line in tried.said if line.startswith('attempt')] == ['attempt 2 of 4', 'attempt 3 of 4']
+
+
+def test_a_run_that_fails_again_and_again_costs_no_more(run_script):
+    tried = run_script(['ACTIVE'], (1,))
+    assert tried.status == 1
+    assert tried.verbs == [*['ssh'] * 4, 'delete']
+
+
+def test_a_new_slice_has_all_attempts(run_script):
+    # Each failure is followed by five looks, the loss of the slice by one.
+    states = [*['ACTIVE'] * 18, 'ACTIVE', 'NOT_FOUND', 'NOT_FOUND', 'ACTIVE']
+    tried = run_script(states, (1, 1, 1, 255, 1, 0))
+    assert tried.status == 0, tried.said
+    assert tried.verbs == [*['ssh'] * 4, 'create', 'ssh', 'ssh', 'delete']
 
 
 def test_a_request_that_fails_is_not_repeated(run_script):
