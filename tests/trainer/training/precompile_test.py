@@ -137,7 +137,7 @@ def test_command_prints_the_figures_and_calls_the_rate_an_estimate(results):
 
 @pytest.mark.slow
 def test_ctrl_c_ends_the_compiler():
-    # It compiles for minutes, so within the time that the test waits it does not end by itself.
+    # It compiles for more than a minute, so within the time that the test waits it does not end by itself.
     large = {'kernel_sizes': (20, 21, 22, 23, 24), 'batch_size': 1 << 20, 'examples_per_epoch': 1 << 20}
     # A shell lets its background processes ignore Ctrl-C, and so it might be here.
     heard = 'import signal; signal.signal(signal.SIGINT, signal.default_int_handler)'
@@ -146,7 +146,7 @@ def test_ctrl_c_ends_the_compiler():
         assert door.stderr.readline().startswith('compiling the step of 5 members')
         time.sleep(1)  # until the compiler runs
         door.send_signal(signal.SIGINT)
-        out, err = door.communicate(timeout=60)
+        out, err = door.communicate(timeout=30)
     finally:
         door.kill()
     assert (door.returncode, out, err) == (130, '', f'\npython -m {_MODULE}: interrupted\n')
