@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import signal
 import sys
 import tempfile
 import warnings
@@ -70,6 +71,8 @@ def _status_of(main: Callable[[list[str]], int], parse_flags: Callable[[list[str
         # absl exits with status 1 after showing help.
         return 0 if end.code == 1 and not _HELP.isdisjoint(sys.argv) else end.code
     except KeyboardInterrupt:
+        # Libraries may take seconds to end, and would answer another Ctrl-C with a traceback: let it end the process.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         say('interrupted', on_new_line=True)
         return 130
     return 0

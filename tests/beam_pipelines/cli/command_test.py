@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 
@@ -46,19 +47,35 @@ def main(argv):
 
 
 @pytest.fixture
-def run(tmp_path):
-    """Runs the program in a process of its own, as a console command does."""
+def start(tmp_path):
+    """Starts the program in a process of its own, as a console command does; ``before`` runs first."""
     (tmp_path / 'program.py').write_text(_PROGRAM)
     stub = 'import program; from beam_pipelines.cli.command import run_command; run_command("sero-program", "program")'
+    started = []
 
-    def run(*arguments: str) -> subprocess.CompletedProcess:
-        return subprocess.run(
-            [sys.executable, '-c', stub, *arguments],
-            capture_output=True,
+    def start(*arguments: str, before: str = 'pass') -> subprocess.Popen:
+        process = subprocess.Popen(
+            [sys.executable, '-c', f'{before}; {stub}', *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=60,
             env=os.environ | {'PYTHONPATH': os.pathsep.join([str(tmp_path), os.getcwd()])},
         )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def run(start):
+    def run(*arguments: str) -> subprocess.CompletedProcess:
+        process = start(*arguments)
+        out, err = process.communicate(timeout=60)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     return run
 
@@ -79,6 +96,14 @@ def test_the_status_is_what_main_returns(run):
 def test_a_mistake_of_the_user_is_one_line(run, end, status, line):
     result = run('--end', end)
     assert (result.returncode, result.stderr.strip()) == (status, line)
+
+
+def test_ctrl_c_while_libraries_end_quits_at_once(start):
+    process = start('--end', 'interrupt', before='import atexit, time; atexit.register(time.sleep, 60)')
+    assert [process.stderr.readline() for _ in range(2)] == ['\n', 'sero-program: interrupted\n']
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=30)[1] == ''
+    assert process.returncode == -signal.SIGINT
 
 
 def test_a_mistake_of_ours_keeps_its_traceback(run):
