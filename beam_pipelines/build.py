@@ -141,7 +141,7 @@ def _build_options() -> BuildOptions:
 
 
 def _reading_options() -> ReadingOptions:
-    from beam_pipelines.recordings.reading_options import ReadingOptions, SpikeCutting
+    from beam_pipelines.recordings.reading_options import ReadingOptions, SpikeCutting, check_cutting_flags
 
     values = flags.FLAGS
     is_published = values.protocol == 'published'
@@ -149,6 +149,7 @@ def _reading_options() -> ReadingOptions:
         raise UsageError('--protocol=published finds spikes in the current as it is; leave --baseline out')
     baseline: BaselineKind = values.baseline or ('none' if is_published else 'running')
     cutting = SpikeCutting(baseline, values.polarity, values.trigger_pa, values.trigger_sd, values.scale)
+    check_cutting_flags(cutting)
     return ReadingOptions(values.resample, values.channel, cutting, values.sampling_rate_hz)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import itertools
 import os
@@ -72,7 +73,8 @@ def _status_of(main: Callable[[list[str]], int], parse_flags: Callable[[list[str
         return 0 if end.code == 1 and not _HELP.isdisjoint(sys.argv) else end.code
     except KeyboardInterrupt:
         # Libraries may take seconds to end, and would answer another Ctrl-C with a traceback: let it end the process.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        # It is set when Python ends and not here, because in a notebook the process goes on.
+        atexit.register(signal.signal, signal.SIGINT, signal.SIG_DFL)
         say('interrupted', on_new_line=True)
         return 130
     return 0

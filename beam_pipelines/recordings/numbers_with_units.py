@@ -31,7 +31,10 @@ def read_current_pa(current: Any) -> np.ndarray:
     # NumPy would take the numbers alone.
     if isinstance(current, Sequence) and any(_unit_of(number) is not None for number in current):
         raise ValueError('current_pa: expected one array with a unit, not a list of numbers that have units')
-    values = np.asarray(_without_unit(current))
+    numbers = _without_unit(current)
+    if np.ma.is_masked(numbers):
+        numbers = np.ma.filled(numbers.astype(np.float64), np.nan)  # Missing samples are rejected later.
+    values = np.asarray(numbers)
     if values.ndim != 1 or not len(values) or values.dtype.kind not in 'fiu':
         raise ValueError(f'current_pa: expected (n,) numbers in pA, not {values.dtype} of shape {values.shape}')
     unit = _unit_of(current)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Literal
 
 import msgspec
 
 from beam_pipelines import domain
+from beam_pipelines.errors import UsageError
 
 BaselineKind = Literal['running', 'none']
 Polarity = Literal['down', 'up', 'auto']
@@ -35,6 +37,18 @@ class SpikeCutting(msgspec.Struct, frozen=True, omit_defaults=True):
 
 PUBLISHED_CUTTING = SpikeCutting()
 DEFAULT_CUTTING = SpikeCutting(baseline='running')
+
+
+def check_cutting_flags(cutting: SpikeCutting) -> None:
+    """Raises UsageError for a flag with which no spike could be found in any recording."""
+    if not math.isfinite(cutting.scale) or cutting.scale == 0:
+        raise UsageError(f'--scale={cutting.scale:g}: expected a factor, such as 1000')
+    if not -math.inf < cutting.trigger_pa < 0:
+        raise UsageError(
+            f'--trigger_pa={cutting.trigger_pa:g}: expected a negative number, such as -50, also for upward spikes'
+        )
+    if cutting.trigger_sd is not None and not 0 < cutting.trigger_sd < math.inf:
+        raise UsageError(f'--trigger_sd={cutting.trigger_sd:g}: expected a positive number, such as 5')
 
 
 @dataclasses.dataclass(frozen=True)

@@ -182,10 +182,15 @@ def test_an_unknown_config_is_an_error_that_lists_those_there_are(recordings_roo
         ('--weights=low,high', '--weights=low,high: expected two numbers'),
         ('--synthetic_examples=-1,1', '--synthetic_examples=-1,1: must not be negative'),
         ('--masks_a_spike=1,9', '--masks_per_spike: masks per spike must be 1..4, got 1..9'),
+        ('--scale=0', '--scale=0: expected a factor, such as 1000'),
+        ('--scale=nan', '--scale=nan: expected a factor, such as 1000'),
+        ('--trigger_pa=50', '--trigger_pa=50: expected a negative number, such as -50, also for'),
+        ('--trigger_pa=-inf', '--trigger_pa=-inf: expected a negative number'),
+        ('--trigger_sd=-3', '--trigger_sd=-3: expected a positive number, such as 5'),
         ('--weights=0.5,0.1', '--weights: min_weight 0.5 is above max_weight 0.1'),
     ],
 )
-def test_a_recipe_that_cannot_be_is_an_error(recordings_root, tmp_path, argument, message):
+def test_a_number_that_cannot_be_is_an_error(recordings_root, tmp_path, argument, message):
     assert message in error_line(_build(recordings_root, tmp_path, argument))
 
 

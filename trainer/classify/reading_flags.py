@@ -37,10 +37,11 @@ def options_of_flags(trained: SpikeCutting) -> ReadingOptions:
     # Imported here, so that --help is immediate.
     import msgspec
 
-    from beam_pipelines.recordings.reading_options import ReadingOptions
+    from beam_pipelines.recordings.reading_options import ReadingOptions, check_cutting_flags
 
     values = flags.FLAGS
     cutting = msgspec.structs.replace(trained, polarity=values.polarity)
     if values.scale is not None:
         cutting = msgspec.structs.replace(cutting, scale=values.scale)
+        check_cutting_flags(cutting)
     return ReadingOptions(values.resample, values.channel, cutting, values.sampling_rate_hz)

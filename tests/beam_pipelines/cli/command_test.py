@@ -99,8 +99,9 @@ def test_a_mistake_of_the_user_is_one_line(run, end, status, line):
 
 
 def test_ctrl_c_while_libraries_end_quits_at_once(start):
-    process = start('--end', 'interrupt', before='import atexit, time; atexit.register(time.sleep, 60)')
-    assert [process.stderr.readline() for _ in range(2)] == ['\n', 'sero-program: interrupted\n']
+    ending = 'lambda: (os.write(2, b"ending\\n"), time.sleep(60))'
+    process = start('--end', 'interrupt', before=f'import atexit, os, time; atexit.register({ending})')
+    assert [process.stderr.readline() for _ in range(3)] == ['\n', 'sero-program: interrupted\n', 'ending\n']
     process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=30)[1] == ''
     assert process.returncode == -signal.SIGINT

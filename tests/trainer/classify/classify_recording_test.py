@@ -221,6 +221,13 @@ class TestCurrentWithAUnit:
             model.classify(current_pa, 25e-6 * pq.s)
 
 
+def test_masked_samples_are_missing_and_not_what_is_under_the_mask(model, current_pa):
+    masked = np.ma.masked_array(current_pa, mask=np.arange(len(current_pa)) == 1000)
+    with pytest.raises(RecordingRejected, match='not_finite'):
+        model.classify(masked, RATE_HZ)
+    assert model.classify(np.ma.masked_array(current_pa), RATE_HZ).n_spikes
+
+
 @pytest.mark.parametrize('rate', [None, '40000', True, [40_000], 40_000j])
 def test_a_rate_that_is_no_number_is_one_line(model, current_pa, rate):
     with pytest.raises(ValueError, match=r'^sampling_rate_hz: expected a number in Hz, not ') as raised:

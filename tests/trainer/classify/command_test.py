@@ -221,6 +221,13 @@ def test_what_phy_would_refuse_is_named_before_any_work(arguments, message, reco
     assert [path.name for path in (tmp_path / 'out').rglob('*')] == ['phy', 'spike_clusters.npy']
 
 
+@pytest.mark.parametrize('scale', ['0', 'nan', 'inf'])
+def test_a_scale_that_cannot_be_is_named(scale, synthetic_run, recordings_root, tmp_path):
+    line = error_line(classify(synthetic_run[0], tmp_path / 'out', f'--scale={scale}', recordings(recordings_root)[0]))
+    assert line == f'sero-classify: --scale={scale}: expected a factor, such as 1000'
+    assert not (tmp_path / 'out' / 'cells.csv').exists()
+
+
 def test_an_output_folder_that_cannot_be_written_is_named(recordings_root, tmp_path):
     (tmp_path / 'file').write_text('')
     line = error_line(classify(tmp_path / 'no_model', tmp_path / 'file' / 'out', recordings(recordings_root)[0]))
