@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
 import gc
 import queue
 import sys
@@ -27,10 +28,6 @@ _MOST_BLOCKS_AHEAD = 16
 
 _WORDS = record_layout.RECORD_BYTES // 4
 
-# An iterator that Python destroys while it ends waits for ever for a read, which can no longer run. Those that an error
-# or Keras has left in cycles are destroyed before.
-atexit.register(gc.collect)
-
 
 class FetchedRecords:
     """The rows of shards in a bucket.
@@ -41,6 +38,7 @@ class FetchedRecords:
     """
 
     def __init__(self, shards: Sequence[Shard]):
+        _end_iterators_at_exit()
         self._shards, self._cache = shards, current_shards()
         size = sum(shard.object.size for shard in shards)
         largest = max((shard.object.size for shard in shards), default=0)
@@ -93,3 +91,21 @@ class FetchedRecords:
         shard = self._shards[int(number)]
         with self._readers, self._cache.held(shard.object) as path:
             return np.memmap(path, np.int32, 'r', shape=(shard.examples, _WORDS))[rows]
+
+
+@functools.cache
+def _end_iterators_at_exit() -> None:
+    """Ends, before Python does, the iterators that are left then.
+
+    One that Python destroys while it ends waits for ever for a read, which can no longer run.
+    """
+    atexit.register(_end_iterators)
+
+
+def _end_iterators() -> None:
+    # Those of cycles, of modules and of the frames of an error: TensorFlow has no call that ends an iterator, but it
+    # ends with the last reference to what it holds. A type is asked, because an object may say that it is another.
+    for iterator in gc.get_objects():
+        if issubclass(type(iterator), (tf.data.Iterator, tf.distribute.DistributedIterator)):
+            vars(iterator).clear()
+    gc.collect()

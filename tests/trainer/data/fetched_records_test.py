@@ -1,6 +1,7 @@
 """Shards in a bucket are read as local ones are, also by a cache that holds fewer of them."""
 
 import dataclasses
+import os
 import subprocess
 import sys
 import textwrap
@@ -73,30 +74,46 @@ def test_what_is_wrong_with_an_object_is_one_line(splits, tmp_path):
 _ENDS_WHILE_IT_READS = """
     import sys
     import tensorflow as tf
-    from trainer.buckets.shard_cache import cached_in
     from trainer.data.fetched_records import FetchedRecords
     from trainer.data.shards import Shard
 
     class Left:
         pass
 
-    def leave_an_iterator_in_a_cycle(folder, url, checksum):
-        records = FetchedRecords([Shard(url, 300, checksum)])
+    def read_ahead():
+        records = FetchedRecords([Shard(sys.argv[1], 300, sys.argv[2])])
         rows = tf.data.Dataset.range(1_000_000).map(lambda number: records.gather(number * 0, [number % 300]))
-        left = Left()
-        left.itself, left.iterator = left, iter(rows.prefetch(1_000_000))
-        next(left.iterator)
+        iterator = iter(rows.prefetch(1_000_000))
+        next(iterator)
+        return iterator
 
-    with cached_in(sys.argv[1], 1):
-        leave_an_iterator_in_a_cycle(*sys.argv[1:])
+    def leave_in_a_cycle():
+        left = Left()
+        left.itself, left.iterator = left, read_ahead()
+
+    def leave_in_the_frame_of_an_error():
+        iterator = read_ahead()
+        raise ValueError('of the user')
 """
 
 
 @pytest.mark.slow
-def test_a_program_ends_though_rows_are_read_ahead(splits, tmp_path):
+@pytest.mark.parametrize(
+    ('ending', 'last_line'),
+    [
+        ("leave_in_a_cycle(); of_the_module = read_ahead(); print('the end', file=sys.stderr)", 'the end'),
+        ('leave_in_the_frame_of_an_error()', 'ValueError: of the user'),
+    ],
+    ids=['normally', 'by an error'],
+)
+def test_a_program_ends_though_rows_are_read_ahead(splits, tmp_path, ending, last_line):
     shard = splits[1].shards[0]
-    command = [sys.executable, '-c', textwrap.dedent(_ENDS_WHILE_IT_READS), tmp_path, shard.path, shard.crc32c]
-    assert subprocess.run(command, cwd=ROOT, timeout=100).returncode == 0
+    ended = subprocess.run(
+        [sys.executable, '-c', textwrap.dedent(_ENDS_WHILE_IT_READS) + ending, shard.path, shard.crc32c],
+        cwd=ROOT, env=os.environ | {'XDG_CACHE_HOME': str(tmp_path)}, stderr=subprocess.PIPE, text=True, timeout=100,
+    )  # fmt: skip
+    assert ended.returncode == ('Error' in last_line)
+    assert ended.stderr.splitlines()[-1] == last_line
 
 
 def test_tfds_says_which_client_it_takes(splits):
