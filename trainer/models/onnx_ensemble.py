@@ -22,17 +22,20 @@ from trainer.models.onnx_graph import (
     GRADIENT,
     INPUT,
     SCORES,
+    VERSION,
     WEIGHTS,
     MemberWeights,
     build_graph,
     weight_shapes,
 )
-from trainer.models.onnx_protobuf import read_initializers
+from trainer.models.onnx_protobuf import read_initializers, read_version
 
 if TYPE_CHECKING:
     import onnxruntime
 
 FILE_NAME = 'consensus.onnx'
+
+REMEDY = 'sero-train writes it when it is given the same command again'
 
 # The eleven members of the default have 2.4 MB.
 _MOST_BYTES = 64 << 20
@@ -74,6 +77,17 @@ def is_written(workdir: str) -> bool:
     return os.path.exists(os.path.join(workdir, FILE_NAME))
 
 
+def why_other_version(workdir: str) -> str | None:
+    """Returns what is wrong with a run's ``consensus.onnx``, if there is one, when its graph is of another version.
+
+    Raises
+    ------
+    ModelError
+        If it is too large, or cannot be read.
+    """
+    return _why_other_version(_read(workdir)) if is_written(workdir) else None
+
+
 def load_onnx_ensemble(workdir: str, info: ModelInfo) -> OnnxEnsemble:
     """Loads ``consensus.onnx`` of a run.
 
@@ -82,23 +96,44 @@ def load_onnx_ensemble(workdir: str, info: ModelInfo) -> OnnxEnsemble:
     ModelError
         If it is missing, damaged, too large, of other networks than ``info`` says, or not as ``sero-train`` writes it.
     """
-    path = os.path.join(workdir, FILE_NAME)
+    return OnnxEnsemble(info.architecture, read_members(workdir, info))
+
+
+def read_members(workdir: str, info: ModelInfo) -> dict[str, MemberWeights]:
+    """Returns the members in ``consensus.onnx`` of a run, in the order of their scores; ModelError as above."""
+    path, content = os.path.join(workdir, FILE_NAME), _read(workdir)
+    if problem := _why_other_version(content):
+        raise ModelError(f'{path}: {problem}')
     try:
-        content = read_bounded(path, _MOST_BYTES)
         found = dict(read_initializers(content))
         members = {
             f'k{kernel_size}': _weights_of(found, f'k{kernel_size}', kernel_size) for kernel_size in info.kernel_sizes
         }
-    except OSError as error:
-        raise ModelError(f'{path}: {error.strerror}') from None
-    except UserError as error:
-        raise ModelError(str(error)) from None
     except ValueError as error:
         raise ModelError(f'{path}: is not a consensus of this run: {" ".join(str(error).split())}') from None
     members = {name: members[name] for name in info.members}
     if build_graph(info.architecture, members) != content:
-        raise ModelError(f'{path}: holds another graph than this version of sero-train writes for these members')
-    return OnnxEnsemble(info.architecture, members)
+        raise ModelError(
+            f'{path}: holds another graph than this version of sero-train writes for these members ({REMEDY})'
+        )
+    return members
+
+
+def _read(workdir: str) -> bytes:
+    path = os.path.join(workdir, FILE_NAME)
+    try:
+        return read_bounded(path, _MOST_BYTES)
+    except OSError as error:
+        raise ModelError(f'{path}: {error.strerror}') from None
+    except UserError as error:
+        raise ModelError(str(error)) from None
+
+
+def _why_other_version(content: bytes) -> str | None:
+    version = read_version(content)
+    if version in (None, VERSION):
+        return None
+    return f'is of version {version} of the graph, expected {VERSION} ({REMEDY})'
 
 
 def _weights_of(found: dict[str, np.ndarray], member: str, kernel_size: int) -> MemberWeights:

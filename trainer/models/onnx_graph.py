@@ -18,7 +18,7 @@ from trainer.models.onnx_protobuf import Node, encode_model
 INPUT, SCORES, GRADIENT = 'waveform', 'scores', 'log_odds_gradient'
 
 # Of the graph. A file of another version cannot be read: the graph of each file is compared with the one built here.
-_VERSION = 1
+VERSION = 1
 
 _FILTERS = (32, 64)
 _CLASSES = len(domain.LABEL_NAMES)
@@ -97,7 +97,7 @@ def build_graph(
         _add_gradient(graph, spike, scores, passes)
         shapes[GRADIENT] = ('n', domain.SPIKE_SAMPLES)
     inputs = {INPUT: ('n', domain.SPIKE_SAMPLES)}
-    return encode_model(graph.nodes, graph.initializers, inputs, shapes, _VERSION)
+    return encode_model(graph.nodes, graph.initializers, inputs, shapes, VERSION)
 
 
 class _Graph:

@@ -6,6 +6,7 @@ The package ``onnx`` does this too, but takes longer to import than a recording 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +21,7 @@ _FLOAT32 = _DATA_TYPES[np.dtype('<f4')]
 # How a field is stored, in the lowest bits of its key.
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
-_GRAPH_OF_MODEL, _INITIALIZER_OF_GRAPH = 7, 5
+_VERSION_OF_MODEL, _GRAPH_OF_MODEL, _INITIALIZER_OF_GRAPH = 5, 7, 5
 _DIMS, _DATA_TYPE, _NAME, _RAW_DATA = 1, 2, 8, 9  # of a tensor
 
 
@@ -67,11 +68,20 @@ def encode_model(
     model = [
         _field(1, _IR_VERSION),
         _field(2, 'sero-spikes'),
-        _field(5, version),
+        _field(_VERSION_OF_MODEL, version),
         _field(_GRAPH_OF_MODEL, b''.join(graph)),
         _field(8, _field(2, _OPSET)),
     ]
     return b''.join(model)
+
+
+def read_version(content: bytes) -> int | None:
+    """Returns the version that an ``.onnx`` file says its model is of; None if it says none, or is no such file."""
+    with contextlib.suppress(ValueError):
+        for number, value in _fields(memoryview(content)):
+            if number == _VERSION_OF_MODEL and isinstance(value, int):
+                return value
+    return None
 
 
 def read_initializers(content: bytes) -> Iterator[tuple[str, np.ndarray]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Protocol
 
 import numpy as np
@@ -28,6 +29,9 @@ class SpikeScorer(Protocol):
 def load_scorer(workdir: str, info: ModelInfo) -> SpikeScorer:
     """Loads the members of a finished run; TensorFlow and Keras are only imported if ``consensus.onnx`` cannot be used.
 
+    If it is of another version, Keras is used, and a line on standard error says so. If it is of this version but not
+    the graph of its weights, it is damaged or forged, and refused.
+
     Parameters
     ----------
     workdir : of the run.
@@ -36,12 +40,13 @@ def load_scorer(workdir: str, info: ModelInfo) -> SpikeScorer:
     Raises
     ------
     ModelError
-        If a file of the run is missing or damaged, or neither ONNX Runtime nor Keras can be used.
+        If a file of the run is missing, damaged or forged, or neither ONNX Runtime nor Keras can be used.
     UserError
         If Keras is needed and cannot compute with the backend that ``KERAS_BACKEND`` names.
     """
     manifest.check_files(workdir)
-    problem = _why_not_onnx(workdir)
+    other_version = onnx_ensemble.why_other_version(workdir)
+    problem = f'{onnx_ensemble.FILE_NAME} {other_version}' if other_version else _why_not_onnx(workdir)
     if not problem:
         return onnx_ensemble.load_onnx_ensemble(workdir, info)
     try:
@@ -49,13 +54,15 @@ def load_scorer(workdir: str, info: ModelInfo) -> SpikeScorer:
         from trainer.models.keras_scorer import load_keras_scorer
     except ModuleNotFoundError as error:
         raise ModelError(f'{workdir}: {problem}, and {error.name} is not installed either') from None
+    if other_version:
+        print(f'{workdir}: {problem}; Keras is used, which starts slower', file=sys.stderr)
     return load_keras_scorer(workdir, info)
 
 
 def _why_not_onnx(workdir: str) -> str | None:
     """Returns why the members cannot be run by ONNX Runtime; None if they can be."""
     if not onnx_ensemble.is_written(workdir):
-        return f'holds no {onnx_ensemble.FILE_NAME} (sero-train writes it when it is given the same command again)'
+        return f'holds no {onnx_ensemble.FILE_NAME} ({onnx_ensemble.REMEDY})'
     try:
         onnx_ensemble.load_onnxruntime()
     except ImportError as error:

@@ -16,6 +16,7 @@ from ml_collections import FrozenConfigDict
 from beam_pipelines.errors import UserError
 from beam_pipelines.storage.atomic_files import remove_left_behind, write_json
 from beam_pipelines.storage.typed_json import read_typed
+from trainer.errors import ModelError
 from trainer.evaluation import calibration, firing, training_range
 from trainer.evaluation.calibration import Calibration
 from trainer.evaluation.evaluator import (
@@ -203,7 +204,7 @@ def start_run(places: RunPlaces, config: FrozenConfigDict, data: RunData, init_f
 
 
 def complete_run(workdir: str, info: ModelInfo, data: RunData, held_out: HeldOutDays | None) -> ModelInfo:
-    """Writes what a finished run derives from its saved members, unless it exists already.
+    """Writes what a finished run derives from its saved members, unless it exists already and can be used.
 
     Parameters
     ----------
@@ -220,19 +221,27 @@ def complete_run(workdir: str, info: ModelInfo, data: RunData, held_out: HeldOut
     Raises
     ------
     ModelError
-        If a member is missing or damaged.
+        If a member is missing or damaged, or a file is not the one that the run ended with.
     UserError
         If a dataset has been replaced since it was opened, or a shard has changed.
     """
     if not exported_consensus.is_written(workdir):
         _write_outcome(workdir, info, data, held_out)
-    elif not onnx_ensemble.is_written(workdir):  # as in a run of an early version
+    elif not _has_usable_onnx(workdir, info):  # as in a run of another version
         manifest.check_files(workdir)
         manifest.remove(workdir)
         write_onnx(workdir, load_members(workdir, info))
     if not manifest.is_written(workdir):
         manifest.write(workdir)
     return model_info.read(workdir)
+
+
+def _has_usable_onnx(workdir: str, info: ModelInfo) -> bool:
+    try:
+        onnx_ensemble.read_members(workdir, info)
+    except ModelError:
+        return False
+    return True
 
 
 def _check_same_config(path: str, config: dict) -> None:

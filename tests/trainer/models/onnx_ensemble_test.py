@@ -25,6 +25,7 @@ from trainer.models.model_info import ModelInfo
 from trainer.models.onnx_ensemble import OnnxEnsemble, load_onnx_ensemble
 from trainer.models.onnx_export import write_onnx
 from trainer.models.onnx_graph import MemberWeights, build_graph, weight_shapes
+from trainer.models.scorers import load_scorer
 from trainer.models.trained import load_members
 
 FROZEN = ROOT / 'tests' / 'integration' / 'frozen' / 'finished'
@@ -170,6 +171,42 @@ def error_of_or_same_graph(folder) -> None:
         load_onnx_ensemble(str(folder), model_info.read(str(folder)))
     except ModelError as error:
         assert str(error).startswith(f'{folder}/consensus.onnx: ') and '\n' not in str(error)
+
+
+def make_of_another_version(path) -> None:
+    model = onnx.load(str(path))
+    model.model_version = 2
+    path.write_bytes(model.SerializeToString())
+
+
+def test_a_file_of_another_version_is_named_with_the_remedy(run):
+    make_of_another_version(run / 'consensus.onnx')
+    assert error_of(run) == (
+        f'{run}/consensus.onnx: is of version 2 of the graph, expected 1'
+        ' (sero-train writes it when it is given the same command again)'
+    )
+
+
+def test_keras_scores_where_the_file_is_of_another_version(run, capsys):
+    info = model_info.read(str(run))
+    spikes = make_spikes(4, seed=3)[0]
+    expected = load_scorer(str(run), info).score(spikes)
+    make_of_another_version(run / 'consensus.onnx')
+    capsys.readouterr()
+    scorer = load_scorer(str(run), info)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f'{run}: consensus.onnx is of version 2 ') and line.endswith(
+        '; Keras is used, which starts slower'
+    )
+    assert isinstance(scorer, KerasScorer)
+    np.testing.assert_allclose(scorer.score(spikes), expected, atol=1e-5)
+
+
+def test_keras_does_not_score_where_the_file_is_forged(run):
+    path = run / 'consensus.onnx'
+    path.write_bytes(path.read_bytes() + b'\x00')
+    with pytest.raises(ModelError, match='consensus.onnx: '):
+        load_scorer(str(run), model_info.read(str(run)))
 
 
 def changed_model(change):

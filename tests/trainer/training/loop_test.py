@@ -12,6 +12,7 @@ import time
 import filelock
 import keras
 import numpy as np
+import onnx
 import pytest
 
 from beam_pipelines import domain
@@ -323,19 +324,33 @@ def test_run_of_an_earlier_version_goes_on_with_what_it_did_not_have(data_dir, t
     assert train(SHORT_RUN | {'epochs': 3}, str(data_dir), str(tmp_path / 'run')).examples_seen == 3 * 48
 
 
-def test_finished_run_of_an_earlier_version_is_given_its_graph(data_dir, tmp_path):
+def test_finished_run_of_another_version_is_given_its_graph(data_dir, tmp_path):
     workdir = tmp_path / 'run'
     train(SHORT_RUN, str(data_dir), str(workdir))
-    written = (workdir / 'consensus.onnx').read_bytes()
-    (workdir / 'consensus.onnx').unlink()
-    manifest.remove(str(workdir))
-    manifest.write(str(workdir))
+    path = workdir / 'consensus.onnx'
+    written = path.read_bytes()
+    other_version = onnx.load(str(path))
+    other_version.model_version = 2
     members = modification_times(workdir / 'members')
+    for earlier in (None, other_version.SerializeToString(), written[:-1]):
+        path.unlink()
+        if earlier is not None:
+            path.write_bytes(earlier)
+        manifest.remove(str(workdir))
+        manifest.write(str(workdir))
+        train(SHORT_RUN, str(data_dir), str(workdir))
+        assert path.read_bytes() == written
+        assert modification_times(workdir / 'members') == members
+        manifest.check_files(str(workdir))
+        assert 'consensus.onnx' in (workdir / 'manifest.json').read_text()
+
+
+def test_graph_that_was_exchanged_after_the_run_is_named_and_kept(data_dir, tmp_path):
+    workdir = tmp_path / 'run'
     train(SHORT_RUN, str(data_dir), str(workdir))
-    assert (workdir / 'consensus.onnx').read_bytes() == written
-    assert modification_times(workdir / 'members') == members
-    manifest.check_files(str(workdir))
-    assert 'consensus.onnx' in (workdir / 'manifest.json').read_text()
+    path = workdir / 'consensus.onnx'
+    path.write_bytes(path.read_bytes()[:-1])
+    assert train_error(SHORT_RUN, data_dir, workdir).startswith(f'{path}: is not the file that this run ended with')
 
 
 def test_only_the_spikes_that_are_trained_on_are_augmented(data_dir, tmp_path):
