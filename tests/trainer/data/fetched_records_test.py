@@ -102,7 +102,7 @@ _ENDS_WHILE_IT_READS = """
     ('ending', 'last_line'),
     [
         ("leave_in_a_cycle(); of_the_module = read_ahead(); print('the end', file=sys.stderr)", 'the end'),
-        ('leave_in_the_frame_of_an_error()', 'ValueError: of the user'),
+        ('of_the_module = read_ahead(); leave_in_the_frame_of_an_error()', 'ValueError: of the user'),
     ],
     ids=['normally', 'by an error'],
 )
