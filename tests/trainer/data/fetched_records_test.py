@@ -92,7 +92,7 @@ _ENDS_WHILE_IT_READS = """
         left.itself, left.iterator = left, read_ahead()
 
     def leave_in_the_frame_of_an_error():
-        iterator = read_ahead()
+        iterators = [read_ahead() for _ in range(4)]  # of one, a read may just have ended
         raise ValueError('of the user')
 """
 
@@ -102,7 +102,7 @@ _ENDS_WHILE_IT_READS = """
     ('ending', 'last_line'),
     [
         ("leave_in_a_cycle(); of_the_module = read_ahead(); print('the end', file=sys.stderr)", 'the end'),
-        ('of_the_module = read_ahead(); leave_in_the_frame_of_an_error()', 'ValueError: of the user'),
+        ('leave_in_the_frame_of_an_error()', 'ValueError: of the user'),
     ],
     ids=['normally', 'by an error'],
 )
