@@ -63,9 +63,13 @@ def main(argv: list[str]) -> int:
         draw_rates(medians, rates, ('sero',), f'{_EXAMPLES.value:,} examples', _FIGURE.value)
     summary = _summary(_EXAMPLES.value, medians)
     peers = {way: rate for way, rate in medians.items() if way not in _WITHOUT_PEERS}
-    larger = [_LARGER.value] * bool(_LARGER.value) + [_PUBLISHED_EXAMPLES] * _FULL.value
-    at_larger = [_summary(examples, _compare(_WITHOUT_PEERS, examples, repeats, peers)[0]) for examples in larger]
-    print(json.dumps(summary | {'larger': at_larger}))
+    for examples in [_LARGER.value] * bool(_LARGER.value) + [_PUBLISHED_EXAMPLES] * _FULL.value:
+        at_larger = _summary(examples, _compare(_WITHOUT_PEERS, examples, repeats, peers)[0])
+        for way, ratio in at_larger['ratios'].items():
+            summary['ratios'][f'{way} at {examples:,}'] = ratio
+        summary['rates'][f'sero at {examples:,}'] = at_larger['rates']['sero']
+        summary['rates'][f'bare_write at {examples:,}'] = at_larger['rates']['bare_write']
+    print(json.dumps(summary))
     return 0
 
 

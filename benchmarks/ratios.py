@@ -6,17 +6,23 @@ r"""Runs the three benchmarks of speed and prints each ratio beside the one that
 
 A ratio is our rate over that of another way, on the same machine and in the same run, so that it can be compared where
 rates cannot. A slowdown shows as a change below zero; nothing fails by it. The ratios of before, and the targets that
-are known to be missed, are in ``expected.json``; --write replaces the ratios there by those of this run.
+are known to be missed, are in ``expected.json``; --write replaces the ratios there by those of this run, and says where
+and when they were measured. If a benchmark fails, what was measured before it is still compared.
 """
 
 from __future__ import annotations
 
+import contextlib
+import datetime
 import json
 import pathlib
+import platform
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 
+import joblib
 from absl import flags
 
 from beam_pipelines.cli.command import refuse_arguments, run_command
@@ -33,12 +39,29 @@ _WRITE = flags.DEFINE_bool('write', False, 'Writes the ratios into expected.json
 def main(argv: list[str]) -> int:
     refuse_arguments(argv)
     expected = json.loads(EXPECTED.read_text())
-    measured = {benchmark: _run(benchmark) for benchmark in BENCHMARKS}
-    for line in table(measured, expected['ratios'], expected['targets']):
-        print(line)
+    measured: dict[str, dict[str, float]] = {}
+    try:
+        for benchmark in BENCHMARKS:
+            measured[benchmark] = _run(benchmark)
+    finally:  # Each takes minutes.
+        for line in table(measured, expected['ratios'], expected['targets']):
+            print(line)
     if _WRITE.value:
-        EXPECTED.write_text(json.dumps(expected | {'ratios': measured}, indent=2) + '\n')
+        found = {'measured_on': _describe_machine(), 'ratios': measured}
+        EXPECTED.write_text(json.dumps(expected | found, indent=2) + '\n')
     return 0
+
+
+def _describe_machine() -> str:
+    """Returns the cores that this process may use, the processor and the date."""
+    return f'{joblib.cpu_count()} cores of {_processor()}, {datetime.date.today().isoformat()}'
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):  # as on macOS
+        if found := re.search(r'^model name\s*: (.+)$', pathlib.Path('/proc/cpuinfo').read_text(), re.MULTILINE):
+            return found[1]
+    return platform.processor() or platform.machine()
 
 
 def table(measured: Ratios, expected: Ratios, targets: Ratios) -> Iterator[str]:
