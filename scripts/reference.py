@@ -14,7 +14,7 @@ import xml.etree.ElementTree
 _ROOT = pathlib.Path(__file__).parents[1]
 # The module of each console command.
 COMMANDS = {
-    entry.name: entry.module
+    entry.name: entry.load().args[1]  # see trainer/commands.py
     for entry in importlib.metadata.entry_points(group='console_scripts')
     if entry.name.startswith('sero-')
 }

@@ -89,6 +89,26 @@ def test_verdicts_there_are_those_of_keras(environment, model, recordings_root, 
     assert (tmp_path / 'rig' / 'report.html').stat().st_size > 10_000
 
 
+@pytest.mark.parametrize(
+    ('arguments', 'missing'),
+    [
+        (['sero-build', '--recordings', '.', '--data_dir', 'data'], 'apache_beam'),
+        (['sero-verify', '.'], 'google_crc32c'),
+        (['sero-train'], 'google_crc32c'),
+        (['sero-evaluate'], 'google_crc32c'),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else '',
+)
+def test_what_trains_says_in_one_line_that_it_needs_more(environment, tmp_path, arguments, missing):
+    name, *others = arguments
+    result = subprocess.run([environment / 'bin' / name, *others], capture_output=True, text=True, cwd=tmp_path)
+    assert result.returncode == 1
+    assert result.stderr == (
+        f'{name}: {missing} is not installed, and this command needs the whole installation:'
+        ' pip install -c constraints.txt . (see docs/install.md)\n'
+    )
+
+
 def test_what_needs_keras_is_one_line_there(environment, model, recordings_root, tmp_path):
     older = shutil.copytree(model, tmp_path / 'older')
     (older / 'consensus.onnx').unlink()
