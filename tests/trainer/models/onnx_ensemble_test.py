@@ -85,9 +85,7 @@ def test_scores_and_gradient_are_those_of_keras(architecture, kernel_sizes, tmp_
     expected = by_keras.score(spikes)
     assert np.ptp(expected) > 0.1
     np.testing.assert_allclose(by_onnx.score(spikes), expected, atol=1e-6)
-    offset = spikes + np.float32(
-        300
-    )  # as docs/classify.md promises; further away, float32 takes off the mean less well
+    offset = spikes + np.float32(300)  # as docs/classify.md promises: further away, float32 is too coarse
     np.testing.assert_allclose(by_onnx.score(offset), by_keras.score(offset), atol=1e-5)
     gradient, expected = by_onnx.log_odds_gradient(spikes), by_keras.log_odds_gradient(spikes)
     wrong = np.abs(gradient - expected).max(axis=1) > 1e-4 * np.abs(expected).max()
