@@ -104,8 +104,8 @@ def _end_iterators_at_exit() -> None:
 
 def _end_iterators() -> None:
     # Those of cycles, of modules and of the frames of an error: TensorFlow has no call that ends an iterator, but it
-    # ends with the last reference to what it holds. A type is asked, because an object may say that it is another.
+    # ends with the last reference to what it holds. One of a strategy holds such. The type is asked, as an object may lie.
     for iterator in gc.get_objects():
-        if issubclass(type(iterator), (tf.data.Iterator, tf.distribute.DistributedIterator)):
+        if issubclass(type(iterator), tf.data.Iterator):
             vars(iterator).clear()
     gc.collect()
