@@ -103,8 +103,8 @@ def _end_iterators_at_exit() -> None:
 
 
 def _end_iterators() -> None:
-    # Those of cycles, of modules and of the frames of an error: TensorFlow has no call that ends an iterator, but it
-    # ends with the last reference to what it holds. One of a strategy holds such. The type is asked, as an object may lie.
+    # TensorFlow has no call that ends an iterator, but it ends with the last reference to what it holds. The iterator
+    # of a strategy holds some of these. Types are asked, because an object may say that it is of another.
     for iterator in gc.get_objects():
         if issubclass(type(iterator), tf.data.Iterator):
             vars(iterator).clear()
