@@ -70,6 +70,7 @@ setuptools.setup(
         'docs': ['mkdocs', 'mkdocs-material', 'mkdocstrings[python]'],
         'dev': [
             'apache-beam[gcp] ; python_version >= "3.11"',
+            'astropy',
             'build',
             'cryptography',
             'filelock',
@@ -96,6 +97,7 @@ setuptools.setup(
             'nwbinspector',
             'onnx',
             'pandas',
+            'pint',
             'playwright',  # drives the Chromium of the system
             'pre-commit',
             'pynwb',
