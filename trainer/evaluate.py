@@ -48,6 +48,7 @@ from trainer.backend import start_keras
 from trainer.buckets.folders import (
     cache_of_flags,
     check_data_dir,
+    check_urls,
     define_cache_flags,
     folder_to_read,
     part_of_folder,
@@ -99,8 +100,9 @@ def main(argv: list[str]) -> int:
     _check_flags(flags.FLAGS)
     config = read_config()
     _check_folders(flags.FLAGS)
+    cache = cache_of_flags()
     start_keras()
-    with cache_of_flags():
+    with cache:
         return _cross_validate(config) if config else _evaluate(flags.FLAGS)
 
 
@@ -177,6 +179,7 @@ def _check_flags(values: flags.FlagValues) -> None:
 
 def _check_folders(values: flags.FlagValues) -> None:
     """Raises UserError for a folder that does not exist, before the user waits for TensorFlow."""
+    check_urls(values.data_dir, values.workdir, values.models, values.baseline_workdir, values.output_dir)
     check_data_dir(values.data_dir)
     models = [values.models, values.baseline_workdir, None if values.cross_validate else values.workdir]
     for folder in filter(None, models):

@@ -37,7 +37,14 @@ from beam_pipelines.errors import UserError
 from beam_pipelines.recordings.folder_names import check_folder
 from beam_pipelines.recordings.sources import words_of_source
 from trainer.backend import start_keras
-from trainer.buckets.folders import cache_of_flags, check_data_dir, define_cache_flags, folder_to_read, run_folder
+from trainer.buckets.folders import (
+    cache_of_flags,
+    check_data_dir,
+    check_urls,
+    define_cache_flags,
+    folder_to_read,
+    run_folder,
+)
 from trainer.config import define_config_flag, parse_flags, read_config
 from trainer.training import jax_hosts
 from trainer.training.run_places import MODEL_VARIABLE, places_of_job
@@ -83,9 +90,11 @@ def main(argv: list[str]) -> int:
     config = read_config()
     if flags.FLAGS.strategy == 'auto' and (flags.FLAGS.backend or os.environ.get('KERAS_BACKEND')) == 'jax':
         jax_hosts.connect()
+    check_urls(flags.FLAGS.data_dir, flags.FLAGS.workdir, flags.FLAGS.init_from)
     check_data_dir(flags.FLAGS.data_dir)
     if flags.FLAGS.init_from:
         check_folder(flags.FLAGS.init_from)
+    cache = cache_of_flags()
     start_keras(flags.FLAGS.backend)
 
     from beam_pipelines.cli.signals import Interrupted
@@ -100,7 +109,7 @@ def main(argv: list[str]) -> int:
     try:
         with contextlib.ExitStack() as stack:
             stack.enter_context(_device_errors())
-            stack.enter_context(cache_of_flags())
+            stack.enter_context(cache)
             strategy = open_strategy(values.strategy)
             init_from = stack.enter_context(folder_to_read(values.init_from)) if values.init_from else None
             run = stack.enter_context(run_folder(workdir, strategy.is_chief))

@@ -39,7 +39,7 @@ def locked(path: str | os.PathLike) -> Iterator[None]:
     try:
         yield
     finally:
-        _release(lock)
+        release_and_remove(lock)
 
 
 @contextlib.contextmanager
@@ -73,7 +73,7 @@ def written_by_one(
     try:
         yield
     finally:
-        _release(lock)
+        release_and_remove(lock)
 
 
 def check_not_written(folder: str | os.PathLike, advice: str) -> None:
@@ -88,14 +88,15 @@ def check_not_written(folder: str | os.PathLike, advice: str) -> None:
         raise _in_use(folder, advice) from None
     except OSError:  # A folder that this user may only read: nobody can be asked.
         return
-    _release(lock)
+    release_and_remove(lock)
 
 
 def _in_use(folder: str | os.PathLike, advice: str) -> UserError:
     return UserError(f'another command is writing there; {advice}', file=folder)
 
 
-def _release(lock: filelock.BaseFileLock) -> None:
+def release_and_remove(lock: filelock.BaseFileLock) -> None:
+    """Releases a lock and removes its file, unless the same thread holds it further."""
     # Before the release: a process that locks a removed file tries again. Windows does not allow the removal, but
     # there the release removes the file.
     if lock.lock_counter == 1:

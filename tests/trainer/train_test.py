@@ -248,12 +248,31 @@ def test_a_flag_that_is_given_twice_is_one_line(tmp_path, twice):
     assert error_line(run_command('sero-train', *once, twice)) == f'sero-train: {name}: is given twice'
 
 
+@pytest.mark.parametrize('flag', ['data_dir', 'workdir', 'init_from'])
+@pytest.mark.parametrize('url', ['s3://', 'gs:///run'])
+def test_a_url_without_a_bucket_is_one_line(tmp_path, flag, url):
+    folders = {'data_dir': tmp_path, 'workdir': tmp_path / 'run'} | {flag: url}
+    arguments = [f'--{name}={folder}' for name, folder in folders.items()]
+    result = run_command('sero-train', '--config', CONFIG_FILE, *arguments)
+    assert error_line(result) == f'sero-train: {url}: names no bucket; expected {url[:2]}://BUCKET/FOLDER'
+
+
+def test_a_cache_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / 'file').touch()
+    arguments = ['--config', CONFIG_FILE, '--data_dir', 's3://bucket/data', '--workdir', tmp_path / 'run']
+    for folder, problem in ((tmp_path / 'file/x', 'Not a directory'), (tmp_path / 'file', 'File exists')):
+        assert error_line(run_command('sero-train', *arguments, '--cache_dir', folder)) == (
+            f'sero-train: {folder}: the cache cannot be used: {problem}; make room there, or name another folder by'
+            ' --cache_dir'
+        )
+
+
 def test_a_workdir_in_no_bucket_is_one_line_and_leaves_no_folder(tmp_path, monkeypatch, s3_bucket):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'data').mkdir()
     arguments = ['--config', CONFIG_FILE, '--data_dir', 'data', '--cache_dir', tmp_path / 'cache']
     result = run_command('sero-train', *arguments, '--workdir', 'ftp://host/run')
-    assert error_line(result) == 'sero-train: ftp://: no such store; there are gs://, s3://'
+    assert error_line(result) == 'sero-train: ftp://host/run: there is no store ftp://; there are gs://, s3://'
     result = run_command('sero-train', *arguments, '--workdir', 's3://no-such-bucket/run')
     assert error_line(result) == 'sero-train: s3://no-such-bucket: no such bucket'
     result = run_command('sero-train', *arguments, '--workdir', f'{s3_bucket}/run')

@@ -18,6 +18,7 @@ from beam_pipelines.errors import UsageError, UserError
 from beam_pipelines.recordings.folder_names import check_folder
 from beam_pipelines.storage.locks import written_by_one
 from trainer.buckets import store
+from trainer.buckets.disk_errors import cache_error, disk_errors, is_of_disk
 from trainer.buckets.folder_index import FolderIndex, read_index
 from trainer.buckets.mirrored_folder import MirroredFolder, fetch_objects
 from trainer.buckets.shard_cache import DEFAULT_GB, cached_in, current_folder
@@ -62,17 +63,35 @@ def define_cache_flags() -> None:
 
 
 def cache_of_flags() -> contextlib.AbstractContextManager[None]:
-    """Returns the context in which the cache is the one that the flags name; UsageError if they cannot be meant."""
+    """Returns the context in which the cache is the one that the flags name.
+
+    Raises
+    ------
+    UsageError
+        If the flags cannot be meant.
+    UserError
+        If the folder that they name cannot be written.
+    """
     if not flags.FLAGS.cache_gb > 0:
         raise UsageError(f'--cache_gb={flags.FLAGS.cache_gb}: must be more than 0')
     if store.is_url(flags.FLAGS.cache_dir or ''):
         raise UsageError(f'--cache_dir={flags.FLAGS.cache_dir}: must be a folder of this machine')
+    if flags.FLAGS.cache_dir:
+        with disk_errors(flags.FLAGS.cache_dir):
+            os.makedirs(flags.FLAGS.cache_dir, exist_ok=True)
+            tempfile.TemporaryFile(dir=flags.FLAGS.cache_dir).close()
     return cached_in(flags.FLAGS.cache_dir, flags.FLAGS.cache_gb)
 
 
 def check_data_dir(path: str) -> None:
     """Raises UserError if a local data directory does not exist."""
     check_folder(path, 'sero-build or tfds build makes it')
+
+
+def check_urls(*folders: str | None) -> None:
+    """Raises UserError if one of the folders is a URL that names no bucket, or none of a store that there is."""
+    for url in filter(store.is_url, filter(None, folders)):
+        store.check_url(url)
 
 
 @contextlib.contextmanager
@@ -145,8 +164,7 @@ def folder_to_read(folder: str) -> Iterator[str]:
         yield folder
         return
     url = folder.rstrip('/')
-    os.makedirs(current_folder(), exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=current_folder(), prefix='read-') as copy, _named(copy, url):
+    with _copies_folder() as copy, _named(copy, url):
         # One that was copied there by other programs has no index.
         index = read_index(url) or FolderIndex('', dict.fromkeys(store.list_objects(url), ''))
         names = [name for name in index.files if not name.startswith(_NOT_READ)]
@@ -154,6 +172,13 @@ def folder_to_read(folder: str) -> Iterator[str]:
             raise UserError('is being written, or that was broken off; wait, or give its command again', file=url)
         fetch_objects(url, copy, names, index)
         yield copy
+
+
+def _copies_folder() -> tempfile.TemporaryDirectory:
+    """Returns a new folder of the cache, which is removed when its block ends."""
+    with disk_errors(current_folder()):
+        os.makedirs(current_folder(), exist_ok=True)
+        return tempfile.TemporaryDirectory(dir=current_folder(), prefix='read-')
 
 
 def _local_folder(url: str) -> str:
@@ -165,9 +190,16 @@ def _local_folder(url: str) -> str:
 
 @contextlib.contextmanager
 def _named(folder: str, url: str) -> Iterator[None]:
-    """Lets the errors of the block name a folder in a bucket, and not the local one in its place."""
+    """Lets the errors of the block name a folder in a bucket, and not the local one in its place.
+
+    Those of the local disk are errors of the cache.
+    """
     try:
         yield
+    except OSError as error:
+        if is_of_disk(error) and str(error.filename).startswith(folder):
+            raise cache_error(error, folder) from None
+        raise
     except UserError as error:
         said = str(error)
         if said.startswith(folder):

@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Iterable
 from beam_pipelines.errors import UserError
 from beam_pipelines.storage.atomic_files import staged
 from trainer.buckets import store
+from trainer.buckets.disk_errors import disk_errors, is_of_disk
 from trainer.buckets.folder_index import (
     FolderIndex,
     UploadNote,
@@ -47,7 +48,8 @@ class MirroredFolder:
     def __init__(self, url: str, folder: str, is_set: bool = False):
         self.url, self.folder = url.rstrip('/'), folder
         self._is_set = is_set
-        os.makedirs(folder, exist_ok=True)
+        with disk_errors(folder):
+            os.makedirs(folder, exist_ok=True)
 
     def bring(self) -> None:
         """Makes the local folder what the bucket has, unless the bucket has what was uploaded from here.
@@ -55,8 +57,12 @@ class MirroredFolder:
         Raises
         ------
         UserError
-            If an object is missing or damaged.
+            If an object is missing or damaged, or the local folder cannot be written.
         """
+        with disk_errors(self.folder):
+            self._bring()
+
+    def _bring(self) -> None:
         index, note = read_index(self.url), read_note(self.folder)
         if index is None:
             store.check_bucket(self.url)
@@ -85,10 +91,11 @@ class MirroredFolder:
         StoreAway
             If the store cannot be reached; the line says where the local folder is.
         UserError
-            If the store refuses, or another machine has written there meanwhile.
+            If the store refuses, another machine has written there meanwhile, or the local folder cannot be used.
         """
         try:
-            self._upload(_checksums(self.folder))
+            with disk_errors(self.folder):
+                self._upload(_checksums(self.folder))
         except StoreAway as error:
             advice = f'all is saved in {self.folder}, and the same command goes on from there'
             raise StoreAway(f'{error}; {advice}') from None
@@ -163,7 +170,9 @@ class _Missing(Exception):
 def _fetch(url: str, path: str, allowed: Collection[str]) -> None:
     try:
         store.download(url, path)
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        if is_of_disk(error):
+            raise
         raise _Missing from None
     if (found := crc32c_of(path)) not in allowed and '' not in allowed:
         raise UserError(f'CRC-32C {found}, the index of the folder promises {" or ".join(sorted(allowed))}', file=url)

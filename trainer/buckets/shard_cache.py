@@ -4,7 +4,8 @@ CACHE/CRC32C-SIZE-NAME      a whole shard, checked when it came
 CACHE/.use/PROCESS/         of a process that lives: second names of the shards that it uses, and what it downloads
 
 A second name (a hard link) keeps the content as long as it is used, and tells the others that it is. The operating
-system ends a process's lock however the process ends; the next that makes room removes what a dead one has left.
+system ends a process's lock, CACHE/.use/PROCESS.lock, however the process ends; the next that makes room removes what a
+dead one has left.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ import platformdirs
 
 from beam_pipelines.errors import UserError
 from beam_pipelines.storage.atomic_files import file_named
+from beam_pipelines.storage.locks import release_and_remove
 from trainer.buckets import store
+from trainer.buckets.disk_errors import disk_errors, is_of_disk
 
 _USE, _LOCK = '.use', '.lock'
 _GB = 1_000_000_000
@@ -73,14 +76,19 @@ class ShardCache:
 
     @contextlib.contextmanager
     def held(self, wanted: CachedObject) -> Iterator[str]:
-        """Yields the local path of an object, which stays there while the block runs; fetches it if need be.
+        """Yields the local path of an object, which stays there while the block reads it; fetches it if need be.
 
         Raises
         ------
         UserError
             If it is missing, has another size or checksum than promised, or does not fit beside what is in use; if the
-            cache was closed, or this process's folder in it was removed.
+            cache cannot be written, was closed, or this process's folder in it was removed.
         """
+        with disk_errors(self._folder), self._in_use(wanted) as name:
+            yield name
+
+    @contextlib.contextmanager
+    def _in_use(self, wanted: CachedObject) -> Iterator[str]:
         name = os.path.join(self._session, f'{next(self._numbers)}-{wanted.key}')
         path = self._path(wanted)
         while True:
@@ -95,12 +103,15 @@ class ShardCache:
         try:
             os.utime(name)  # what was used last goes last
             yield name
+        except FileNotFoundError:  # the block reads nothing else
+            raise self._not_usable() from None
         finally:
-            os.remove(name)
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(name)
 
     def fetch(self, wanted: CachedObject) -> None:
         """Downloads an object unless it is there; UserError as of ``held``."""
-        with self._downloads.setdefault(wanted.key, threading.Lock()):
+        with disk_errors(self._folder), self._downloads.setdefault(wanted.key, threading.Lock()):
             if os.path.exists(self._path(wanted)):
                 return
             partial = os.path.join(self._session, f'{next(self._numbers)}-{wanted.key}')
@@ -120,7 +131,7 @@ class ShardCache:
             self._closed = True
             if self._session_folder is not None:
                 shutil.rmtree(self._session_folder, ignore_errors=True)
-                self._lock.release()
+                release_and_remove(self._lock)
                 self._session_folder = None
 
     def _download(self, wanted: CachedObject, path: str) -> None:
@@ -128,7 +139,9 @@ class ShardCache:
             size = store.object_size(wanted.url)
             if size == wanted.size:
                 store.download(wanted.url, path)
-        except FileNotFoundError:
+        except FileNotFoundError as error:
+            if is_of_disk(error):
+                raise
             raise UserError('no such object; it was there when the dataset was built', file=wanted.url) from None
         if size != wanted.size or os.path.getsize(path) != wanted.size:
             raise UserError(f'{size:,} bytes, promised are {wanted.size:,}', file=wanted.url)
@@ -155,27 +168,31 @@ class ShardCache:
     def _bytes_coming(self) -> int:
         """Returns the size of all downloads; what has two names is whole, and counted elsewhere."""
         total = 0
-        for session in os.scandir(os.path.join(self._folder, _USE)):
-            for name in os.listdir(session.path) if session.is_dir() else ():
-                with contextlib.suppress(FileNotFoundError):  # it has come meanwhile
-                    if os.stat(os.path.join(session.path, name)).st_nlink == 1:
+        for session in self._sessions():
+            names = []
+            # At any moment its process may end, and each download come.
+            with contextlib.suppress(FileNotFoundError):
+                names = os.listdir(session)
+            for name in names:
+                with contextlib.suppress(FileNotFoundError):
+                    if os.stat(os.path.join(session, name)).st_nlink == 1:
                         total += int(name.split('-')[2])
         return total
 
     def _remove_dead(self) -> None:
         """Removes what processes have left that were killed."""
-        for entry in os.scandir(os.path.join(self._folder, _USE)):
-            if not entry.is_dir() or entry.path == self._session:
-                continue
-            lock = filelock.FileLock(f'{entry.path}{_LOCK}')
+        for session in self._sessions() - {self._session}:
+            lock = filelock.FileLock(f'{session}{_LOCK}')
             try:
                 lock.acquire(blocking=False)
             except filelock.Timeout:
                 continue
-            shutil.rmtree(entry.path, ignore_errors=True)
-            lock.release()
-            with contextlib.suppress(OSError):
-                os.remove(lock.lock_file)
+            shutil.rmtree(session, ignore_errors=True)
+            release_and_remove(lock)
+
+    def _sessions(self) -> set[str]:
+        """Returns the folders of all processes; one that begins or ends may have a lock and no folder."""
+        return {entry.path.removesuffix(_LOCK) for entry in os.scandir(os.path.join(self._folder, _USE))}
 
     @property
     def _session(self) -> str:

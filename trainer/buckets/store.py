@@ -16,6 +16,7 @@ from beam_pipelines.cli.progress_line import ProgressLine
 from beam_pipelines.errors import UserError
 from beam_pipelines.storage.bounds import MOST_BYTES_OF_SMALL_FILE
 from trainer.buckets import store_errors
+from trainer.buckets.disk_errors import is_of_disk
 from trainer.errors import StoreAway
 
 _Result = TypeVar('_Result')
@@ -28,6 +29,8 @@ _CLIENTS: dict[str, tuple[str, str, str, dict[str, Any]]] = {
     's3': ('s3fs', 'S3FileSystem', 's3', {'config_kwargs': {'retries': {'max_attempts': 1}}}),
 }
 _CLIENTS_ATTEMPTS = 2
+# They would log with a traceback what becomes one line here, and where they have found credentials.
+_LOGGERS = ('gcsfs', 's3fs', 'aiobotocore', 'botocore')
 
 # The longest that a store is waited for, and the longest between two attempts.
 _PATIENCE_S = 600.0
@@ -37,6 +40,16 @@ _MOST_SECONDS_BETWEEN = 20.0
 def is_url(path: str | os.PathLike) -> bool:
     """Whether a path is a URL, and not on this machine."""
     return '://' in os.fspath(path)
+
+
+def check_url(url: str) -> None:
+    """Raises UserError if a URL names no bucket, or none of a store that there is."""
+    scheme, _, path = url.partition('://')
+    if scheme not in _CLIENTS:
+        stores = ', '.join(f'{name}://' for name in _CLIENTS)
+        raise UserError(f'there is no store {scheme}://; there are {stores}', file=url)
+    if not path.partition('/')[0]:
+        raise UserError(f'names no bucket; expected {scheme}://BUCKET/FOLDER', file=url)
 
 
 def read_object(url: str, most_bytes: int = MOST_BYTES_OF_SMALL_FILE) -> bytes:
@@ -123,10 +136,13 @@ def _try(url: str, act: Callable[[Any, str], _Result]) -> _Result:
     StoreAway
         If the store has failed for too long.
     UserError
-        If the store refuses, or its client is not installed.
+        If the URL is none, the store refuses, or its client is not installed.
+    OSError
+        If a local file cannot be read or written, see ``disk_errors``.
     """
-    scheme = url.partition('://')[0]
-    client, path = _open_client(scheme), url.partition('://')[2]
+    check_url(url)
+    scheme, _, path = url.partition('://')
+    client = _open_client(scheme)
     began, line = time.monotonic(), ProgressLine()
     for attempt in itertools.count():
         try:
@@ -134,7 +150,7 @@ def _try(url: str, act: Callable[[Any, str], _Result]) -> _Result:
         except FileNotFoundError:
             raise
         except Exception as error:
-            if not store_errors.is_of_store(error):
+            if is_of_disk(error) or not store_errors.is_of_store(error):
                 raise
             words, waited = store_errors.words_of(error, scheme), time.monotonic() - began
             if not store_errors.is_passing(error):
@@ -153,12 +169,10 @@ def _try(url: str, act: Callable[[Any, str], _Result]) -> _Result:
 
 @functools.cache
 def _open_client(scheme: str) -> Any:
-    """Returns fsspec's client of a store; UserError if there is none, or it is not installed."""
-    if scheme not in _CLIENTS:
-        raise UserError(f'{scheme}://: no such store; there are {", ".join(f"{name}://" for name in _CLIENTS)}')
+    """Returns fsspec's client of a store; UserError if it is not installed."""
     module, name, extra, arguments = _CLIENTS[scheme]
-    # It would log with a traceback what becomes one line here.
-    logging.getLogger(module.partition('.')[0]).setLevel(logging.CRITICAL)
+    for logger in _LOGGERS:
+        logging.getLogger(logger).setLevel(logging.CRITICAL)
     try:
         with environment_with({'GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT': 'false'}):  # else it imports seconds more
             kind = getattr(importlib.import_module(module), name)

@@ -7,9 +7,11 @@ import pathlib
 import pytest
 
 from beam_pipelines.errors import UserError
+from beam_pipelines.storage.atomic_files import write_text
+from tests.support.full_disk import full_disk
 from trainer.buckets import store
 from trainer.buckets.folder_index import INDEX_FILE, read_index
-from trainer.buckets.folders import folder_to_read
+from trainer.buckets.folders import folder_to_read, results_folder, run_folder
 from trainer.buckets.mirrored_folder import MirroredFolder
 from trainer.buckets.shard_cache import cached_in
 from trainer.errors import StoreAway
@@ -199,3 +201,41 @@ def test_a_folder_that_other_programs_have_copied_is_read(url, tmp_path):
         assert {path.relative_to(folder).as_posix() for path in pathlib.Path(folder).rglob('*.*')} == {
             'members/k5.keras'
         }
+
+
+def test_a_full_disk_is_an_error_of_the_cache(open_mirror, url, tmp_path):
+    here = open_mirror('here')
+    _write(here, **{'config.json': 'c' * 10_000})
+    here.save()
+    full = 'the cache cannot be used: File too large; make room there, or name another folder by --cache_dir$'
+    there = open_mirror('there')
+    with full_disk(9_000), pytest.raises(UserError, match=f'^{there.folder}: {full}'):
+        there.bring()
+    with (
+        cached_in(str(tmp_path / 'cache'), 1.0),
+        full_disk(9_000),
+        pytest.raises(UserError, match=f'^{tmp_path}/cache/read-.*: {full}'),
+        folder_to_read(url),
+    ):
+        pass
+
+
+def test_a_run_that_fills_the_disk_of_the_cache_names_the_cache(url, tmp_path):
+    with (
+        cached_in(str(tmp_path), 1.0),
+        pytest.raises(UserError, match=f'^{tmp_path}/folders/.*: the cache cannot be used: File too large; '),
+        run_folder(url, writes=True) as run,
+        full_disk(10),
+    ):
+        write_text(f'{run.folder}/members', 'm' * 100)
+
+
+def test_a_cache_that_is_a_file_is_no_fault_of_the_bucket(url, tmp_path):
+    (tmp_path / 'file').touch()
+    for open_folder in (folder_to_read, lambda url: run_folder(url, writes=True), results_folder):
+        with (
+            cached_in(f'{tmp_path}/file', 1.0),
+            pytest.raises(UserError, match=f'^{tmp_path}/file.*: the cache cannot be used: '),
+            open_folder(url),
+        ):
+            pass

@@ -7,12 +7,12 @@ import signal
 import subprocess
 import sys
 
-import filelock
 import numpy as np
 import pytest
 
 from beam_pipelines.datasets.checksums import checksum
 from beam_pipelines.errors import UserError
+from tests.support.full_disk import full_disk
 from trainer.buckets import store
 from trainer.buckets.shard_cache import CachedObject, ShardCache
 
@@ -101,9 +101,7 @@ def test_threads_that_begin_together_are_one_use_which_ends_when_any_of_them_clo
                 list(pool.map(lambda _, cache=cache: _content(cache, shard), range(8)))
                 assert len([path for path in (folder / '.use').iterdir() if path.is_dir()]) == 1
                 pool.submit(cache.close).result()
-            (lock,) = (folder / '.use').iterdir()
-            with filelock.FileLock(lock, timeout=0):
-                pass
+            assert os.listdir(folder / '.use') == []
     finally:
         sys.setswitchinterval(switching)
 
@@ -116,7 +114,44 @@ def test_a_closed_cache_leaves_nothing_in_use_even_when_it_is_asked_again(put, t
         _content(cache, shard)
     with pytest.raises(UserError, match='it was closed'):
         cache.fetch(put('b'))
-    assert not any(path.is_dir() for path in (tmp_path / '.use').iterdir())
+    assert os.listdir(tmp_path / '.use') == []
+
+
+def test_a_reader_whose_shard_goes_while_it_reads_is_told_so(put, tmp_path):
+    cache, shard = ShardCache(str(tmp_path), 10_000), put('a')
+    with pytest.raises(UserError, match=f'^{tmp_path}: it was closed, or '), cache.held(shard) as path:
+        cache.close()
+        open(path, 'rb')
+
+
+def test_another_process_may_end_while_this_one_looks_what_it_downloads(put, tmp_path, monkeypatch):
+    cache, other = (ShardCache(str(tmp_path), 10_000) for _ in range(2))
+    _content(other, put('a'))
+    listdir, ending = os.listdir, other._session
+
+    def list_after_its_end(path: str) -> list[str]:
+        if path == ending:
+            other.close()
+        return listdir(path)
+
+    monkeypatch.setattr(os, 'listdir', list_after_its_end)
+    cache.fetch(put('b'))
+    assert _shards_in(tmp_path) == {'a', 'b'}
+
+
+def test_a_disk_that_is_full_is_no_fault_of_the_store(put, tmp_path):
+    cache, shard = ShardCache(str(tmp_path), 10_000), put('a')
+    line = f'^{tmp_path}: the cache cannot be used: File too large; make room there, or name another .* --cache_dir$'
+    with full_disk(500), pytest.raises(UserError, match=line):
+        _content(cache, shard)
+    assert _shards_in(tmp_path) == set()
+    _content(cache, shard)
+
+
+def test_a_cache_that_cannot_be_made_is_no_fault_of_the_store(put, tmp_path):
+    (tmp_path / 'file').touch()
+    with pytest.raises(UserError, match=f'^{tmp_path}/file/shards: the cache cannot be used: Not a directory; '):
+        ShardCache(f'{tmp_path}/file/shards', 10_000).fetch(put('a'))
 
 
 @pytest.mark.parametrize(
@@ -160,6 +195,8 @@ def test_what_another_process_uses_stays_until_that_has_ended_however_it_ends(pu
         holder.wait()
         cache.fetch(b)
         assert _shards_in(tmp_path) == {'b'} and not os.path.exists(path)
+        own = os.path.basename(cache._session)
+        assert set(os.listdir(tmp_path / '.use')) == {own, f'{own}.lock'}
     finally:
         holder.kill()
         holder.wait()

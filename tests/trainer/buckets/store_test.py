@@ -1,6 +1,7 @@
 """Objects of buckets: against stand-ins for S3 and for Google Cloud Storage."""
 
 import itertools
+import subprocess
 import sys
 
 import pytest
@@ -94,6 +95,27 @@ def test_a_missing_client_is_one_line_that_says_how_to_install_it(monkeypatch, s
         store.exists(f'{scheme}://bucket/x')
 
 
-def test_an_unknown_store_is_one_line():
-    with pytest.raises(UserError, match='^ftp://: no such store; there are gs://, s3://$'):
-        store.read_object('ftp://host/file')
+@pytest.mark.parametrize('url', ['ftp://host/file', 'S3://bucket/file', '://bucket/file'])
+def test_an_unknown_store_is_one_line(url):
+    scheme = url.partition('://')[0]
+    with pytest.raises(UserError, match=f'^{url}: there is no store {scheme}://; there are gs://, s3://$'):
+        store.read_object(url)
+
+
+@pytest.mark.parametrize('url', ['gs://', 's3:///file', 's3://'])
+def test_a_url_without_a_bucket_is_one_line(url):
+    with pytest.raises(UserError, match=f'^{url}: names no bucket; expected {url[:2]}://BUCKET/FOLDER$'):
+        store.read_object(url)
+
+
+_WRITER = """
+import logging, sys
+logging.basicConfig(level=logging.INFO)
+from trainer.buckets import store
+store.write_object(sys.argv[1], b'1')
+"""
+
+
+def test_the_client_says_nothing_of_what_it_does(s3_bucket):
+    ended = subprocess.run([sys.executable, '-c', _WRITER, f'{s3_bucket}/a'], capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (0, '')

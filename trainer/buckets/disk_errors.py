@@ -1,0 +1,41 @@
+"""Errors of files on this machine, which the clients of object stores raise beside those of the store."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+from beam_pipelines.errors import UserError
+
+
+def is_of_disk(error: BaseException) -> bool:
+    """Whether the operating system has raised an error about a file.
+
+    A client that raises ``OSError`` for what a store has answered says it in the words of the store, and those of a
+    connection have classes of their own.
+    """
+    return (
+        isinstance(error, OSError)
+        and not isinstance(error, (ConnectionError, TimeoutError))
+        and type(error).__module__ == OSError.__module__
+        and error.errno is not None
+        and error.strerror == os.strerror(error.errno)
+    )
+
+
+@contextlib.contextmanager
+def disk_errors(folder: str) -> Iterator[None]:
+    """Turns the disk's errors in a folder of the cache into a UserError that says what to do; a store's stay."""
+    try:
+        yield
+    except OSError as error:
+        if not is_of_disk(error):
+            raise
+        raise cache_error(error, folder) from None
+
+
+def cache_error(error: OSError, folder: str) -> UserError:
+    """Returns an error of the disk in a folder of the cache as a line that says what to do."""
+    problem = f'the cache cannot be used: {error.strerror}; make room there, or name another folder by --cache_dir'
+    return UserError(problem, file=folder)
