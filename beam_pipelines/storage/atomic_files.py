@@ -43,6 +43,56 @@ def staged(path: str | os.PathLike) -> Iterator[str]:
         raise
 
 
+@contextlib.contextmanager
+def staged_folder(folder: str | os.PathLike, last: str) -> Iterator[str]:
+    """Yields an empty temporary folder beside ``folder``, whose files become those of ``folder`` when the block ends.
+
+    They are moved one by one: buckets that are mounted as folders can rename files, but no folders. Whoever finds the
+    file ``last`` finds all others of its making. If the block raises, ``folder`` stays as it was.
+
+    Parameters
+    ----------
+    folder : may exist; then its files go first, beginning with ``last``.
+    last : name of the file that is moved last.
+
+    Raises
+    ------
+    OSError
+        What the block raised, as ``staged`` names it.
+    """
+    temporary, target = _name_beside(folder), os.fspath(folder)
+    try:
+        os.mkdir(temporary)
+        yield temporary
+        flush_tree(temporary)
+        remove_folder(target, last)
+        for parent, _, names in os.walk(temporary):
+            into = os.path.join(target, os.path.relpath(parent, temporary))
+            os.makedirs(into, exist_ok=True)
+            for name in names:
+                if (path := os.path.join(parent, name)) != os.path.join(temporary, last):
+                    os.replace(path, os.path.join(into, name))
+            flush(into)
+        os.replace(os.path.join(temporary, last), os.path.join(target, last))
+        flush(target)
+        flush(os.path.dirname(target) or '.')
+    except OSError as error:
+        if error.filename is None or str(error.filename).startswith(temporary):
+            raise with_file(error, folder) from None
+        raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_folder(folder: str | os.PathLike, last: str) -> None:
+    """Removes a folder of ``staged_folder``, which may be missing: first the file that tells that it is whole."""
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(os.path.join(folder, last))
+        flush(folder)
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(folder)
+
+
 def with_file(error: OSError, path: str | os.PathLike) -> OSError:
     """Returns an error as one of a file; one that has nothing but a message, as those of libraries, keeps that."""
     return OSError(error.errno or errno.EIO, error.strerror or str(error), os.fspath(path))
@@ -95,13 +145,6 @@ def remove_left_behind(folder: str | os.PathLike) -> None:
             shutil.rmtree(entry.path)
         else:
             os.remove(entry.path)
-
-
-def remove_atomically(folder: str | os.PathLike) -> None:
-    """Removes a folder so that it is never seen half empty."""
-    leftover = _name_beside(folder)
-    os.replace(folder, leftover)
-    shutil.rmtree(leftover)
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:

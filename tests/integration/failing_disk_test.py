@@ -36,6 +36,9 @@ _EXPECTED = {
     'classify_read': ('read', errno.EIO, 'run/members/', r'run/members/k5\.keras: Input/output error'),
 }  # fmt: skip
 
+# On a bucket that gcsfuse has mounted, which renames no folders.
+_MOUNTED = ('train_mounted', 'evaluate_mounted')
+
 
 def _command(name: str, place: pathlib.Path, recordings: pathlib.Path, data_dir: pathlib.Path) -> list[object]:
     build = ['--recordings', recordings, '--num_masks', NUM_MASKS, '--configs', 'original']
@@ -60,11 +63,13 @@ def tried(recordings_root, data_dir, synthetic_run, tmp_path_factory):
     """Each command's result, its folder, and the files that were in it before."""
     folder = tmp_path_factory.mktemp('failing').resolve()
     tries, before = {}, {}
-    for name, (call, number, files, _) in _EXPECTED.items():
+    failing = {name: (number, call, files) for name, (call, number, files, _) in _EXPECTED.items()}
+    failing |= dict.fromkeys(_MOUNTED, (errno.EMFILE, 'rename_folder', ''))
+    for name, (number, call, files) in failing.items():
         place = folder / name
         (place / 'data/sero_spikes').mkdir(parents=True)
         shutil.copytree(data_dir / 'sero_spikes/original', place / 'data/sero_spikes/original')
-        if name != 'train':
+        if name not in ('train', 'train_mounted'):
             shutil.copytree(synthetic_run[0], place / 'run', ignore=shutil.ignore_patterns('tensorboard'))
         before[name] = files_of(place)
         command = list(map(str, _command(name, place, recordings_root, data_dir)))
@@ -83,3 +88,12 @@ def test_a_full_or_failing_disk_is_one_line_and_harms_nothing(tried, name):
     assert re.fullmatch(rf'[\w -]+: {place}/{_EXPECTED[name][3]}', line), line
     left = files_of(place)
     assert {path: left.get(path) for path in before} == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', _MOUNTED)
+def test_a_mounted_bucket_that_renames_no_folders_takes_runs_and_evaluations(tried, name):
+    result, place, before = tried[name]
+    assert result.returncode == 0, result.stderr
+    left = files_of(place)
+    assert len(left) > len(before) and not [path for path in left if '.partial' in path]

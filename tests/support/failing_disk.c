@@ -1,7 +1,8 @@
 /* A disk that is full or fails: loaded by LD_PRELOAD, it lets calls on files end in an error.
 
    FAILING_PATH   how the real paths of the files begin
-   FAILING_CALL   read, write, fsync, rename or close (of a file that was open for writing); unset for none
+   FAILING_CALL   read, write, fsync, rename, rename_folder (of folders only) or close (of a file that was open for
+                  writing); unset for none
    FAILING_ERRNO  the error (5, EIO)
 
    The variables may change while the process runs. */
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -68,5 +70,7 @@ int close(int fd)
 
 int rename(const char *from, const char *to)
 {
-    return fails("rename", to) ? -1 : REAL(rename)(from, to);
+    struct stat state;
+    int folder = !stat(from, &state) && S_ISDIR(state.st_mode);
+    return fails("rename", to) || (folder && fails("rename_folder", to)) ? -1 : REAL(rename)(from, to);
 }

@@ -2,7 +2,8 @@
 
 No file system replaces several files in one step. So the new files are first written aside, whole; then the earlier
 ones are taken away, and only then the new ones are put there. Whoever finds two of the files at any moment, also after
-a power cut, finds two of the same set. What a killed command has begun, the next one ends.
+a power cut, finds two of the same set. What a killed command has begun, the next one ends: files without content mark
+how far it was. Folders are not renamed, because buckets that are mounted as folders do not allow it.
 """
 
 from __future__ import annotations
@@ -30,11 +31,9 @@ class OutputSet:
 
     def __init__(self, folder: pathlib.Path, command: str, earlier: Callable[[], Iterable[pathlib.Path]] = tuple):
         self._folder, self._earlier = folder, earlier
-        # The set passes through these: written, complete, alone in the folder.
-        self._partial, self._complete, self._placed = (
-            folder / f'.{command}.{state}' for state in ('partial', 'complete', 'placed')
-        )
-        self._replaced = folder / f'.{command}.replaced'
+        self._partial, self._replaced = (folder / f'.{command}.{kind}' for kind in ('partial', 'replaced'))
+        # The new set is complete, and is alone: the earlier one is away.
+        self._complete, self._alone = (folder / f'.{command}.{mark}' for mark in ('is_complete', 'is_alone'))
 
     def prepare(self) -> None:
         """Ends what a killed command has begun; OSError if the folder cannot be written."""
@@ -54,7 +53,8 @@ class OutputSet:
             yield self._partial
             flush_tree(self._partial)
             with interrupts_held_back():
-                os.replace(self._partial, self._complete)
+                self._complete.touch()
+                flush(self._folder)
                 self._replace()
         except OSError as error:
             # The user knows the file that was to be, and not where it was written first.
@@ -68,19 +68,19 @@ class OutputSet:
     def _end_interrupted(self) -> None:
         """Puts in place what a killed command had completed, and removes what it had not; OSError if that fails."""
         with interrupts_held_back():
-            if self._placed.exists():
+            if self._alone.exists():
                 self._put()
             elif self._complete.exists():
                 self._replace()
             self._remove_rest()
 
     def _replace(self) -> None:
-        new = [self._folder / path.relative_to(self._complete) for path in _files_in(self._complete)]
+        new = [self._folder / path.relative_to(self._partial) for path in _files_in(self._partial)]
         try:
             for path in dict.fromkeys([*self._earlier(), *new]):
                 if os.path.lexists(path):
                     self._take_away(path)
-            os.replace(self._complete, self._placed)
+            os.replace(self._complete, self._alone)
             self._put()
         except OSError:
             self._put_back(new)
@@ -93,8 +93,8 @@ class OutputSet:
 
     def _put(self) -> None:
         changed = {self._folder}
-        for path in _files_in(self._placed):
-            target = self._folder / path.relative_to(self._placed)
+        for path in _files_in(self._partial):
+            target = self._folder / path.relative_to(self._partial)
             target.parent.mkdir(parents=True, exist_ok=True)
             os.replace(path, target)
             changed.add(target.parent)
@@ -105,7 +105,7 @@ class OutputSet:
         """Undoes what has been done, as far as it can be."""
         for path in new:
             with contextlib.suppress(OSError):
-                if self._placed.exists() and not os.path.lexists(self._placed / path.relative_to(self._folder)):
+                if self._alone.exists() and not os.path.lexists(self._partial / path.relative_to(self._folder)):
                     os.remove(path)
         for path in _files_in(self._replaced):
             with contextlib.suppress(OSError):
@@ -113,7 +113,11 @@ class OutputSet:
 
     def _remove_rest(self) -> None:
         folders = {path.parent for path in _files_in(self._replaced)}
-        for folder in (self._partial, self._complete, self._placed, self._replaced):
+        for mark in (self._complete, self._alone):  # first: nothing is to be made of what is half removed
+            if mark.exists():
+                mark.unlink()
+                flush(self._folder)
+        for folder in (self._partial, self._replaced):
             shutil.rmtree(folder, ignore_errors=True)
         for folder in folders - {self._replaced}:
             with contextlib.suppress(OSError):  # It is not empty, or a link to a folder.

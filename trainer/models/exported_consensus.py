@@ -19,7 +19,7 @@ from absl import logging
 from keras import ops
 
 from beam_pipelines import domain
-from beam_pipelines.storage.atomic_files import remove_atomically, staged
+from beam_pipelines.storage.atomic_files import remove_folder, staged_folder
 from trainer.models import onnx_ensemble
 from trainer.models.files import save_whole
 from trainer.models.onnx_export import write_onnx
@@ -27,6 +27,8 @@ from trainer.models.onnx_export import write_onnx
 CONSENSUS_FILE = 'consensus.keras'
 SAVED_MODEL_FOLDER = 'saved_model'
 
+# Without it, TensorFlow finds no model in the folder.
+_SAVED_MODEL_FILE = 'saved_model.pb'
 _OUTPUT = 'p_ser'
 _JUST_OVER_HALF = float(np.nextafter(np.float32(0.5), np.float32(1)))
 
@@ -54,12 +56,12 @@ def build_consensus(members: Sequence[keras.Model]) -> keras.Model:
 
 
 def write_consensus(workdir: str, members: Sequence[keras.Model]) -> None:
-    """Writes ``consensus.onnx``, ``saved_model`` and then ``consensus.keras`` into a run's folder, each atomically."""
+    """Writes ``consensus.onnx``, ``saved_model`` and then ``consensus.keras`` into a run's folder, each whole."""
     remove_consensus(workdir)
     write_onnx(workdir, members)
     model = build_consensus(members)
     folder = os.path.join(workdir, SAVED_MODEL_FOLDER)
-    with staged(folder) as temporary, _without_tensorflow_messages():
+    with staged_folder(folder, _SAVED_MODEL_FILE) as temporary, _without_tensorflow_messages():
         model.export(temporary, format='tf_saved_model', verbose=False, **_export_options())
     save_whole(keras.Model(model.inputs, model.output[_OUTPUT], name='consensus'), _consensus_path(workdir))
 
@@ -75,9 +77,7 @@ def remove_consensus(workdir: str) -> None:
         os.remove(_consensus_path(workdir))
     if onnx_ensemble.is_written(workdir):
         os.remove(os.path.join(workdir, onnx_ensemble.FILE_NAME))
-    folder = os.path.join(workdir, SAVED_MODEL_FOLDER)
-    if os.path.exists(folder):
-        remove_atomically(folder)
+    remove_folder(os.path.join(workdir, SAVED_MODEL_FOLDER), _SAVED_MODEL_FILE)
 
 
 def _with_time_column(waveform: keras.KerasTensor) -> keras.KerasTensor:

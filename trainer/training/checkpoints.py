@@ -1,4 +1,7 @@
-"""Checkpoints of a run: a model with its optimizer and the state of the run, written atomically."""
+"""Checkpoints of a run: folders with a model and its optimizer, and with the state of the run.
+
+The state is written last and removed first: a checkpoint that has it is whole.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ import msgspec
 import numpy as np
 
 from beam_pipelines.errors import UserError
-from beam_pipelines.storage.atomic_files import remove_atomically, remove_left_behind, staged
+from beam_pipelines.storage.atomic_files import remove_folder, remove_left_behind, staged_folder
 from beam_pipelines.storage.typed_json import read_typed
 from trainer.errors import ModelError
 from trainer.models.files import load_model
@@ -41,7 +44,7 @@ class _SavedState(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def save_checkpoint(folder: str, step: int, model: keras.Model, state: dict, kept: int) -> None:
-    """Saves a checkpoint atomically, and removes the oldest.
+    """Saves a checkpoint, which is there whole or not at all, and removes the oldest.
 
     Parameters
     ----------
@@ -51,18 +54,16 @@ def save_checkpoint(folder: str, step: int, model: keras.Model, state: dict, kep
     state : what else the run needs to resume, as JSON.
     kept : how many checkpoints are kept.
     """
-    target = _path(folder, step)
     os.makedirs(folder, exist_ok=True)
     remove_left_behind(folder)
-    with staged(target) as temporary:
-        os.mkdir(temporary)
+    for left in set(_find_steps(folder)) - set(list_steps(folder)):
+        remove_folder(_path(folder, left), _STATE_FILE)
+    with staged_folder(_path(folder, step), _STATE_FILE) as temporary:
         model.save(os.path.join(temporary, _MODEL_FILE))
         with open(os.path.join(temporary, _STATE_FILE), 'w', encoding='utf-8') as file:
             json.dump(state | {_DROPOUT: [np.asarray(seed).tolist() for seed in _dropout_seeds(model)]}, file)
-        if os.path.exists(target):
-            remove_atomically(target)
     for old in list_steps(folder)[:-kept]:
-        remove_atomically(_path(folder, old))
+        remove_folder(_path(folder, old), _STATE_FILE)
 
 
 def load_newest(folder: str) -> tuple[keras.Model, dict] | None:
@@ -91,7 +92,12 @@ def load_newest(folder: str) -> tuple[keras.Model, dict] | None:
 
 
 def list_steps(folder: str) -> list[int]:
-    """Returns the steps that have checkpoints, oldest first."""
+    """Returns the steps that have whole checkpoints, oldest first."""
+    return [step for step in _find_steps(folder) if os.path.exists(os.path.join(_path(folder, step), _STATE_FILE))]
+
+
+def _find_steps(folder: str) -> list[int]:
+    """Returns the steps that have folders; of one that was being written or removed, the state is missing."""
     if not os.path.isdir(folder):
         return []
     matches = map(_STEP_FOLDER.fullmatch, os.listdir(folder))

@@ -7,13 +7,17 @@ import sys
 import pytest
 
 from beam_pipelines.storage.atomic_files import (
-    remove_atomically,
+    remove_folder,
     remove_left_behind,
     staged,
+    staged_folder,
     write_files,
     write_json,
     write_text,
 )
+from tests.support.folders import files_of
+from tests.support.full_disk import full_disk
+from tests.support.mounted_bucket import refuse_folder_renames
 
 
 def _names(folder) -> list[str]:
@@ -104,11 +108,48 @@ def test_a_staged_folder_that_was_left_behind_is_removed(tmp_path):
     assert _names(tmp_path) == []
 
 
-def test_a_removed_folder_is_gone_with_all_that_is_in_it(tmp_path):
-    (tmp_path / 'a').mkdir()
-    (tmp_path / 'a' / 'file').write_text('text')
-    remove_atomically(tmp_path / 'a')
-    assert _names(tmp_path) == []
+def _write_folder(folder, names: str, text: str) -> None:
+    with staged_folder(folder, 'last') as temporary:
+        for name in names.split():
+            path = os.path.join(temporary, name)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, 'w') as file:
+                file.write(text)
+
+
+def test_a_folder_replaces_another_where_folders_cannot_be_renamed(tmp_path, monkeypatch):
+    refuse_folder_renames(monkeypatch)
+    _write_folder(tmp_path / 'a', 'last first deep/old', 'old')
+    _write_folder(tmp_path / 'a', 'last first deep/new', 'new')
+    assert files_of(tmp_path) == {f'a/{name}': b'new' for name in ('last', 'first', 'deep/new')}
+
+
+def test_whoever_finds_the_last_file_of_a_folder_finds_the_others_of_its_making(tmp_path, monkeypatch):
+    states = []
+
+    def looking(function):
+        def call(*arguments, **further):
+            function(*arguments, **further)
+            states.append({name: text for name, text in files_of(tmp_path).items() if not name.startswith('.')})
+
+        return call
+
+    _write_folder(tmp_path / 'a', 'last b c', 'old')
+    with monkeypatch.context() as patch:
+        for name in ('replace', 'remove', 'unlink'):
+            patch.setattr(os, name, looking(getattr(os, name)))
+        _write_folder(tmp_path / 'a', 'last b c', 'new')
+    remove_folder(tmp_path / 'a', 'last')
+    assert not (tmp_path / 'a').exists()
+    whole = [state for state in states if 'a/last' in state]
+    assert len(states) > len(whole) and whole == [dict.fromkeys(['a/b', 'a/c', 'a/last'], b'new')] * len(whole)
+
+
+def test_a_folder_that_cannot_be_written_stays_as_it_was_and_the_error_names_it(tmp_path):
+    _write_folder(tmp_path / 'a', 'last b', 'old')
+    with full_disk(), pytest.raises(OSError, match=f"File too large: '{tmp_path}/a'"):
+        _write_folder(tmp_path / 'a', 'last b', 'new')
+    assert files_of(tmp_path) == {'a/last': b'old', 'a/b': b'old'}
 
 
 def test_files_are_written_into_a_folder_that_is_made(tmp_path):

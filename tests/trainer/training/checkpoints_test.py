@@ -6,11 +6,12 @@ import keras
 import numpy as np
 import pytest
 
+from tests.support.mounted_bucket import refuse_folder_renames
 from tests.support.training_runs import TINY_RUN
 from trainer.config import check_config
 from trainer.errors import ModelError
 from trainer.models.files import load_model, save_whole
-from trainer.training.checkpoints import load_newest, save_checkpoint
+from trainer.training.checkpoints import list_steps, load_newest, save_checkpoint
 from trainer.training.run_folder import reserve_workdir
 from trainer.training.run_places import places_within
 
@@ -80,6 +81,29 @@ def test_dropout_goes_on_where_it_stood(tmp_path):
     dropped = np.asarray(loaded(ones, training=True)['k5'])
     np.testing.assert_array_equal(dropped, model(ones, training=True)['k5'])
     assert not np.array_equal(dropped, first)
+
+
+def test_a_bucket_that_is_mounted_and_renames_no_folders_takes_checkpoints(tmp_path, monkeypatch):
+    refuse_folder_renames(monkeypatch)
+    model = make_model()
+    for step in (1, 2, 2, 3):
+        save_checkpoint(str(tmp_path), step, model, make_state(step), kept=2)
+    assert names_in(tmp_path) == ['step_000000002', 'step_000000003']
+    assert load_newest(str(tmp_path))[1] == make_state(3)
+
+
+def test_a_checkpoint_that_was_being_written_or_removed_is_none_and_goes_with_the_next(tmp_path):
+    model = make_model()
+    for step in (1, 2):
+        save_checkpoint(str(tmp_path), step, model, make_state(step), kept=2)
+    for step in (1, 3):
+        left = tmp_path / f'step_00000000{step}'
+        left.mkdir(exist_ok=True)
+        (left / 'state.json').unlink(missing_ok=True)
+        (left / 'ensemble.keras').write_bytes(b'PK')
+    assert list_steps(str(tmp_path)) == [2] and load_newest(str(tmp_path))[1] == make_state(2)
+    save_checkpoint(str(tmp_path), 4, model, make_state(4), kept=2)
+    assert names_in(tmp_path) == ['step_000000002', 'step_000000004']
 
 
 def test_half_written_checkpoint_is_ignored(tmp_path):
