@@ -85,7 +85,7 @@ def test_a_run_that_is_not_there_is_one_line(store_fixture, request, tmp_path):
     url = request.getfixturevalue(store_fixture)
     store._open_client.cache_clear()
     scheme = url.partition('://')[0]
-    arguments = ['--data_dir=data', f'--cache_dir={tmp_path}']
+    arguments = [f'--data_dir={tmp_path}', f'--cache_dir={tmp_path}']
     result = run_command('sero-evaluate', f'--workdir={scheme}://no-such-bucket/run', *arguments)
     assert error_line(result) == f'sero-evaluate: {scheme}://no-such-bucket: no such bucket'
     result = run_command('sero-evaluate', f'--workdir={url}/none', *arguments)

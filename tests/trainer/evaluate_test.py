@@ -205,6 +205,14 @@ def test_missing_data_dir_is_named(tmp_path):
     assert error_line(result) == f'sero-evaluate: {tmp_path}/no: no such folder; sero-build or tfds build makes it'
 
 
+@pytest.mark.parametrize('flag', ['workdir', 'models', 'baseline_workdir', 'data_dir', 'output_dir'])
+def test_a_url_without_a_bucket_is_one_line(tmp_path, flag):
+    others = ['data_dir'] if flag == 'models' else ['data_dir', 'workdir']
+    folders = dict.fromkeys(others, tmp_path) | {flag: 's3:///x'}
+    result = run_command('sero-evaluate', *(f'--{name}={folder}' for name, folder in folders.items()))
+    assert error_line(result) == 'sero-evaluate: s3:///x: names no bucket; expected s3://BUCKET/FOLDER'
+
+
 def test_missing_baseline_is_named_and_nothing_is_written(synthetic_run, data_dir, tmp_path):
     shutil.copytree(synthetic_run[0], tmp_path / 'run')
     result = run_command(
