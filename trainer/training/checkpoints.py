@@ -55,15 +55,21 @@ def save_checkpoint(folder: str, step: int, model: keras.Model, state: dict, kep
     kept : how many checkpoints are kept.
     """
     os.makedirs(folder, exist_ok=True)
-    remove_left_behind(folder)
-    for left in set(_find_steps(folder)) - set(list_steps(folder)):
-        remove_folder(_path(folder, left), _STATE_FILE)
+    remove_unfinished(folder)
     with staged_folder(_path(folder, step), _STATE_FILE) as temporary:
         model.save(os.path.join(temporary, _MODEL_FILE))
         with open(os.path.join(temporary, _STATE_FILE), 'w', encoding='utf-8') as file:
             json.dump(state | {_DROPOUT: [np.asarray(seed).tolist() for seed in _dropout_seeds(model)]}, file)
     for old in list_steps(folder)[:-kept]:
         remove_folder(_path(folder, old), _STATE_FILE)
+
+
+def remove_unfinished(folder: str) -> None:
+    """Removes what a killed process was writing or removing in a run's folder of checkpoints, which may be missing."""
+    if os.path.isdir(folder):
+        remove_left_behind(folder)
+    for step in set(_find_steps(folder)) - set(list_steps(folder)):
+        remove_folder(_path(folder, step), _STATE_FILE)
 
 
 def load_newest(folder: str) -> tuple[keras.Model, dict] | None:

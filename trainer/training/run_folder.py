@@ -122,9 +122,9 @@ def reserve_workdir(places: RunPlaces, config: FrozenConfigDict, writes: bool) -
     members = os.path.join(workdir, MEMBERS_FOLDER)
     try:
         os.makedirs(members, exist_ok=True)
-        for folder in (workdir, members, places.checkpoints):
-            if os.path.isdir(folder):
-                remove_left_behind(folder)
+        for folder in (workdir, members):
+            remove_left_behind(folder)
+        checkpoints.remove_unfinished(places.checkpoints)
         write_json(path, content)
     except OSError as error:
         raise UserError(f'{workdir}: cannot be written: {error.strerror}') from None

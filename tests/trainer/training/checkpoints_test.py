@@ -123,7 +123,7 @@ def test_half_written_checkpoint_is_replaced_by_the_next_attempt(tmp_path):
 
 def test_what_a_killed_training_was_saving_or_removing_is_gone_when_it_goes_on(tmp_path):
     left = [tmp_path / '.00c0ffee.partial', tmp_path / 'members' / '.00c0ffee.partial.keras']
-    left.append(tmp_path / 'checkpoints' / '.00c0ffee.partial')
+    left += [tmp_path / 'checkpoints' / name for name in ('.00c0ffee.partial', 'step_000000001')]
     for path in left:
         path.mkdir(parents=True)
         (path / 'ensemble.keras').write_bytes(b'PK')
