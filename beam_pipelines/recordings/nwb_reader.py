@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 # Timestamps of an evenly sampled current differ from an even grid by less, as a share of the interval.
 _MOST_UNEVEN = 0.01
 _BLOCK_SAMPLES = 1 << 22
-# How a time of ISO 8601 ends that has one; a date alone ends alike.
-_TIME_ZONE = re.compile(r':\d\d(\.\d+)?\s*(Z|[+-]\d\d(:?\d\d){0,2})\s*$')
+# How a time of ISO 8601 ends that has one, also if it is written without colons; a date alone ends alike.
+_TIME_ZONE = re.compile(r'(:\d\d|T\d{4,6})([.,]\d+)?\s*(Z|[+-]\d\d(:?\d\d){0,2})\s*$')
 
 
 def read_nwb_currents(path: str, channel: str | None = None) -> Iterator[RecordedCurrent | RecordingRejected]:

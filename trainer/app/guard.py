@@ -19,6 +19,8 @@ _HEADERS = {
     'X-Content-Type-Options': 'nosniff',
     'Referrer-Policy': 'no-referrer',
     'Cross-Origin-Resource-Policy': 'same-origin',
+    # A site that has opened the page by its address keeps no hold on the tab.
+    'Cross-Origin-Opener-Policy': 'same-origin',
     'Cache-Control': 'no-store',
 }
 

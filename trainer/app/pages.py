@@ -84,6 +84,7 @@ class Pages:
             'done': changes.done,
             'total': changes.done + changes.waiting + bool(changes.reading),
             'progress': _progress_words(changes),
+            'unwatched': ' '.join(f'{problem}.' for problem in changes.unwatched),
         }
 
     def rows(self, file: SessionFile) -> str:

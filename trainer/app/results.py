@@ -88,13 +88,10 @@ class Results:
             return path
 
     def _write_nwb(self) -> None:
-        # Their start time is in the recording itself, so the cells keep its true path.
-        of_name = {
-            cell.result.cell: cell for file in self._session.files() for cell, _ in file.outcomes if cell is not None
-        }
+        cells = self.findings().sorted_cells()
         folder = self._folder / 'of_all'
         folder.mkdir(exist_ok=True)
-        paths = export_nwb(folder, [of_name[name] for name in sorted(of_name)], self._classifier.description)
+        paths = export_nwb(folder, cells, self._classifier.description)
         with staged(self._folder / NWB_ZIP) as temporary, zipfile.ZipFile(temporary, 'w', zipfile.ZIP_DEFLATED) as file:
             for path in paths:
                 file.write(path, path.name)

@@ -55,6 +55,7 @@ class SessionChanges:
     removed : numbers of files that are gone.
     waiting, done : how many files wait, and how many are done, since the queue was last empty.
     reading : the name of the file that is being classified; None: there is none.
+    unwatched : what cannot be read in the watched folder, a line each.
     """
 
     version: int
@@ -63,6 +64,7 @@ class SessionChanges:
     waiting: int
     done: int
     reading: str | None
+    unwatched: tuple[str, ...]
 
 
 class Session:
@@ -82,6 +84,7 @@ class Session:
         self._waiting: collections.deque[int] = collections.deque()
         self._removed: dict[int, int] = {}  # number -> version
         self._gone: list[str] = []
+        self._unwatched: tuple[str, ...] = ()
         self._reading: int | None = None
         self._version = self._last_number = self._done = 0
 
@@ -147,6 +150,7 @@ class Session:
                 len(self._waiting),
                 self._done,
                 self._files[self._reading].name if self._reading in self._files else None,
+                self._unwatched,
             )
 
     def take(self, timeout_s: float) -> SessionFile | None:
@@ -183,6 +187,28 @@ class Session:
                 self._put(dataclasses.replace(present, status='done', is_missing=not outcomes))
             if not self._waiting:
                 self._done = 0
+
+    def replace_outcomes(self, path: str, outcomes: tuple[Outcome, ...]) -> None:
+        """Keeps those outcomes of a file that are still true, where another file now holds one of its cells."""
+        with self._changed:
+            for file in list(self._files.values()):
+                if file.path == path and file.outcomes != outcomes:
+                    self._put(dataclasses.replace(file, outcomes=outcomes))
+
+    def options_of(self, path: str) -> ReadingOptions:
+        """Returns how a file that has appeared is read: as before if it was moved, else as the next ones are."""
+        with self._changed:
+            name = os.path.basename(path)
+            watched = [file for file in self._files.values() if not file.is_uploaded]
+            gone = [file for file in watched if os.path.basename(file.path) == name and not os.path.exists(file.path)]
+            return gone[-1].found_with if gone else self.next_options
+
+    def set_unwatched(self, problems: tuple[str, ...]) -> None:
+        """Takes what cannot be read in the watched folder, a line each, for the page."""
+        with self._changed:
+            if problems != self._unwatched:
+                self._unwatched = problems
+                self._next_version()
 
     def repeat_or_remove(self, path: str) -> bool:
         """Reads a file again whose outcome is no longer true, as it was read before; removes it if it is gone.

@@ -34,7 +34,8 @@ class Worker:
         while requests.signal_number is None:
             if self._watched and time.monotonic() >= next_look:
                 for path in self._watched.poll():
-                    self._session.add(path, self._session.next_options)
+                    self._session.add(path, self._session.options_of(path))
+                self._session.set_unwatched(self._watched.problems)
                 next_look = time.monotonic() + _SECONDS_BETWEEN_LOOKS
             self._classify_next()
 
@@ -45,6 +46,8 @@ class Worker:
         for path in self._session.take_gone():
             self._outcomes.forget(path)
         for path in self._outcomes.take_outdated():
-            is_repeated = not self._outcomes.holds(path) and self._session.repeat_or_remove(path)
+            if left := self._outcomes.of_file(path):
+                self._session.replace_outcomes(path, left)
+            is_repeated = not left and self._session.repeat_or_remove(path)
             if self._watched and not is_repeated:
                 self._watched.forget(path)  # It may come back as it was.

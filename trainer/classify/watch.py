@@ -41,7 +41,8 @@ def watch(
     """Classifies each recording below ``watched`` when it is complete, and again when it has changed, until Ctrl-C.
 
     The outputs are rewritten each time, or as soon as they can be: when no other program has them open, when the disk
-    has room again. Of two files of the same name the first one is used, as long as it is there.
+    has room again. Of two files of the same name the first one is used, as long as it is there
+    and not rejected.
 
     Parameters
     ----------
@@ -88,6 +89,10 @@ def _outcome_lines(cell: ClassifiedCell | None, report: ExtractionReport, calibr
     return [verdict_line(cell.result, calibration), *warnings]
 
 
+def _unreadable_words(path: str, why: str) -> str:
+    return f'{path}: {why}; what is recorded there is classified when it can be read'
+
+
 class WatchedFolder:
     """The recordings below a folder, at any depth: each is reported when complete, and again after each change.
 
@@ -99,7 +104,7 @@ class WatchedFolder:
         self._output_dir = os.path.realpath(output_dir)
         self._seen: dict[str, tuple[tuple[int, int], float]] = {}
         self._reported: dict[str, tuple[int, int]] = {}
-        self._unreadable: dict[str, str] = {}  # folder -> why
+        self._unreadable: dict[str, str] = {}  # folder or file -> why
 
     def poll(self) -> list[str]:
         """Returns the paths of the complete files that have not been reported in their present state."""
@@ -107,8 +112,8 @@ class WatchedFolder:
         ready = []
         said_before = self._unreadable
         states = self._states()
-        for folder in sorted(self._unreadable.keys() - said_before.keys()):
-            say(f'{folder}: {self._unreadable[folder]}; recordings in it are classified when it can be read')
+        for path in sorted(self._unreadable.keys() - said_before.keys()):
+            say(_unreadable_words(path, self._unreadable[path]))
         for path, state in states.items():
             if self._reported.get(path) == state:
                 continue
@@ -138,14 +143,22 @@ class WatchedFolder:
                 status = os.stat(path)
             except FileNotFoundError:
                 continue  # removed since the folder was listed
-            except OSError as error:
+            except PermissionError as error:  # The folder may be listed, but not entered.
                 self._note(os.path.dirname(path), error)
+                continue
+            except OSError as error:  # such as of a link to itself
+                self._note(path, error)
                 continue
             states[path] = (status.st_size, status.st_mtime_ns)
         return states
 
-    def _note(self, folder: str, error: OSError) -> None:
-        self._unreadable[folder] = error.strerror or str(error)
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What could not be read at the last look, a line each."""
+        return tuple(_unreadable_words(path, why) for path, why in sorted(self._unreadable.items()))
+
+    def _note(self, path: str, error: OSError) -> None:
+        self._unreadable[path] = error.strerror or str(error)
 
     def _note_unlisted(self, error: OSError) -> None:
         # A folder below the watched one may be removed while its parent is listed.

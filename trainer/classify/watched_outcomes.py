@@ -38,6 +38,7 @@ class WatchedOutcomes:
         self._classifier, self._pool = classifier, pool
         self._of_file: dict[str, list[Outcome]] = {}  # one for each cell in the file
         self._duplicate_of: dict[str, list[_Original]] = {}
+        self._stands_in_for: dict[str, set[str]] = {}  # a duplicate -> rejected files whose cells it holds
         self._outdated: list[str] = []
 
     def classify(self, path: str, options: ReadingOptions | None = None) -> list[Outcome]:
@@ -73,6 +74,8 @@ class WatchedOutcomes:
         for path, originals in list(self._duplicate_of.items()):
             if os.path.exists(path) and not all(map(self._is_used, originals)):
                 self.forget(path)
+                rejected = {original.path for original in originals if os.path.exists(original.path)}
+                self._stands_in_for.setdefault(path, set()).update(rejected)
                 self._outdated.append(path)
         outdated, self._outdated = self._outdated, []
         return outdated
@@ -82,9 +85,9 @@ class WatchedOutcomes:
         self._of_file.pop(path, None)
         self._duplicate_of.pop(path, None)
 
-    def holds(self, path: str) -> bool:
-        """Whether there is an outcome of a file."""
-        return path in self._of_file
+    def of_file(self, path: str) -> tuple[Outcome, ...]:
+        """Returns the outcomes of a file, one for each cell in it; empty if there are none."""
+        return tuple(self._of_file.get(path, ()))
 
     def gather(self) -> Findings:
         """Returns the findings on all files."""
@@ -108,10 +111,13 @@ class WatchedOutcomes:
 
     def _outcome(self, path: str, cell: MeasuredCell, report: ExtractionReport) -> Outcome:
         other = self._file_of(cell.cell)
-        if other is not None and os.path.exists(other):
+        if other is not None and path in self._stands_in_for.get(other, ()):
+            self.forget(other)  # The first file has its verdict again.
+            self._outdated.append(other)
+        elif other is not None and os.path.exists(other):
             self._duplicate_of.setdefault(path, []).append(_Original(other, cell.cell))
             return None, rejection_report(duplicate_cell(path, cell.cell, other))
-        if other is not None:  # It was moved, or deleted and recorded anew.
+        elif other is not None:  # It was moved, or deleted and recorded anew.
             self._drop_cell(other, cell.cell)
         return self._classifier.classify_cell(cell), report
 

@@ -38,6 +38,7 @@ def test_the_printed_address_opens_the_page(app):
     status, page, headers = ask(app.url)
     assert status == 200 and 'Serotonergic or not' in page
     assert "default-src 'none'" in headers['Content-Security-Policy'] and headers['Cache-Control'] == 'no-store'
+    assert headers['Cross-Origin-Opener-Policy'] == 'same-origin'
     status, _, headers = ask(app.url, urllib.parse.urlsplit(app.url).path.rstrip('/'))
     assert (status, headers['Location']) == (307, urllib.parse.urlsplit(app.url).path)
 

@@ -179,7 +179,7 @@ def test_all_recordings_are_classified_again_in_another_way(page, recordings):
     expect(page.locator('#next-sampling_rate_hz')).to_have_value('40000')
     set_rate(page, '-1')
     page.get_by_label('Scale').first.focus()
-    expect(page.locator('#next .problem')).to_have_text('The sampling rate is in Hz, such as 40000.')
+    expect(page.locator('#next .problem')).to_contain_text('The sampling rate is in Hz, such as 40000. The former')
     expect(page.get_by_label('Scale').first).to_be_focused()
 
 

@@ -100,6 +100,38 @@ def test_of_a_file_that_is_gone_the_outcomes_stay_with_the_options_that_led_to_t
     assert (session[number].found_with, session[number].is_missing) == (RESAMPLED, False)
 
 
+def test_of_a_file_whose_cell_another_one_holds_the_others_stay(session):
+    number = session.add('a', PLAIN)
+    work(session)
+    version = session.version
+    session.replace_outcomes('a', session[number].outcomes)
+    assert session.version == version
+    session.replace_outcomes('a', outcomes('y', 'a'))
+    assert [cell.result.cell for cell, _ in session[number].outcomes] == ['y'] and session.version > version
+
+
+def test_a_recording_that_was_moved_is_read_as_before(session, tmp_path):
+    recorded = tmp_path / 'a.abf'
+    recorded.touch()
+    number = session.add(str(recorded), PLAIN)
+    session.read_again([number], RESAMPLED)
+    work(session)
+    copied = str(tmp_path / 'sorted' / 'a.abf')
+    assert session.options_of(copied) == PLAIN  # The first is still there.
+    recorded.unlink()
+    assert session.options_of(copied) == RESAMPLED
+    assert session.options_of(str(tmp_path / 'sorted' / 'b.abf')) == PLAIN
+
+
+def test_a_page_is_told_once_what_cannot_be_read_in_the_watched_folder(session):
+    session.set_unwatched(('day: Permission denied',))
+    version = session.version
+    session.set_unwatched(('day: Permission denied',))
+    assert session.version == version and session.changes(0).unwatched == ('day: Permission denied',)
+    session.set_unwatched(())
+    assert session.version > version and session.changes(0).unwatched == ()
+
+
 def test_a_watched_file_that_has_changed_is_the_same_file(session):
     assert session.add('a', PLAIN) == session.add('a', PLAIN)
     assert [work(session), work(session)] == ['a', None]

@@ -32,7 +32,7 @@ def test_a_folder_that_becomes_unreadable_is_named_each_time(free_folder, capsys
         with without_privileges():
             watched.poll()
         said.append(capsys.readouterr().err)
-    words = f'{inner}: Permission denied; recordings in it are classified when it can be read'
+    words = f'{inner}: Permission denied; what is recorded there is classified when it can be read'
     assert [words in line for line in said] == [False, True, False, False, True]
 
 
@@ -42,7 +42,11 @@ def test_a_watched_folder_that_goes_is_named_and_a_file_that_goes_is_not(free_fo
     os.symlink(folder / 'nowhere', folder / 'gone.abf')
     watched = WatchedFolder(str(folder), str(free_folder / 'verdicts'))
     watched.poll()
-    assert capsys.readouterr().err == ''
+    assert capsys.readouterr().err == '' and watched.problems == ()
+    os.symlink(folder / 'round.abf', folder / 'round.abf')
+    watched.poll()
+    assert f'{folder}/round.abf: Too many levels of symbolic links' in capsys.readouterr().err
+    assert len(watched.problems) == 1
     folder.rename(free_folder / 'away')
     watched.poll()
     assert f'{folder}: No such file or directory' in capsys.readouterr().err

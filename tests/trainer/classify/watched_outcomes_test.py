@@ -12,7 +12,7 @@ from trainer.classify.watched_outcomes import WatchedOutcomes
 
 
 def read(recordings, options=None):
-    """Reads a file as one cell of its name; one that is gone or holds ``broken`` is rejected."""
+    """Reads a file as one cell of its name, or as the two that it holds; one that is gone or ``broken`` is rejected."""
     for recording in recordings:
         path = recording.paths[0]
         if not pathlib.Path(path).exists():
@@ -20,7 +20,9 @@ def read(recordings, options=None):
         elif pathlib.Path(path).read_text() == 'broken':
             yield [(None, rejection_report(RejectedFile(path, 'truncated', 'cut off')))]
         else:
-            yield [(types.SimpleNamespace(cell=recording.cell_id, path=path), ExtractionReport(used_files=1))]
+            content = pathlib.Path(path).read_text()
+            names = content.split(',') if ',' in content else [recording.cell_id]
+            yield [(types.SimpleNamespace(cell=name, path=path), ExtractionReport(used_files=1)) for name in names]
 
 
 @pytest.fixture
@@ -97,6 +99,24 @@ def test_a_duplicate_is_looked_at_again_when_the_first_has_no_verdict_any_more(o
     outcomes.classify(second)
     assert found(outcomes) == ({'A#1': second}, [(first, 'truncated')])
     assert outcomes.take_outdated() == []
+    # Once the first is right, the cell is its own again.
+    record('a/A#1.abf')
+    outcomes.classify(first)
+    assert outcomes.take_outdated() == [second]
+    outcomes.classify(second)
+    assert found(outcomes) == ({'A#1': first}, [(second, 'duplicate_cell')])
+    assert outcomes.take_outdated() == []
+
+
+def test_of_a_file_that_is_gone_the_cells_stay_that_no_other_file_holds(outcomes, record):
+    first = record('a/day.nwb', 'x,y')
+    outcomes.classify(first)
+    pathlib.Path(first).unlink()
+    second = record('b/day.nwb', 'x,z')
+    outcomes.classify(second)
+    assert found(outcomes) == ({'y': first, 'x': second, 'z': second}, [])
+    assert outcomes.take_outdated() == [first]
+    assert [cell.result.cell for cell, _ in outcomes.of_file(first)] == ['y']
 
 
 def test_a_broken_recording_that_was_moved_is_rejected_once(outcomes, record, tmp_path):

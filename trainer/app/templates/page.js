@@ -29,10 +29,20 @@ const ask = async (address, request) => {
   }
 };
 
+// What a JSON text holds; nothing if it is none, as another program may answer.
+const contentOf = text => {
+  try {
+    return JSON.parse(text) ?? {};
+  } catch {
+    return {};
+  }
+};
+
 // What the program says against a request: the sentence, and the field of the form that it is about.
 const problemOf = ({ status, kind, text }) => {
   if (!status) return { problem: 'The program does not answer.' };
-  if (kind.startsWith('application/json')) return JSON.parse(text);
+  const said = kind.startsWith('application/json') ? contentOf(text) : {};
+  if (said.problem) return said;
   const isSaid = status < 500 && kind.startsWith('text/plain');
   return { problem: isSaid ? text : 'the program failed; its terminal says why.' };
 };
@@ -83,6 +93,7 @@ const showState = state => {
     document.querySelector(`[data-count="${kind}"]`).textContent = count.toLocaleString('en');
   }
   byId('words').textContent = state.words;
+  byId('unwatched').textContent = state.unwatched;
   byId('downloads').hidden = !(state.counts.SER + state.counts.NSER + state.counts.undecided);
   byId('stamp').hidden = !state.source_words;
   byId('stamp').querySelector('strong').textContent = state.source_words;
@@ -104,24 +115,29 @@ const look = async () => {
   clearTimeout(looking);
   let wait = 1000;
   const answer = await ask(`state?since=${version}`);
-  const isState = answer.status === 200 && answer.kind.startsWith('application/json');
-  if (isState) {
-    const state = JSON.parse(answer.text);
-    showState(state);
-    version = state.version;
-    if (state.busy) wait = 250;
+  try {
+    const state = answer.ok ? contentOf(answer.text) : {};
+    const isState = Array.isArray(state.files);
+    if (isState) {
+      showState(state);
+      version = state.version;
+      if (state.busy) wait = 250;
+    }
+    const hasEnded = !isState && answer.status !== 204;
+    if (hasEnded) {
+      say(`${whyEnded(answer)} What is shown stays until you reload.`);
+      wait = 2000;
+    } else if (document.body.classList.contains('ended')) say('');
+    document.body.classList.toggle('ended', hasEnded);
+  } finally {
+    looking = setTimeout(look, wait);
   }
-  const hasEnded = !isState && answer.status !== 204;
-  if (hasEnded) {
-    say(`${whyEnded(answer.status)} What is shown stays until you reload.`);
-    wait = 2000;
-  } else if (document.body.classList.contains('ended')) say('');
-  document.body.classList.toggle('ended', hasEnded);
-  looking = setTimeout(look, wait);
 };
 
-const whyEnded = status => {
+const whyEnded = ({ status, text }) => {
   if (!status) return 'The program does not answer; it has ended, perhaps.';
+  const { problem } = contentOf(text);
+  if (problem) return problem;
   if (status >= 500) return 'The program failed; its terminal says why.';
   return 'The program has ended, and another one answers here: open the address that it has printed.';
 };
@@ -145,8 +161,15 @@ const send = async (form, address, focuses = true) => {
   return false;
 };
 
-// What the watched folder brings next is read so too.
-byId('next').addEventListener('change', event => send(event.currentTarget, 'reading', false));
+// What the watched folder brings next is read so too. One change is sent after the other, so that the last one holds.
+{
+  let sent = Promise.resolve();
+  byId('next').addEventListener('change', ({ currentTarget: form }) => {
+    sent = sent.then(async () => {
+      if (!await send(form, 'reading', false)) form.querySelector('.problem').append(' The former settings hold.');
+    });
+  });
+}
 
 byId('next').addEventListener('submit', async event => {
   event.preventDefault();
