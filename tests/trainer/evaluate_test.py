@@ -255,9 +255,7 @@ def test_damaged_spike_is_no_part_of_a_verdict(synthetic_run, data_dir, tmp_path
 def test_folder_that_cannot_be_written_is_named_before_the_evaluation(authors_files, tmp_path):
     (tmp_path / 'file').write_text('')
     folder = tmp_path / 'file' / 'evaluation'
-    result = run_command(
-        'sero-evaluate', '--models', authors_files, '--data_dir', tmp_path / 'no', '--output_dir', folder
-    )
+    result = run_command('sero-evaluate', '--models', authors_files, '--data_dir', tmp_path, '--output_dir', folder)
     assert error_line(result) == f'sero-evaluate: {folder}: cannot be written; give another --output_dir'
 
 

@@ -43,8 +43,12 @@ def start(*arguments) -> subprocess.Popen:
 
 
 def rows(path) -> list[dict[str, str]]:
-    with open(path, newline='') as file:
-        return list(csv.DictReader(file))
+    """Returns the rows of a table; --watch takes it away for a moment before it puts a new one there."""
+    for _ in range(100):
+        with contextlib.suppress(FileNotFoundError), open(path, newline='') as file:
+            return list(csv.DictReader(file))
+        time.sleep(0.1)
+    raise AssertionError(f'{path} never came')
 
 
 def rejected(folder) -> dict[str, str]:
