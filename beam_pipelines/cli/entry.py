@@ -52,7 +52,6 @@ def _required_modules() -> set[str]:
 
 
 def _end(line: str, status: int) -> None:
-    from beam_pipelines.cli.command import say
-
-    say(line, on_new_line=status == 130)
+    # Without the rest of this package, which may be what could not be imported.
+    print('\n' * (status == 130) + f'{sys.argv[0]}: {line}', file=sys.stderr)
     sys.exit(status)

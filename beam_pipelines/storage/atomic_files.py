@@ -48,7 +48,8 @@ def staged_folder(folder: str | os.PathLike, last: str) -> Iterator[str]:
     """Yields an empty temporary folder beside ``folder``, whose files become those of ``folder`` when the block ends.
 
     They are moved one by one: buckets that are mounted as folders can rename files, but no folders. Whoever finds the
-    file ``last`` finds all others of its making. If the block raises, ``folder`` stays as it was.
+    file ``last`` finds all others of its making. If the block raises, ``folder`` stays as it was; if a file cannot be
+    moved afterwards, ``folder`` is left without ``last``.
 
     Parameters
     ----------

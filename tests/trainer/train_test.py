@@ -262,8 +262,7 @@ def test_a_cache_that_cannot_be_written_is_one_line(tmp_path):
     arguments = ['--config', CONFIG_FILE, '--data_dir', 's3://bucket/data', '--workdir', tmp_path / 'run']
     for folder, problem in ((tmp_path / 'file/x', 'Not a directory'), (tmp_path / 'file', 'File exists')):
         assert error_line(run_command('sero-train', *arguments, '--cache_dir', folder)) == (
-            f'sero-train: {folder}: the cache cannot be used: {problem}; make room there, or name another folder by'
-            ' --cache_dir'
+            f'sero-train: {folder}: the cache cannot be used: {problem}; name another folder by --cache_dir'
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 
@@ -12,15 +13,19 @@ from beam_pipelines.errors import UserError
 def is_of_disk(error: BaseException) -> bool:
     """Whether the operating system has raised an error about a file.
 
-    A client that raises ``OSError`` for what a store has answered says it in the words of the store, and those of a
-    connection have classes of their own.
+    A client that raises ``OSError`` for what a store has answered says it in the words of the store. Those of a
+    connection have classes or numbers of their own.
     """
+    is_of_system = isinstance(error, OSError) and (
+        getattr(error, 'winerror', None) is not None  # It has words of its own.
+        or (error.errno is not None and error.strerror == os.strerror(error.errno))
+    )
     return (
         isinstance(error, OSError)
+        and is_of_system
         and not isinstance(error, (ConnectionError, TimeoutError))
         and type(error).__module__ == OSError.__module__
-        and error.errno is not None
-        and error.strerror == os.strerror(error.errno)
+        and error.errno not in (errno.ENETUNREACH, errno.EHOSTUNREACH)
     )
 
 
@@ -37,5 +42,6 @@ def disk_errors(folder: str) -> Iterator[None]:
 
 def cache_error(error: OSError, folder: str) -> UserError:
     """Returns an error of the disk in a folder of the cache as a line that says what to do."""
-    problem = f'the cache cannot be used: {error.strerror}; make room there, or name another folder by --cache_dir'
+    advice = 'make room there, or name' if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else 'name'
+    problem = f'the cache cannot be used: {error.strerror}; {advice} another folder by --cache_dir'
     return UserError(problem, file=folder)

@@ -192,7 +192,13 @@ class ShardCache:
 
     def _sessions(self) -> set[str]:
         """Returns the folders of all processes; one that begins or ends may have a lock and no folder."""
-        return {entry.path.removesuffix(_LOCK) for entry in os.scandir(os.path.join(self._folder, _USE))}
+        # Others put files there, such as NFS for a lock that is removed while it is open.
+        entries = [
+            entry
+            for entry in os.scandir(os.path.join(self._folder, _USE))
+            if entry.name.endswith(_LOCK) or entry.is_dir()
+        ]
+        return {entry.path.removesuffix(_LOCK) for entry in entries}
 
     @property
     def _session(self) -> str:

@@ -34,6 +34,11 @@ class OutputSet:
         self._partial, self._replaced = (folder / f'.{command}.{kind}' for kind in ('partial', 'replaced'))
         # The new set is complete, and is alone: the earlier one is away.
         self._complete, self._alone = (folder / f'.{command}.{mark}' for mark in ('is_complete', 'is_alone'))
+        # Earlier versions of this package had the new set in these folders then, and no marks.
+        self._folders_of_earlier = {
+            folder / f'.{command}.complete': self._complete,
+            folder / f'.{command}.placed': self._alone,
+        }
 
     def prepare(self) -> None:
         """Ends what a killed command has begun; OSError if the folder cannot be written."""
@@ -45,7 +50,8 @@ class OutputSet:
     def replacing(self) -> Iterator[pathlib.Path]:
         """Yields an empty folder; the files that the block leaves there, at any depth, replace the earlier ones.
 
-        If the block raises, or the files cannot be replaced, the folder stays as it was.
+        If the block raises, or the files cannot be replaced, the folder stays as it was. If the disk does not allow
+        even that, both sets stay hidden there, and the next command puts the new one in place.
         """
         self._end_interrupted()
         self._partial.mkdir()
@@ -61,13 +67,21 @@ class OutputSet:
             path = pathlib.Path(os.fsdecode(error.filename or ''))
             if path.is_relative_to(self._partial):
                 error.filename = str(self._folder / path.relative_to(self._partial))
+            elif path in (self._complete, self._alone):
+                error.filename = str(self._folder)
             raise
         finally:
-            self._remove_rest()
+            if not (self._complete.exists() or self._alone.exists()):
+                self._remove_rest()
 
     def _end_interrupted(self) -> None:
         """Puts in place what a killed command had completed, and removes what it had not; OSError if that fails."""
         with interrupts_held_back():
+            for folder, mark in self._folders_of_earlier.items():
+                if folder.exists():
+                    mark.touch()
+                    shutil.rmtree(self._partial, ignore_errors=True)
+                    os.replace(folder, self._partial)
             if self._alone.exists():
                 self._put()
             elif self._complete.exists():
@@ -100,23 +114,30 @@ class OutputSet:
             changed.add(target.parent)
         for folder in changed:  # before the earlier outputs are removed
             flush(folder)
+        self._remove_marks()
 
     def _put_back(self, new: Iterable[pathlib.Path]) -> None:
-        """Undoes what has been done, as far as it can be."""
-        for path in new:
-            with contextlib.suppress(OSError):
-                if self._alone.exists() and not os.path.lexists(self._partial / path.relative_to(self._folder)):
-                    os.remove(path)
-        for path in _files_in(self._replaced):
-            with contextlib.suppress(OSError):
+        """Undoes what has been done; if that fails too, the marks stay, by which the next command goes on."""
+        with contextlib.suppress(OSError):
+            if self._alone.exists():
+                for path in new:
+                    partial = self._partial / path.relative_to(self._folder)
+                    if os.path.lexists(path) and not os.path.lexists(partial):
+                        os.replace(path, partial)
+                os.replace(self._alone, self._complete)
+            for path in _files_in(self._replaced):
                 os.replace(path, self._folder / path.relative_to(self._replaced))
+            self._remove_marks()
 
-    def _remove_rest(self) -> None:
-        folders = {path.parent for path in _files_in(self._replaced)}
-        for mark in (self._complete, self._alone):  # first: nothing is to be made of what is half removed
+    def _remove_marks(self) -> None:
+        for mark in (self._complete, self._alone):
             if mark.exists():
                 mark.unlink()
                 flush(self._folder)
+
+    def _remove_rest(self) -> None:
+        """Removes what a set leaves that has no mark any more: nothing is to be made of what is half removed."""
+        folders = {path.parent for path in _files_in(self._replaced)}
         for folder in (self._partial, self._replaced):
             shutil.rmtree(folder, ignore_errors=True)
         for folder in folders - {self._replaced}:

@@ -69,6 +69,7 @@ def remove_unfinished(folder: str) -> None:
     if os.path.isdir(folder):
         remove_left_behind(folder)
     for step in set(_find_steps(folder)) - set(list_steps(folder)):
+        print(f'{_path(folder, step)}: removed; a killed process has left it without {_STATE_FILE}', file=sys.stderr)
         remove_folder(_path(folder, step), _STATE_FILE)
 
 
@@ -99,7 +100,16 @@ def load_newest(folder: str) -> tuple[keras.Model, dict] | None:
 
 def list_steps(folder: str) -> list[int]:
     """Returns the steps that have whole checkpoints, oldest first."""
-    return [step for step in _find_steps(folder) if os.path.exists(os.path.join(_path(folder, step), _STATE_FILE))]
+    return [step for step in _find_steps(folder) if _is_whole(_path(folder, step))]
+
+
+def _is_whole(path: str) -> bool:
+    """Tells whether a checkpoint has its state; OSError if the disk does not say, so that none is taken for half."""
+    try:
+        os.stat(os.path.join(path, _STATE_FILE))
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _find_steps(folder: str) -> list[int]:

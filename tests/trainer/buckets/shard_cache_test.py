@@ -1,6 +1,7 @@
 """The cache of shards: checked, bounded, shared, and never without what is in use."""
 
 import concurrent.futures
+import errno
 import os
 import shutil
 import signal
@@ -14,6 +15,7 @@ from beam_pipelines.datasets.checksums import checksum
 from beam_pipelines.errors import UserError
 from tests.support.full_disk import full_disk
 from trainer.buckets import store
+from trainer.buckets.disk_errors import is_of_disk
 from trainer.buckets.shard_cache import CachedObject, ShardCache
 
 
@@ -137,6 +139,22 @@ def test_another_process_may_end_while_this_one_looks_what_it_downloads(put, tmp
     monkeypatch.setattr(os, 'listdir', list_after_its_end)
     cache.fetch(put('b'))
     assert _shards_in(tmp_path) == {'a', 'b'}
+
+
+def test_a_file_of_somebody_else_among_the_sessions_is_left_alone(put, tmp_path):
+    (tmp_path / '.use').mkdir()
+    (tmp_path / '.use' / '.nfs0001').touch()
+    ShardCache(str(tmp_path), 10_000).fetch(put('a'))
+    assert _shards_in(tmp_path) == {'a'} and (tmp_path / '.use' / '.nfs0001').exists()
+
+
+@pytest.mark.parametrize(
+    ('number', 'is_disk'),
+    [(errno.ENOSPC, True), (errno.EACCES, True), (errno.ENETUNREACH, False), (errno.ECONNRESET, False)],
+)
+def test_the_disk_is_told_from_the_network(number, is_disk):
+    assert is_of_disk(OSError(number, os.strerror(number))) == is_disk
+    assert not is_of_disk(OSError(number, 'the bucket says so'))
 
 
 def test_a_disk_that_is_full_is_no_fault_of_the_store(put, tmp_path):

@@ -99,6 +99,61 @@ def test_a_rename_that_fails_leaves_the_earlier_outputs(rename, tmp_path, monkey
     assert files_of(tmp_path) == AFTER
 
 
+@pytest.mark.parametrize('rename', range(8))
+def test_a_disk_that_allows_nothing_any_more_loses_neither_set(rename, tmp_path, monkeypatch):
+    write(tmp_path, OLD)
+    renames, move = iter(range(rename)), os.replace
+
+    def failing(source, target):
+        if next(renames, None) is None:
+            raise OSError(5, 'Input/output error', str(source))
+        move(source, target)
+
+    monkeypatch.setattr(output_set.os, 'replace', failing)
+    with pytest.raises(OSError, match='Input/output error'):
+        replace(tmp_path)
+    monkeypatch.undo()
+    contents = list(files_of(tmp_path).values())
+    assert (contents.count(b'old'), contents.count(b'new')) in ((3, 0), (3, 4))
+    outputs_of(tmp_path).prepare()
+    assert files_of(tmp_path) in (OLD, AFTER)
+
+
+@pytest.mark.skipif(not hasattr(os, 'fork'), reason='kills a process that it has forked')
+@pytest.mark.parametrize('renames_until_killed', range(8))
+def test_a_process_that_is_killed_while_it_undoes_leaves_whole_sets(renames_until_killed, tmp_path):
+    write(tmp_path, OLD)
+    child = os.fork()
+    if not child:
+        move, calls = os.replace, iter(range(100))
+
+        def failing(source, target):
+            call = next(calls)
+            if call == 6:  # Three are taken away, the mark is renamed, and two of four are in place.
+                raise OSError(5, 'Input/output error', str(source))
+            if call == 7 + renames_until_killed:
+                os._exit(9)
+            move(source, target)
+
+        os.replace = failing
+        try:
+            replace(tmp_path)
+        finally:
+            os._exit(1)
+    os.waitpid(child, 0)
+    outputs_of(tmp_path).prepare()
+    assert files_of(tmp_path) in (OLD, AFTER)
+
+
+@pytest.mark.parametrize(('state', 'left'), [('complete', OLD), ('placed', {'notes.txt': b"the user's"})])
+def test_what_an_earlier_version_of_this_package_has_begun_is_ended(state, left, tmp_path):
+    write(tmp_path, left)
+    (tmp_path / f'.sero-x.{state}').mkdir()
+    write(tmp_path / f'.sero-x.{state}', NEW)
+    outputs_of(tmp_path).prepare()
+    assert files_of(tmp_path) == AFTER
+
+
 def test_the_new_set_is_on_the_disk_before_the_earlier_one_is_removed(tmp_path, monkeypatch):
     write(tmp_path, OLD)
     flushed, fsync = set(), os.fsync

@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 import pathlib
 import zipfile
 
@@ -11,7 +13,7 @@ from tests.support.training_runs import TINY_RUN
 from trainer.config import check_config
 from trainer.errors import ModelError
 from trainer.models.files import load_model, save_whole
-from trainer.training.checkpoints import list_steps, load_newest, save_checkpoint
+from trainer.training.checkpoints import list_steps, load_newest, remove_unfinished, save_checkpoint
 from trainer.training.run_folder import reserve_workdir
 from trainer.training.run_places import places_within
 
@@ -104,6 +106,22 @@ def test_a_checkpoint_that_was_being_written_or_removed_is_none_and_goes_with_th
     assert list_steps(str(tmp_path)) == [2] and load_newest(str(tmp_path))[1] == make_state(2)
     save_checkpoint(str(tmp_path), 4, model, make_state(4), kept=2)
     assert names_in(tmp_path) == ['step_000000002', 'step_000000004']
+
+
+def test_a_checkpoint_of_which_the_disk_says_nothing_is_not_taken_for_half_written(tmp_path, monkeypatch):
+    save_checkpoint(str(tmp_path), 1, make_model(), make_state(1), kept=2)
+    stat = os.stat
+
+    def failing(path, *arguments, **named):
+        if str(path).endswith('state.json'):
+            raise OSError(errno.EIO, 'Input/output error', path)
+        return stat(path, *arguments, **named)
+
+    monkeypatch.setattr(os, 'stat', failing)
+    with pytest.raises(OSError, match='Input/output error'):
+        remove_unfinished(str(tmp_path))
+    monkeypatch.undo()
+    assert list_steps(str(tmp_path)) == [1]
 
 
 def test_half_written_checkpoint_is_ignored(tmp_path):
