@@ -44,7 +44,7 @@ class _SavedState(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def save_checkpoint(folder: str, step: int, model: keras.Model, state: dict, kept: int) -> None:
-    """Saves a checkpoint, which is there whole or not at all, and removes the oldest.
+    """Saves a checkpoint, which is there whole or not at all, and removes the oldest and later ones.
 
     Parameters
     ----------
@@ -60,8 +60,11 @@ def save_checkpoint(folder: str, step: int, model: keras.Model, state: dict, kep
         model.save(os.path.join(temporary, _MODEL_FILE))
         with open(os.path.join(temporary, _STATE_FILE), 'w', encoding='utf-8') as file:
             json.dump(state | {_DROPOUT: [np.asarray(seed).tolist() for seed in _dropout_seeds(model)]}, file)
-    for old in list_steps(folder)[:-kept]:
-        remove_folder(_path(folder, old), _STATE_FILE)
+    steps = list_steps(folder)
+    # Later ones are damaged: the run has gone on from one before them.
+    kept_steps = [earlier for earlier in steps if earlier <= step][-kept:]
+    for other in set(steps) - set(kept_steps):
+        remove_folder(_path(folder, other), _STATE_FILE)
 
 
 def remove_unfinished(folder: str) -> None:

@@ -53,6 +53,15 @@ def test_only_the_last_two_are_kept(tmp_path):
     assert names_in(tmp_path) == ['step_000000003', 'step_000000004']
 
 
+def test_a_run_that_has_gone_on_from_before_a_damaged_one_keeps_what_it_saves(tmp_path):
+    model = make_model()
+    for step in (1, 3):
+        save_checkpoint(str(tmp_path), step, model, make_state(step), kept=2)
+    (tmp_path / 'step_000000003' / 'ensemble.keras').write_bytes(b'PK')
+    save_checkpoint(str(tmp_path), 2, model, make_state(2), kept=1)
+    assert load_newest(str(tmp_path))[1] == make_state(2) and list_steps(str(tmp_path)) == [2]
+
+
 def test_newest_is_the_one_with_the_largest_number(tmp_path):
     model = make_model()
     for epoch in (999_999_999, 1_000_000_000):
