@@ -12,7 +12,6 @@ flags that say how recordings are read are what the page's form starts with.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import importlib.util
 import pathlib
 import secrets
@@ -63,26 +62,15 @@ def main(argv: list[str]) -> int:
     # Imported here, so that --help is immediate.
     from trainer.app.private_folder import private_folder
     from trainer.app.server import listen
-    from trainer.models.places import model_folder
+    from trainer.classify import load
 
     values = flags.FLAGS
     with contextlib.closing(listen(values.host, values.port)) as listening:
-        with model_folder(values.model) as model:
-            classifier = dataclasses.replace(_load(model), path=values.model)
+        classifier = load(values.model)
         stopping = StopRequests('removing the uploaded recordings and stopping')
         with stopping as requests, stopping_with_terminal(), private_folder() as folder:
             _serve(classifier, listening, folder, requests)
     return 0
-
-
-def _load(model: str) -> Classifier:
-    from trainer.classify.classifier import load_classifier
-    from trainer.models.places import check_not_trained
-
-    check_not_trained(model)
-    classifier = load_classifier(model)
-    check_not_trained(model)
-    return classifier
 
 
 def _serve(classifier: Classifier, listening: socket.socket, folder: pathlib.Path, requests: StopRequests) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 
 from beam_pipelines.errors import UserError
 
+_UNREACHABLE = (errno.ENETUNREACH, errno.EHOSTUNREACH)
+
 
 def is_of_disk(error: BaseException) -> bool:
     """Whether the operating system has raised an error about a file.
@@ -16,17 +18,12 @@ def is_of_disk(error: BaseException) -> bool:
     A client that raises ``OSError`` for what a store has answered says it in the words of the store. Those of a
     connection have classes or numbers of their own.
     """
-    is_of_system = isinstance(error, OSError) and (
-        getattr(error, 'winerror', None) is not None  # It has words of its own.
-        or (error.errno is not None and error.strerror == os.strerror(error.errno))
-    )
-    return (
-        isinstance(error, OSError)
-        and is_of_system
-        and not isinstance(error, (ConnectionError, TimeoutError))
-        and type(error).__module__ == OSError.__module__
-        and error.errno not in (errno.ENETUNREACH, errno.EHOSTUNREACH)
-    )
+    if not isinstance(error, OSError) or type(error).__module__ != OSError.__module__:
+        return False
+    is_of_network = isinstance(error, (ConnectionError, TimeoutError)) or error.errno in _UNREACHABLE
+    if getattr(error, 'winerror', None) is not None:  # Windows has words of its own.
+        return not is_of_network
+    return not is_of_network and error.errno is not None and error.strerror == os.strerror(error.errno)
 
 
 @contextlib.contextmanager
