@@ -1,4 +1,5 @@
 import struct
+import sys
 
 import h5py
 import numpy as np
@@ -9,6 +10,9 @@ from beam_pipelines.recordings.formats import is_recording, read_recordings
 from beam_pipelines.recordings.reading_options import ReadingOptions
 from beam_pipelines.recordings.rejection import RecordingRejected
 from tests.support import foreign_recordings as write
+
+# pynwb reads times as Python does, and rejects the file on 3.10.
+_from_3_11 = pytest.mark.skipif(sys.version_info < (3, 11), reason='Python 3.10 does not read this form of ISO 8601')
 
 
 @pytest.fixture
@@ -302,8 +306,8 @@ class TestStart:
         ('written', 'started'),
         [
             ('2024-03-07T12:00:00+09:00', '2024-03-07T12:00:00+09:00'),
-            ('20240307T120000+0900', '2024-03-07T12:00:00+09:00'),
-            ('2024-03-07T12:00:00,5+09:00', '2024-03-07T12:00:00.500000+09:00'),
+            pytest.param('20240307T120000+0900', '2024-03-07T12:00:00+09:00', marks=_from_3_11),
+            pytest.param('2024-03-07T12:00:00,5+09:00', '2024-03-07T12:00:00.500000+09:00', marks=_from_3_11),
             ('2024-03-07T12:00:00', '2024-03-07T12:00:00'),  # Not in the time zone of this machine.
             ('2024-03-07', '2024-03-07T00:00:00'),
             ('1970-01-01T00:00:00+00:00', None),
