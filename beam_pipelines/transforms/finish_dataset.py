@@ -40,7 +40,8 @@ from beam_pipelines.storage import files as storage
 from beam_pipelines.storage.atomic_files import write_json, write_text
 from beam_pipelines.transforms.write_shards import WrittenShard
 
-_SPIKES_AT_A_TIME = 8192
+# All of them would be too much for the memory of a worker.
+_SPIKES_AT_A_TIME = 1024
 
 
 @dataclasses.dataclass(frozen=True)
