@@ -40,7 +40,7 @@ from beam_pipelines.storage import files as storage
 from beam_pipelines.storage.atomic_files import write_json, write_text
 from beam_pipelines.transforms.write_shards import WrittenShard
 
-# All of them would be too much for the memory of a worker.
+# Spikes are copied to be written; more of them at a time would set the peak of a build's memory.
 _SPIKES_AT_A_TIME = 1024
 
 
@@ -149,9 +149,9 @@ def _write_bank(plan: DatasetPlan, bank: MappedBank, folder: str) -> SynthesisMe
     checksum = google_crc32c.Checksum()
     with storage.create_atomically(FileSystems.join(folder, SPIKE_BANK_FILE)) as file:
         for start in range(0, len(bank.rows), _SPIKES_AT_A_TIME):
-            records = bank.records(slice(start, start + _SPIKES_AT_A_TIME)).tobytes()
+            records = bank.records(slice(start, start + _SPIKES_AT_A_TIME))
             checksum.update(records)
-            file.write(records)
+            file.write(records.data)
     recipe, examples = plan.recipe, plan.synthetic_examples
     assert examples
     return SynthesisMetadata(
